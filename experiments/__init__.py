@@ -1,0 +1,1 @@
+"""What a researcher runs: thin programs over the library."""

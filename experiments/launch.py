@@ -1,0 +1,95 @@
+"""Starts a program so that a user's mistake is one line and an exit code."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from gan_jax import config as configs
+
+
+def define_config() -> flags.FlagHolder[configs.Config]:
+  """`--config=FILE` with a `get_config()`, and `--config.field=value`."""
+  # No default here: it would be read at import, where nothing catches errors.
+  return config_flags.DEFINE_config_file(
+    'config', None, 'Configuration file; --config.x.y=value overrides a field.'
+  )
+
+
+def _check_fields(argv: Sequence[str]) -> None:
+  """Raises ValueError for an override of a field that does not exist."""
+  leaves = configs.flatten(configs.Config())
+  for argument in argv:
+    flag = argument.partition('=')[0].lstrip('-')
+    field = flag.removeprefix('config.')
+    if flag.startswith('config.') and field not in leaves:
+      near = difflib.get_close_matches(field, leaves, n=1)
+      hint = f' (did you mean {near[0]}?)' if near else ''
+      group = field.rpartition('.')[0]
+      prefix = (
+        f'{group}.' if any(x.startswith(f'{group}.') for x in leaves) else ''
+      )
+      beside = dict.fromkeys(
+        name.removeprefix(prefix).split('.')[0]
+        for name in leaves
+        if name.startswith(prefix)
+      )
+      raise ValueError(
+        f'--{flag}: there is no such field{hint}; config.{prefix}* has '
+        f'{", ".join(beside)}'
+      )
+
+
+def _check_config(value: Any) -> None:
+  """Raises where `--config` named no usable file.
+
+  A file that cannot be read shows only when a field is looked at.
+  """
+  if value is not None and not isinstance(value, configs.Config):
+    value.steps  # noqa: B018
+    raise TypeError('get_config() must return a gan_jax.config.Config')
+
+
+def _one_line(error: Exception) -> str:
+  """What is wrong with the command line, in one line."""
+  return ' '.join(str(error.args[0] if error.args else error).split())
+
+
+def run(main: Callable[[], Any]) -> None:
+  """Parses the flags and runs `main()`.
+
+  A mistake in the flags exits with 2, and a ValueError of the library, which
+  says what the user got wrong, with 1; both print one line. Other exceptions
+  are bugs and keep their traceback.
+  """
+
+  def parse(argv: Sequence[str]) -> list[str]:
+    try:
+      _check_fields(argv)
+      rest = list(flags.FLAGS(argv))
+      if flags.FLAGS['verbosity'].using_default_value:
+        # The libraries tell a lot at the default level, INFO.
+        flags.FLAGS['verbosity'].value = logging.WARNING
+      if 'config' in flags.FLAGS:
+        _check_config(flags.FLAGS['config'].value)
+      if len(rest) > 1:
+        raise ValueError(f'unknown argument {rest[1]!r}')
+      return rest
+    except (
+      flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
+    ) as error:  # fmt: skip
+      print(f'error: {_one_line(error)}', file=sys.stderr)
+      sys.exit(2)
+
+  def guarded(argv: list[str]) -> None:
+    del argv
+    try:
+      main()
+    except ValueError as error:
+      print(f'error: {_one_line(error)}', file=sys.stderr)
+      sys.exit(1)
+
+  app.run(guarded, flags_parser=parse)

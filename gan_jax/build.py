@@ -1,0 +1,332 @@
+"""From a configuration to functions; nowhere else does a name become one."""
+
+import dataclasses
+import math
+import types as python_types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from gan_jax import (
+  config as configs,
+  losses,
+  penalties,
+  schedules,
+  sharding,
+  state as states,
+  steps,
+  types,
+)
+from gan_jax.data import densities, images, source as sources
+from gan_jax.networks import dcgan, layers, maxout, mlp
+
+LOSSES: dict[str, losses.GanLoss] = {
+  'saturating': losses.SATURATING,
+  'non_saturating': losses.NON_SATURATING,
+  'least_squares': losses.LEAST_SQUARES,
+  'wasserstein': losses.WASSERSTEIN,
+  'hinge': losses.HINGE,
+  'relativistic_average': losses.RELATIVISTIC_AVERAGE,
+  'relativistic_paired': losses.RELATIVISTIC_PAIRED,
+}
+
+PENALTIES: dict[str, Callable[[steps.Round], jax.Array]] = {
+  'r1': lambda r: penalties.r1(r.disc, r.real),
+  'r2': lambda r: penalties.r2(r.disc, r.fake),
+  'wgan_gp': lambda r: penalties.wgan_gp(r.disc, r.real, r.fake, r.key),
+  'dragan': lambda r: penalties.dragan(r.disc, r.real, r.key),
+  'lecam': lambda r: penalties.lecam(r.real_logits, r.fake_logits, r.averages),
+}
+
+NETWORKS: dict[str, python_types.ModuleType] = {
+  'mlp': mlp,
+  'maxout': maxout,
+  'dcgan': dcgan,
+}
+
+LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
+  'uniform': lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
+  'normal': jax.random.normal,
+}
+
+OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+  'adam': lambda rate, b1, b2, eps: optax.adam(rate, b1=b1, b2=b2, eps=eps),
+  'sgd': lambda rate, b1, b2, eps: optax.sgd(rate, momentum=b1),
+}
+
+SCHEDULES: dict[str, schedules.Shape | None] = {
+  'constant': None,
+  'exponential': None,
+  'linear': schedules.linear,
+  'cosine': schedules.cosine,
+}
+
+PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+LATENT_SHARING = {'fresh': False, 'shared': True}
+
+
+def make_hyper(config: configs.Config) -> types.Hyper:
+  """Every number that reaches the step as an array, by its dotted name."""
+  swept = ('optim.', 'penalties.', 'ema.')
+  return {
+    name: jnp.asarray(value, jnp.float32)
+    for name, value in configs.flatten(config).items()
+    if name.startswith(swept) and isinstance(value, float)
+  }
+
+
+def make_schedule(
+  config: configs.Config,
+) -> Callable[[types.Hyper, jax.Array], types.Hyper]:
+  """`schedule(hyper, step) -> hyper` of every field with a moving schedule."""
+  leaves = configs.flatten(config)
+  moving = {}
+  for field, kind in leaves.items():
+    if field.endswith('_schedule.kind'):
+      shape = configs.choose(field, kind, SCHEDULES)
+      if kind != 'constant':
+        moving[field.removesuffix('_schedule.kind')] = shape
+
+  def schedule(hyper: types.Hyper, step: jax.Array) -> types.Hyper:
+    now = dict(hyper)
+    for name, shape in moving.items():
+      own = f'{name}_schedule.'
+      base, final = hyper[name], hyper[own + 'final']
+      if shape is None:
+        rate = hyper[own + 'rate']
+        now[name] = schedules.exponential(base, final, rate, step)
+      else:
+        now[name] = schedules.ramp(
+          shape,
+          base,
+          final,
+          step,
+          begin=leaves[own + 'begin'],
+          end=leaves[own + 'end'],
+        )
+    return now
+
+  return schedule
+
+
+def _make_module(
+  player: str,
+  kind: str,
+  settings: configs.Gen | configs.Disc,
+  given: Mapping[str, Any],
+) -> nn.Module:
+  """The network a player's settings name, with `given` what the data fix."""
+  architecture = configs.choose(f'{player}.name', settings.name, NETWORKS)
+  module: type[nn.Module] = getattr(architecture, kind)
+  fields = {f.name for f in dataclasses.fields(module)} - {'parent', 'name'}
+  own = {}
+  for name, value in dataclasses.asdict(settings).items():
+    if value is None or name in ('name', 'latent', 'latent_dim'):
+      continue
+    if name not in fields:
+      has = sorted(fields - given.keys())
+      raise ValueError(
+        f'{player}.{name}={value!r}: the network {settings.name!r} has no '
+        f'such field; it has {", ".join(has)}'
+      )
+    own[name] = value
+  for name, options in (
+    ('kernel_init', layers.INITIALISERS),
+    ('activation', layers.ACTIVATIONS),
+  ):
+    if name in own:
+      configs.choose(f'{player}.{name}', own[name], options)
+  return module(**own, **{k: v for k, v in given.items() if k in fields})
+
+
+def _make_optimiser(
+  player: str, settings: configs.Optimiser
+) -> states.OptimiserFn:
+  field = f'optim.{player}.'
+  make = configs.choose(field + 'name', settings.name, OPTIMISERS)
+
+  def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
+    names = ('learning_rate', 'b1', 'b2', 'eps')
+    return make(*(hyper[field + name] for name in names))
+
+  return optimiser
+
+
+def _make_penalties(config: configs.Config) -> dict[str, steps.Penalty]:
+  """Those whose weight is not 0."""
+  return {
+    name: steps.Penalty(value, getattr(config.penalties, name).every)
+    for name, value in PENALTIES.items()
+    if getattr(config.penalties, name).weight
+  }
+
+
+def make_spec(
+  config: configs.Config,
+  info: sources.Info,
+  *,
+  mesh: Mesh | None = None,
+  marginals: np.ndarray | None = None,
+) -> steps.Spec:
+  """The game that a configuration describes, for data such as `info` tells.
+
+  Args:
+    config: validated.
+    info: of the data; the data themselves are not needed.
+    mesh: splits the batch over its devices.
+    marginals: the data's mean of each pixel, for a generator that starts
+      from it.
+
+  Raises:
+    ValueError: a name is unknown, a network lacks a field that is set, or it
+      cannot make samples of this shape.
+  """
+  dtype = configs.choose('precision', config.precision, PRECISIONS)
+  loss = configs.choose('loss', config.loss, LOSSES)
+  draw = configs.choose('gen.latent', config.gen.latent, LATENTS)
+  packed = (*info.shape[:-1], config.packing * info.shape[-1])
+  gen = _make_module(
+    'gen',
+    'Generator',
+    config.gen,
+    {'shape': info.shape, 'marginals': marginals, 'dtype': dtype},
+  )
+  disc = _make_module('disc', 'Discriminator', config.disc, {'dtype': dtype})
+  couples = getattr(disc, 'batch_norm', False)
+  if config.penalties.wgan_gp.weight and couples:
+    raise ValueError(
+      f'penalties.wgan_gp.weight={config.penalties.wgan_gp.weight}: it is of '
+      'single samples, which batch normalisation in D couples; set '
+      'disc.batch_norm=False'
+    )
+
+  def latent(key: jax.Array, n: int) -> jax.Array:
+    z = draw(key, (n, config.gen.latent_dim))
+    if mesh is None or n % mesh.size:
+      return z
+    return sharding.split_batch(z, mesh)
+
+  # Along the last axis of a batch.
+  units = (1,) * len(info.shape) + (-1,)
+  mean = np.array(info.mean or (0.0,), np.float32).reshape(units)
+  std = np.array(info.std or (1.0,), np.float32).reshape(units)
+
+  spec = steps.Spec(
+    gen=layers.as_network(
+      gen, jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
+    ),
+    disc=layers.as_network(
+      disc, jax.ShapeDtypeStruct((1, *packed), jnp.float32)
+    ),
+    loss=loss,
+    gen_optimiser=_make_optimiser('gen', config.optim.gen),
+    disc_optimiser=_make_optimiser('disc', config.optim.disc),
+    latent=latent,
+    schedule=make_schedule(config),
+    penalties=_make_penalties(config),
+    batch_size=config.batch_size * config.packing,
+    disc_steps=config.disc_steps,
+    share_latents=configs.choose('latents', config.latents, LATENT_SHARING),
+    packing=config.packing,
+    to_data=lambda x: x * std + mean,
+    from_data=lambda x: (x - mean) / std,
+  )
+  # Networks refuse shapes they cannot make when traced; nothing is compiled.
+  jax.eval_shape(spec.gen.init, jax.random.key(0))
+  jax.eval_shape(spec.disc.init, jax.random.key(0))
+  return spec
+
+
+def init_state(
+  spec: steps.Spec, hyper: types.Hyper, key: jax.Array
+) -> states.GanState:
+  """The state before the first step."""
+  return states.init_state(
+    key,
+    hyper,
+    gen=spec.gen,
+    disc=spec.disc,
+    gen_optimiser=spec.gen_optimiser,
+    disc_optimiser=spec.disc_optimiser,
+    extra={'lecam': penalties.LogitAverages(jnp.zeros(()), jnp.zeros(()))},
+  )
+
+
+def samples_per_step(config: configs.Config) -> int:
+  """Real samples that one training step uses."""
+  loss = configs.choose('loss', config.loss, LOSSES)
+  own = loss.gen_sees_real and config.latents == 'fresh'
+  return config.batch_size * config.packing * (config.disc_steps + own)
+
+
+def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
+  """Opens the data: a density by name, or images.
+
+  Args:
+    config: validated.
+    key: the data's key.
+
+  Raises:
+    ValueError: the name is unknown, or the data cannot be read.
+  """
+  name, size = config.data.name, samples_per_step(config)
+  if name in densities.DENSITIES or name in densities.POINTS:
+    return _density_source(config.data, key, size)
+  return _image_source(config.data, key, size)
+
+
+def _density_source(
+  data: configs.Data, key: jax.Array, size: int
+) -> sources.Source:
+  kind = 'density' if data.name in densities.DENSITIES else 'points'
+  law: densities.Density | densities.Points = (
+    densities.DENSITIES if kind == 'density' else densities.POINTS
+  )[data.name]
+  mean, std = law.mean, law.std
+  if not data.standardise:
+    mean, std = np.zeros_like(mean), np.ones_like(std)
+  info = sources.Info(
+    kind=kind,
+    shape=mean.shape,
+    mean=tuple(mean.tolist()),
+    std=tuple(std.tolist()),
+    num_examples=data.num_points,
+  )
+  if data.num_points:
+    x = law.sample(jax.random.fold_in(key, 0), data.num_points)
+    return sources.points(x, info, size)
+  return sources.drawn(law.sample, info, size)
+
+
+def _image_source(
+  data: configs.Data, key: jax.Array, size: int
+) -> sources.Source:
+  if data.name == 'digits':
+    image_set = images.digits(data.size, data.channels)
+  elif data.name == 'folder':
+    image_set = images.folder(data.dir, data.size, data.channels)
+  else:
+    known = [*densities.DENSITIES, *densities.POINTS, 'digits', 'folder']
+    image_set = images.tfds(
+      data.name, data.dir, data.split, data.size, data.channels, known
+    )
+  info = sources.Info(
+    kind='images',
+    shape=image_set.shape,
+    num_examples=image_set.total,
+    class_names=image_set.class_names,
+  )
+  gib = image_set.total * math.prod(image_set.shape) / 2**30
+  if gib > data.device_limit_gb:
+    return sources.images_streamed(
+      image_set.fetch, info, key, size, flip=data.flip
+    )
+  pixels, labels = image_set.fetch(range(image_set.total))
+  return sources.images_on_device(pixels, labels, info, size, flip=data.flip)

@@ -1,0 +1,1 @@
+"""What gives batches: every source is a function of (seed, step)."""

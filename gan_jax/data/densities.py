@@ -1,0 +1,213 @@
+"""Exact distributions in one and two dimensions, in JAX.
+
+The one-dimensional ones have a density and a distribution function, so that a
+generator is measured against the law itself and not against more samples.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats as jstats
+import numpy as np
+
+Fn = Callable[[jax.Array], jax.Array]
+
+
+class Density(NamedTuple):
+  """A one-dimensional law.
+
+  Attributes:
+    sample: `sample(key, n) -> [n, 1]`.
+    pdf: elementwise density.
+    cdf: elementwise distribution function.
+    interval: holds all but 1e-6 of the mass.
+    mean: of the law, `[1]`.
+    std: of the law, `[1]`.
+  """
+
+  sample: Callable[[jax.Array, int], jax.Array]
+  pdf: Fn
+  cdf: Fn
+  interval: tuple[float, float]
+  mean: np.ndarray
+  std: np.ndarray
+
+
+class Points(NamedTuple):
+  """A two-dimensional law.
+
+  Attributes:
+    sample: `sample(key, n) -> [n, 2]`.
+    mean: of the law, `[2]`.
+    std: of each coordinate, `[2]`.
+    modes: centres of a mixture's components, `[K, 2]`, or None.
+    mode_std: the standard deviation of each component.
+  """
+
+  sample: Callable[[jax.Array, int], jax.Array]
+  mean: np.ndarray
+  std: np.ndarray
+  modes: np.ndarray | None = None
+  mode_std: float = 0.0
+
+
+def _density(
+  draw: Callable[[jax.Array, tuple[int, int]], jax.Array],
+  pdf: Fn,
+  cdf: Fn,
+  interval: tuple[float, float],
+  mean: float,
+  std: float,
+) -> Density:
+  return Density(
+    sample=lambda key, n: draw(key, (n, 1)),
+    pdf=pdf,
+    cdf=cdf,
+    interval=interval,
+    mean=np.array([mean], np.float32),
+    std=np.array([std], np.float32),
+  )
+
+
+def _mixture_draw(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  sign_key, noise_key = jax.random.split(key)
+  centre = 2 * jax.random.rademacher(sign_key, shape, jnp.float32)
+  return centre + 0.5 * jax.random.normal(noise_key, shape)
+
+
+def _halves(fn: Callable[..., jax.Array]) -> Fn:
+  """The equal mixture of N(-2, 1/2) and N(2, 1/2), standard deviations."""
+  return lambda x: 0.5 * (fn(x, -2.0, 0.5) + fn(x, 2.0, 0.5))
+
+
+DENSITIES: dict[str, Density] = {
+  # N(4, 1/2), far from where the generator starts.
+  'normal': _density(
+    lambda key, shape: 4 + 0.5 * jax.random.normal(key, shape),
+    lambda x: jstats.norm.pdf(x, 4.0, 0.5),
+    lambda x: jstats.norm.cdf(x, 4.0, 0.5),
+    interval=(1.55, 6.45),
+    mean=4.0,
+    std=0.5,
+  ),
+  # U(0, 1).
+  'uniform': _density(
+    jax.random.uniform,
+    jstats.uniform.pdf,
+    lambda x: jnp.clip(x, 0.0, 1.0),
+    interval=(0.0, 1.0),
+    mean=0.5,
+    std=12**-0.5,
+  ),
+  # Rate 1.
+  'exponential': _density(
+    jax.random.exponential,
+    jstats.expon.pdf,
+    lambda x: -jnp.expm1(-jnp.maximum(x, 0.0)),
+    interval=(0.0, 13.9),
+    mean=1.0,
+    std=1.0,
+  ),
+  # Location 0, scale 1.
+  'laplace': _density(
+    jax.random.laplace,
+    jstats.laplace.pdf,
+    jstats.laplace.cdf,
+    interval=(-13.9, 13.9),
+    mean=0.0,
+    std=2**0.5,
+  ),
+  'mixture': _density(
+    _mixture_draw,
+    _halves(jstats.norm.pdf),
+    _halves(jstats.norm.cdf),
+    interval=(-4.5, 4.5),
+    mean=0.0,
+    std=(4 + 0.25) ** 0.5,
+  ),
+  # Beta(2, 5): mean 2/7, variance 10 / (49 * 8).
+  'beta': _density(
+    lambda key, shape: jax.random.beta(key, 2.0, 5.0, shape),
+    lambda x: jstats.beta.pdf(x, 2.0, 5.0),
+    lambda x: jstats.beta.cdf(jnp.clip(x, 0.0, 1.0), 2.0, 5.0),
+    interval=(0.0, 1.0),
+    mean=2 / 7,
+    std=(10 / (49 * 8)) ** 0.5,
+  ),
+}
+
+
+def _modes(centres: np.ndarray, std: float) -> Points:
+  """The equal mixture of isotropic normals at `centres`, `[K, 2]`."""
+  centres = centres.astype(np.float32)
+
+  def sample(key: jax.Array, n: int) -> jax.Array:
+    mode_key, noise_key = jax.random.split(key)
+    which = jax.random.randint(mode_key, (n,), 0, len(centres))
+    return jnp.asarray(centres)[which] + std * jax.random.normal(
+      noise_key, (n, 2)
+    )
+
+  spread = np.sqrt(centres.var(axis=0) + std**2)
+  return Points(sample, centres.mean(axis=0), spread, centres, std)
+
+
+def _ring() -> Points:
+  """PacGAN's 2D-ring: 8 modes on the unit circle, standard deviation .01."""
+  angle = 2 * np.pi * np.arange(8) / 8
+  return _modes(np.stack([np.cos(angle), np.sin(angle)], axis=1), 0.01)
+
+
+def _grid() -> Points:
+  """PacGAN's 2D-grid: 25 modes in [-4, 4]^2, standard deviation .05."""
+  axis = np.linspace(-4, 4, 5)
+  return _modes(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), 0.05)
+
+
+def _spiral_sample(key: jax.Array, n: int) -> jax.Array:
+  """Radius t and angle 3 pi t for t = sqrt(U): even along its length."""
+  t_key, noise_key = jax.random.split(key)
+  t = jnp.sqrt(jax.random.uniform(t_key, (n,)))
+  angle = 3 * jnp.pi * t
+  arm = t[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+  return arm + 0.02 * jax.random.normal(noise_key, (n, 2))
+
+
+def _two_moons_sample(key: jax.Array, n: int) -> jax.Array:
+  """Two interleaved half circles, as scikit-learn's `make_moons`, noise .05."""
+  which_key, angle_key, noise_key = jax.random.split(key, 3)
+  lower = jax.random.bernoulli(which_key, shape=(n,))
+  angle = jnp.pi * jax.random.uniform(angle_key, (n,))
+  x = jnp.where(lower, 1 - jnp.cos(angle), jnp.cos(angle))
+  y = jnp.where(lower, 0.5 - jnp.sin(angle), jnp.sin(angle))
+  moons = jnp.stack([x, y], axis=1)
+  return moons + 0.05 * jax.random.normal(noise_key, (n, 2))
+
+
+def _spiral_moments() -> tuple[np.ndarray, np.ndarray]:
+  """Mean and standard deviation, with t^2 uniform on a fine grid."""
+  t = np.sqrt((np.arange(100_000) + 0.5) / 100_000)
+  arm = t[:, None] * np.stack([np.cos(3 * np.pi * t), np.sin(3 * np.pi * t)], 1)
+  std = np.sqrt(arm.var(axis=0) + 0.02**2)
+  return arm.mean(axis=0).astype(np.float32), std.astype(np.float32)
+
+
+# With a uniform on (0, pi), a moon is (cos a, sin a) or (1 - cos a, 1/2 - sin
+# a): E x^2 = (1/2 + 3/2) / 2 and E y^2 = (1/2 + 3/4 - 2/pi) / 2, plus noise.
+_MOONS_MEAN = np.array([0.5, 0.25], np.float32)
+_MOONS_STD = np.array(
+  [
+    np.sqrt(0.75 + 0.05**2),
+    np.sqrt(0.5 * (0.5 + 0.75 - 2 / np.pi) - 0.25**2 + 0.05**2),
+  ],
+  np.float32,
+)
+
+POINTS: dict[str, Points] = {
+  'ring': _ring(),
+  'grid': _grid(),
+  'spiral': Points(_spiral_sample, *_spiral_moments()),
+  'two_moons': Points(_two_moons_sample, _MOONS_MEAN, _MOONS_STD),
+}

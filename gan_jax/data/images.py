@@ -1,0 +1,277 @@
+"""Image sets: scikit-learn's digits, folders of images, and TFDS.
+
+All come as an `ImageSet`, which is read by rows: at once where the images fit
+on the device, a chunk at a time where they do not.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+# Pixels beyond which an image file is refused and not decoded.
+MAX_PIXELS = 100_000_000
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg')
+
+
+class ImageSet(NamedTuple):
+  """Labelled or unlabelled images of one shape.
+
+  Attributes:
+    total: how many.
+    shape: of each, `(H, W, C)`.
+    fetch: rows to images `[n, H, W, C]` uint8 and labels `[n]` int32 or None.
+    class_names: `()` where there are no labels.
+  """
+
+  total: int
+  shape: tuple[int, int, int]
+  fetch: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray | None]]
+  class_names: tuple[str, ...] = ()
+
+
+def _rendered(image: PIL.Image.Image, size: int, channels: int) -> np.ndarray:
+  """An image as `[H, W, C]` uint8: centre-cropped and resized if asked to.
+
+  Args:
+    image: of any mode; transparency is put on white.
+    size: of both sides; 0 leaves the image's own.
+    channels: 1 or 3.
+  """
+  image = PIL.ImageOps.exif_transpose(image)
+  if image.has_transparency_data:
+    rgba = image.convert('RGBA')
+    white = PIL.Image.new('RGBA', image.size, 'white')
+    image = PIL.Image.alpha_composite(white, rgba)
+  image = image.convert('L' if channels == 1 else 'RGB')
+  if size and image.size != (size, size):
+    # Area averaging to shrink; to enlarge it would only repeat pixels.
+    shrinks = min(image.size) >= size
+    method = PIL.Image.Resampling
+    image = PIL.ImageOps.fit(
+      image, (size, size), method.BOX if shrinks else method.BICUBIC
+    )
+  return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def digits(size: int, channels: int) -> ImageSet:
+  """The 1,797 handwritten digits 8x8 of the UCI set in scikit-learn (BSD)."""
+  import sklearn.datasets  # Imported here: slow, and rarely needed.
+
+  data = sklearn.datasets.load_digits()
+  grey = (data.images * 255 / 16).round().astype(np.uint8)  # From 0 ... 16.
+  return _in_memory(
+    grey[..., None],
+    data.target.astype(np.int32),
+    tuple(str(name) for name in data.target_names),
+    size,
+    channels,
+  )
+
+
+def _in_memory(
+  images: np.ndarray,
+  labels: np.ndarray | None,
+  class_names: tuple[str, ...],
+  size: int,
+  channels: int,
+) -> ImageSet:
+  """Images `[N, H, W, C]` uint8 at the asked size and number of channels."""
+  channels = channels or images.shape[-1]
+  size = 0 if images.shape[1:3] == (size, size) else size
+  if size or channels != images.shape[-1]:
+    images = np.stack(
+      [
+        _rendered(PIL.Image.fromarray(i.squeeze()), size, channels)
+        for i in images
+      ]
+    )
+
+  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+    index = np.asarray(rows)
+    return images[index], None if labels is None else labels[index]
+
+  height, width = images.shape[1:3]
+  return ImageSet(len(images), (height, width, channels), fetch, class_names)
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[PIL.Image.Image]:
+  """An image file, decoded only when its pixels are asked for.
+
+  Raises:
+    ValueError: naming the file, when it is no image, is broken, or has more
+      than `MAX_PIXELS`; also for what happens in the body.
+  """
+  try:
+    with warnings.catch_warnings():
+      # Pillow warns of what is refused here.
+      warnings.simplefilter('ignore', PIL.Image.DecompressionBombWarning)
+      image = PIL.Image.open(path, formats=('PNG', 'JPEG'))
+    with image:
+      if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f'{image.width}x{image.height} pixels are too many')
+      yield image
+  except (
+    OSError,
+    SyntaxError,
+    ValueError,
+    PIL.Image.DecompressionBombError,
+  ) as error:
+    reason = str(error).replace(repr(str(path)), 'it')
+    raise ValueError(f'{path}: not a readable png or jpg: {reason}') from None
+
+
+def folder(directory: str, size: int, channels: int) -> ImageSet:
+  """Images below a folder: one sub-folder a class, or none.
+
+  Args:
+    directory: with png and jpg files, or with sub-folders of them.
+    size: centre-crop and area-resize to size x size; 0 keeps the size of
+      images that are all alike.
+    channels: 1, 3, or 0 for colour if any image has it.
+
+  Raises:
+    ValueError: there are no images, one cannot be read, or sizes differ.
+  """
+  if not directory:
+    raise ValueError("data.dir='': the folder of images must be given")
+  root = pathlib.Path(directory)
+  if not root.is_dir():
+    raise ValueError(f'data.dir={directory!r}: there is no such folder')
+  files = sorted(
+    path
+    for path in root.rglob('*')
+    if path.suffix.lower() in _SUFFIXES and path.is_file()
+  )
+  if not files:
+    raise ValueError(f'data.dir={directory!r}: no png or jpg file in it')
+  first = [path.relative_to(root).parts[:-1][:1] for path in files]
+  class_names = tuple(sorted({parts[0] for parts in first if parts}))
+  labels = None
+  if class_names:
+    if () in first:
+      stray = files[first.index(())]
+      raise ValueError(f'{stray}: stands beside class folders, in none of them')
+    index = {name: i for i, name in enumerate(class_names)}
+    labels = np.array([index[parts[0]] for parts in first], np.int32)
+  shape = _folder_shape(files, size, channels)
+
+  def read(path: pathlib.Path) -> np.ndarray:
+    with _opened(path) as image:
+      return _rendered(image, size, shape[2])
+
+  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+      images = np.stack(list(pool.map(read, (files[row] for row in rows))))
+    return images, None if labels is None else labels[np.asarray(rows)]
+
+  return ImageSet(len(files), shape, fetch, class_names)
+
+
+def _folder_shape(
+  files: Sequence[pathlib.Path], size: int, channels: int
+) -> tuple[int, int, int]:
+  """The shape all images will have, from their headers alone."""
+  sizes: dict[tuple[int, int], pathlib.Path] = {}
+  colour = False
+  for path in files:
+    with _opened(path) as image:
+      sizes.setdefault(PIL.ImageOps.exif_transpose(image).size, path)
+      colour |= image.mode not in ('1', 'L', 'LA', 'I;16', 'I')
+  if not size and len(sizes) > 1:
+    (a, one), (b, other) = list(sizes.items())[:2]
+    raise ValueError(
+      f'data.size=0: images differ in size ({one.name} is {a[0]}x{a[1]}, '
+      f'{other.name} {b[0]}x{b[1]}); give the size to make them'
+    )
+  width, height = (size, size) if size else next(iter(sizes))
+  return height, width, channels or (3 if colour else 1)
+
+
+def tfds(
+  name: str,
+  directory: str,
+  split: str,
+  size: int,
+  channels: int,
+  others: Sequence[str],
+) -> ImageSet:
+  """A TensorFlow Datasets image set, read without TensorFlow.
+
+  Args:
+    name: as TFDS knows it, with or without a config ('mnist', 'emnist/mnist').
+    directory: the TFDS data directory; '' is $TFDS_DATA_DIR, then
+      ~/tensorflow_datasets.
+    split: such as 'train' or 'test[:90%]'.
+    size: as in `folder`.
+    channels: as in `folder`.
+    others: names that are not TFDS's, for the message on an unknown one.
+
+  Raises:
+    ValueError: the set is not prepared there, the split does not exist, or
+      its examples hold no image.
+  """
+  root = pathlib.Path(
+    directory or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  ).expanduser()
+  import tensorflow_datasets  # Imported here: slow, and rarely needed.
+
+  if not (root / name).is_dir():
+    known = tensorflow_datasets.list_builders(with_community_datasets=False)
+    if name.split('/')[0] not in known:
+      raise ValueError(
+        f'data.name={name!r}: there is no such choice; there are '
+        f'{", ".join(others)}, or the name of any TFDS image data set'
+      )
+    raise ValueError(
+      f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '
+      f'build {name} --data_dir={root} --file_format=array_record`, or point '
+      'data.dir or TFDS_DATA_DIR at where it is'
+    )
+  try:
+    source: Any = tensorflow_datasets.data_source(
+      name, split=split, data_dir=root
+    )
+  except (ValueError, KeyError, NotImplementedError) as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(
+      f'data.split={split!r}: TFDS cannot read it from {root / name} '
+      f'({reason[:300]})'
+    ) from None
+  features = source.dataset_info.features
+  if 'image' not in features:
+    raise ValueError(
+      f'data.name={name!r}: its examples have no image, only {list(features)}'
+    )
+  labelled = hasattr(features.get('label'), 'num_classes')
+  class_names = tuple(
+    features['label'].int2str(i) for i in range(features['label'].num_classes)
+  ) if labelled else ()  # fmt: skip
+  shape = source[0]['image'].shape
+  shape = (size or shape[0], size or shape[1], channels or shape[2])
+
+  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+    examples = source.__getitems__(list(rows))
+    images = [
+      _rendered(PIL.Image.fromarray(e['image'].squeeze()), size, shape[2])
+      for e in examples
+    ]
+    odd = next((i.shape for i in images if i.shape != shape), None)
+    if odd is not None:
+      raise ValueError(
+        f'data.size=0: images of {name} differ in size ({shape[0]}x{shape[1]}'
+        f' and {odd[0]}x{odd[1]}); give the size to make them'
+      )
+    labels = [e['label'] for e in examples if labelled]
+    return np.stack(images), np.array(labels, np.int32) if labelled else None
+
+  return ImageSet(len(source), shape, fetch, class_names)

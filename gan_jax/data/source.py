@@ -1,0 +1,282 @@
+"""Batches as functions of (seed, step).
+
+A source holds no position: the batch of a step depends on the key and the
+step alone, so that resuming needs nothing but the step. It works in two
+halves. `chunk(first, count)` runs on the host and gives the arrays that the
+steps `first ... first + count - 1` read; `batch(arrays, key, step)` runs
+inside the compiled loop and draws from them. A data set that fits on the
+device has the same arrays for every chunk; one that does not is gathered chunk
+by chunk, in a thread, in the same order.
+"""
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import types
+
+
+class Info(NamedTuple):
+  """What the networks and the reports need to know of the data.
+
+  Attributes:
+    kind: 'density', 'points' or 'images'.
+    shape: of one sample.
+    mean: what standardisation takes off, a value for each coordinate; `()`
+      for images, which go from [0, 255] to [-1, 1].
+    std: what it divides by.
+    num_examples: 0 where every step draws fresh samples.
+    class_names: `()` where there are no labels.
+  """
+
+  kind: str
+  shape: tuple[int, ...]
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+  num_examples: int = 0
+  class_names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Batches as a function of the step.
+
+  Attributes:
+    info: what is known of the data.
+    chunk: `chunk(first, count) -> arrays`, on the host.
+    batch: `batch(arrays, key, step) -> Batch`, traceable.
+    marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
+  """
+
+  info: Info
+  chunk: Callable[[int, int], types.PyTree]
+  batch: Callable[[types.PyTree, jax.Array, jax.Array], types.Batch]
+  marginals: np.ndarray | None = None
+
+
+def _mix(x: jax.Array, key: jax.Array) -> jax.Array:
+  """A 32-bit hash of `x` under `key` (the finaliser of MurmurHash3)."""
+  x = x ^ key
+  x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+  x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+  return x ^ (x >> 16)
+
+
+def permute(index: jax.Array, key: jax.Array, n: int) -> jax.Array:
+  """The image of `index` under a keyed random permutation of 0 ... n - 1.
+
+  A Feistel network of eight rounds over the least even power of two that
+  holds n, walked along its cycles until it lands below n (Black & Rogaway
+  2002): each index is computed alone, so that a batch costs its own size and
+  not a shuffle of the data set.
+
+  Args:
+    index: `[B]` uint32 below n.
+    key: `[B, 8]` uint32 round keys.
+    n: at most 2^31.
+
+  Returns:
+    `[B]` uint32, distinct for distinct indices under one key.
+  """
+  half = max((n - 1).bit_length() + 1, 2) // 2
+  mask = jnp.uint32((1 << half) - 1)
+
+  def encrypt(x: jax.Array) -> jax.Array:
+    left, right = x >> half, x & mask
+    for i in range(8):
+      left, right = right, left ^ (_mix(right, key[:, i]) & mask)
+    return (left << half) | right
+
+  def walk(x: jax.Array) -> jax.Array:
+    return jnp.where(x < n, x, encrypt(x))
+
+  return jax.lax.while_loop(
+    lambda x: jnp.any(x >= n), walk, encrypt(index.astype(jnp.uint32))
+  )
+
+
+def batch_indices(
+  key: jax.Array, step: jax.Array, *, size: int, n: int
+) -> jax.Array:
+  """The examples of a step: every epoch is a fresh permutation of all n.
+
+  Args:
+    key: the data's key.
+    step: `[]` int32.
+    size: examples a step uses; may exceed n. `size * n` is below 2^32.
+    n: examples there are.
+
+  Returns:
+    `[size]` int32 in [0, n).
+  """
+  step = step.astype(jnp.uint32)
+  # Sample number step * size + i, as an epoch and a place in it, without
+  # overflow: step = a n + b.
+  place = (step % n) * size + jnp.arange(size, dtype=jnp.uint32)
+  epoch = (step // n) * size + place // n
+  keys = jax.vmap(lambda e: jax.random.bits(jax.random.fold_in(key, e), (8,)))
+  # One batch meets few epochs: the keys of the first and of those after it.
+  first = epoch[0]
+  meets = -(-size // n) + 1
+  table = keys(first + jnp.arange(meets, dtype=jnp.uint32))
+  return permute(place % n, table[epoch - first], n).astype(jnp.int32)
+
+
+def drawn(
+  sample: Callable[[jax.Array, int], jax.Array],
+  info: Info,
+  size: int,
+) -> Source:
+  """Fresh, standardised draws from a law at every step.
+
+  Args:
+    sample: `sample(key, n) -> [n, D]`.
+    info: with the mean and standard deviation to standardise by.
+    size: samples a step uses.
+  """
+  mean, std = np.array(info.mean), np.array(info.std)
+
+  def batch(
+    arrays: types.PyTree, key: jax.Array, step: jax.Array
+  ) -> types.Batch:
+    del arrays
+    x = sample(jax.random.fold_in(key, step), size)
+    return types.Batch(_standardised(x, mean, std))
+
+  return Source(info, lambda first, count: (), batch)
+
+
+def _standardised(x: jax.Array, mean: np.ndarray, std: np.ndarray) -> jax.Array:
+  """`[B, D]` with `[D]` taken off and divided by."""
+  return (x - jnp.float32(mean)[None]) / jnp.float32(std)[None]
+
+
+def points(x: jax.Array, info: Info, size: int) -> Source:
+  """Batches from a fixed set of points `[N, D]`, held on the device."""
+  x = _standardised(x, np.array(info.mean), np.array(info.std))
+
+  def batch(
+    arrays: types.PyTree, key: jax.Array, step: jax.Array
+  ) -> types.Batch:
+    rows = batch_indices(key, step, size=size, n=info.num_examples)
+    return types.Batch(arrays[rows])
+
+  return Source(info, lambda first, count: x, batch)
+
+
+def to_unit_range(images: jax.Array) -> jax.Array:
+  """uint8 in [0, 255] to float32 in [-1, 1]."""
+  return images.astype(jnp.float32) / 127.5 - 1
+
+
+def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:
+  """Flips each image `[B, H, W, C]` left to right with probability 1/2."""
+  flip = jax.random.bernoulli(key, shape=(len(images),))
+  return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
+
+
+def images_on_device(
+  images: np.ndarray,
+  labels: np.ndarray | None,
+  info: Info,
+  size: int,
+  *,
+  flip: bool,
+) -> Source:
+  """Batches from images `[N, H, W, C]` uint8 held on the device."""
+  arrays = jax.tree.map(jnp.asarray, (images, labels))
+
+  def batch(
+    arrays: types.PyTree, key: jax.Array, step: jax.Array
+  ) -> types.Batch:
+    rows = batch_indices(key, step, size=size, n=info.num_examples)
+    picked = jax.tree.map(lambda a: a[rows], arrays)
+    return _image_batch(picked, key, step, flip=flip)
+
+  return Source(
+    info, lambda first, count: arrays, batch, marginals=_marginals(images)
+  )
+
+
+def images_streamed(
+  fetch: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray | None]],
+  info: Info,
+  key: jax.Array,
+  size: int,
+  *,
+  flip: bool,
+) -> Source:
+  """The batches of `images_on_device`, fetched on the host chunk by chunk.
+
+  Args:
+    fetch: rows to images `[n, H, W, C]` uint8 and labels `[n]` or None.
+    info: of the data.
+    key: the data's key, the one that `batch` will be given.
+    size: images a step uses.
+    flip: mirror images at random.
+  """
+  cpu = jax.local_devices(backend='cpu')[0]
+
+  @jax.jit
+  def rows_of(steps: jax.Array) -> jax.Array:
+    return jax.vmap(
+      lambda step: batch_indices(key, step, size=size, n=info.num_examples)
+    )(steps)
+
+  def gather(first: int, count: int) -> dict[str, Any]:
+    with jax.default_device(cpu):
+      rows = np.asarray(rows_of(jnp.arange(first, first + count)))
+    picked = fetch(rows.reshape(-1).tolist())
+    by_step = jax.tree.map(
+      lambda a: a.reshape(count, size, *a.shape[1:]), picked
+    )
+    return {'first': np.int32(first), 'picked': by_step}
+
+  # The next chunk is read while this one trains.
+  pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+  ahead: dict[tuple[int, int], concurrent.futures.Future[Any]] = {}
+
+  def chunk(first: int, count: int) -> types.PyTree:
+    ready = ahead.pop((first, count), None)
+    arrays = ready.result() if ready else gather(first, count)
+    ahead.clear()
+    following = (first + count, count)
+    ahead[following] = pool.submit(gather, *following)
+    return arrays
+
+  def batch(
+    arrays: types.PyTree, key: jax.Array, step: jax.Array
+  ) -> types.Batch:
+    picked = jax.tree.map(lambda a: a[step - arrays['first']], arrays['picked'])
+    return _image_batch(picked, key, step, flip=flip)
+
+  first_images, _ = fetch(range(min(info.num_examples, 10_000)))
+  return Source(info, chunk, batch, marginals=_marginals(first_images))
+
+
+def _image_batch(
+  picked: tuple[jax.Array, jax.Array | None],
+  key: jax.Array,
+  step: jax.Array,
+  *,
+  flip: bool,
+) -> types.Batch:
+  """Images in [-1, 1], mirrored or not by (key, step)."""
+  images, labels = picked
+  x = to_unit_range(images)
+  if flip:
+    # A stream of its own: `batch_indices` folds epochs into the same key.
+    flip_key = jax.random.fold_in(jax.random.fold_in(key, 2**31), step)
+    x = _mirror(x, flip_key)
+  return types.Batch(x, labels)
+
+
+def _marginals(images: np.ndarray) -> np.ndarray:
+  """The mean of every pixel in [-1, 1], `[H, W, C]` float32."""
+  mean = images.mean(axis=0, dtype=np.float64)
+  return (mean / 127.5 - 1).astype(np.float32)

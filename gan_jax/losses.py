@@ -1,0 +1,140 @@
+"""The two players' losses as functions of D's logits.
+
+D(x) = sigmoid(logit) is the probability that x is real, and with
+softplus(t) = log(1 + e^t)
+
+    -log D(x)        = softplus(-logit)
+    -log(1 - D(x))   = softplus(logit)
+
+which stay finite where log(sigmoid(.)) does not. Every loss is minimised by
+its player. A loss is added by writing one more `GanLoss` constant.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+softplus = jax.nn.softplus
+
+
+class LossFn(Protocol):
+  """Logits on real and on generated samples, each `[B]`, to a scalar `[]`."""
+
+  def __call__(self, *, real: jax.Array, fake: jax.Array) -> jax.Array: ...
+
+
+class GanLoss(NamedTuple):
+  """A game: what each player minimises.
+
+  Attributes:
+    disc: the discriminator's loss.
+    gen: the generator's loss.
+    gen_sees_real: whether `gen` depends on `real`, so that the generator's
+      step needs a real batch.
+    classifier: whether sigmoid(logit) estimates the probability of being
+      real, so that D's optimum is D* = p_data / (p_data + p_g) and the value
+      of the game is minus D's loss.
+  """
+
+  disc: LossFn
+  gen: LossFn
+  gen_sees_real: bool = False
+  classifier: bool = False
+
+
+def _cross_entropy(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """-E log D(x) - E log(1 - D(G(z))): real is 1, fake is 0."""
+  return softplus(-real).mean() + softplus(fake).mean()
+
+
+def _saturating(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """E log(1 - D(G(z))), the minimax game itself."""
+  del real
+  return -softplus(fake).mean()
+
+
+def _non_saturating(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """-E log D(G(z)): every fake is labelled 1."""
+  del real
+  return softplus(-fake).mean()
+
+
+def _least_squares_disc(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  return 0.5 * jnp.square(real - 1).mean() + 0.5 * jnp.square(fake).mean()
+
+
+def _least_squares_gen(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  del real
+  return 0.5 * jnp.square(fake - 1).mean()
+
+
+def _critic(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  return fake.mean() - real.mean()
+
+
+def _raise_fake(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """-E D(G(z)), shared by the Wasserstein and the hinge game."""
+  del real
+  return -fake.mean()
+
+
+def _hinge_disc(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
+
+
+def _relativistic_average(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """Real is to look more real than the average fake, and the reverse."""
+  return (
+    softplus(-(real - fake.mean())).mean() + softplus(fake - real.mean()).mean()
+  )
+
+
+def _relativistic_paired(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """Each real is to look more real than the fake of the same index."""
+  return softplus(-(real - fake)).mean()
+
+
+def _with_targets_swapped(disc: LossFn) -> LossFn:
+  """The generator of a relativistic game: D's loss, real and fake swapped."""
+
+  def gen(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+    return disc(real=fake, fake=real)
+
+  return gen
+
+
+# Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
+SATURATING = GanLoss(disc=_cross_entropy, gen=_saturating, classifier=True)
+
+# Goodfellow et al. 2014, section 3, end: G maximises log D(G(z)) instead, for
+# the same fixed point and gradients that do not vanish while D is winning.
+NON_SATURATING = GanLoss(
+  disc=_cross_entropy, gen=_non_saturating, classifier=True
+)
+
+# Mao et al. 2017, eq. 9 (a=0, b=c=1), on D's raw output.
+LEAST_SQUARES = GanLoss(
+  disc=_least_squares_disc,
+  gen=_least_squares_gen,
+)
+
+# Arjovsky et al. 2017, eq. 3; D is to be 1-Lipschitz by a penalty.
+WASSERSTEIN = GanLoss(disc=_critic, gen=_raise_fake)
+
+# Lim & Ye 2017; Miyato et al. 2018, eqs. 16 and 17.
+HINGE = GanLoss(disc=_hinge_disc, gen=_raise_fake)
+
+# Jolicoeur-Martineau 2018, the RaSGAN.
+RELATIVISTIC_AVERAGE = GanLoss(
+  disc=_relativistic_average,
+  gen=_with_targets_swapped(_relativistic_average),
+  gen_sees_real=True,
+)
+
+# Jolicoeur-Martineau 2018, the RSGAN; the loss of R3GAN (Huang et al. 2024).
+RELATIVISTIC_PAIRED = GanLoss(
+  disc=_relativistic_paired,
+  gen=_with_targets_swapped(_relativistic_paired),
+  gen_sees_real=True,
+)

@@ -1,0 +1,1 @@
+"""How well a generator does: one file a metric, pure functions over arrays."""

@@ -1,0 +1,117 @@
+"""DCGAN (Radford et al. 2016) for square images of many sizes.
+
+An image of size `base * 2**k`, with 4 <= base <= 7 and k >= 1, takes k
+resampling stages: 28 is 7 * 4, 32 is 4 * 8, 96 is 6 * 16.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.networks import layers
+
+_BASES = (4, 5, 6, 7)
+
+
+def stages(shape: tuple[int, ...]) -> int:
+  """How many times an image halves before its side is 4, 5, 6 or 7.
+
+  Args:
+    shape: of one image, `(H, W, C)`.
+
+  Raises:
+    ValueError: it is not a square image, or no number of halvings does.
+  """
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise ValueError(
+      f'dcgan makes square images; the data have shape {shape} (data.size '
+      'crops them to squares)'
+    )
+  base, halvings = shape[0], 0
+  while base % 2 == 0 and base > max(_BASES):
+    base, halvings = base // 2, halvings + 1
+  if base not in _BASES or halvings == 0:
+    sizes = [b * 2**k for b in _BASES for k in range(1, 9)]
+    near = sorted(sorted(sizes, key=lambda s: abs(s - shape[0]))[:4])
+    raise ValueError(
+      f'data.size={shape[0]}: dcgan makes images whose side is 4, 5, 6 or 7 '
+      f'times a power of two, such as {", ".join(map(str, near))}'
+    )
+  return halvings
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
+
+  Attributes:
+    shape: of one image, `(size, size, C)`.
+    width: channels at the lowest resolution; they halve with each stage.
+    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  width: int = 512
+  kernel_init: str = 'normal'
+  kernel_scale: float = 0.02
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+    depth = stages(self.shape)
+    channels = self.shape[-1]
+    base = self.shape[0] // 2**depth
+    h = layers.dense(
+      base * base * self.width, self.kernel_init, self.kernel_scale, self.dtype
+    )(z)
+    h = h.reshape(-1, base, base, self.width)
+    for stage in range(1, depth + 1):
+      h = nn.relu(layers.batch_norm(train, self.dtype)(h))
+      features = channels if stage == depth else self.width // 2**stage
+      h = nn.ConvTranspose(
+        features,
+        (4, 4),
+        strides=(2, 2),
+        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        dtype=self.dtype,
+      )(h)
+    return nn.tanh(h)
+
+
+class Discriminator(nn.Module):
+  """Images `[B, size, size, C]` to logits `[B]`; the Generator's mirror.
+
+  Attributes:
+    width: channels at the lowest resolution.
+    batch_norm: on every stage but the first.
+    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    dtype: of the activations.
+  """
+
+  width: int = 512
+  batch_norm: bool = True
+  kernel_init: str = 'normal'
+  kernel_scale: float = 0.02
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    depth = stages(x.shape[1:])
+    h = x
+    for stage in range(1, depth + 1):
+      h = nn.Conv(
+        self.width // 2 ** (depth - stage),
+        (4, 4),
+        strides=(2, 2),
+        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        dtype=self.dtype,
+      )(h)
+      if self.batch_norm and stage > 1:
+        h = layers.batch_norm(train, self.dtype)(h)
+      h = nn.leaky_relu(h, 0.2)
+    h = h.reshape(h.shape[0], -1)
+    return layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)[
+      :, 0
+    ]

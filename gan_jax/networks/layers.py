@@ -1,0 +1,97 @@
+"""What the architectures share: initialisers, activations, the adapter."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'relu': nn.relu,
+  'leaky_relu': functools.partial(nn.leaky_relu, negative_slope=0.2),
+  'tanh': nn.tanh,
+  'elu': nn.elu,
+  'silu': nn.silu,
+}
+
+
+def _uniform(scale: float) -> nn.initializers.Initializer:
+  """U(-scale, scale); flax's own `uniform` is U(0, scale)."""
+
+  def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+    return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+  return init
+
+
+# By name; each takes the config's `kernel_scale`: the half-width, the standard
+# deviation, or the gain.
+INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
+  'uniform': _uniform,
+  'normal': nn.initializers.normal,
+  'orthogonal': nn.initializers.orthogonal,
+  'lecun': lambda gain: nn.initializers.variance_scaling(
+    gain**2, 'fan_in', 'truncated_normal'
+  ),
+}
+
+
+def dense(
+  features: int, init: str, kernel_scale: float, dtype: Any, **kwargs: Any
+) -> nn.Dense:
+  """A linear layer [..., C] -> [..., features] with float32 parameters."""
+  return nn.Dense(
+    features,
+    kernel_init=INITIALISERS[init](kernel_scale),
+    dtype=dtype,
+    **kwargs,
+  )
+
+
+def batch_norm(train: bool, dtype: Any) -> nn.BatchNorm:
+  """Over every axis but the last; statistics in float32."""
+  return nn.BatchNorm(
+    use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
+  )
+
+
+def as_network(
+  module: nn.Module, example: jax.ShapeDtypeStruct
+) -> types.Network:
+  """Wraps a linen module, called as `module(x, train=...)`, as pure functions.
+
+  Args:
+    module: an unconditional network; labels do not reach it.
+    example: the shape of its input with any batch size, `[B, ...]`.
+  """
+
+  def init(key: jax.Array) -> tuple[types.PyTree, types.PyTree]:
+    variables = module.init(key, jnp.zeros(example.shape), train=False)
+    params = variables.pop('params')
+    return params, dict(variables)
+
+  def apply(
+    params: types.PyTree,
+    vars: types.PyTree,
+    x: jax.Array,
+    *,
+    labels: jax.Array | None,
+    key: jax.Array,
+    train: bool,
+  ) -> tuple[jax.Array, types.PyTree]:
+    del labels
+    y, new_vars = module.apply(
+      {'params': params, **vars},
+      x,
+      train=train,
+      rngs={'dropout': key},
+      mutable=list(vars) if train else [],
+    )
+    # Losses and penalties are computed in float32 whatever the activations.
+    return y.astype(jnp.float32), {**vars, **new_vars}
+
+  return types.Network(init, apply)

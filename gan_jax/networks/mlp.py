@@ -1,0 +1,73 @@
+"""Multi-layer perceptrons, for points and for small images."""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.networks import layers
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to samples `[B, *shape]`.
+
+  Attributes:
+    shape: of one sample; three axes mean an image, which ends in tanh.
+    width: of each hidden layer.
+    depth: hidden layers.
+    activation: a name in `layers.ACTIVATIONS`.
+    batch_norm: after each hidden linear layer.
+    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  width: int = 128
+  depth: int = 3
+  activation: str = 'relu'
+  batch_norm: bool = False
+  kernel_init: str = 'lecun'
+  kernel_scale: float = 1.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+    h = z
+    for _ in range(self.depth):
+      h = layers.dense(
+        self.width, self.kernel_init, self.kernel_scale, self.dtype
+      )(h)
+      if self.batch_norm:
+        h = layers.batch_norm(train, self.dtype)(h)
+      h = layers.ACTIVATIONS[self.activation](h)
+    size = math.prod(self.shape)
+    x = layers.dense(size, self.kernel_init, self.kernel_scale, self.dtype)(h)
+    x = nn.tanh(x) if len(self.shape) == 3 else x
+    return x.reshape(-1, *self.shape)
+
+
+class Discriminator(nn.Module):
+  """Samples `[B, ...]` to logits `[B]`; attributes as the Generator's."""
+
+  width: int = 128
+  depth: int = 3
+  activation: str = 'leaky_relu'
+  batch_norm: bool = False
+  kernel_init: str = 'lecun'
+  kernel_scale: float = 1.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    h = x.reshape(x.shape[0], -1)
+    for _ in range(self.depth):
+      h = layers.dense(
+        self.width, self.kernel_init, self.kernel_scale, self.dtype
+      )(h)
+      if self.batch_norm:
+        h = layers.batch_norm(train, self.dtype)(h)
+      h = layers.ACTIVATIONS[self.activation](h)
+    logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
+    return logit[:, 0]

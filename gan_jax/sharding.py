@@ -1,0 +1,39 @@
+"""One mesh over all devices: the batch is split, parameters are copies.
+
+The same program runs on one device, on several, and on several hosts; the
+compiler puts in the communication, and batch statistics are of the global
+batch.
+"""
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import types
+
+_BATCH = 'batch'
+
+
+def make_mesh() -> Mesh:
+  """All devices of all hosts along one axis."""
+  return jax.make_mesh(
+    (jax.device_count(),), (_BATCH,), axis_types=(AxisType.Auto,)
+  )
+
+
+def check_divides(mesh: Mesh, batch_size: int) -> None:
+  """Raises ValueError where the devices do not divide the batch."""
+  if batch_size % mesh.size:
+    raise ValueError(
+      f'batch_size={batch_size}: {mesh.size} devices do not divide it'
+    )
+
+
+def replicate(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
+  """A copy of the whole tree on every device."""
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def split_batch(tree: types.PyTree, mesh: Mesh, axis: int = 0) -> types.PyTree:
+  """Inside jit: splits `axis` of every array over the devices."""
+  spec = PartitionSpec(*[None] * axis, _BATCH)
+  return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, spec))

@@ -1,0 +1,97 @@
+"""The whole state of a game: one pytree of arrays."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax import types
+
+OptimiserFn = Callable[[types.Hyper], optax.GradientTransformation]
+
+
+class NetState(NamedTuple):
+  """One player.
+
+  Attributes:
+    params: what its optimiser moves.
+    opt_state: the optimiser's own arrays.
+    vars: non-trainable collections, such as batch statistics; `{}` if none.
+  """
+
+  params: types.PyTree
+  opt_state: types.PyTree
+  vars: types.PyTree
+
+
+class GanState(NamedTuple):
+  """Everything that a step changes, and all that a checkpoint holds.
+
+  Attributes:
+    step: `[]` int32, the number of steps done.
+    gen: the generator.
+    disc: the discriminator.
+    gen_ema: the moving average of `gen.params`, of the same tree.
+    extra: what a recipe adds, such as LeCam's logit averages.
+  """
+
+  step: jax.Array
+  gen: NetState
+  disc: NetState
+  gen_ema: types.PyTree
+  extra: dict[str, Any]
+
+
+def init_state(
+  key: jax.Array,
+  hyper: types.Hyper,
+  *,
+  gen: types.Network,
+  disc: types.Network,
+  gen_optimiser: OptimiserFn,
+  disc_optimiser: OptimiserFn,
+  extra: dict[str, Any],
+) -> GanState:
+  """The state before the first step; G and D start from different keys."""
+  gen_key, disc_key = jax.random.split(key)
+
+  def player(
+    network: types.Network, optimiser: OptimiserFn, key: jax.Array
+  ) -> NetState:
+    params, vars = network.init(key)
+    return NetState(params, optimiser(hyper).init(params), vars)
+
+  gen_state = player(gen, gen_optimiser, gen_key)
+  return GanState(
+    step=jnp.zeros((), jnp.int32),
+    gen=gen_state,
+    disc=player(disc, disc_optimiser, disc_key),
+    # A copy: one buffer cannot be donated twice.
+    gen_ema=jax.tree.map(jnp.copy, gen_state.params),
+    extra=extra,
+  )
+
+
+def debiased_ema(
+  average: types.PyTree,
+  new: types.PyTree,
+  log_decay: jax.Array,
+  count: jax.Array,
+) -> types.PyTree:
+  """The exponential average of `new` so far, without its initial value.
+
+  After n updates the average is sum_i d^(n-i) x_i / sum_i d^(n-i): Adam's
+  bias correction (Kingma & Ba 2015, section 3) folded into the rate, so that
+  the first update gives x_1 and the start has no weight.
+
+  Args:
+    average: the average after `count - 1` updates.
+    new: the next value, x_count.
+    log_decay: `[]` log d, negative; -inf makes the average equal to `new`.
+    count: `[]` updates including this one, at least 1.
+  """
+  # (1 - d) / (1 - d^n); expm1 keeps it exact when d is next to 1.
+  rate = jnp.expm1(log_decay) / jnp.expm1(count * log_decay)
+  return jax.tree.map(lambda a, x: (1 - rate) * a + rate * x, average, new)

@@ -1,0 +1,389 @@
+"""The two players' losses and the step in which they alternate.
+
+D learns to tell samples from data with G's samples taken as given; G learns
+through D with D's parameters frozen (Goodfellow et al. 2014, algorithm 1).
+Everything here is pure and works under `vmap` over a leading axis of the
+state, the hyperparameters and the key.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax import losses, penalties, state as states, types
+
+TrainStep = Callable[
+  [states.GanState, types.Hyper, types.Batch, jax.Array],
+  tuple[states.GanState, types.Logs],
+]
+
+
+class Round(NamedTuple):
+  """One D update seen by a penalty: samples, D, and D's answers.
+
+  Attributes:
+    disc: D closed over the parameters being differentiated.
+    real: `[B, ...]` real samples, as D sees them.
+    fake: `[B, ...]` generated samples.
+    real_logits: `[B]`.
+    fake_logits: `[B]`.
+    averages: LeCam's moving averages.
+    key: for penalties that draw the points they look at.
+  """
+
+  disc: types.DiscFn
+  real: jax.Array
+  fake: jax.Array
+  real_logits: jax.Array
+  fake_logits: jax.Array
+  averages: penalties.LogitAverages
+  key: jax.Array
+
+
+class Penalty(NamedTuple):
+  """A term of D's loss.
+
+  Attributes:
+    value: what `hyper['penalties.NAME.weight']` multiplies.
+    every: applied at each k-th step with k times the weight (Karras et al.
+      2020, appendix B: lazy regularisation).
+  """
+
+  value: Callable[[Round], jax.Array]
+  every: int = 1
+
+
+class Spec(NamedTuple):
+  """All of a game that shapes its program; its numbers are in `Hyper`.
+
+  Attributes:
+    gen: the generator.
+    disc: the discriminator.
+    loss: what each player minimises.
+    gen_optimiser: from the hyperparameters to G's optimiser.
+    disc_optimiser: the same for D.
+    latent: `latent(key, n) -> [n, Z]`.
+    schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
+    penalties: by name.
+    batch_size: samples `[B]` a player draws at once, `packing` included.
+    disc_steps: D updates for each G update.
+    share_latents: whether G reuses the draws of the last D update.
+    packing: samples that D judges at once (PacGAN, Lin et al. 2018).
+    to_data: from the networks' units to those of the data.
+    from_data: the reverse.
+  """
+
+  gen: types.Network
+  disc: types.Network
+  loss: losses.GanLoss
+  gen_optimiser: states.OptimiserFn
+  disc_optimiser: states.OptimiserFn
+  latent: Callable[[jax.Array, int], jax.Array]
+  schedule: Callable[[types.Hyper, jax.Array], types.Hyper]
+  penalties: Mapping[str, Penalty]
+  batch_size: int
+  disc_steps: int
+  share_latents: bool
+  packing: int
+  to_data: Callable[[jax.Array], jax.Array]
+  from_data: Callable[[jax.Array], jax.Array]
+
+
+class Keys(NamedTuple):
+  """One key for each use within one player's update."""
+
+  latents: jax.Array
+  gen: jax.Array
+  disc_real: jax.Array
+  disc_fake: jax.Array
+  disc_penalty: jax.Array
+  points: jax.Array
+
+
+def split_keys(key: jax.Array) -> Keys:
+  return Keys(*jax.random.split(key, len(Keys._fields)))
+
+
+def pack(x: jax.Array, m: int) -> jax.Array:
+  """Joins m samples on the last axis: `[m * B, ..., C] -> [B, ..., m * C]`."""
+  if m == 1:
+    return x
+  return jnp.concatenate(jnp.split(x, m), axis=-1)
+
+
+def discriminator_loss(
+  disc_params: types.PyTree,
+  gen_params: types.PyTree,
+  disc_vars: types.PyTree,
+  gen_vars: types.PyTree,
+  batch: types.Batch,
+  keys: Keys,
+  *,
+  spec: Spec,
+  hyper: types.Hyper,
+  step: jax.Array,
+  averages: penalties.LogitAverages,
+) -> tuple[jax.Array, tuple[types.PyTree, types.Logs]]:
+  """D as a binary classifier of real against generated samples.
+
+  Args:
+    disc_params: differentiated.
+    gen_params: frozen; G's samples are data here.
+    disc_vars: D's non-trainable collections.
+    gen_vars: G's; read, never written.
+    batch: real samples, `[B, ...]`.
+    keys: this update's keys.
+    spec: the game.
+    hyper: its numbers at this step.
+    step: `[]` int32, for lazily applied penalties.
+    averages: LeCam's moving averages.
+
+  Returns:
+    The loss `[]` and `(new_disc_vars, logs)`.
+  """
+  gen_params = jax.lax.stop_gradient(gen_params)
+  z = spec.latent(keys.latents, spec.batch_size)
+  generated, _ = spec.gen.apply(
+    gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
+  )
+  real, fake = pack(batch.x, spec.packing), pack(generated, spec.packing)
+
+  def disc(
+    x: jax.Array, vars: types.PyTree, key: jax.Array
+  ) -> tuple[jax.Array, types.PyTree]:
+    return spec.disc.apply(
+      disc_params, vars, x, labels=batch.label, key=key, train=True
+    )
+
+  real_logits, new_vars = disc(real, disc_vars, keys.disc_real)
+  fake_logits, new_vars = disc(fake, new_vars, keys.disc_fake)
+  loss = spec.loss.disc(real=real_logits, fake=fake_logits)
+  logs = {
+    'disc/accuracy': ((real_logits > 0).mean() + (fake_logits < 0).mean()) / 2,
+    'disc/real': real_logits.mean(),
+    'disc/fake': fake_logits.mean(),
+  }
+  if spec.loss.classifier:
+    logs['disc/d_real'] = jax.nn.sigmoid(real_logits).mean()
+    logs['disc/d_fake'] = jax.nn.sigmoid(fake_logits).mean()
+  for i, (name, penalty) in enumerate(spec.penalties.items()):
+    this_round = Round(
+      disc=lambda x: disc(x, disc_vars, keys.disc_penalty)[0],
+      real=real,
+      fake=fake,
+      real_logits=real_logits,
+      fake_logits=fake_logits,
+      averages=averages,
+      key=jax.random.fold_in(keys.points, i),
+    )
+    value = _lazily(penalty, this_round, step)
+    loss += hyper[f'penalties.{name}.weight'] * value
+    logs[f'penalties/{name}'] = value
+  return loss, (new_vars, {'disc/loss': loss, **logs})
+
+
+def _lazily(penalty: Penalty, this_round: Round, step: jax.Array) -> jax.Array:
+  """k times the penalty at each k-th step, 0 at the others."""
+  if penalty.every == 1:
+    return penalty.value(this_round)
+  return jax.lax.cond(
+    step % penalty.every == 0,
+    lambda: penalty.every * penalty.value(this_round),
+    lambda: jnp.zeros(()),
+  )
+
+
+def generator_loss(
+  gen_params: types.PyTree,
+  disc_params: types.PyTree,
+  gen_vars: types.PyTree,
+  disc_vars: types.PyTree,
+  batch: types.Batch,
+  keys: Keys,
+  *,
+  spec: Spec,
+) -> tuple[jax.Array, tuple[types.PyTree, types.Logs]]:
+  """G through a frozen D, every fake labelled real.
+
+  Args:
+    gen_params: differentiated.
+    disc_params: frozen. Its gradient is stopped at the parameters and not at
+      the logits: G learns from what passes through D.
+    gen_vars: G's non-trainable collections.
+    disc_vars: D's; read, never written.
+    batch: real samples `[B, ...]`, for losses that compare with them; for the
+      others the compiler drops D's pass over them.
+    keys: this update's keys.
+    spec: the game.
+
+  Returns:
+    The loss `[]` and `(new_gen_vars, logs)`.
+  """
+  # Redundant while only argument 0 is differentiated, and then free; it holds
+  # the contract for whoever differentiates with respect to both trees.
+  disc_params = jax.lax.stop_gradient(disc_params)
+  z = spec.latent(keys.latents, spec.batch_size)
+  fake, new_vars = spec.gen.apply(
+    gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
+  )
+
+  def disc(x: jax.Array, key: jax.Array) -> jax.Array:
+    packed = pack(x, spec.packing)
+    logits, _ = spec.disc.apply(
+      disc_params, disc_vars, packed, labels=batch.label, key=key, train=True
+    )
+    return logits
+
+  loss = spec.loss.gen(
+    real=disc(batch.x, keys.disc_real), fake=disc(fake, keys.disc_fake)
+  )
+  return loss, (new_vars, {'gen/loss': loss})
+
+
+def make_train_step(spec: Spec) -> TrainStep:
+  """Makes `step(state, hyper, batch, key) -> (state, logs)`.
+
+  D is updated `disc_steps` times, then G once, then G's moving average. The
+  step is not jitted; `batch` has leading axes `[rounds(spec), B]`.
+  """
+
+  def discriminator_step(
+    state: states.GanState,
+    hyper: types.Hyper,
+    batch: types.Batch,
+    keys: Keys,
+    count: jax.Array,
+  ) -> tuple[states.GanState, types.Logs]:
+    disc, gen = state.disc, state.gen
+    averages = state.extra['lecam']
+    grads, (new_vars, logs) = jax.grad(discriminator_loss, has_aux=True)(
+      disc.params, gen.params, disc.vars, gen.vars, batch, keys,
+      spec=spec, hyper=hyper, step=state.step, averages=averages,
+    )  # fmt: skip
+    disc, logs['disc/grad_norm'] = _update(
+      disc, grads, new_vars, spec.disc_optimiser(hyper)
+    )
+    averages = states.debiased_ema(
+      averages,
+      penalties.LogitAverages(logs['disc/real'], logs['disc/fake']),
+      jnp.log(hyper['penalties.lecam.decay']),
+      count,
+    )
+    extra = {**state.extra, 'lecam': averages}
+    return state._replace(disc=disc, extra=extra), logs
+
+  def generator_step(
+    state: states.GanState, hyper: types.Hyper, batch: types.Batch, keys: Keys
+  ) -> tuple[states.GanState, types.Logs]:
+    disc, gen = state.disc, state.gen
+    grads, (new_vars, logs) = jax.grad(generator_loss, has_aux=True)(
+      gen.params, disc.params, gen.vars, disc.vars, batch, keys, spec=spec
+    )
+    gen, logs['gen/grad_norm'] = _update(
+      gen, grads, new_vars, spec.gen_optimiser(hyper)
+    )
+    samples = spec.batch_size
+    log_decay = -jnp.log(2.0) * samples / hyper['ema.half_life']
+    ema = states.debiased_ema(
+      state.gen_ema, gen.params, log_decay, state.step + 1
+    )
+    return state._replace(gen=gen, gen_ema=ema), logs
+
+  def step(
+    state: states.GanState,
+    hyper: types.Hyper,
+    batch: types.Batch,
+    key: jax.Array,
+  ) -> tuple[states.GanState, types.Logs]:
+    hyper = spec.schedule(hyper, state.step)
+    gen_key, *disc_keys = jax.random.split(key, spec.disc_steps + 1)
+    logs: types.Logs = {}
+    for i, disc_key in enumerate(disc_keys):
+      keys = split_keys(disc_key)
+      real = jax.tree.map(lambda x, i=i: x[i], batch)
+      count = state.step * spec.disc_steps + i + 1
+      state, logs = discriminator_step(state, hyper, real, keys, count)
+    gen_keys = split_keys(gen_key)
+    if spec.share_latents:
+      gen_keys = gen_keys._replace(latents=keys.latents, gen=keys.gen)
+    real = jax.tree.map(lambda x: x[-1], batch)
+    state, gen_logs = generator_step(state, hyper, real, gen_keys)
+    return state._replace(step=state.step + 1), {**logs, **gen_logs}
+
+  return step
+
+
+def _update(
+  player: states.NetState,
+  grads: types.PyTree,
+  new_vars: types.PyTree,
+  optimiser: optax.GradientTransformation,
+) -> tuple[states.NetState, jax.Array]:
+  """One optimiser step: the player, and the norm `[]` of its gradient."""
+  updates, opt_state = optimiser.update(grads, player.opt_state, player.params)
+  params = optax.apply_updates(player.params, updates)
+  norm = optax.tree.norm(grads)
+  return states.NetState(params, opt_state, new_vars), norm
+
+
+def standing_vars(
+  spec: Spec,
+  gen_params: types.PyTree,
+  gen_vars: types.PyTree,
+  key: jax.Array,
+  passes: int = 64,
+) -> types.PyTree:
+  """Batch statistics of G for parameters other than the live ones.
+
+  The moving average of the parameters has no statistics of its own: they are
+  collected over `passes` batches of latents (the "standing statistics" of
+  Brock et al. 2019, section 3). `{}` stays `{}`.
+  """
+  if not gen_vars:
+    return gen_vars
+
+  def forward(vars: types.PyTree, key: jax.Array) -> tuple[Any, None]:
+    latent_key, net_key = jax.random.split(key)
+    z = spec.latent(latent_key, spec.batch_size)
+    _, vars = spec.gen.apply(
+      gen_params, vars, z, labels=None, key=net_key, train=True
+    )
+    return vars, None
+
+  return jax.lax.scan(forward, gen_vars, jax.random.split(key, passes))[0]
+
+
+def eval_generator(
+  spec: Spec, state: states.GanState, key: jax.Array, *, ema: bool
+) -> tuple[types.PyTree, types.PyTree]:
+  """`(params, vars)` of the averaged generator, or of the live one."""
+  if not ema:
+    return state.gen.params, state.gen.vars
+  return state.gen_ema, standing_vars(spec, state.gen_ema, state.gen.vars, key)
+
+
+def sample(
+  spec: Spec, gen_params: types.PyTree, gen_vars: types.PyTree, z: jax.Array
+) -> jax.Array:
+  """G in evaluation mode: `[N, Z]` to `[N, ...]` in the units of the data."""
+  x, _ = spec.gen.apply(
+    gen_params, gen_vars, z, labels=None, key=jax.random.key(0), train=False
+  )
+  return spec.to_data(x)
+
+
+def judge(spec: Spec, disc: states.NetState, x: jax.Array) -> jax.Array:
+  """D in evaluation mode: `[m * N, ...]` in units of the data to `[N]`."""
+  packed = pack(spec.from_data(x), spec.packing)
+  logits, _ = spec.disc.apply(
+    disc.params,
+    disc.vars,
+    packed,
+    labels=None,
+    key=jax.random.key(0),
+    train=False,
+  )
+  return logits

@@ -1,0 +1,154 @@
+"""The loop: chunks of steps on the device, and what happens between them."""
+
+import functools
+import math
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from gan_jax import (
+  build,
+  checkpoint,
+  config as configs,
+  reports,
+  sharding,
+  state as states,
+  steps,
+  types,
+  workdir as workdirs,
+  writers,
+)
+from gan_jax.data import source as sources
+
+
+class Keys(NamedTuple):
+  """One key for each use of the seed."""
+
+  init: jax.Array
+  data: jax.Array
+  steps: jax.Array
+  eval: jax.Array
+
+
+def root_keys(seed: int) -> Keys:
+  return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+
+
+def make_chunk(
+  spec: steps.Spec, source: sources.Source, mesh: Mesh, length: int
+) -> jax.stages.Wrapped:
+  """Makes `chunk(state, hyper, arrays, keys) -> (state, logs)`.
+
+  One jitted call of `length` steps in a `lax.scan`, each of which draws its
+  batch and is keyed by its own number. The state is donated; `logs` are means
+  over the steps.
+  """
+  train_step = steps.make_train_step(spec)
+
+  def rounds(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, spec.batch_size, *x.shape[1:])
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def chunk(
+    state: states.GanState,
+    hyper: types.Hyper,
+    arrays: types.PyTree,
+    keys: Keys,
+  ) -> tuple[states.GanState, types.Logs]:
+    def body(
+      state: states.GanState, _: None
+    ) -> tuple[states.GanState, types.Logs]:
+      batch = source.batch(arrays, keys.data, state.step)
+      batch = jax.tree.map(rounds, batch)
+      batch = sharding.split_batch(batch, mesh, axis=1)
+      key = jax.random.fold_in(keys.steps, state.step)
+      return train_step(state, hyper, batch, key)
+
+    state, logs = jax.lax.scan(body, state, None, length=length)
+    return state, jax.tree.map(jnp.mean, logs)
+
+  return chunk
+
+
+def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
+  """Runs an experiment to its end, from where its last checkpoint left it.
+
+  Args:
+    config: what to run.
+    workdir: the run's folder; made if it is not there.
+
+  Returns:
+    The figures of `summary.json`.
+
+  Raises:
+    ValueError: one line on what the user got wrong; nothing has been written
+      by then.
+  """
+  configs.validate(config)
+  mesh = sharding.make_mesh()
+  sharding.check_divides(mesh, config.batch_size)
+  workdirs.check(workdir, config)
+  keys = root_keys(config.seed)
+  source = build.make_source(config, keys.data)
+  spec = build.make_spec(
+    config, source.info, mesh=mesh, marginals=source.marginals
+  )
+  hyper = build.make_hyper(config)
+  workdirs.claim(workdir, config, source.info)
+
+  checkpoints = checkpoint.Checkpoints(workdir, keep=config.checkpoint.keep)
+  make_state = functools.partial(build.init_state, spec)
+  if checkpoints.latest is None:
+    state = sharding.replicate(jax.jit(make_state)(hyper, keys.init), mesh)
+  else:
+    template = jax.eval_shape(make_state, hyper, keys.init)
+    state = checkpoints.restore(template, mesh)
+  step = first = int(state.step)
+  sinks = writers.Writers(
+    workdir,
+    step=step,
+    steps=config.steps,
+    step_samples=build.samples_per_step(config),
+  )
+  report = reports.make_report(config, spec, source, keys.eval, workdir, sinks)
+  if step == 0:
+    sinks.write(0, report.frame(state), steps_per_second=0.0)
+  else:
+    sinks.say(f'{workdir}: going on from the checkpoint of step {step:,}')
+
+  # The longest chunk that ends at every row and at the last step.
+  length = math.gcd(config.log_every, config.steps)
+  hyper, keys = sharding.replicate((hyper, keys), mesh)
+  chunk = make_chunk(spec, source, mesh, length)
+  compiled: jax.stages.Compiled | None = None
+  busy = 0.0
+  while step < config.steps:
+    arrays = source.chunk(step, length)
+    if compiled is None:
+      compiled = chunk.lower(state, hyper, arrays, keys).compile()
+    began = time.monotonic()
+    state, logs = compiled(state, hyper, arrays, keys)
+    row = {name: float(value) for name, value in jax.device_get(logs).items()}
+    seconds = time.monotonic() - began
+    busy, step = busy + seconds, step + length
+    last = step == config.steps
+    if last or step % config.eval.every == 0:
+      row |= report.frame(state)
+    if last or step % config.log_every == 0:
+      sinks.write(step, row, steps_per_second=length / seconds)
+    if last or step % config.checkpoint.every == 0:
+      checkpoints.save(state)
+
+  summary = {
+    'step': step,
+    **report.finish(state),
+    'steps_per_second': (step - first) / busy if busy else None,
+  }
+  checkpoints.close()
+  sinks.close()
+  workdirs.write_json(workdir / 'summary.json', summary)
+  return summary
