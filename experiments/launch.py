@@ -70,9 +70,6 @@ def run(main: Callable[[], Any]) -> None:
     try:
       _check_fields(argv)
       rest = list(flags.FLAGS(argv))
-      if flags.FLAGS['verbosity'].using_default_value:
-        # The libraries tell a lot at the default level, INFO.
-        flags.FLAGS['verbosity'].value = logging.WARNING
       if 'config' in flags.FLAGS:
         _check_config(flags.FLAGS['config'].value)
       if len(rest) > 1:
@@ -86,6 +83,9 @@ def run(main: Callable[[], Any]) -> None:
 
   def guarded(argv: list[str]) -> None:
     del argv
+    if not flags.FLAGS['verbosity'].present:
+      # The libraries tell a lot at absl's default level, INFO.
+      logging.set_verbosity(logging.WARNING)
     try:
       main()
     except ValueError as error:

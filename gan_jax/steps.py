@@ -334,7 +334,7 @@ def standing_vars(
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
   key: jax.Array,
-  passes: int = 64,
+  passes: int = 100,
 ) -> types.PyTree:
   """Batch statistics of G for parameters other than the live ones.
 

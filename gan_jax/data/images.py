@@ -252,10 +252,10 @@ def tfds(
     raise ValueError(
       f'data.name={name!r}: its examples have no image, only {list(features)}'
     )
-  labelled = hasattr(features.get('label'), 'num_classes')
-  class_names = tuple(
-    features['label'].int2str(i) for i in range(features['label'].num_classes)
-  ) if labelled else ()  # fmt: skip
+  class_names: tuple[str, ...] = ()
+  if 'label' in features and hasattr(features['label'], 'num_classes'):
+    label = features['label']
+    class_names = tuple(label.int2str(i) for i in range(label.num_classes))
   shape = source[0]['image'].shape
   shape = (size or shape[0], size or shape[1], channels or shape[2])
 
@@ -271,7 +271,7 @@ def tfds(
         f'data.size=0: images of {name} differ in size ({shape[0]}x{shape[1]}'
         f' and {odd[0]}x{odd[1]}); give the size to make them'
       )
-    labels = [e['label'] for e in examples if labelled]
-    return np.stack(images), np.array(labels, np.int32) if labelled else None
+    labels = [e['label'] for e in examples if class_names]
+    return np.stack(images), np.array(labels, np.int32) if class_names else None
 
   return ImageSet(len(source), shape, fetch, class_names)

@@ -1,0 +1,33 @@
+"""Every test: silent broadcasting is an error, and there are 4 devices."""
+
+import os
+import pathlib
+
+os.environ.setdefault('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+# Compiled programs are kept between runs of the suite.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'jax'),
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+
+import jax
+import pytest
+
+from gan_jax import config as configs
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+@pytest.fixture
+def tiny() -> configs.Config:
+  """A one-dimensional game of a few small steps."""
+  config = configs.Config(steps=12, batch_size=8, log_every=4)
+  config.gen.width = config.disc.width = 8
+  config.gen.depth = config.disc.depth = 1
+  config.eval.every = 4
+  config.eval.num_samples = 512
+  config.checkpoint.every = 4
+  config.ema.half_life = 32.0
+  return config

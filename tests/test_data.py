@@ -1,0 +1,281 @@
+"""Densities against scipy; batches as a function of (seed, step); images."""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+import sklearn.datasets
+from scipy import stats
+
+from gan_jax import build, config as configs
+from gan_jax.data import densities, images, source as sources
+
+KEY = jax.random.key(0)
+
+
+class Mixture:
+  """The equal mixture of two normals, by scipy's own."""
+
+  parts = (stats.norm(-2, 0.5), stats.norm(2, 0.5))
+
+  def pdf(self, x):
+    return sum(part.pdf(x) for part in self.parts) / 2
+
+  def cdf(self, x):
+    return sum(part.cdf(x) for part in self.parts) / 2
+
+  def mean(self):
+    return 0.0
+
+  def std(self):
+    return np.sqrt(4.25)
+
+
+LAWS = {
+  'normal': stats.norm(4, 0.5),
+  'uniform': stats.uniform(),
+  'exponential': stats.expon(),
+  'laplace': stats.laplace(),
+  'mixture': Mixture(),
+  'beta': stats.beta(2, 5),
+}
+
+
+@pytest.mark.parametrize('name', densities.DENSITIES)
+def test_density_against_scipy(name: str):
+  ours, scipys = densities.DENSITIES[name], LAWS[name]
+  low, high = ours.interval
+  x = np.linspace(low - 0.5, high + 0.5, 1001)
+  # The edges of a bounded support belong to either side.
+  x = x[(np.abs(x - low) > 1e-3) & (np.abs(x - high) > 1e-3)]
+  f32 = jnp.asarray(x, jnp.float32)
+  np.testing.assert_allclose(ours.pdf(f32), scipys.pdf(x), atol=3e-5)
+  np.testing.assert_allclose(ours.cdf(f32), scipys.cdf(x), atol=3e-6)
+  assert ours.mean[0] == pytest.approx(scipys.mean(), abs=1e-6)
+  assert ours.std[0] == pytest.approx(scipys.std(), rel=1e-6)
+  assert scipys.cdf(high) - scipys.cdf(low) > 1 - 5e-6
+  samples = np.asarray(ours.sample(KEY, 20_000))
+  assert samples.shape == (20_000, 1)
+  assert stats.kstest(samples[:, 0], scipys.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize('name', densities.POINTS)
+def test_points_have_the_moments_they_claim(name: str):
+  law = densities.POINTS[name]
+  x = np.asarray(law.sample(KEY, 200_000))
+  np.testing.assert_allclose(x.mean(axis=0), law.mean, atol=0.02)
+  np.testing.assert_allclose(x.std(axis=0), law.std, rtol=0.01)
+
+
+def test_pacgans_mixtures():
+  ring, grid = densities.POINTS['ring'], densities.POINTS['grid']
+  assert ring.modes is not None
+  assert grid.modes is not None
+  assert (len(ring.modes), ring.mode_std) == (8, 0.01)
+  assert (len(grid.modes), grid.mode_std) == (25, 0.05)
+  np.testing.assert_allclose(np.linalg.norm(ring.modes, axis=1), 1, rtol=1e-6)
+  assert np.abs(grid.modes).max() == 4
+  x = np.asarray(grid.sample(KEY, 50_000))
+  off = x - np.round(x / 2) * 2
+  assert off.std() == pytest.approx(0.05, rel=0.02)
+
+
+@pytest.mark.parametrize('n', [1, 2, 5, 16, 17, 1000, 4097])
+def test_permute_is_a_permutation(n: int):
+  index = jnp.arange(n, dtype=jnp.uint32)
+  key = jnp.broadcast_to(jax.random.bits(KEY, (8,))[None], (n, 8))
+  out = np.asarray(sources.permute(index, key, n))
+  assert sorted(out.tolist()) == list(range(n))
+  if n >= 1000:
+    # As a shuffle: neighbours are unrelated, few points are fixed.
+    assert abs(np.corrcoef(np.arange(n), out)[0, 1]) < 0.1
+    assert (out == np.arange(n)).sum() < 8
+
+
+@pytest.mark.parametrize(('size', 'n'), [(4, 12), (5, 12), (30, 12), (7, 7)])
+def test_every_epoch_sees_every_example_once(size: int, n: int):
+  rows = functools.partial(sources.batch_indices, size=size, n=n)
+  stream = np.asarray(
+    jax.jit(jax.vmap(rows, in_axes=(None, 0)))(KEY, jnp.arange(3 * n))
+  ).reshape(-1)
+  epochs = stream.reshape(-1, n)
+  assert (np.sort(epochs, axis=1) == np.arange(n)).all()
+  # Another order in each epoch, and another with another seed.
+  assert len({tuple(epoch) for epoch in epochs}) > 0.9 * len(epochs)
+  other = rows(jax.random.key(1), jnp.int32(0))
+  assert tuple(other.tolist()) != tuple(stream[:size].tolist())
+
+
+def test_positions_are_uniform_over_keys():
+  """Chi-square of where example 0 of 10 goes over 2,000 keys."""
+  keys = jax.random.bits(KEY, (2000, 8))
+  where = sources.permute(jnp.zeros(2000, jnp.uint32), keys, 10)
+  assert stats.chisquare(np.bincount(where, minlength=10)).pvalue > 1e-3
+
+
+def test_no_overflow_late_in_a_long_run():
+  """Step 50 million of batches of 1,024 from a million examples."""
+  step, size, n = 50_000_000, 1024, 1_000_003
+  first = step * size  # Beyond 2^32, in Python's integers.
+  epochs = (first + np.arange(size)) // n
+  rows = sources.batch_indices(KEY, jnp.int32(step), size=size, n=n)
+  assert len(set(epochs.tolist())) == 1
+  assert len(set(rows.tolist())) == size
+
+
+def digits_config(**data: object) -> configs.Config:
+  config = configs.Config(batch_size=16)
+  config.data = configs.Data(name='digits', **data)  # type: ignore[arg-type]
+  return config
+
+
+def test_digits_are_scikit_learns():
+  source = build.make_source(digits_config(), KEY)
+  assert source.info.shape == (8, 8, 1)
+  assert source.info.num_examples == 1797
+  assert source.info.class_names == tuple('0123456789')
+  pixels, labels = source.chunk(0, 1)
+  original = sklearn.datasets.load_digits()
+  np.testing.assert_array_equal(labels, original.target)
+  np.testing.assert_allclose(
+    np.asarray(pixels)[..., 0] / 255 * 16, original.images, atol=0.05
+  )
+  batch = source.batch(source.chunk(0, 1), KEY, jnp.int32(0))
+  assert batch.x.dtype == jnp.float32
+  assert batch.x.min() == -1
+  assert batch.x.max() == 1
+  marginals = original.images.mean(axis=0) / 8 - 1
+  np.testing.assert_allclose(source.marginals[..., 0], marginals, atol=0.01)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_streamed_batches_are_the_resident_ones(flip: bool):
+  resident = build.make_source(digits_config(flip=flip), KEY)
+  streamed = build.make_source(
+    digits_config(flip=flip, device_limit_gb=0.0), KEY
+  )
+  from_resident, from_streamed = (
+    jax.jit(resident.batch),
+    jax.jit(streamed.batch),
+  )
+  for first in (0, 4, 8, 40):  # In order, then a jump as after a resume.
+    arrays = streamed.chunk(first, 4)
+    for step in range(first, first + 4):
+      a = from_resident(resident.chunk(0, 1), KEY, jnp.int32(step))
+      b = from_streamed(arrays, KEY, jnp.int32(step))
+      np.testing.assert_array_equal(a.x, b.x)
+      np.testing.assert_array_equal(a.label, b.label)
+  np.testing.assert_array_equal(resident.marginals, streamed.marginals)
+
+
+def test_flips_are_half():
+  config = digits_config(flip=True)
+  config.batch_size = 512
+  flipped = build.make_source(config, KEY)
+  config.data.flip = False
+  plain = build.make_source(config, KEY)
+  x = flipped.batch(flipped.chunk(0, 1), KEY, jnp.int32(3)).x
+  y = plain.batch(plain.chunk(0, 1), KEY, jnp.int32(3)).x
+  same = np.asarray((x == y).all(axis=(1, 2, 3)))
+  mirrored = np.asarray((x == y[:, :, ::-1]).all(axis=(1, 2, 3)))
+  assert (same | mirrored).all()
+  assert 0.4 < mirrored.mean() < 0.6
+
+
+def test_a_fixed_set_of_points():
+  config = configs.Config(batch_size=10)
+  config.data = configs.Data(name='ring', num_points=20)
+  source = build.make_source(config, KEY)
+  x = np.concatenate(
+    [
+      source.batch(source.chunk(0, 1), KEY, jnp.int32(step)).x
+      for step in (0, 1)
+    ]
+  )
+  y = np.concatenate(
+    [
+      source.batch(source.chunk(0, 1), KEY, jnp.int32(step)).x
+      for step in (2, 3)
+    ]
+  )
+  np.testing.assert_array_equal(np.sort(x, axis=0), np.sort(y, axis=0))
+
+
+def save(path: pathlib.Path, pixels: np.ndarray) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  PIL.Image.fromarray(pixels).save(path)
+
+
+def test_folder_with_classes(tmp_path: pathlib.Path):
+  """Crop to the centre, then average areas: by hand for a 4x8 image."""
+  rng = np.random.default_rng(0)
+  wide = rng.integers(0, 256, (4, 8), dtype=np.uint8)
+  save(tmp_path / 'b' / 'wide.png', wide)
+  save(tmp_path / 'a' / 'colour.png', rng.integers(0, 256, (2, 2, 3), np.uint8))
+  found = images.folder(str(tmp_path), size=2, channels=1)
+  assert (found.total, found.shape) == (2, (2, 2, 1))
+  assert found.class_names == ('a', 'b')
+  pixels, labels = found.fetch([0, 1])
+  assert labels is not None
+  assert labels.tolist() == [0, 1]
+  centre = wide[:, 2:6].astype(float)
+  expected = centre.reshape(2, 2, 2, 2).mean(axis=(1, 3))
+  np.testing.assert_allclose(pixels[1, ..., 0], expected, atol=1)
+  # Colour if any image has it.
+  assert images.folder(str(tmp_path), size=2, channels=0).shape == (2, 2, 3)
+
+
+def test_folder_without_classes(tmp_path: pathlib.Path):
+  for i in range(3):
+    save(tmp_path / f'{i}.jpg', np.full((6, 6), 100 * i, np.uint8))
+  found = images.folder(str(tmp_path), size=0, channels=0)
+  assert (found.shape, found.class_names) == ((6, 6, 1), ())
+  pixels, labels = found.fetch([2])
+  assert labels is None
+  assert abs(int(pixels.mean()) - 200) < 3
+
+
+def test_transparency_is_put_on_white(tmp_path: pathlib.Path):
+  clear = np.zeros((4, 4, 4), np.uint8)
+  save(tmp_path / 'clear.png', clear)
+  found = images.folder(str(tmp_path), size=0, channels=0)
+  assert (found.fetch([0])[0] == 255).all()
+
+
+@pytest.mark.parametrize(
+  'kind', ['empty', 'missing', 'text', 'cut', 'mixed', 'stray', 'huge']
+)
+def test_bad_folders_name_the_file(
+  tmp_path: pathlib.Path, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+  good = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+  save(tmp_path / 'a' / 'good.png', good)
+  bad, message = tmp_path / 'a' / 'bad.png', 'bad.png'
+  if kind == 'empty':
+    (tmp_path / 'a' / 'good.png').unlink()
+    message = 'no png or jpg'
+  elif kind == 'missing':
+    tmp_path, message = tmp_path / 'nowhere', 'no such folder'
+  elif kind == 'text':
+    bad.write_text('not an image')
+  elif kind == 'cut':
+    bad.write_bytes((tmp_path / 'a' / 'good.png').read_bytes()[:200])
+  elif kind == 'mixed':
+    save(bad, good[:16])
+  elif kind == 'stray':
+    save(tmp_path / 'stray.png', good)
+    message = 'stray.png'
+  else:
+    monkeypatch.setattr(images, 'MAX_PIXELS', 1000)
+    message = 'good.png'
+
+  def read() -> None:
+    found = images.folder(str(tmp_path), size=0, channels=0)
+    found.fetch(range(found.total))
+
+  with pytest.raises(ValueError, match=message):
+    read()

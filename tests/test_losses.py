@@ -1,0 +1,99 @@
+"""Losses against constants worked out by hand from the papers' formulas."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+from scipy import special
+
+from gan_jax import build, losses
+
+REAL = jnp.array([0.5, 2.0])
+FAKE = jnp.array([-1.0, 1.5])
+
+
+def softplus(x: float) -> float:
+  return float(special.log1p(math.exp(x)))
+
+
+def mean(*values: float) -> float:
+  return sum(values) / len(values)
+
+
+# For r = (.5, 2) and f = (-1, 1.5); means 1.25 and .25.
+CROSS_ENTROPY = mean(softplus(-0.5), softplus(-2)) + mean(
+  softplus(-1), softplus(1.5)
+)
+EXPECTED = {
+  'saturating': (CROSS_ENTROPY, -mean(softplus(-1), softplus(1.5))),
+  'non_saturating': (CROSS_ENTROPY, mean(softplus(1), softplus(-1.5))),
+  # 1/2 (.25 + 1)/2 + 1/2 (1 + 2.25)/2 and 1/2 (4 + .25)/2.
+  'least_squares': (1.125, 1.0625),
+  'wasserstein': (-1.0, -0.25),
+  # (.5 + 0)/2 + (0 + 2.5)/2.
+  'hinge': (1.5, -0.25),
+  'relativistic_average': (
+    mean(softplus(-0.25), softplus(-1.75))
+    + mean(softplus(-2.25), softplus(0.25)),
+    mean(softplus(0.25), softplus(1.75))
+    + mean(softplus(2.25), softplus(-0.25)),
+  ),
+  'relativistic_paired': (
+    mean(softplus(-1.5), softplus(-0.5)),
+    mean(softplus(1.5), softplus(0.5)),
+  ),
+}
+
+
+def test_all_losses_have_a_constant():
+  assert EXPECTED.keys() == build.LOSSES.keys()
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_hand_computed(name: str):
+  loss = build.LOSSES[name]
+  disc, gen = EXPECTED[name]
+  assert loss.disc(real=REAL, fake=FAKE) == pytest.approx(disc, rel=1e-6)
+  assert loss.gen(real=REAL, fake=FAKE) == pytest.approx(gen, rel=1e-6)
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_finite_at_extreme_logits(name: str, dtype: jnp.dtype):
+  loss = build.LOSSES[name]
+  for real in (-1e4, 1e4):
+    for fake in (-1e4, 1e4):
+      r, f = jnp.full((4,), real, dtype), jnp.full((4,), fake, dtype)
+      for player in (loss.disc, loss.gen):
+        value, grads = jax.value_and_grad(
+          lambda r, f, player=player: player(real=r, fake=f), argnums=(0, 1)
+        )(r, f)
+        assert jnp.isfinite(value)
+        assert all(jnp.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_which_generators_see_real(name: str):
+  loss = build.LOSSES[name]
+  grad = jax.grad(lambda r: loss.gen(real=r, fake=FAKE))(REAL)
+  assert bool(jnp.any(grad != 0)) == loss.gen_sees_real
+
+
+def test_equilibrium_value_is_minus_log_4():
+  half = jnp.zeros(8)  # Logit 0 is D = 1/2.
+  value = -losses.SATURATING.disc(real=half, fake=half)
+  assert value == pytest.approx(-math.log(4), rel=1e-6)
+
+
+def test_saturating_gradient_vanishes_where_the_other_does_not():
+  """Section 3 of the 2014 paper: D rejects a fake with great confidence."""
+  confident = jnp.array([-20.0])
+  slopes = {
+    name: jax.grad(lambda f, n=name: build.LOSSES[n].gen(real=f, fake=f))(
+      confident
+    )
+    for name in ('saturating', 'non_saturating')
+  }
+  assert abs(slopes['saturating'][0]) < 1e-8
+  assert slopes['non_saturating'][0] == pytest.approx(-1.0, rel=1e-6)

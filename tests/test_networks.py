@@ -1,0 +1,149 @@
+"""Architectures: shapes, sizes they refuse, and the papers' constants."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.networks import dcgan, layers, maxout, mlp
+
+KEY = jax.random.key(0)
+
+
+def parameters(module, example: jax.Array) -> dict:
+  return module.init(KEY, example, train=False)['params']
+
+
+@pytest.mark.parametrize('size', [8, 10, 12, 14, 28, 32, 48, 64, 96, 128])
+def test_dcgan_sizes(size: int):
+  generator = dcgan.Generator(shape=(size, size, 3), width=32)
+  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
+
+  def both(z: jax.Array) -> jax.Array:
+    x, _ = generator.init_with_output(KEY, z, train=False)
+    assert x.shape == (2, size, size, 3)
+    return dcgan.Discriminator(width=32).init_with_output(KEY, x, train=False)[
+      0
+    ]
+
+  assert jax.eval_shape(both, z).shape == (2,)
+
+
+@pytest.mark.parametrize(
+  'shape', [(4, 4, 1), (25, 25, 1), (36, 36, 3), (28, 32, 1), (1,)]
+)
+def test_dcgan_refuses(shape: tuple[int, ...]):
+  with pytest.raises(ValueError, match='dcgan makes'):
+    dcgan.stages(shape)
+
+
+def test_dcgan_32_is_the_papers():
+  params = parameters(dcgan.Generator((32, 32, 3)), jnp.zeros((1, 100)))
+  shapes = [
+    params[name]['kernel'].shape
+    for name in ('Dense_0', *(f'ConvTranspose_{i}' for i in range(3)))
+  ]
+  assert shapes == [
+    (100, 4 * 4 * 512), (4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 3)
+  ]  # fmt: skip
+  kernel = params['ConvTranspose_0']['kernel']
+  assert float(kernel.std()) == pytest.approx(0.02, rel=0.01)
+  disc = dcgan.Discriminator()
+  params = parameters(disc, jnp.zeros((1, 32, 32, 3)))
+  assert 'BatchNorm_1' in params
+  assert 'BatchNorm_2' not in params  # None on the first stage.
+
+
+def test_the_networks_of_2014():
+  generator = maxout.Generator((28, 28, 1))
+  params = parameters(generator, jnp.zeros((1, 100)))
+  assert [params[f'Dense_{i}']['kernel'].shape for i in range(3)] == [
+    (100, 1200), (1200, 1200), (1200, 784)
+  ]  # fmt: skip
+  kernel = np.asarray(params['Dense_1']['kernel'])
+  assert np.abs(kernel).max() <= 0.05
+  assert kernel.std() == pytest.approx(0.05 / np.sqrt(3), rel=0.01)
+  disc = maxout.Discriminator()
+  params = parameters(disc, jnp.zeros((1, 28, 28, 1)))
+  assert [params[f'Dense_{i}']['kernel'].shape for i in range(3)] == [
+    (784, 1200), (240, 1200), (240, 1)
+  ]  # fmt: skip
+  assert np.abs(params['Dense_0']['kernel']).max() <= 0.005
+
+
+def test_maxout_unit_by_hand():
+  """The largest of each unit's pieces, dropout off in evaluation."""
+  disc = maxout.Discriminator(width=2, depth=1, pieces=3)
+  x = jnp.array([[1.0, -2.0]])
+  variables = disc.init(KEY, x, train=False)
+  pieces = np.asarray(x @ variables['params']['Dense_0']['kernel'])
+  hidden = pieces.reshape(2, 3).max(axis=1)
+  expected = hidden @ np.asarray(variables['params']['Dense_1']['kernel'])
+  np.testing.assert_allclose(
+    disc.apply(variables, x, train=False), expected, rtol=1e-5
+  )
+
+
+def test_dropout_keeps_the_mean_and_differs_by_key():
+  disc = maxout.Discriminator(width=64, depth=1, kernel_scale=0.5)
+  x = jnp.ones((1, 20))
+  variables = disc.init(KEY, x, train=False)
+
+  def apply(key: jax.Array) -> jax.Array:
+    return disc.apply(variables, x, train=True, rngs={'dropout': key})
+
+  a, b = apply(jax.random.key(1)), apply(jax.random.key(2))
+  assert not np.allclose(a, b)
+  np.testing.assert_array_equal(a, apply(jax.random.key(1)))
+
+
+def test_generator_starts_at_the_data_marginals():
+  marginals = np.linspace(-0.9, 0.9, 4).reshape(2, 2, 1).astype(np.float32)
+  generator = maxout.Generator(
+    (2, 2, 1), marginals=marginals, width=8, kernel_scale=1e-6
+  )
+  x, _ = generator.init_with_output(KEY, jnp.zeros((1, 3)), train=False)
+  np.testing.assert_allclose(x[0], marginals, atol=1e-4)
+
+
+def test_mlp_is_a_stack_of_linear_layers():
+  disc = mlp.Discriminator(width=4, depth=2, activation='tanh')
+  x = jax.random.normal(KEY, (3, 2))
+  variables = disc.init(KEY, x, train=False)
+  h = np.asarray(x)
+  for i in range(3):
+    layer = variables['params'][f'Dense_{i}']
+    h = h @ np.asarray(layer['kernel']) + np.asarray(layer['bias'])
+    h = np.tanh(h) if i < 2 else h
+  np.testing.assert_allclose(
+    disc.apply(variables, x, train=False), h[:, 0], rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_parameters_and_outputs_are_float32(dtype: jnp.dtype):
+  network = layers.as_network(
+    dcgan.Generator((8, 8, 1), width=8, dtype=dtype),
+    jax.ShapeDtypeStruct((1, 3), jnp.float32),
+  )
+  params, vars = network.init(KEY)
+  y, _ = network.apply(
+    params, vars, jnp.ones((2, 3)), labels=None, key=KEY, train=True
+  )
+  leaves = [y, *jax.tree.leaves((params, vars))]
+  assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
+
+
+def test_evaluation_leaves_statistics_alone():
+  network = layers.as_network(
+    dcgan.Generator((8, 8, 1), width=8),
+    jax.ShapeDtypeStruct((1, 3), jnp.float32),
+  )
+  params, vars = network.init(KEY)
+  z = jax.random.normal(KEY, (4, 3))
+  _, kept = network.apply(params, vars, z, labels=None, key=KEY, train=False)
+  _, moved = network.apply(params, vars, z, labels=None, key=KEY, train=True)
+  same = jax.tree.map(lambda a, b: bool((a == b).all()), kept, vars)
+  assert all(jax.tree.leaves(same))
+  same = jax.tree.map(lambda a, b: bool((a == b).all()), moved, vars)
+  assert not any(jax.tree.leaves(same))

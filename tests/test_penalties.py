@@ -1,0 +1,111 @@
+"""Penalties against closed forms, and against a finite-difference gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import penalties
+
+KEY = jax.random.key(0)
+W = jnp.array([[0.6, -0.8, 2.0], [0.1, 0.3, -0.5]])  # |w|^2 = 5.35
+X = jax.random.normal(jax.random.key(1), (7, 2, 3))
+Y = jax.random.normal(jax.random.key(2), (7, 2, 3))
+
+
+def linear(x: jax.Array) -> jax.Array:
+  """D(x) = <w, x>, whose gradient is w everywhere."""
+  return jnp.einsum('bij,ij->b', x, W)
+
+
+def quadratic(x: jax.Array) -> jax.Array:
+  """D(x) = |x|^2 / 2, whose gradient is x."""
+  return 0.5 * jnp.square(x).sum(axis=(1, 2))
+
+
+def test_linear_discriminator():
+  norm = np.sqrt(5.35)
+  assert penalties.r1(linear, X) == pytest.approx(5.35 / 2, rel=1e-6)
+  assert penalties.r2(linear, Y) == pytest.approx(5.35 / 2, rel=1e-6)
+  expected = pytest.approx((norm - 1) ** 2, rel=1e-6)
+  assert penalties.wgan_gp(linear, X, Y, KEY) == expected
+  assert penalties.dragan(linear, X, KEY) == expected
+
+
+def test_quadratic_discriminator_is_per_sample():
+  squared = np.square(np.asarray(X)).sum(axis=(1, 2))
+  np.testing.assert_allclose(
+    penalties.squared_gradient_norm(quadratic, X), squared, rtol=1e-6
+  )
+  assert penalties.r1(quadratic, X) == pytest.approx(
+    squared.mean() / 2, rel=1e-6
+  )
+  # A norm over the whole batch would grow with the batch; this does not.
+  twice = jnp.concatenate([X, X])
+  assert penalties.r1(quadratic, twice) == pytest.approx(
+    squared.mean() / 2, rel=1e-6
+  )
+
+
+def test_wgan_gp_interpolates_each_pair():
+  """grad is x^ itself, which must lie between the pair: e x + (1 - e) y."""
+  e = np.asarray(jax.random.uniform(KEY, (7, 1, 1)))
+  between = e * np.asarray(X) + (1 - e) * np.asarray(Y)
+  norms = np.sqrt(np.square(between).sum(axis=(1, 2)))
+  assert penalties.wgan_gp(quadratic, X, Y, KEY) == pytest.approx(
+    np.square(norms - 1).mean(), rel=1e-5
+  )
+  assert len(np.unique(e)) == 7
+
+
+def test_dragan_stays_near_the_data():
+  noise = np.asarray(jax.random.uniform(KEY, X.shape))
+  moved = np.asarray(X) + 0.5 * np.asarray(X).std() * noise
+  norms = np.sqrt(np.square(moved).sum(axis=(1, 2)))
+  assert penalties.dragan(quadratic, X, KEY) == pytest.approx(
+    np.square(norms - 1).mean(), rel=1e-5
+  )
+
+
+def test_second_implementation_by_differences():
+  """Central differences in float64 numpy of a small two-layer D."""
+  a = np.asarray(jax.random.normal(jax.random.key(3), (6, 5)), np.float64)
+  b = np.asarray(jax.random.normal(jax.random.key(4), (5,)), np.float64)
+
+  def numpy_disc(x: np.ndarray) -> np.ndarray:
+    return np.tanh(x.reshape(len(x), -1) @ a) @ b
+
+  def disc(x: jax.Array) -> jax.Array:
+    hidden = jnp.tanh(x.reshape(len(x), -1) @ jnp.float32(a))
+    return hidden @ jnp.float32(b)
+
+  x, h = np.asarray(X, np.float64), 1e-5
+  total = 0.0
+  for i in np.ndindex(2, 3):
+    step = np.zeros((1, 2, 3))
+    step[0][i] = h
+    total += ((numpy_disc(x + step) - numpy_disc(x - step)) / (2 * h)) ** 2
+  assert penalties.r1(disc, X) == pytest.approx(total.mean() / 2, rel=1e-4)
+
+
+def test_gradient_is_finite_where_disc_is_flat():
+  def loss(scale: jax.Array) -> jax.Array:
+    return penalties.wgan_gp(lambda x: scale * linear(x), X, Y, KEY)
+
+  value, slope = jax.value_and_grad(loss)(jnp.zeros(()))
+  assert value == pytest.approx(1.0, rel=1e-5)
+  assert jnp.isfinite(slope)
+
+
+def test_r2_sends_no_gradient_to_the_generator():
+  slope = jax.grad(lambda scale: penalties.r2(quadratic, scale * Y))(1.0)
+  assert slope == 0
+
+
+def test_lecam_by_hand():
+  averages = penalties.LogitAverages(jnp.float32(1.0), jnp.float32(-1.0))
+  # relu(r + 1)^2: 4, 0; relu(1 - f)^2: 0, 9; means 2 and 4.5.
+  value = penalties.lecam(
+    jnp.array([1.0, -2.0]), jnp.array([1.5, -2.0]), averages
+  )
+  assert value == pytest.approx(6.5)
