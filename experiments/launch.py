@@ -1,6 +1,8 @@
 """Starts a program so that a user's mistake is one line and an exit code."""
 
 import difflib
+import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,6 +60,15 @@ def _one_line(error: Exception) -> str:
   return ' '.join(str(error.args[0] if error.args else error).split())
 
 
+def _cache_compilations() -> None:
+  """Keeps compiled programs, so that a second start need not compile."""
+  home = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'))
+  os.environ.setdefault(
+    'JAX_COMPILATION_CACHE_DIR', str(home.expanduser() / 'gan_jax')
+  )
+  os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+
+
 def run(main: Callable[[], Any]) -> None:
   """Parses the flags and runs `main()`.
 
@@ -83,6 +94,7 @@ def run(main: Callable[[], Any]) -> None:
 
   def guarded(argv: list[str]) -> None:
     del argv
+    _cache_compilations()
     if not flags.FLAGS['verbosity'].present:
       # The libraries tell a lot at absl's default level, INFO.
       logging.set_verbosity(logging.WARNING)

@@ -1,7 +1,7 @@
 """Pictures: what is drawn is computed elsewhere."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -156,6 +156,23 @@ def save_gif(path: pathlib.Path, pictures: Sequence[PIL.Image.Image]) -> None:
     duration=durations,
     loop=0,
   )
+
+
+def save_lines(
+  path: pathlib.Path,
+  lines: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+  *,
+  label: str,
+  log: bool,
+) -> None:
+  """Values against steps, a named line for each run."""
+  figure, axes = plt.subplots(figsize=(6, 3), dpi=130, layout='constrained')
+  for name, (steps, values) in lines.items():
+    axes.plot(steps, values, label=name)
+  axes.set(xlabel='step', ylabel=label, yscale='log' if log else 'linear')
+  axes.legend(fontsize=8)
+  figure.savefig(path)
+  plt.close(figure)
 
 
 def image_grid(images: np.ndarray, columns: int) -> np.ndarray:

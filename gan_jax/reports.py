@@ -285,7 +285,10 @@ class ImageReport:
     return {}
 
   def finish(self, state: states.GanState) -> Summary:
-    pictures = [PIL.Image.open(p) for p in sorted(self._folder.glob('*.png'))]
+    pictures = []
+    for path in sorted(self._folder.glob('*.png')):
+      with PIL.Image.open(path) as picture:
+        pictures.append(picture.copy())
     plots.save_gif(self._workdir / 'evolution.gif', pictures)
     fake = self._sample(state)
     arrays = self._source.chunk(0, 1)

@@ -1,9 +1,11 @@
 """The loop: chunks of steps on the device, and what happens between them."""
 
+import contextlib
 import functools
 import math
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -100,55 +102,86 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   hyper = build.make_hyper(config)
   workdirs.claim(workdir, config, source.info)
 
-  checkpoints = checkpoint.Checkpoints(workdir, keep=config.checkpoint.keep)
   make_state = functools.partial(build.init_state, spec)
-  if checkpoints.latest is None:
-    state = sharding.replicate(jax.jit(make_state)(hyper, keys.init), mesh)
-  else:
-    template = jax.eval_shape(make_state, hyper, keys.init)
-    state = checkpoints.restore(template, mesh)
-  step = first = int(state.step)
-  sinks = writers.Writers(
-    workdir,
-    step=step,
-    steps=config.steps,
-    step_samples=build.samples_per_step(config),
-  )
-  report = reports.make_report(config, spec, source, keys.eval, workdir, sinks)
-  if step == 0:
-    sinks.write(0, report.frame(state), steps_per_second=0.0)
-  else:
-    sinks.say(f'{workdir}: going on from the checkpoint of step {step:,}')
+  with contextlib.ExitStack() as stack:
+    checkpoints = stack.enter_context(
+      contextlib.closing(
+        checkpoint.Checkpoints(workdir, keep=config.checkpoint.keep)
+      )
+    )
+    fresh = checkpoints.latest is None
+    if fresh:
+      state = sharding.replicate(jax.jit(make_state)(hyper, keys.init), mesh)
+    else:
+      template = jax.eval_shape(make_state, hyper, keys.init)
+      state = checkpoints.restore(template, mesh)
+    finished = workdirs.read_summary(workdir)
+    if finished and finished['step'] == int(state.step) == config.steps:
+      return finished
+    sinks = stack.enter_context(
+      contextlib.closing(
+        writers.Writers(
+          workdir,
+          step=None if fresh else int(state.step),
+          steps=config.steps,
+          step_samples=build.samples_per_step(config),
+        )
+      )
+    )
+    report = reports.make_report(
+      config, spec, source, keys.eval, workdir, sinks
+    )
+    if fresh:
+      sinks.write(0, report.frame(state), steps_per_second=0.0)
+    # The longest chunk that ends at every row and at the last step.
+    length = math.gcd(config.log_every, config.steps)
+    chunk = functools.partial(
+      make_chunk(spec, source, mesh, length),
+      hyper=sharding.replicate(hyper, mesh),
+      keys=sharding.replicate(keys, mesh),
+    )
+    state, speed = _play(
+      config, state, source, chunk, length, report, checkpoints, sinks
+    )
+    summary = {
+      'step': int(state.step),
+      **report.finish(state),
+      'steps_per_second': speed,
+    }
+  workdirs.write_json(workdir / 'summary.json', summary)
+  return summary
 
-  # The longest chunk that ends at every row and at the last step.
-  length = math.gcd(config.log_every, config.steps)
-  hyper, keys = sharding.replicate((hyper, keys), mesh)
-  chunk = make_chunk(spec, source, mesh, length)
-  compiled: jax.stages.Compiled | None = None
-  busy = 0.0
+
+def _play(
+  config: configs.Config,
+  state: states.GanState,
+  source: sources.Source,
+  chunk: Callable[..., tuple[states.GanState, types.Logs]],
+  length: int,
+  report: reports.Report,
+  checkpoints: checkpoint.Checkpoints,
+  sinks: writers.Writers,
+) -> tuple[states.GanState, float | None]:
+  """Runs the chunks that are left; returns the last state and steps a second.
+
+  The speed is of the chunks alone, without the first, which compiles, and
+  without reports and checkpoints; None where there was but one.
+  """
+  step = int(state.step)
+  seconds: list[float] = []
   while step < config.steps:
     arrays = source.chunk(step, length)
-    if compiled is None:
-      compiled = chunk.lower(state, hyper, arrays, keys).compile()
     began = time.monotonic()
-    state, logs = compiled(state, hyper, arrays, keys)
+    state, logs = chunk(state, arrays=arrays)
     row = {name: float(value) for name, value in jax.device_get(logs).items()}
-    seconds = time.monotonic() - began
-    busy, step = busy + seconds, step + length
+    seconds.append(time.monotonic() - began)
+    step += length
     last = step == config.steps
     if last or step % config.eval.every == 0:
       row |= report.frame(state)
     if last or step % config.log_every == 0:
-      sinks.write(step, row, steps_per_second=length / seconds)
+      sinks.write(step, row, steps_per_second=length / seconds[-1])
     if last or step % config.checkpoint.every == 0:
       checkpoints.save(state)
-
-  summary = {
-    'step': step,
-    **report.finish(state),
-    'steps_per_second': (step - first) / busy if busy else None,
-  }
-  checkpoints.close()
-  sinks.close()
-  workdirs.write_json(workdir / 'summary.json', summary)
-  return summary
+  steady = seconds[1:]
+  return state, length * len(steady) / sum(steady) if steady else None

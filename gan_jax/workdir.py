@@ -99,6 +99,15 @@ def claim(
     ) from None
 
 
+def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:
+  """The figures of a run that came to its end, or None."""
+  path = workdir / 'summary.json'
+  if not path.exists():
+    return None
+  summary: dict[str, Any] = json.loads(path.read_text())
+  return summary
+
+
 def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
   """The configuration of a run and what it knew of its data.
 

@@ -19,19 +19,26 @@ class Writers:
   """
 
   def __init__(
-    self, workdir: pathlib.Path, *, step: int, steps: int, step_samples: int
+    self,
+    workdir: pathlib.Path,
+    *,
+    step: int | None,
+    steps: int,
+    step_samples: int,
   ):
     """Opens the sinks, dropping rows later than `step`.
 
     Args:
       workdir: of the run.
-      step: the step to go on from; rows after it are of a run that was
-        killed between a row and its checkpoint, and will come again.
+      step: the checkpoint to go on from, or None at a run's beginning. Rows
+        after it are of a run that was killed between a row and its
+        checkpoint, and will come again.
       steps: the run's last step.
       step_samples: samples that one step counts for.
     """
     self._path = workdir / 'metrics.jsonl'
-    _keep_rows_until(self._path, step)
+    _keep_rows_until(self._path, -1 if step is None else step)
+    step = step or 0
     self._file = self._path.open('a')
     self._tensorboard = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=step + 1 if step else None
@@ -43,6 +50,8 @@ class Writers:
     )
     self._said = self._began = time.monotonic()
     self._began_at = step
+    if step:
+      self.say(f'{workdir}: going on from the checkpoint of step {step:,}')
 
   def write(
     self, step: int, row: Mapping[str, float], *, steps_per_second: float

@@ -260,7 +260,7 @@ def tfds(
   shape = (size or shape[0], size or shape[1], channels or shape[2])
 
   def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
-    examples = source.__getitems__(list(rows))
+    examples = [source[row] for row in rows]
     images = [
       _rendered(PIL.Image.fromarray(e['image'].squeeze()), size, shape[2])
       for e in examples

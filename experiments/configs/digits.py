@@ -1,0 +1,28 @@
+"""Handwritten digits 8x8 from noise, on a machine with no network.
+
+Command:
+  python -m experiments.train --config=experiments/configs/digits.py \
+    --workdir=runs/digits
+"""
+
+from gan_jax import config
+
+
+def get_config() -> config.Config:
+  c = config.Config()
+  c.steps = 6000
+  c.batch_size = 64
+  c.data.name = 'digits'
+  c.gen.name = c.disc.name = 'dcgan'
+  c.gen.width = c.disc.width = 128
+  c.gen.latent_dim = 32
+  c.gen.latent = 'normal'
+  c.disc.batch_norm = False
+  for player in (c.optim.gen, c.optim.disc):
+    player.learning_rate = 2e-4
+    player.b1 = 0.5
+  c.penalties.r1.weight = 0.1
+  c.ema.half_life = 10_000.0
+  c.eval.every = 500
+  c.checkpoint.every = 1000
+  return c

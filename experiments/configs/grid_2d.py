@@ -1,0 +1,38 @@
+"""PacGAN's 25-mode grid, with its networks, optimiser and training set.
+
+Command:
+  python -m experiments.train --config=experiments/configs/grid_2d.py \
+    --workdir=runs/grid_2d
+"""
+
+from gan_jax import config
+
+
+def get_config() -> config.Config:
+  c = config.Config()
+  # 400 epochs of 100,000 points in batches of 100.
+  c.steps = 400_000
+  c.batch_size = 100
+  c.data.name = 'grid'
+  c.data.num_points = 100_000
+  c.data.standardise = False
+  c.gen.latent_dim = 2
+  c.gen.latent = 'normal'
+  c.gen.width = 400
+  c.gen.depth = 4
+  c.gen.batch_norm = True
+  c.gen.kernel_init = c.disc.kernel_init = 'normal'
+  c.gen.kernel_scale = c.disc.kernel_scale = 0.02
+  c.disc.name = 'maxout'
+  c.disc.width = 200
+  c.disc.depth = 3
+  c.disc.pieces = 5
+  c.disc.input_dropout = c.disc.hidden_dropout = 0.0
+  for player in (c.optim.gen, c.optim.disc):
+    player.learning_rate = 1e-4
+    player.b1 = 0.8
+  c.log_every = 1000
+  c.eval.num_samples = 2500
+  c.eval.every = 10_000
+  c.checkpoint.every = 10_000
+  return c

@@ -1,0 +1,49 @@
+"""One metric of several runs against the step, as a png.
+
+  python -m experiments.curves --workdirs=runs/a,runs/b \
+    --metric=gen/grad_norm --log --out=curves.png
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from experiments import launch
+
+_WORKDIRS = flags.DEFINE_list('workdirs', [], 'Folders of runs.')
+_METRIC = flags.DEFINE_string('metric', None, 'A key of metrics.jsonl.')
+_OUT = flags.DEFINE_string('out', None, 'The png to write.')
+_LOG = flags.DEFINE_bool('log', False, 'Logarithmic values.')
+
+
+def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
+  """Steps and values of the rows that have the metric."""
+  path = workdir / 'metrics.jsonl'
+  if not path.exists():
+    raise ValueError(f'--workdirs: {workdir} has no metrics.jsonl')
+  rows = [json.loads(line) for line in path.read_text().splitlines()]
+  found = [row for row in rows if metric in row]
+  if not found:
+    names = sorted({name for row in rows for name in row} - {'step'})
+    raise ValueError(
+      f'--metric={metric}: not in {path}; there are {", ".join(names)}'
+    )
+  return [row['step'] for row in found], [row[metric] for row in found]
+
+
+def main() -> None:
+  if not (_WORKDIRS.value and _METRIC.value and _OUT.value):
+    raise ValueError('--workdirs, --metric and --out must be given')
+  from gan_jax import plots
+
+  workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]
+  lines = {path.name: series(path, _METRIC.value) for path in workdirs}
+  plots.save_lines(
+    pathlib.Path(_OUT.value), lines, label=_METRIC.value, log=_LOG.value
+  )
+  print(_OUT.value)
+
+
+if __name__ == '__main__':
+  launch.run(main)

@@ -1,0 +1,157 @@
+"""What a user can get wrong in a configuration."""
+
+import pathlib
+
+import jax
+import pytest
+
+from gan_jax import (
+  build,
+  config as configs,
+  sharding,
+  train,
+  workdir as workdirs,
+)
+from gan_jax.data import source as sources
+
+
+def override(config: configs.Config, field: str, value: object) -> None:
+  *path, last = field.split('.')
+  for name in path:
+    config = getattr(config, name)
+  assert hasattr(config, last)
+  setattr(config, last, value)
+
+
+BAD = [
+  ('optim.gen.learning_rate', -1e-3, 'optim.gen.learning_rate=-0.001'),
+  ('optim.disc.learning_rate', float('nan'), 'must be finite'),
+  ('optim.gen.b1', 1.0, 'optim.gen.b1=1.0: .*below 1'),
+  ('disc_steps', 0, 'disc_steps=0: must be at least 1'),
+  ('seed', -1, 'seed=-1'),
+  ('eval.every', 5, 'eval.every=5: must be a multiple of log_every=4'),
+  ('checkpoint.every', 6, 'checkpoint.every=6'),
+  ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
+  ('optim.gen.learning_rate_schedule.kind', 'linear', 'end=0: must be after'),
+  ('optim.gen.learning_rate_schedule.kind', 'line', 'mean .linear'),
+  ('loss', 'hing', "loss='hing'.*mean 'hinge'.*relativistic_paired"),
+  ('gen.name', 'resnet', "gen.name='resnet'.*mlp, maxout, dcgan"),
+  ('gen.latent', 'gaussian', 'uniform, normal'),
+  ('gen.activation', 'swish', 'gen.activation.*silu'),
+  ('gen.kernel_init', 'he', 'gen.kernel_init.*orthogonal'),
+  ('disc.pieces', 3, "disc.pieces=3: the network 'mlp' has no such field"),
+  ('optim.gen.name', 'lion', 'adam, sgd'),
+  ('latents', 'both', 'fresh, shared'),
+  ('precision', 'float16', 'float32, bfloat16'),
+  ('data.name', 'gauss', "data.name='gauss'.*exponential"),
+  ('gen.name', 'dcgan', 'dcgan makes square images'),
+  ('gen.name', 'maxout', 'makes images'),
+  ('batch_size', 6, 'batch_size=6: 4 devices do not divide it'),
+]
+
+
+@pytest.mark.parametrize(('field', 'value', 'message'), BAD)
+def test_one_line_and_nothing_on_disk(
+  tiny: configs.Config,
+  tmp_path: pathlib.Path,
+  field: str,
+  value: object,
+  message: str,
+):
+  if field == 'gen.name':
+    tiny.gen = configs.Gen()
+  override(tiny, field, value)
+  with pytest.raises(ValueError, match=message) as error:
+    train.train(tiny, tmp_path / 'a')
+  assert '\n' not in str(error.value)
+  assert not (tmp_path / 'a').exists()
+
+
+def test_wgan_gp_and_batch_norm_exclude_each_other(tiny: configs.Config):
+  tiny.penalties.wgan_gp.weight = 10.0
+  tiny.disc.batch_norm = True
+  info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
+  with pytest.raises(ValueError, match=r'disc.batch_norm=False'):
+    build.make_spec(tiny, info)
+  # DCGAN's discriminator has it by default.
+  tiny.disc = configs.Disc(name='dcgan', width=8)
+  tiny.gen = configs.Gen(name='dcgan', width=8)
+  info = sources.Info(kind='images', shape=(8, 8, 1))
+  with pytest.raises(ValueError, match=r'disc.batch_norm=False'):
+    build.make_spec(tiny, info)
+
+
+def test_a_run_of_another_configuration(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  train.train(tiny, tmp_path / 'a')
+
+  def contents() -> dict[str, bytes]:
+    files = (tmp_path / 'a').rglob('*')
+    return {str(p): p.read_bytes() for p in files if p.is_file()}
+
+  before = contents()
+  tiny.gen.width, tiny.loss = 9, 'hinge'
+  with pytest.raises(ValueError, match=r'gen.width=8 there, 9 here') as error:
+    train.train(tiny, tmp_path / 'a')
+  assert "loss='non_saturating' there, 'hinge' here" in str(error.value)
+  assert contents() == before
+  tiny.gen.width, tiny.loss, tiny.steps = 8, 'non_saturating', 8
+  with pytest.raises(ValueError, match='steps=12 there, 8 here'):
+    train.train(tiny, tmp_path / 'a')
+
+
+def test_a_workdir_that_cannot_be_written(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  (tmp_path / 'file').write_text('mine')
+  for path in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+    with pytest.raises(ValueError, match='--workdir'):
+      train.train(tiny, path)
+  assert (tmp_path / 'file').read_text() == 'mine'
+
+
+def test_a_damaged_config_json(tiny: configs.Config, tmp_path: pathlib.Path):
+  (tmp_path / 'config.json').write_text('{')
+  with pytest.raises(ValueError, match='cannot be read'):
+    train.train(tiny, tmp_path)
+  assert (tmp_path / 'config.json').read_text() == '{'
+
+
+def test_there_and_back():
+  config = configs.Config()
+  config.gen.width = 3
+  assert configs.from_dict(configs.to_dict(config)) == config
+  values = configs.to_dict(config)
+  values['gen']['width'] = 'three'
+  with pytest.raises(ValueError, match='expected int or None'):
+    configs.from_dict(values)
+  with pytest.raises(ValueError, match='no such field'):
+    configs.from_dict({'stepz': 3})
+
+
+def test_every_float_of_the_game_is_an_array():
+  """So that a population can vary it; the config's comments say [swept]."""
+  hyper = build.make_hyper(configs.Config())
+  assert {'optim.gen.learning_rate', 'penalties.r1.weight', 'ema.half_life',
+          'optim.disc.b1', 'penalties.lecam.decay'} <= hyper.keys()  # fmt: skip
+  source = pathlib.Path(configs.__file__).read_text()
+  lines = [line for line in source.splitlines() if '[swept]' in line]
+  swept = {line.split(':')[0].strip() for line in lines}
+  assert {name.rpartition('.')[2] for name in hyper} <= swept
+
+
+def test_devices_must_divide_the_batch():
+  mesh = sharding.make_mesh()
+  sharding.check_divides(mesh, 8)
+  with pytest.raises(ValueError, match='4 devices'):
+    sharding.check_divides(mesh, 9)
+  assert mesh.size == jax.device_count()
+
+
+def test_checkpoints_without_a_config(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  (tmp_path / 'checkpoints').mkdir()
+  with pytest.raises(ValueError, match=r'no config.json'):
+    workdirs.check(tmp_path, tiny)

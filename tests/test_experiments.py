@@ -1,0 +1,175 @@
+"""Every configuration and every program, as a user would start them."""
+
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow_datasets
+
+from gan_jax import config as configs, train
+
+ROOT = pathlib.Path(__file__).parent.parent
+CONFIGS = sorted(
+  path
+  for path in (ROOT / 'experiments' / 'configs').glob('*.py')
+  if path.stem != '__init__'
+)
+
+
+def load(path: pathlib.Path) -> configs.Config:
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  assert spec is not None
+  assert spec.loader is not None
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  assert module.__doc__
+  assert 'python -m experiments.train' in module.__doc__
+  config: configs.Config = module.get_config()
+  return config
+
+
+def shrink(config: configs.Config) -> configs.Config:
+  """The same game for one step, with narrow networks."""
+  config.steps = config.log_every = config.eval.every = 1
+  config.checkpoint.every = 1
+  config.batch_size = 4
+  config.eval.num_samples = 64
+  config.data.num_points = min(config.data.num_points, 100)
+  config.data.size = min(config.data.size, 16)
+  config.gen.width = config.disc.width = 8
+  return config
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_runs_a_step(path: pathlib.Path, tmp_path: pathlib.Path):
+  config = load(path)
+  configs.validate(config)
+  assert config.eval.every % config.log_every == 0
+  shrink(config)
+  if config.data.name == 'folder':
+    config.data.dir = str(tmp_path / 'images')
+    (tmp_path / 'images').mkdir()
+    for i in range(6):
+      image = np.full((20, 24, 3), 40 * i, np.uint8)
+      PIL.Image.fromarray(image).save(tmp_path / 'images' / f'{i}.png')
+  elif config.data.name == 'mnist':
+    config.data.dir, config.data.split = str(tmp_path), 'train'
+    (tmp_path / 'mnist').mkdir()
+  with tensorflow_datasets.testing.mock_data(num_examples=8):
+    summary = train.train(config, tmp_path / 'run')
+  assert summary['step'] == 1
+
+
+def python(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+  return subprocess.run(
+    [sys.executable, '-m', *arguments],
+    cwd=ROOT,
+    env={**os.environ, **env},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+SMALL = (
+  '--config.steps=4', '--config.log_every=2', '--config.eval.every=2',
+  '--config.checkpoint.every=2', '--config.batch_size=4',
+)  # fmt: skip
+
+
+def test_train_then_sample(tmp_path: pathlib.Path):
+  command = (
+    'experiments.train',
+    f'--config={ROOT}/experiments/configs/digits.py',
+    f'--workdir={tmp_path}/run',
+    '--config.gen.width=8',
+    '--config.disc.width=8',
+    *SMALL,
+  )
+  done = python(*command)
+  assert done.returncode == 0, done.stderr
+  assert 'd_real' in done.stdout
+  assert f'{tmp_path}/run' in done.stdout
+  assert 'step       4 of 4' in done.stderr
+  left = {path.name for path in (tmp_path / 'run').iterdir()}
+  assert {'samples', 'metrics.jsonl', 'summary.json', 'tensorboard'} <= left
+  assert len(list((tmp_path / 'run' / 'samples').glob('*.png'))) == 3
+
+  for name in ('a', 'b'):
+    done = python(
+      'experiments.sample', f'--workdir={tmp_path}/run', '--num=5',
+      '--seed=3', f'--out={tmp_path}/{name}.npz',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+  a, b = (np.load(tmp_path / f'{name}.npz')['samples'] for name in 'ab')
+  assert a.shape == (5, 8, 8, 1)
+  assert np.abs(a).max() <= 1
+  np.testing.assert_array_equal(a, b)
+  done = python(
+    'experiments.sample', f'--workdir={tmp_path}/run', '--num=7', '--noema',
+    f'--out={tmp_path}/grid.png',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  with PIL.Image.open(tmp_path / 'grid.png') as grid:
+    assert grid.mode == 'L'
+
+
+GAUSSIAN = f'--config={ROOT}/experiments/configs/gaussian_1d.py'
+
+MISTAKES = [
+  ((GAUSSIAN, '--config.stepz=3'), 2, 'did you mean steps'),
+  ((GAUSSIAN, '--config.steps=many'), 2, 'steps=many'),
+  ((GAUSSIAN, '--config.loss=hing'), 1, "did you mean 'hinge'"),
+  ((GAUSSIAN, '--config.data.name=mnist'), 1, 'tfds build mnist'),
+  ((GAUSSIAN, '--confg=3'), 2, 'confg'),
+  ((GAUSSIAN, 'stray'), 2, "'stray'"),
+  (('--config=nowhere.py',), 2, 'nowhere.py'),
+  ((), 1, '--config=FILE'),
+]
+
+
+@pytest.mark.parametrize(('flags', 'code', 'message'), MISTAKES)
+def test_a_mistake_is_one_line(
+  flags: tuple[str, ...], code: int, message: str, tmp_path: pathlib.Path
+):
+  done = python(
+    'experiments.train', f'--workdir={tmp_path}/run', *flags,
+    TFDS_DATA_DIR=str(tmp_path),
+  )  # fmt: skip
+  assert done.returncode == code
+  assert done.stderr.startswith('error: ')
+  assert len(done.stderr.strip().splitlines()) == 1
+  assert message in done.stderr
+  assert not (tmp_path / 'run').exists()
+
+
+def test_sampling_mistakes(tmp_path: pathlib.Path):
+  for flags, message in (
+    ((f'--workdir={tmp_path}', f'--out={tmp_path}/x.npz'), 'holds no run'),
+    ((f'--workdir={tmp_path}', f'--out={tmp_path}/x.gif'), '.png or .npz'),
+    ((f'--workdir={tmp_path}', '--out=/nowhere/x.npz'), 'no folder'),
+  ):
+    done = python('experiments.sample', *flags)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert message in done.stderr
+
+
+def test_metrics_are_json_rows_with_a_step(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  train.train(tiny, tmp_path / 'a')
+  rows = [
+    json.loads(line)
+    for line in io.StringIO((tmp_path / 'a' / 'metrics.jsonl').read_text())
+  ]
+  assert [row['step'] for row in rows] == [0, 4, 8, 12]
+  assert 'eval/ks' in rows[-1]
+  assert 'gen/loss' in rows[-1]

@@ -1,0 +1,213 @@
+"""The loop: replay, resume, one compilation, several devices."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import (
+  build,
+  checkpoint,
+  config as configs,
+  run as runs,
+  sharding,
+  state as states,
+  train,
+  workdir as workdirs,
+)
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def final_state(workdir: pathlib.Path) -> states.GanState:
+  return runs.load(workdir).state
+
+
+def assert_identical(a: states.GanState, b: states.GanState) -> None:
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def everything(tiny: configs.Config) -> configs.Config:
+  """Schedules, lazy penalties, averages, batch statistics, dropout."""
+  tiny.gen.batch_norm = True
+  tiny.disc = configs.Disc(name='maxout', width=4, depth=1, pieces=2)
+  tiny.penalties.r1 = configs.Penalty(weight=0.1, every=2)
+  tiny.penalties.lecam.weight = 0.1
+  tiny.optim.gen.learning_rate_schedule = configs.Schedule(
+    'cosine', end=12, final=1e-4
+  )
+  return tiny
+
+
+def test_two_runs_of_one_seed_are_equal(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  config = everything(tiny)
+  for name in ('a', 'b'):
+    train.train(config, tmp_path / name)
+  assert_identical(final_state(tmp_path / 'a'), final_state(tmp_path / 'b'))
+  rows = [
+    (tmp_path / name / 'metrics.jsonl').read_text() for name in ('a', 'b')
+  ]
+  assert rows[0] == rows[1]
+  config.seed = 1
+  train.train(config, tmp_path / 'c')
+  assert (tmp_path / 'c' / 'metrics.jsonl').read_text() != rows[0]
+
+
+def test_stopped_and_resumed_is_the_uninterrupted_run(
+  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  """Stopped between a row and its checkpoint, then run by the same command."""
+  config = everything(tiny)
+  train.train(config, tmp_path / 'whole')
+
+  save, saves = checkpoint.Checkpoints.save, []
+
+  def save_once(self: checkpoint.Checkpoints, state: states.GanState) -> None:
+    saves.append(int(state.step))
+    if len(saves) == 2:
+      raise KeyboardInterrupt
+    save(self, state)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint.Checkpoints, 'save', save_once)
+    with pytest.raises(KeyboardInterrupt):
+      train.train(config, tmp_path / 'parts')
+  assert saves == [4, 8]
+  train.train(config, tmp_path / 'parts')
+  assert_identical(
+    final_state(tmp_path / 'whole'), final_state(tmp_path / 'parts')
+  )
+  whole, parts = (
+    (tmp_path / name / 'metrics.jsonl').read_text()
+    for name in ('whole', 'parts')
+  )
+  assert whole == parts
+  steps = [json.loads(line)['step'] for line in whole.splitlines()]
+  assert steps == [0, 4, 8, 12]
+
+
+def test_more_steps_extend_a_run(tiny: configs.Config, tmp_path: pathlib.Path):
+  config = everything(tiny)
+  train.train(config, tmp_path / 'whole')
+  shorter = copy.deepcopy(config)
+  shorter.steps = 8
+  train.train(shorter, tmp_path / 'parts')
+  train.train(config, tmp_path / 'parts')
+  assert_identical(
+    final_state(tmp_path / 'whole'), final_state(tmp_path / 'parts')
+  )
+
+
+def test_a_finished_run_is_told_again(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  first = train.train(tiny, tmp_path / 'a')
+  rows = (tmp_path / 'a' / 'metrics.jsonl').read_text()
+  assert train.train(tiny, tmp_path / 'a') == first
+  assert (tmp_path / 'a' / 'metrics.jsonl').read_text() == rows
+
+
+def test_one_compilation_for_the_whole_run(
+  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  traces = []
+  make = train.steps.make_train_step
+
+  def counting(spec):
+    step = make(spec)
+
+    def traced(*args):
+      traces.append(1)
+      return step(*args)
+
+    return traced
+
+  monkeypatch.setattr(train.steps, 'make_train_step', counting)
+  train.train(tiny, tmp_path / 'a')
+  assert len(traces) == 1
+
+
+def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
+  summary = train.train(tiny, tmp_path / 'a')
+  left = {path.name for path in (tmp_path / 'a').iterdir()}
+  assert left == {
+    'checkpoints', 'config.json', 'evolution.gif', 'figure.png', 'frames',
+    'metrics.jsonl', 'summary.json', 'tensorboard',
+  }  # fmt: skip
+  assert json.loads((tmp_path / 'a' / 'summary.json').read_text()) == summary
+  keys = {
+    'ks', 'wasserstein_1', 'd_real', 'd_fake', 'value', 'max_d_gap',
+    'steps_per_second',
+  }  # fmt: skip
+  assert keys <= summary.keys()
+  stored = json.loads((tmp_path / 'a' / 'config.json').read_text())
+  assert {'config', 'data', 'versions', 'devices', 'commit'} <= stored.keys()
+  restored, _ = workdirs.load(tmp_path / 'a')
+  assert restored == tiny
+
+
+def run_chunk(config: configs.Config, devices: int) -> states.GanState:
+  mesh = jax.make_mesh(
+    (devices,),
+    ('batch',),
+    axis_types=(jax.sharding.AxisType.Auto,),
+    devices=jax.devices()[:devices],
+  )
+  keys = train.root_keys(config.seed)
+  source = build.make_source(config, keys.data)
+  spec = build.make_spec(config, source.info, mesh=mesh)
+  hyper = build.make_hyper(config)
+  state = build.init_state(spec, hyper, keys.init)
+  state, hyper, keys = sharding.replicate((state, hyper, keys), mesh)
+  chunk = train.make_chunk(spec, source, mesh, 12)
+  arrays = sharding.replicate(source.chunk(0, 12), mesh)
+  return chunk(state, hyper, arrays, keys)[0]
+
+
+def test_four_devices_agree_with_one(tiny: configs.Config):
+  """Batch normalisation in both players: statistics of the global batch."""
+  assert jax.device_count() == 4
+  tiny.data.name = 'digits'
+  tiny.gen = configs.Gen(width=8, depth=1, batch_norm=True, latent_dim=4)
+  tiny.disc = configs.Disc(width=8, depth=1, batch_norm=True)
+  tiny.penalties.r1.weight = 0.1
+  # Adam would blow up the rounding of gradients that are exactly 0.
+  tiny.optim.gen.name = tiny.optim.disc.name = 'sgd'
+  one, four = run_chunk(tiny, 1), run_chunk(tiny, 4)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(four), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+  assert len(four.step.sharding.device_set) == 4
+
+
+def test_a_checkpoint_of_four_devices_restores_on_one(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  train.train(tiny, tmp_path / 'a')
+  code = (
+    'import pathlib, sys, jax; from gan_jax import run;'
+    'state = run.load(pathlib.Path(sys.argv[1])).state;'
+    'print(jax.device_count(), int(state.step),'
+    ' sum(float(abs(x).sum()) for x in jax.tree.leaves(state.gen.params)))'
+  )
+  out = subprocess.run(
+    [sys.executable, '-c', code, str(tmp_path / 'a')],
+    env={**os.environ, 'XLA_FLAGS': ''},
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  ).stdout.split()
+  params = jax.tree.leaves(final_state(tmp_path / 'a').gen.params)
+  assert out[:2] == ['1', '12']
+  total = sum(float(jnp.abs(x).sum()) for x in params)
+  assert float(out[2]) == pytest.approx(total, rel=1e-6)
