@@ -16,6 +16,13 @@ _DISTRIBUTED = flags.DEFINE_bool(
   'distributed', False, 'Join the other hosts (jax.distributed) first.'
 )
 
+_NOTES = {
+  'd_real': '   1/2 at the equilibrium',
+  'd_fake': '   1/2 at the equilibrium',
+  'value': '   -log 4 = -1.3863 at the equilibrium',
+  'max_d_gap': '   largest |D - D*| where the data have mass',
+}
+
 
 def main() -> None:
   if _CONFIG.value is None or _WORKDIR.value is None:
@@ -29,7 +36,8 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   summary = train.train(_CONFIG.value, workdir)
   for name, value in summary.items():
-    print(f'{name:24s} {"-" if value is None else f"{value:.4f}"}')
+    shown = f'{value:.4f}' if isinstance(value, float) else str(value or '-')
+    print(f'{name:22s} {shown:>10s}{_NOTES.get(name, "")}')
   print(f'files in {workdir}')
 
 

@@ -41,12 +41,12 @@ def test_dcgan_32_is_the_papers():
   params = parameters(dcgan.Generator((32, 32, 3)), jnp.zeros((1, 100)))
   shapes = [
     params[name]['kernel'].shape
-    for name in ('Dense_0', *(f'ConvTranspose_{i}' for i in range(3)))
+    for name in ('Dense_0', *(f'Conv_{i}' for i in range(3)))
   ]
   assert shapes == [
     (100, 4 * 4 * 512), (4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 3)
   ]  # fmt: skip
-  kernel = params['ConvTranspose_0']['kernel']
+  kernel = params['Conv_0']['kernel']
   assert float(kernel.std()) == pytest.approx(0.02, rel=0.01)
   disc = dcgan.Discriminator()
   params = parameters(disc, jnp.zeros((1, 32, 32, 3)))

@@ -10,7 +10,7 @@ from gan_jax import config
 
 def get_config() -> config.Config:
   c = config.Config()
-  c.steps = 12_000
+  c.steps = 16_000
   c.batch_size = 256
   c.gen.width = c.disc.width = 32
   # D at a constant rate tracks the optimum; G's rate falls to nothing, so that
@@ -19,6 +19,6 @@ def get_config() -> config.Config:
   c.optim.gen.b1 = c.optim.disc.b1 = 0.0
   c.penalties.r1.weight = 0.1
   c.ema.half_life = 100_000.0
-  c.eval.every = 300
-  c.checkpoint.every = 3000
+  c.eval.every = 400
+  c.checkpoint.every = 4000
   return c

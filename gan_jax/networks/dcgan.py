@@ -70,11 +70,13 @@ class Generator(nn.Module):
     for stage in range(1, depth + 1):
       h = nn.relu(layers.batch_norm(train, self.dtype)(h))
       features = channels if stage == depth else self.width // 2**stage
-      h = nn.ConvTranspose(
+      h = layers.Conv(
         features,
-        (4, 4),
-        strides=(2, 2),
-        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        kernel=4,
+        stride=2,
+        transpose=True,
+        kernel_init=self.kernel_init,
+        kernel_scale=self.kernel_scale,
         dtype=self.dtype,
       )(h)
     return nn.tanh(h)
@@ -101,11 +103,12 @@ class Discriminator(nn.Module):
     depth = stages(x.shape[1:])
     h = x
     for stage in range(1, depth + 1):
-      h = nn.Conv(
+      h = layers.Conv(
         self.width // 2 ** (depth - stage),
-        (4, 4),
-        strides=(2, 2),
-        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        kernel=4,
+        stride=2,
+        kernel_init=self.kernel_init,
+        kernel_scale=self.kernel_scale,
         dtype=self.dtype,
       )(h)
       if self.batch_norm and stage > 1:

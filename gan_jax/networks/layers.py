@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.networks import conv
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'relu': nn.relu,
@@ -50,6 +51,50 @@ def dense(
     dtype=dtype,
     **kwargs,
   )
+
+
+class Conv(nn.Module):
+  """A convolution [N, H, W, I] -> [N, H / stride, W / stride, O], 'SAME'.
+
+  Attributes:
+    features: O.
+    kernel: its side.
+    stride: rows and columns from one window to the next.
+    transpose: convolve upwards instead, to [N, H * stride, W * stride, O].
+    kernel_init: a name in `INITIALISERS`, with its `kernel_scale`.
+    groups: blocks of channels with their own weights; not when transposed.
+    use_bias: add a bias for each channel.
+    dtype: of the activations.
+  """
+
+  features: int
+  kernel: int
+  stride: int = 1
+  transpose: bool = False
+  kernel_init: str = 'lecun'
+  kernel_scale: float = 1.0
+  groups: int = 1
+  use_bias: bool = True
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    init = INITIALISERS[self.kernel_init](self.kernel_scale)
+    size = (self.kernel, self.kernel)
+    shape = (*size, x.shape[-1] // self.groups, self.features)
+    kernel = self.param('kernel', init, shape).astype(self.dtype)
+    strides = (self.stride, self.stride)
+    x = x.astype(self.dtype)
+    if self.transpose:
+      y = conv.conv_transpose(x, kernel, strides=strides, padding='SAME')
+    else:
+      y = conv.conv(
+        x, kernel, strides=strides, padding='SAME', groups=self.groups
+      )
+    if self.use_bias:
+      bias = self.param('bias', nn.initializers.zeros, (self.features,))
+      y += bias.astype(self.dtype).reshape(1, 1, 1, -1)
+    return y
 
 
 def batch_norm(train: bool, dtype: Any) -> nn.BatchNorm:
