@@ -12,9 +12,6 @@ from experiments import launch
 
 _CONFIG = launch.define_config()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
-_DISTRIBUTED = flags.DEFINE_bool(
-  'distributed', False, 'Join the other hosts (jax.distributed) first.'
-)
 
 _NOTES = {
   'd_real': '   1/2 at the equilibrium',
@@ -27,10 +24,6 @@ _NOTES = {
 def main() -> None:
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
-  import jax
-
-  if _DISTRIBUTED.value:
-    jax.distributed.initialize()
   from gan_jax import train
 
   workdir = pathlib.Path(_WORKDIR.value)

@@ -6,6 +6,7 @@ returns and written behind the next steps.
 """
 
 import pathlib
+from typing import Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -65,7 +66,10 @@ class Checkpoints:
     )
     return state
 
-  def close(self) -> None:
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *exception: object) -> None:
     """Waits for what is being written."""
     self._manager.wait_until_finished()
     self._manager.close()

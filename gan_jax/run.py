@@ -50,10 +50,10 @@ def load(workdir: pathlib.Path) -> Run:
     build.make_hyper(config),
     jax.random.key(0),
   )
-  checkpoints = checkpoint.Checkpoints(workdir)
-  if checkpoints.latest is None:
-    raise ValueError(f'--workdir={workdir}: has no checkpoint yet')
-  return Run(config, info, spec, checkpoints.restore(template, mesh))
+  with checkpoint.Checkpoints(workdir) as saved:
+    if saved.latest is None:
+      raise ValueError(f'--workdir={workdir}: has no checkpoint yet')
+    return Run(config, info, spec, saved.restore(template, mesh))
 
 
 def draw(run: Run, num: int, *, seed: int, ema: bool) -> Iterator[np.ndarray]:

@@ -1,8 +1,7 @@
 """One mesh over all devices: the batch is split, parameters are copies.
 
-The same program runs on one device, on several, and on several hosts; the
-compiler puts in the communication, and batch statistics are of the global
-batch.
+The same program runs on one device and on several; the compiler puts in the
+communication, and batch statistics are of the global batch.
 """
 
 import jax
@@ -14,7 +13,7 @@ _BATCH = 'batch'
 
 
 def make_mesh() -> Mesh:
-  """All devices of all hosts along one axis."""
+  """All devices along one axis."""
   return jax.make_mesh(
     (jax.device_count(),), (_BATCH,), axis_types=(AxisType.Auto,)
   )

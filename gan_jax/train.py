@@ -1,6 +1,5 @@
 """The loop: chunks of steps on the device, and what happens between them."""
 
-import contextlib
 import functools
 import math
 import pathlib
@@ -103,63 +102,73 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   workdirs.claim(workdir, config, source.info)
 
   make_state = functools.partial(build.init_state, spec)
-  with contextlib.ExitStack() as stack:
-    checkpoints = stack.enter_context(
-      contextlib.closing(
-        checkpoint.Checkpoints(workdir, keep=config.checkpoint.keep)
-      )
-    )
-    fresh = checkpoints.latest is None
+  with checkpoint.Checkpoints(workdir, keep=config.checkpoint.keep) as saved:
+    fresh = saved.latest is None
     if fresh:
       state = sharding.replicate(jax.jit(make_state)(hyper, keys.init), mesh)
     else:
       template = jax.eval_shape(make_state, hyper, keys.init)
-      state = checkpoints.restore(template, mesh)
+      state = saved.restore(template, mesh)
     finished = workdirs.read_summary(workdir)
     if finished and finished['step'] == int(state.step) == config.steps:
       return finished
-    sinks = stack.enter_context(
-      contextlib.closing(
-        writers.Writers(
-          workdir,
-          step=None if fresh else int(state.step),
-          steps=config.steps,
-          step_samples=build.samples_per_step(config),
-        )
+    with writers.Writers(
+      workdir,
+      step=None if fresh else int(state.step),
+      steps=config.steps,
+      step_samples=build.samples_per_step(config),
+    ) as sinks:
+      report = reports.make_report(
+        config, spec, source, keys.eval, workdir, sinks
       )
-    )
-    report = reports.make_report(
-      config, spec, source, keys.eval, workdir, sinks
-    )
-    if fresh:
-      sinks.write(0, report.frame(state), steps_per_second=0.0)
-    # The longest chunk that ends at every row and at the last step.
-    length = math.gcd(config.log_every, config.steps)
-    chunk = functools.partial(
-      make_chunk(spec, source, mesh, length),
-      hyper=sharding.replicate(hyper, mesh),
-      keys=sharding.replicate(keys, mesh),
-    )
-    state, speed = _play(
-      config, state, source, chunk, length, report, checkpoints, sinks
-    )
-    summary = {
-      'step': int(state.step),
-      **report.finish(state),
-      'steps_per_second': speed,
-    }
+      if fresh:
+        sinks.write(0, report.frame(state), steps_per_second=0.0)
+      # The longest chunk that ends at every row and at the last step.
+      length = math.gcd(config.log_every, config.steps)
+      chunk = functools.partial(
+        make_chunk(spec, source, mesh, length),
+        hyper=sharding.replicate(hyper, mesh),
+        keys=sharding.replicate(keys, mesh),
+      )
+      batches = _batches(source, mesh, length)
+      state, speed = _play(
+        config, state, length, chunk, batches, report, saved, sinks
+      )
+      summary = {
+        'step': int(state.step),
+        **report.finish(state),
+        'steps_per_second': speed,
+      }
   workdirs.write_json(workdir / 'summary.json', summary)
   return summary
+
+
+def _batches(
+  source: sources.Source, mesh: Mesh, length: int
+) -> Callable[[int], types.PyTree]:
+  """Makes `batches(step)`: the arrays of the chunk at `step`, on the devices.
+
+  A set that is the same for every chunk is copied to them once.
+  """
+  held: list[types.PyTree] = [None, None]
+
+  def batches(step: int) -> types.PyTree:
+    arrays = source.chunk(step, length)
+    if arrays is not held[0]:
+      held[:] = arrays, sharding.replicate(arrays, mesh)
+    return held[1]
+
+  return batches
 
 
 def _play(
   config: configs.Config,
   state: states.GanState,
-  source: sources.Source,
-  chunk: Callable[..., tuple[states.GanState, types.Logs]],
   length: int,
+  chunk: Callable[..., tuple[states.GanState, types.Logs]],
+  batches: Callable[[int], types.PyTree],
   report: reports.Report,
-  checkpoints: checkpoint.Checkpoints,
+  saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
 ) -> tuple[states.GanState, float | None]:
   """Runs the chunks that are left; returns the last state and steps a second.
@@ -167,21 +176,20 @@ def _play(
   The speed is of the chunks alone, without the first, which compiles, and
   without reports and checkpoints; None where there was but one.
   """
-  step = int(state.step)
-  seconds: list[float] = []
+  step, times = int(state.step), []
   while step < config.steps:
-    arrays = source.chunk(step, length)
+    arrays = batches(step)
     began = time.monotonic()
     state, logs = chunk(state, arrays=arrays)
     row = {name: float(value) for name, value in jax.device_get(logs).items()}
-    seconds.append(time.monotonic() - began)
+    times.append(time.monotonic() - began)
     step += length
     last = step == config.steps
     if last or step % config.eval.every == 0:
       row |= report.frame(state)
     if last or step % config.log_every == 0:
-      sinks.write(step, row, steps_per_second=length / seconds[-1])
+      sinks.write(step, row, steps_per_second=length / times[-1])
     if last or step % config.checkpoint.every == 0:
-      checkpoints.save(state)
-  steady = seconds[1:]
+      saved.save(state)
+  steady = times[1:]
   return state, length * len(steady) / sum(steady) if steady else None

@@ -5,6 +5,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 import tensorboardX
@@ -90,7 +91,10 @@ class Writers:
     """Prints a line, above the progress bar where there is one."""
     tqdm.tqdm.write(line, file=sys.stderr)
 
-  def close(self) -> None:
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *exception: object) -> None:
     self._bar.close()
     self._file.close()
     self._tensorboard.close()
