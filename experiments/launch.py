@@ -96,8 +96,9 @@ def run(main: Callable[[], Any]) -> None:
     del argv
     _cache_compilations()
     if not flags.FLAGS['verbosity'].present:
-      # The libraries tell a lot at absl's default level, INFO.
-      logging.set_verbosity(logging.WARNING)
+      # The libraries tell a lot at absl's default level, INFO, and warn of
+      # what is none of the user's doing.
+      logging.set_verbosity(logging.ERROR)
     try:
       main()
     except ValueError as error:

@@ -183,7 +183,7 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
     columns: of the grid; the last row may be short.
 
   Returns:
-    `[H', W', C]` uint8, of at least 256 pixels' width by whole repetition.
+    `[H', W', C]` uint8, at least 512 pixels wide by whole repetition.
   """
   count, height, width, channels = images.shape
   rows = -(-count // columns)
@@ -196,7 +196,7 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   grid = grid.transpose(0, 2, 1, 3, 4).reshape(
     rows * (height + 2), columns * (width + 2), channels
   )[:-2, :-2]
-  scale = -(-256 // grid.shape[1])
+  scale = -(-512 // grid.shape[1])
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 

@@ -73,7 +73,9 @@ class Writers:
     if not self._bar.disable:
       self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **losses})
       self._bar.update(step - self._bar.n)
-    elif time.monotonic() - self._said > 5 or step == self._steps:
+    elif step == self._steps or (
+      step > self._began_at and time.monotonic() - self._said > 5
+    ):
       self._said = time.monotonic()
       done = step - self._began_at
       left = (self._said - self._began) * (self._steps - step) / max(done, 1)

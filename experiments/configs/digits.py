@@ -19,9 +19,9 @@ def get_config() -> config.Config:
   c.gen.latent = 'normal'
   c.disc.batch_norm = False
   for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-4
+    player.learning_rate = 5e-4
     player.b1 = 0.5
-  c.penalties.r1.weight = 0.1
+  c.penalties.r1.weight = 0.02
   c.ema.half_life = 10_000.0
   c.eval.every = 500
   c.checkpoint.every = 1000

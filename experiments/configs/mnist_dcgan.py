@@ -10,12 +10,12 @@ from gan_jax import config
 
 def get_config() -> config.Config:
   c = config.Config()
-  c.steps = 4000
+  c.steps = 3000
   c.batch_size = 64
   c.data.name = 'mnist'
   c.data.split = 'train'
   c.gen.name = c.disc.name = 'dcgan'
-  c.gen.width = c.disc.width = 128
+  c.gen.width = c.disc.width = 64
   c.gen.latent_dim = 100
   c.gen.latent = 'normal'
   for player in (c.optim.gen, c.optim.disc):
