@@ -162,6 +162,34 @@ def test_sampling_mistakes(tmp_path: pathlib.Path):
     assert message in done.stderr
 
 
+def test_summarise_and_curves(tiny: configs.Config, tmp_path: pathlib.Path):
+  for tiny.seed in (0, 1):
+    train.train(tiny, tmp_path / f'{tiny.seed}')
+  done = python('experiments.summarise', f'--runs={tmp_path}/*')
+  assert done.returncode == 0, done.stderr
+  table = {
+    line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()
+  }
+  values = [
+    json.loads((tmp_path / name / 'summary.json').read_text())['ks']
+    for name in '01'
+  ]
+  assert table['2'] == ['runs']
+  assert float(table['ks'][1]) == pytest.approx(np.mean(values), abs=1e-4)
+  assert float(table['ks'][2]) == pytest.approx(
+    np.std(values, ddof=1), abs=1e-4
+  )
+  flags = (f'--workdirs={tmp_path}/0,{tmp_path}/1', f'--out={tmp_path}/c.png')
+  done = python('experiments.curves', '--metric=gen/loss', *flags)
+  assert done.returncode == 0, done.stderr
+  with PIL.Image.open(tmp_path / 'c.png') as picture:
+    assert picture.size[0] > 100
+  done = python('experiments.curves', '--metric=gen/los', *flags)
+  assert done.returncode == 1
+  assert 'there are' in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_metrics_are_json_rows_with_a_step(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):
