@@ -168,6 +168,16 @@ def _make_penalties(config: configs.Config) -> dict[str, steps.Penalty]:
   }
 
 
+def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
+  """Raises ValueError for a penalty that D's normalisation makes senseless."""
+  weight = config.penalties.wgan_gp.weight
+  if weight and getattr(disc, 'batch_norm', False):
+    raise ValueError(
+      f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
+      'batch normalisation in D couples; set disc.batch_norm=False'
+    )
+
+
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -199,13 +209,7 @@ def make_spec(
     {'shape': info.shape, 'marginals': marginals, 'dtype': dtype},
   )
   disc = _make_module('disc', 'Discriminator', config.disc, {'dtype': dtype})
-  couples = getattr(disc, 'batch_norm', False)
-  if config.penalties.wgan_gp.weight and couples:
-    raise ValueError(
-      f'penalties.wgan_gp.weight={config.penalties.wgan_gp.weight}: it is of '
-      'single samples, which batch normalisation in D couples; set '
-      'disc.batch_norm=False'
-    )
+  _check_penalties(config, disc)
 
   def latent(key: jax.Array, n: int) -> jax.Array:
     z = draw(key, (n, config.gen.latent_dim))

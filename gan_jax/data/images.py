@@ -223,30 +223,7 @@ def tfds(
   root = pathlib.Path(
     directory or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
   ).expanduser()
-  import tensorflow_datasets  # Imported here: slow, and rarely needed.
-
-  if not (root / name).is_dir():
-    known = tensorflow_datasets.list_builders(with_community_datasets=False)
-    if name.split('/')[0] not in known:
-      raise ValueError(
-        f'data.name={name!r}: there is no such choice; there are '
-        f'{", ".join(others)}, or the name of any TFDS image data set'
-      )
-    raise ValueError(
-      f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '
-      f'build {name} --data_dir={root} --file_format=array_record`, or point '
-      'data.dir or TFDS_DATA_DIR at where it is'
-    )
-  try:
-    source: Any = tensorflow_datasets.data_source(
-      name, split=split, data_dir=root
-    )
-  except (ValueError, KeyError, NotImplementedError) as error:
-    reason = ' '.join(str(error).split())
-    raise ValueError(
-      f'data.split={split!r}: TFDS cannot read it from {root / name} '
-      f'({reason[:300]})'
-    ) from None
+  source = _open_tfds(name, root, split, others)
   features = source.dataset_info.features
   if 'image' not in features:
     raise ValueError(
@@ -275,3 +252,32 @@ def tfds(
     return np.stack(images), np.array(labels, np.int32) if class_names else None
 
   return ImageSet(len(source), shape, fetch, class_names)
+
+
+def _open_tfds(
+  name: str, root: pathlib.Path, split: str, others: Sequence[str]
+) -> Any:
+  """TFDS's random-access source; the arguments and errors of `tfds`."""
+  import tensorflow_datasets  # Imported here: slow, and rarely needed.
+
+  if not (root / name).is_dir():
+    # TFDS's own message would be of a file format.
+    known = tensorflow_datasets.list_builders(with_community_datasets=False)
+    if name.split('/')[0] not in known:
+      raise ValueError(
+        f'data.name={name!r}: there is no such choice; there are '
+        f'{", ".join(others)}, or the name of any TFDS image data set'
+      )
+    raise ValueError(
+      f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '
+      f'build {name} --data_dir={root} --file_format=array_record`, or point '
+      'data.dir or TFDS_DATA_DIR at where it is'
+    )
+  try:
+    return tensorflow_datasets.data_source(name, split=split, data_dir=root)
+  except (ValueError, KeyError, NotImplementedError) as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(
+      f'data.split={split!r}: TFDS cannot read it from {root / name} '
+      f'({reason[:300]})'
+    ) from None

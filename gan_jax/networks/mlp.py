@@ -34,14 +34,7 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-    h = z
-    for _ in range(self.depth):
-      h = layers.dense(
-        self.width, self.kernel_init, self.kernel_scale, self.dtype
-      )(h)
-      if self.batch_norm:
-        h = layers.batch_norm(train, self.dtype)(h)
-      h = layers.ACTIVATIONS[self.activation](h)
+    h = _hidden(self, z, train)
     size = math.prod(self.shape)
     x = layers.dense(size, self.kernel_init, self.kernel_scale, self.dtype)(h)
     x = nn.tanh(x) if len(self.shape) == 3 else x
@@ -61,13 +54,18 @@ class Discriminator(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    h = x.reshape(x.shape[0], -1)
-    for _ in range(self.depth):
-      h = layers.dense(
-        self.width, self.kernel_init, self.kernel_scale, self.dtype
-      )(h)
-      if self.batch_norm:
-        h = layers.batch_norm(train, self.dtype)(h)
-      h = layers.ACTIVATIONS[self.activation](h)
+    h = _hidden(self, x.reshape(x.shape[0], -1), train)
     logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
     return logit[:, 0]
+
+
+def _hidden(
+  net: Generator | Discriminator, h: jax.Array, train: bool
+) -> jax.Array:
+  """The hidden layers, `[B, C]` to `[B, width]`; called inside the module."""
+  for _ in range(net.depth):
+    h = layers.dense(net.width, net.kernel_init, net.kernel_scale, net.dtype)(h)
+    if net.batch_norm:
+      h = layers.batch_norm(train, net.dtype)(h)
+    h = layers.ACTIVATIONS[net.activation](h)
+  return h
