@@ -243,54 +243,77 @@ def generator_loss(
   return loss, (new_vars, {'gen/loss': loss})
 
 
+def discriminator_step(
+  state: states.GanState,
+  hyper: types.Hyper,
+  batch: types.Batch,
+  keys: Keys,
+  *,
+  spec: Spec,
+  count: jax.Array,
+) -> tuple[states.GanState, types.Logs]:
+  """One update of D; G's half of the state comes back as it was.
+
+  Args:
+    state: of the game.
+    hyper: its numbers at this step.
+    batch: real samples `[B, ...]`.
+    keys: this update's keys.
+    spec: the game.
+    count: `[]` updates of D including this one, from 1.
+  """
+  gen, disc, averages = state.gen, state.disc, state.extra['lecam']
+  grads, (new_vars, logs) = jax.grad(discriminator_loss, has_aux=True)(
+    disc.params, gen.params, disc.vars, gen.vars, batch, keys,
+    spec=spec, hyper=hyper, step=state.step, averages=averages,
+  )  # fmt: skip
+  disc, logs['disc/grad_norm'] = _update(
+    disc, grads, new_vars, spec.disc_optimiser(hyper)
+  )
+  averages = states.debiased_ema(
+    averages,
+    penalties.LogitAverages(logs['disc/real'], logs['disc/fake']),
+    jnp.log(hyper['penalties.lecam.decay']),
+    count,
+  )
+  extra = {**state.extra, 'lecam': averages}
+  return state._replace(disc=disc, extra=extra), logs
+
+
+def generator_step(
+  state: states.GanState,
+  hyper: types.Hyper,
+  batch: types.Batch,
+  keys: Keys,
+  *,
+  spec: Spec,
+) -> tuple[states.GanState, types.Logs]:
+  """One update of G and of its average; D's half comes back as it was.
+
+  Arguments as of `discriminator_step`.
+  """
+  gen, disc = state.gen, state.disc
+  grads, (new_vars, logs) = jax.grad(generator_loss, has_aux=True)(
+    gen.params, disc.params, gen.vars, disc.vars, batch, keys, spec=spec
+  )
+  gen, logs['gen/grad_norm'] = _update(
+    gen, grads, new_vars, spec.gen_optimiser(hyper)
+  )
+  log_decay = -jnp.log(2.0) * spec.batch_size / hyper['ema.half_life']
+  ema = states.debiased_ema(
+    state.gen_ema, gen.params, log_decay, state.step + 1
+  )
+  return state._replace(gen=gen, gen_ema=ema), logs
+
+
 def make_train_step(spec: Spec) -> TrainStep:
   """Makes `step(state, hyper, batch, key) -> (state, logs)`.
 
   D is updated `disc_steps` times, then G once, then G's moving average. The
-  step is not jitted; `batch` has leading axes `[rounds(spec), B]`.
+  step is not jitted. `batch` has leading axes `[rounds, B]`: a round for each
+  D update and, where the generator's loss compares with real samples of its
+  own, one more for it.
   """
-
-  def discriminator_step(
-    state: states.GanState,
-    hyper: types.Hyper,
-    batch: types.Batch,
-    keys: Keys,
-    count: jax.Array,
-  ) -> tuple[states.GanState, types.Logs]:
-    disc, gen = state.disc, state.gen
-    averages = state.extra['lecam']
-    grads, (new_vars, logs) = jax.grad(discriminator_loss, has_aux=True)(
-      disc.params, gen.params, disc.vars, gen.vars, batch, keys,
-      spec=spec, hyper=hyper, step=state.step, averages=averages,
-    )  # fmt: skip
-    disc, logs['disc/grad_norm'] = _update(
-      disc, grads, new_vars, spec.disc_optimiser(hyper)
-    )
-    averages = states.debiased_ema(
-      averages,
-      penalties.LogitAverages(logs['disc/real'], logs['disc/fake']),
-      jnp.log(hyper['penalties.lecam.decay']),
-      count,
-    )
-    extra = {**state.extra, 'lecam': averages}
-    return state._replace(disc=disc, extra=extra), logs
-
-  def generator_step(
-    state: states.GanState, hyper: types.Hyper, batch: types.Batch, keys: Keys
-  ) -> tuple[states.GanState, types.Logs]:
-    disc, gen = state.disc, state.gen
-    grads, (new_vars, logs) = jax.grad(generator_loss, has_aux=True)(
-      gen.params, disc.params, gen.vars, disc.vars, batch, keys, spec=spec
-    )
-    gen, logs['gen/grad_norm'] = _update(
-      gen, grads, new_vars, spec.gen_optimiser(hyper)
-    )
-    samples = spec.batch_size
-    log_decay = -jnp.log(2.0) * samples / hyper['ema.half_life']
-    ema = states.debiased_ema(
-      state.gen_ema, gen.params, log_decay, state.step + 1
-    )
-    return state._replace(gen=gen, gen_ema=ema), logs
 
   def step(
     state: states.GanState,
@@ -305,12 +328,14 @@ def make_train_step(spec: Spec) -> TrainStep:
       keys = split_keys(disc_key)
       real = jax.tree.map(lambda x, i=i: x[i], batch)
       count = state.step * spec.disc_steps + i + 1
-      state, logs = discriminator_step(state, hyper, real, keys, count)
+      state, logs = discriminator_step(
+        state, hyper, real, keys, spec=spec, count=count
+      )
     gen_keys = split_keys(gen_key)
     if spec.share_latents:
       gen_keys = gen_keys._replace(latents=keys.latents, gen=keys.gen)
     real = jax.tree.map(lambda x: x[-1], batch)
-    state, gen_logs = generator_step(state, hyper, real, gen_keys)
+    state, gen_logs = generator_step(state, hyper, real, gen_keys, spec=spec)
     return state._replace(step=state.step + 1), {**logs, **gen_logs}
 
   return step
