@@ -24,7 +24,7 @@ from gan_jax import (
   types,
 )
 from gan_jax.data import densities, images, source as sources
-from gan_jax.networks import dcgan, layers, maxout, mlp
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan
 
 LOSSES: dict[str, losses.GanLoss] = {
   'saturating': losses.SATURATING,
@@ -48,6 +48,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'mlp': mlp,
   'maxout': maxout,
   'dcgan': dcgan,
+  'r3gan': r3gan,
 }
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {

@@ -59,6 +59,8 @@ class Gen:
   depth: int | None = None
   activation: str | None = None
   batch_norm: bool | None = None
+  # Blocks of channels with weights of their own, in grouped convolutions.
+  groups: int | None = None
   # The law of the initial weights, and its scale.
   kernel_init: str | None = None
   kernel_scale: float | None = None
@@ -73,6 +75,7 @@ class Disc:
   depth: int | None = None
   activation: str | None = None
   batch_norm: bool | None = None
+  groups: int | None = None
   pieces: int | None = None
   input_dropout: float | None = None
   hidden_dropout: float | None = None
@@ -269,9 +272,10 @@ def choose(field: str, name: str, options: Mapping[str, T]) -> T:
 _AT_LEAST = {
   'seed': 0, 'steps': 1, 'batch_size': 1, 'disc_steps': 1, 'packing': 1,
   'log_every': 1, 'every': 1, 'keep': 1, 'latent_dim': 1, 'width': 1,
-  'depth': 1, 'pieces': 1, 'num_samples': 1, 'size': 0, 'num_points': 0,
-  'device_limit_gb': 0, 'begin': 0, 'end': 0, 'final': 0, 'learning_rate': 0,
-  'eps': 0, 'rate': 0, 'weight': 0, 'half_life': 0, 'kernel_scale': 0,
+  'depth': 1, 'groups': 1, 'pieces': 1, 'num_samples': 1, 'size': 0,
+  'num_points': 0, 'device_limit_gb': 0, 'begin': 0, 'end': 0, 'final': 0,
+  'learning_rate': 0, 'eps': 0, 'rate': 0, 'weight': 0, 'half_life': 0,
+  'kernel_scale': 0,
 }  # fmt: skip
 
 # Fields that lie in [0, 1).

@@ -1,11 +1,14 @@
 """Architectures: shapes, sizes they refuse, and the papers' constants."""
 
+import itertools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks import dcgan, layers, maxout, mlp
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan
 
 KEY = jax.random.key(0)
 
@@ -147,3 +150,117 @@ def test_evaluation_leaves_statistics_alone():
   assert all(jax.tree.leaves(same))
   same = jax.tree.map(lambda a, b: bool((a == b).all()), moved, vars)
   assert not any(jax.tree.leaves(same))
+
+
+@pytest.mark.parametrize('size', [4, 8, 32, 64])
+def test_r3gan_sizes(size: int):
+  generator = r3gan.Generator((size, size, 3), width=8, groups=4)
+  disc = r3gan.Discriminator(width=8, groups=4)
+
+  def both(z: jax.Array) -> jax.Array:
+    x, _ = generator.init_with_output(KEY, z, train=False)
+    assert x.shape == (2, size, size, 3)
+    return disc.init_with_output(KEY, x, train=False)[0]
+
+  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
+  assert jax.eval_shape(both, z).shape == (2,)
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 1), (28, 28, 1), (8, 4, 3), (1,)])
+def test_r3gan_refuses(shape: tuple[int, ...]):
+  with pytest.raises(ValueError, match='r3gan makes'):
+    r3gan.stages(shape)
+
+
+def test_r3gan_refuses_groups_that_do_not_divide():
+  disc = r3gan.Discriminator(width=8, groups=3)
+  with pytest.raises(ValueError, match='groups=3: must divide'):
+    jax.eval_shape(lambda: parameters(disc, jnp.zeros((1, 8, 8, 3))))
+
+
+def test_r3gan_for_cifar_is_the_papers():
+  """Blocks of three layers, their constants, and what all of it adds up to."""
+  generator = r3gan.Generator((32, 32, 3))
+  params = jax.eval_shape(lambda: parameters(generator, jnp.zeros((1, 64))))
+  assert {
+    name: leaf['kernel'].shape
+    for name, leaf in params['Block_7'].items()
+    if name.startswith('Conv')
+  } == {
+    'Conv_0': (1, 1, 768, 1536),
+    'Conv_1': (3, 3, 16, 1536),
+    'Conv_2': (1, 1, 1536, 768),
+  }
+  block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536
+  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+  assert size == 8 * block + 16 * 768 + 64 * 768 + 768 * 3
+  params = jax.eval_shape(
+    lambda: parameters(r3gan.Discriminator(), jnp.zeros((1, 32, 32, 3)))
+  )
+  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+  assert size == 8 * block + 16 * 768 + 768 + 768 * 3
+
+
+def test_r3gan_weights_have_the_papers_variance():
+  params = parameters(
+    r3gan.Discriminator(width=64, groups=8), jnp.zeros((1, 32, 32, 3))
+  )
+  gain = 1.3867504906 / 8**0.25  # sqrt(2 / 1.04); 8 blocks in 4 stages.
+  block = params['Block_0']
+  for name, fan_in in (('Conv_0', 64), ('Conv_1', 9 * 16)):
+    std = float(block[name]['kernel'].std())
+    assert std * np.sqrt(fan_in) == pytest.approx(gain, rel=0.03)
+  assert not np.any(block['Conv_2']['kernel'])
+  assert float(params['basis'].std()) * 4 == pytest.approx(1, rel=0.1)
+
+
+def test_r3gan_block_starts_as_the_identity():
+  x = jax.random.normal(KEY, (2, 4, 4, 8))
+  y, variables = r3gan.Block(4, 1.0).init_with_output(KEY, x)
+  np.testing.assert_array_equal(y, x)
+  moved = jax.tree.map(lambda p: p + 0.1, variables)
+  assert not np.allclose(r3gan.Block(4, 1.0).apply(moved, x), x)
+
+
+def test_r3gan_block_by_hand():
+  """Against loops over pixels, taps and groups in numpy."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(1, 3, 3, 2)).astype(np.float32)
+  block = r3gan.Block(2, 1.0)
+  variables = jax.tree.map(
+    lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32),
+    block.init(KEY, x),
+  )
+  p = jax.tree.map(np.asarray, variables['params'])
+
+  def activate(h: np.ndarray, name: str) -> np.ndarray:
+    h = h + p[name]['bias']
+    return np.where(h > 0, h, 0.2 * h)
+
+  h = activate(x @ p['Conv_0']['kernel'][0, 0], 'BiasedActivation_0')
+  padded = np.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  y = np.zeros_like(h)
+  for i, j in itertools.product(range(3), range(3)):
+    for group in range(2):
+      own = slice(2 * group, 2 * group + 2)
+      patch = padded[:, i : i + 3, j : j + 3, own]
+      y[..., own] += patch @ p['Conv_1']['kernel'][i, j][:, own]
+  expected = x + activate(y, 'BiasedActivation_1') @ p['Conv_2']['kernel'][0, 0]
+  np.testing.assert_allclose(block.apply(variables, x), expected, rtol=1e-4)
+
+
+def test_r3gan_resampling_is_the_filters():
+  """Up: zeros between pixels, then the filter; down: its transpose / 4."""
+  x = np.random.default_rng(0).normal(size=(1, 4, 6, 2)).astype(np.float32)
+  filter = np.array([1, 3, 3, 1]) / 8
+  spread = np.zeros((12, 16, 2))
+  spread[2:10:2, 2:14:2] = x[0]  # Room for the filter at the borders.
+  kernel = 4 * np.outer(filter, filter)
+  windows = np.lib.stride_tricks.sliding_window_view(spread, (4, 4), (0, 1))
+  up = np.einsum('hwcij,ij->hwc', windows, kernel)[:8, :12]
+  np.testing.assert_allclose(r3gan.upsample(x)[0], up, rtol=1e-5, atol=1e-6)
+  y = np.random.default_rng(1).normal(size=(1, 8, 12, 2)).astype(np.float32)
+  # <upsample(x), y> = 4 <x, downsample(y)>.
+  assert np.vdot(up, y) == pytest.approx(
+    4 * np.vdot(x, r3gan.downsample(y)), rel=1e-4
+  )

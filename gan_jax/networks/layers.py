@@ -38,6 +38,9 @@ INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
   'lecun': lambda gain: nn.initializers.variance_scaling(
     gain**2, 'fan_in', 'truncated_normal'
   ),
+  'fan_in_normal': lambda gain: nn.initializers.variance_scaling(
+    gain**2, 'fan_in', 'normal'
+  ),
 }
 
 

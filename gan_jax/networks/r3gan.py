@@ -1,0 +1,222 @@
+"""R3GAN (Huang et al. 2024): plain residual networks without normalisation.
+
+An image of size `4 * 2**k` takes k + 1 stages of residual blocks, the lowest
+of them at 4x4. Linear layers and convolutions have no bias; an activation adds
+one to each channel first.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.networks import conv, layers
+
+_BASE = 4
+# Keeps the variance through the activation: 2 / (1 + 0.2^2).
+_GAIN = math.sqrt(2 / 1.04)
+
+
+def stages(shape: tuple[int, ...]) -> int:
+  """How many resolutions there are from 4x4 to that of an image.
+
+  Args:
+    shape: of one image, `(H, W, C)`.
+
+  Raises:
+    ValueError: it is not a square image, or no number of doublings makes it.
+  """
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise ValueError(
+      f'r3gan makes square images; the data have shape {shape} (data.size '
+      'crops them to squares)'
+    )
+  doublings = int(math.log2(max(shape[0], _BASE) / _BASE))
+  if shape[0] != _BASE * 2**doublings:
+    near = f'{_BASE * 2**doublings}, {_BASE * 2 ** (doublings + 1)}'
+    raise ValueError(
+      f'data.size={shape[0]}: r3gan makes images whose side is 4 times a power '
+      f'of two, such as {near}'
+    )
+  return doublings + 1
+
+
+def block_gain(blocks: int) -> float:
+  """Of a block's first two convolutions, in a network of so many blocks.
+
+  Fixup's scale for three layers a block (Zhang et al. 2019): L^(-1/4).
+  """
+  return _GAIN * blocks**-0.25
+
+
+def _conv(
+  features: int, kernel: int, gain: float, dtype: Any, groups: int = 1
+) -> layers.Conv:
+  """Weights N(0, gain^2 / fan_in), no bias."""
+  return layers.Conv(
+    features,
+    kernel,
+    kernel_init='fan_in_normal',
+    kernel_scale=gain,
+    groups=groups,
+    use_bias=False,
+    dtype=dtype,
+  )
+
+
+def _dense(features: int, dtype: Any) -> nn.Dense:
+  """Weights N(0, 1 / fan_in), no bias."""
+  return layers.dense(features, 'fan_in_normal', 1.0, dtype, use_bias=False)
+
+
+def _interpolated(x: jax.Array, axis: int) -> jax.Array:
+  """Doubles an axis by [1, 3, 3, 1] / 4: what a zero between any two takes."""
+  size = x.shape[axis]
+  ends = [(0, 0)] * x.ndim
+  ends[axis] = (1, 1)
+  padded = jnp.pad(x, ends)
+  before = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
+  after = jax.lax.slice_in_dim(padded, 2, size + 2, axis=axis)
+  phases = jnp.stack([3 * x + before, 3 * x + after], axis + 1) / 4
+  return phases.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+
+
+def _decimated(x: jax.Array, axis: int) -> jax.Array:
+  """Halves an axis by [1, 3, 3, 1] / 8."""
+  size = x.shape[axis] // 2
+  split = x.reshape(*x.shape[:axis], size, 2, *x.shape[axis + 1 :])
+  even, odd = (
+    jax.lax.index_in_dim(split, i, axis + 1, keepdims=False) for i in (0, 1)
+  )
+  first, last = [(0, 0)] * x.ndim, [(0, 0)] * x.ndim
+  first[axis], last[axis] = (1, 0), (0, 1)
+  before = jax.lax.slice_in_dim(jnp.pad(odd, first), 0, size, axis=axis)
+  after = jax.lax.slice_in_dim(jnp.pad(even, last), 1, size + 1, axis=axis)
+  return (before + 3 * (even + odd) + after) / 8
+
+
+def upsample(x: jax.Array) -> jax.Array:
+  """`[B, H, W, C]` to `[B, 2H, 2W, C]`; zeros beyond the border.
+
+  The filter is the outer product of [1, 3, 3, 1] / 8 with itself, times 4 to
+  keep the mean.
+  """
+  return _interpolated(_interpolated(x, 1), 2)
+
+
+def downsample(x: jax.Array) -> jax.Array:
+  """`[B, 2H, 2W, C]` to `[B, H, W, C]`, by the filter of `upsample` / 4."""
+  return _decimated(_decimated(x, 1), 2)
+
+
+class BiasedActivation(nn.Module):
+  """leaky_relu(x + bias, .2) with a bias for each channel of [..., C]."""
+
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    bias = self.param('bias', nn.initializers.zeros, x.shape[-1:])
+    bias = bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    return nn.leaky_relu(x + bias, 0.2)
+
+
+class Block(nn.Module):
+  """A residual block on [B, H, W, C]; the identity at initialisation.
+
+  Attributes:
+    groups: of the 3x3 convolution, between 2C channels.
+    gain: of the first two convolutions; see `block_gain`.
+    dtype: of the activations.
+  """
+
+  groups: int
+  gain: float
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    width = x.shape[-1]
+    if 2 * width % self.groups:
+      raise ValueError(
+        f'groups={self.groups}: must divide the {2 * width} channels within a '
+        f'block, twice the width {width}'
+      )
+    h = _conv(2 * width, 1, self.gain, self.dtype)(x)
+    h = BiasedActivation(self.dtype)(h)
+    h = _conv(2 * width, 3, self.gain, self.dtype, self.groups)(h)
+    h = BiasedActivation(self.dtype)(h)
+    return x + _conv(width, 1, 0.0, self.dtype)(h)
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to images `[B, *shape]`, unbounded: there is no tanh.
+
+  Attributes:
+    shape: of one image, `(size, size, C)`.
+    width: channels, the same at every resolution.
+    depth: residual blocks at each resolution.
+    groups: of the blocks' 3x3 convolutions.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  width: int = 768
+  depth: int = 2
+  groups: int = 96
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    resolutions = stages(self.shape)
+    gain = block_gain(resolutions * self.depth)
+    # A learned image, each channel scaled by a linear function of z.
+    basis = self.param(
+      'basis', nn.initializers.normal(1.0), (_BASE, _BASE, self.width)
+    )
+    scale = _dense(self.width, self.dtype)(z)
+    h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
+    for stage in range(resolutions):
+      h = upsample(h) if stage else h
+      for _ in range(self.depth):
+        h = Block(self.groups, gain, self.dtype)(h)
+    return _conv(self.shape[-1], 1, 1.0, self.dtype)(h)
+
+
+class Discriminator(nn.Module):
+  """Images `[B, size, size, C]` to logits `[B]`; the Generator's mirror.
+
+  Attributes:
+    width: channels, the same at every resolution.
+    depth: residual blocks at each resolution.
+    groups: of the blocks' 3x3 convolutions.
+    dtype: of the activations.
+  """
+
+  width: int = 768
+  depth: int = 2
+  groups: int = 96
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    resolutions = stages(x.shape[1:])
+    gain = block_gain(resolutions * self.depth)
+    h = _conv(self.width, 1, 1.0, self.dtype)(x)
+    for stage in range(resolutions):
+      h = downsample(h) if stage else h
+      for _ in range(self.depth):
+        h = Block(self.groups, gain, self.dtype)(h)
+    basis = self.param(
+      'basis',
+      layers.INITIALISERS['fan_in_normal'](1.0),
+      (_BASE, _BASE, 1, self.width),
+    )
+    h = conv.conv(
+      h, basis.astype(self.dtype), padding='VALID', groups=self.width
+    )
+    return _dense(1, self.dtype)(h[:, 0, 0])[:, 0]
