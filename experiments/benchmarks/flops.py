@@ -1,0 +1,145 @@
+"""Counts the useful arithmetic of a function from what it traces to."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+from jax.extend import core
+
+
+def count(fn: Callable[..., Any], *args: Any) -> int:
+  """Floating-point operations of the linear layers of `fn(*args)`.
+
+  A multiply-add is two. Counted are the matrix products and convolutions of
+  the networks and of all derivatives that the algorithm takes: a layer's
+  forward pass is 1, the gradients of its input and of its kernel are 1 each
+  where they are needed, and those of a gradient (R1) likewise. A convolution
+  costs one multiply-add for each output pixel, tap, channel in and channel
+  out, the borders included; a transposed one, for each input pixel; a grouped
+  one, within groups alone. Twice the same product of the same numbers counts
+  once, and one that nothing depends on not at all, for a compiler drops both:
+  this is a property of the algorithm and not of how it is compiled. Resampling
+  filters, activations, normalisation and optimisers count as nothing.
+
+  Args:
+    fn: traced, not run.
+    *args: arrays, or `jax.ShapeDtypeStruct`s.
+  """
+  closed = jax.make_jaxpr(fn)(*args)
+  graph = _Graph()
+  outputs = graph.inline(closed.jaxpr, closed.consts, graph.fresh(args))
+  return graph.cost(outputs)
+
+
+class _Graph:
+  """Values by number, such that equal computations have equal numbers."""
+
+  def __init__(self) -> None:
+    self._numbers = itertools.count()
+    self._known: dict[Any, list[int]] = {}
+    # By value: the operations that make it, and what they read.
+    self._made: dict[int, tuple[int, list[int], int]] = {}
+
+  def fresh(self, args: Any) -> list[int]:
+    """A number for each leaf."""
+    return [next(self._numbers) for _ in jax.tree.leaves(args)]
+
+  def inline(
+    self, jaxpr: Any, consts: Iterable[Any], inputs: list[int]
+  ) -> list[int]:
+    """The numbers of a program's results, for those of its arguments."""
+    env: dict[Any, int] = dict(zip(jaxpr.invars, inputs, strict=True))
+    for variable, const in zip(jaxpr.constvars, consts, strict=True):
+      env[variable] = self._number(('const', id(const)))
+
+    def read(atom: Any) -> int:
+      if isinstance(atom, core.Literal):
+        return self._number(('literal', str(atom.val), str(atom.aval)))
+      return env[atom]
+
+    for eqn in jaxpr.eqns:
+      operands = [read(atom) for atom in eqn.invars]
+      inner = next(_programs(eqn), None) if _is_call(eqn) else None
+      if inner is not None and len(inner.jaxpr.invars) == len(operands):
+        outputs = self.inline(inner.jaxpr, inner.consts, operands)
+      else:
+        outputs = self._apply(eqn, operands)
+      env.update(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+  def cost(self, outputs: list[int]) -> int:
+    """Operations of all that the outputs depend on."""
+    seen: set[int] = set()
+    paid: dict[int, int] = {}
+    todo = list(outputs)
+    while todo:
+      value = todo.pop()
+      if value not in seen and value in self._made:
+        flops, reads, call = self._made[value]
+        paid[call] = flops
+        todo += reads
+      seen.add(value)
+    return sum(paid.values())
+
+  def _number(self, key: Any) -> int:
+    return self._known.setdefault(key, [next(self._numbers)])[0]
+
+  def _apply(self, eqn: Any, operands: list[int]) -> list[int]:
+    key = (eqn.primitive.name, tuple(operands), str(eqn.params))
+    if key not in self._known:
+      outputs = [next(self._numbers) for _ in eqn.outvars]
+      self._known[key] = outputs
+      for output in outputs:
+        self._made[output] = (_flops(eqn), operands, outputs[0])
+    return self._known[key]
+
+
+def _is_call(eqn: Any) -> bool:
+  """Whether it is its inner program once, and nothing else."""
+  return eqn.primitive.name in (
+    'jit', 'pjit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call'
+  )  # fmt: skip
+
+
+def _programs(eqn: Any) -> Iterator[Any]:
+  """The programs among its parameters, as closed ones."""
+  for value in eqn.params.values():
+    for item in value if isinstance(value, tuple | list) else (value,):
+      if isinstance(item, core.ClosedJaxpr):
+        yield item
+
+
+def _flops(eqn: Any) -> int:
+  name = eqn.primitive.name
+  shapes = [atom.aval.shape for atom in eqn.invars]
+  if name == 'dot_general':
+    (contracted, _), _ = eqn.params['dimension_numbers']
+    terms = math.prod(shapes[0][i] for i in contracted)
+    return 2 * math.prod(eqn.outvars[0].aval.shape) * terms
+  if name == 'conv':
+    return _conv_flops(eqn)
+  # Loops and branches: what one pass costs, for each pass where that is known.
+  inner = [graph_cost(program) for program in _programs(eqn)]
+  passes = int(eqn.params.get('length', 1)) if name == 'scan' else 1
+  return passes * sum(inner)
+
+
+def graph_cost(program: Any) -> int:
+  """Operations of a closed program."""
+  graph = _Graph()
+  inputs = graph.fresh(program.jaxpr.invars)
+  return graph.cost(graph.inline(program.jaxpr, program.consts, inputs))
+
+
+def _conv_flops(eqn: Any) -> int:
+  """Of `gan_jax.networks.conv`'s primitive, whichever operand it leaves out."""
+  form = eqn.params['form']
+  shapes = form.name(*(atom.aval.shape for atom in eqn.invars))
+  shapes[form.out] = eqn.outvars[0].aval.shape
+  kernel = math.prod(shapes['kernel'][-4:])
+  transposed = form.rows.stretch > 1 or form.columns.stretch > 1
+  batch, *pixels, _ = shapes['x' if transposed else 'y'][-4:]
+  members = max(math.prod(shape[:-4]) for shape in shapes.values())
+  return 2 * members * batch * math.prod(pixels) * kernel

@@ -1,0 +1,75 @@
+"""Our games, as the training program plays them: compiled chunks of steps."""
+
+import contextlib
+import math
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks import flops, suites
+from gan_jax import build, config as configs, sharding, train
+from gan_jax.data import source as sources
+from gan_jax.networks import conv
+
+
+def _source(
+  config: configs.Config, shape: tuple[int, ...], key: jax.Array
+) -> sources.Source:
+  """A density of its own, or noise for images."""
+  if not shape:
+    return build.make_source(config, key)
+  rng = np.random.default_rng(0)
+  pixels = rng.integers(0, 256, (suites.NUM_IMAGES, *shape), np.uint8)
+  info = sources.Info('images', shape, num_examples=len(pixels))
+  size = build.samples_per_step(config)
+  return sources.images_on_device(pixels, None, info, size, flip=False)
+
+
+class Game:
+  """A compiled chunk and its state: `play()` runs `length` steps."""
+
+  def __init__(self, suite: suites.Suite, stock: bool = False):
+    config = suite.config()
+    configs.validate(config)
+    mesh = sharding.make_mesh()
+    keys = train.root_keys(config.seed)
+    source = _source(config, suite.shape, keys.data)
+    spec = build.make_spec(
+      config, source.info, mesh=mesh, marginals=source.marginals
+    )
+    hyper = build.make_hyper(config)
+    state = jax.jit(lambda: build.init_state(spec, hyper, keys.init))()
+    self._rest = sharding.replicate(hyper, mesh), source.chunk(0, suite.length)
+    self._keys = sharding.replicate(keys, mesh)
+    self._state = sharding.replicate(state, mesh)
+    chunk = train.make_chunk(spec, source, mesh, suite.length)
+    self.length = suite.length
+    context = conv.stock_only() if stock else contextlib.nullcontext()
+    began = time.monotonic()
+    with context:
+      traced = chunk.trace(self._state, *self._rest, self._keys)
+      self._chunk = traced.lower().compile()
+    self.compile_seconds = time.monotonic() - began
+    # All of a chunk but the step has no linear layers.
+    self.step_flops = (
+      flops.count(chunk, self._state, *self._rest, self._keys) / suite.length
+    )
+
+  def play(self) -> None:
+    self._state, logs = self._chunk(self._state, *self._rest, self._keys)
+    jax.device_get(logs)
+
+
+def matmul_gflops(size: int, seconds: float) -> float:
+  """The rate of a square float32 matrix product."""
+  a, best = jax.random.normal(jax.random.key(0), (size, size)), math.inf
+  product = jax.jit(jnp.matmul)
+  product(a, a).block_until_ready()
+  end = time.monotonic() + seconds
+  while time.monotonic() < end:
+    began = time.monotonic()
+    product(a, a).block_until_ready()
+    best = min(best, time.monotonic() - began)
+  return 2 * size**3 / best / 1e9

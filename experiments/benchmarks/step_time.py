@@ -1,0 +1,123 @@
+"""Times training steps: ours, the same in PyTorch, and ours on stock XLA.
+
+  python -m experiments.benchmarks.step_time --suite=dcgan_32 --json=out.json
+
+Each contestant has a process of its own and sleeps while another runs. After a
+round that does not count they take turns, so that a slow spell of the machine
+meets all of them; figures are medians over the rounds, and spreads are the
+widest distance of a round from the median. `peak` is the better of both
+libraries' 2048 x 2048 matrix products, before and after the suite; operations
+are counted as told in `flops.py`.
+
+PyTorch is the extra `benchmark`; without it, its columns are '-'.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import sys
+from typing import Any
+
+from absl import flags
+
+from experiments import launch
+from experiments.benchmarks import suites, workers
+
+_SUITE = flags.DEFINE_enum(
+  'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
+)
+_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
+_SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
+_COMPILE = flags.DEFINE_bool('compile', False, 'Time torch.compile as well.')
+_STOCK = flags.DEFINE_bool('stock', True, 'Time stock XLA as well.')
+
+Record = dict[str, Any]
+
+_COLUMNS = {
+  'suite': 'suite', 'ours_ms': 'ours ms', 'ours_spread': '±',
+  'torch_ms': 'torch ms', 'torch_spread': '±', 'compile_ms': 'compiled ms',
+  'stock_ms': 'stock ms', 'ratio_torch': 'torch/ours',
+  'ratio_stock': 'stock/ours', 'gflop': 'GFLOP', 'gflops': 'GFLOP/s',
+  'peak_gflops': 'peak', 'fraction_of_peak': 'of peak',
+  'ours_compile_s': 'compile s', 'ours_mib': 'ours MiB',
+  'torch_mib': 'torch MiB',
+}  # fmt: skip
+
+
+def _kinds(suite: suites.Suite) -> list[str]:
+  """The contestants of a suite, in the order of their turns."""
+  kinds = ['ours'] + ['stock'] * _STOCK.value
+  if workers.has_torch():
+    kinds.append('torch')
+    penalties = suite.config().penalties
+    # torch.compile has no double backward.
+    twice = penalties.r1.weight or penalties.r2.weight
+    kinds += ['compile'] * (_COMPILE.value and not twice)
+  return kinds
+
+
+def time_suite(name: str, rounds: int, seconds: float) -> Record:
+  """Plays one game in turns; see the module's docstring."""
+  peak = workers.matmul_gflops()
+  kinds = _kinds(suites.SUITES[name])
+  players = {kind: workers.Worker(kind, name) for kind in kinds}
+  times: dict[str, list[float]] = {kind: [] for kind in kinds}
+  for turn in range(rounds + 1):
+    for kind, player in players.items():
+      elapsed = player.round(seconds)
+      times[kind] += [elapsed] * (turn > 0)
+  memory = {kind: player.close() for kind, player in players.items()}
+  peak = max(peak, workers.matmul_gflops())
+  record: Record = {'suite': name, 'rounds': rounds, 'peak_gflops': peak}
+  for kind in workers.KINDS:
+    own = times.get(kind)
+    median = statistics.median(own) if own else None
+    record[f'{kind}_ms'] = median
+    record[f'{kind}_spread'] = (
+      max(abs(t - median) for t in own) if own and median else None
+    )
+    record[f'{kind}_rounds_ms'] = own
+    record[f'{kind}_mib'] = memory.get(kind)
+    facts = players[kind].facts if kind in players else {}
+    record[f'{kind}_compile_s'] = facts.get('compile_s')
+  ours, gflop = record['ours_ms'], players['ours'].facts['flops'] / 1e9
+  for other in ('torch', 'stock', 'compile'):
+    theirs = record[f'{other}_ms']
+    record[f'ratio_{other}'] = theirs / ours if theirs else None
+  record['gflop'] = gflop
+  record['gflops'] = gflop / ours * 1e3
+  record['fraction_of_peak'] = record['gflops'] / peak
+  return record
+
+
+def _table(records: list[Record]) -> str:
+  """Markdown, '-' where there is no figure."""
+
+  def show(value: Any) -> str:
+    return f'{value:.3g}' if isinstance(value, float) else str(value or '-')
+
+  rows = [[*_COLUMNS.values()], ['---'] * len(_COLUMNS)]
+  rows += [[show(record[name]) for name in _COLUMNS] for record in records]
+  return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def main() -> None:
+  # Compile times are those of a first start.
+  os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
+  os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  if _COMPILE.value and not workers.has_torch():
+    print('--compile: PyTorch is not installed', file=sys.stderr)
+  names = [*suites.SUITES] if _SUITE.value == 'all' else [_SUITE.value]
+  records = []
+  for name in names:
+    records.append(time_suite(name, _ROUNDS.value, _SECONDS.value))
+    print(f'{name}: {records[-1]["ours_ms"]:.3g} ms', file=sys.stderr)
+  print(_table(records))
+  if _JSON.value:
+    pathlib.Path(_JSON.value).write_text(json.dumps(records, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+  launch.run(main)

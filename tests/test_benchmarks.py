@@ -1,0 +1,86 @@
+"""The benchmarks run without PyTorch, and count what they should."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks import flops
+from gan_jax.networks import conv
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
+  # What is None in sys.modules is not found.
+  (tmp_path / 'sitecustomize.py').write_text(
+    "import sys\n\nsys.modules['torch'] = None\n"
+  )
+  path = tmp_path / 'figures.json'
+  done = subprocess.run(
+    [
+      sys.executable, '-m', 'experiments.benchmarks.step_time',
+      '--suite=gaussian_1d', '--rounds=1', '--seconds=0.01', '--nostock',
+      '--compile', f'--json={path}',
+    ],
+    cwd=ROOT,
+    env={**os.environ, 'PYTHONPATH': str(tmp_path), 'XLA_FLAGS': ''},
+    capture_output=True,
+    text=True,
+    check=False,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert 'Traceback' not in done.stderr
+  assert '--compile: PyTorch is not installed' in done.stderr
+  assert '| gaussian_1d |' in done.stdout
+  (record,) = json.loads(path.read_text())
+  assert record['suite'] == 'gaussian_1d'
+  assert record['torch_ms'] is record['ratio_torch'] is record['stock_ms']
+  assert record['torch_ms'] is None
+  for name in ('ours_ms', 'gflops', 'peak_gflops', 'ours_mib'):
+    assert record[name] > 0
+  assert 0 < record['fraction_of_peak'] < 1
+  # Layers of 1-32-32-32-1, batch 256. Forward passes: D's step one of G and
+  # two of D; G's step one of each. Gradients: D's step two of its kernels, and
+  # two of its inputs but for the first layer's; R1 one of the inputs, and of
+  # that gradient one of the kernels and one back up but for the last layer's;
+  # G's step one of D's inputs, one of G's kernels, and one of G's inputs but
+  # for the first layer's.
+  layers, end = 2 * 32 + 2 * 32 * 32, 32
+  passes = 15 * layers - 4 * end
+  assert record['gflop'] * 1e9 == 2 * 256 * passes
+
+
+def test_counts_what_is_needed_once():
+  x, kernel = jnp.ones((2, 6, 6, 4)), jnp.ones((3, 3, 2, 8))
+
+  def f(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return conv.conv(x, kernel, padding='SAME', groups=2).sum()
+
+  one = 2 * 2 * 36 * 9 * 2 * 8
+  assert flops.count(f, x, kernel) == one
+  # The value is not asked for, and a linear layer's gradient needs no forward.
+  assert flops.count(jax.grad(f, argnums=(0, 1)), x, kernel) == 2 * one
+
+  def twice_and_unused(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    f(2 * x, kernel)
+    return jax.jit(f)(x, kernel) * f(x, kernel)
+
+  assert flops.count(twice_and_unused, x, kernel) == one
+
+
+def test_counts_loops_and_transposed_convolutions():
+  x, kernel = jnp.ones((3, 4, 4, 5)), jnp.ones((4, 4, 5, 5))
+
+  def up(x: jax.Array, _: None) -> tuple[jax.Array, None]:
+    y = conv.conv_transpose(x, kernel, padding='SAME')
+    return y[:, ::2, ::2], None
+
+  def loop(x: jax.Array) -> jax.Array:
+    return jax.lax.scan(up, x, None, length=7)[0]
+
+  assert flops.count(loop, x) == 7 * 2 * 3 * 16 * 16 * 5 * 5
