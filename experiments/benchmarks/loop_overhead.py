@@ -5,10 +5,10 @@
 
 Trains in a folder that is thrown away, logging, sampling and checkpointing as
 the configuration says, then times the bare compiled chunk for as many steps.
-`overhead` is the share by which the program takes longer, from its first step
-to its end; compiling is in neither, for the program runs once before, so that
-all that it compiles is kept. What it takes from its start until its first
-chunk is done is told apart: that of a second start.
+`overhead` is the share by which the program takes longer, from its first chunk
+to its end; compiling is in neither, for the program runs once before and all
+that it compiles is kept. `start_s` is what it takes until the first chunk is
+done, imports left out.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import json
 import math
 import pathlib
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
+from experiments.benchmarks import suites
 from gan_jax import config as configs
 
 _CONFIG = launch.define_config()
@@ -32,11 +32,11 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 
 @contextlib.contextmanager
-def _watched_chunks() -> Iterator[list[tuple[float, float]]]:
-  """Notes when each chunk of `train.train` began and ended."""
+def _noting_chunks() -> Iterator[list[float]]:
+  """Notes when each chunk of `train.train` has ended."""
   from gan_jax import train
 
-  spans: list[tuple[float, float]] = []
+  ends: list[float] = []
   original = train.make_chunk
 
   def make_chunk(*args: Any) -> Any:
@@ -44,45 +44,49 @@ def _watched_chunks() -> Iterator[list[tuple[float, float]]]:
 
     chunk = original(*args)
 
-    def watched(*args: Any, **kwargs: Any) -> Any:
-      began = time.monotonic()
+    def noted(*args: Any, **kwargs: Any) -> Any:
       result = jax.block_until_ready(chunk(*args, **kwargs))
-      spans.append((began, time.monotonic()))
+      ends.append(time.monotonic())
       return result
 
-    return watched
+    return noted
 
   train.make_chunk = make_chunk  # type: ignore[assignment]
   try:
-    yield spans
+    yield ends
   finally:
     train.make_chunk = original
 
 
 def measure(config: configs.Config) -> dict[str, float]:
   """Trains twice, the first time to compile; seconds and their ratio."""
+  from experiments.benchmarks import jax_games
   from gan_jax import train
 
   folder = pathlib.Path(tempfile.mkdtemp())
   try:
-    with _watched_chunks() as spans:
+    with _noting_chunks() as ends:
       for name in ('first', 'second'):
-        spans.clear()
+        ends.clear()
         began = time.monotonic()
         train.train(config, folder / name)
-        ended = time.monotonic()
+        # The first chunk of every start reads its program from the disk.
+        wall = time.monotonic() - ends[0]
   finally:
     shutil.rmtree(folder)
-  chunk = math.gcd(config.log_every, config.steps)
-  # The first chunk of each start reads its program from the disk.
-  steady = sum(end - start for start, end in spans[1:])
-  wall = ended - spans[0][1]
+  length = math.gcd(config.log_every, config.steps)
+  game = jax_games.Game(suites.Suite(lambda: config, length))
+  game.play()
+  bare_began = time.monotonic()
+  for _ in ends[1:]:
+    game.play()
+  bare = time.monotonic() - bare_began
   return {
-    'steps': config.steps - chunk,
-    'start_s': spans[0][1] - began,
-    'wall_s': wall,
-    'chunks_s': steady,
-    'overhead': wall / steady - 1,
+    'steps': config.steps - length,
+    'start_s': ends[0] - began,
+    'program_s': wall,
+    'bare_s': bare,
+    'overhead': wall / bare - 1,
   }
 
 
@@ -93,7 +97,6 @@ def main() -> None:
   for name, value in figures.items():
     print(f'{name:10s} {value:10.3f}')
   print(f'the program adds {100 * figures["overhead"]:.1f} % to its steps')
-  sys.stdout.flush()
   if _JSON.value:
     text = json.dumps(figures, indent=2)
     pathlib.Path(_JSON.value).write_text(text + '\n')
