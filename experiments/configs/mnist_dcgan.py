@@ -10,7 +10,7 @@ from gan_jax import config
 
 def get_config() -> config.Config:
   c = config.Config()
-  c.steps = 3000
+  c.steps = 6000
   c.batch_size = 64
   c.data.name = 'mnist'
   c.data.split = 'train'

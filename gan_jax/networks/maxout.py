@@ -94,7 +94,9 @@ class Discriminator(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    h = x.reshape(x.shape[0], -1)
+    # Images as in the paper, in [0, 1]; the published rates rely on it.
+    h = (x + 1) / 2 if x.ndim == 4 else x
+    h = h.reshape(h.shape[0], -1)
     h = nn.Dropout(self.input_dropout, deterministic=not train)(h)
     for _ in range(self.depth):
       h = layers.dense(
