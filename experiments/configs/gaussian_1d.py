@@ -19,6 +19,6 @@ def get_config() -> config.Config:
   c.optim.gen.b1 = c.optim.disc.b1 = 0.0
   c.penalties.r1.weight = 0.1
   c.ema.half_life = 100_000.0
-  c.eval.every = 400
+  c.eval.every = 800
   c.checkpoint.every = 4000
   return c
