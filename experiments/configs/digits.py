@@ -1,8 +1,14 @@
 """Handwritten digits 8x8 from noise, on a machine with no network.
 
+Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1.
+The images are the 1,797 of the UCI set that ship inside scikit-learn.
+
 Command:
   python -m experiments.train --config=experiments/configs/digits.py \
     --workdir=runs/digits
+
+Machine: 2 shared x86 cores; 6,000 steps at 56 a second, 2 min.
+Result: 1 seed: the grid shows digits of all ten kinds, as coarse as the data.
 """
 
 from gan_jax import config

@@ -1,8 +1,21 @@
-"""The one-dimensional figure of Goodfellow et al. 2014.
+"""From a uniform variable to a normal one.
+
+Paper: Goodfellow et al. 2014, "Generative adversarial nets", figure 1; with
+R1 (Mescheder et al. 2018). Any other density is one override away.
 
 Command:
   python -m experiments.train --config=experiments/configs/gaussian_1d.py \
-    --workdir=runs/gaussian_1d
+    --workdir=runs/gaussian_1d --config.data.name=normal
+
+Machine: 2 shared x86 cores, no accelerator. 48 s from start to figure with
+nothing compiled before, of which about 10 s are the 16,000 steps.
+
+Result: Kolmogorov-Smirnov statistic of 100,000 samples, median (min ... max):
+  normal       .010 (.006 ... .015)   10 seeds
+  uniform      .007 (.005 ... .009)    5 seeds
+  laplace      .014 (.013 ... .019)    5 seeds
+  mixture      .025 (.020 ... .027)    5 seeds
+  exponential  .026 (.015 ... .050)   10 seeds
 """
 
 from gan_jax import config

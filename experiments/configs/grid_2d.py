@@ -1,8 +1,15 @@
 """PacGAN's 25-mode grid, with its networks, optimiser and training set.
 
+Paper: PacGAN (Lin et al. 2018), 2D-grid: 100,000 points, batch 100, 400
+epochs. `--config.packing=2` is PacGAN2.
+
 Command:
   python -m experiments.train --config=experiments/configs/grid_2d.py \
-    --workdir=runs/grid_2d
+    --workdir=runs/grid_2d --config.packing=1
+
+Machine: meant for an accelerator; 400,000 steps.
+Result: not measured at the full budget. The paper, 10 trials: 17.3 +- .8 modes
+for GAN, 23.8 +- .7 for PacGAN2.
 """
 
 from gan_jax import config

@@ -1,8 +1,17 @@
 """The MNIST experiment of Goodfellow et al. 2014: its nets and optimiser.
 
+Paper: section 5 and the authors' published configuration: z ~ U(-1, 1)^100,
+rectifiers 1200-1200 to a sigmoid, maxout 240 x 5 twice with dropout .2 and .5,
+SGD at .1 divided by 1.000004 an update, momentum .5 to .7 over 250 epochs,
+batch 100. Not kept: the norm constraint on D's columns.
+
 Command:
   python -m experiments.train --config=experiments/configs/mnist_2014.py \
-    --workdir=runs/mnist_2014
+    --workdir=runs/mnist_2014 --config.data.dir=DIR
+
+Machine: 2 shared x86 cores: 19 steps a second beside another job.
+Result: not measured at the full budget of 125,000 steps. After 2,000 steps on
+10,000 images D's loss is .35 and no loss has diverged.
 """
 
 import math

@@ -1,8 +1,16 @@
-"""DCGAN on MNIST, 28x28.
+"""MNIST digits, 28x28.
 
-Command:
+Paper: DCGAN (Radford et al. 2016) at width 64; Adam 2e-4, beta_1 .5, batch 64.
+
+Command (DIR as `tfds build mnist --file_format=array_record` leaves it; the
+test split's 10,000 images are what was measured):
   python -m experiments.train --config=experiments/configs/mnist_dcgan.py \
-    --workdir=runs/mnist_dcgan
+    --workdir=runs/mnist_dcgan --config.data.dir=DIR --config.data.split=test
+
+Machine: 2 shared x86 cores beside other jobs: 3,000 steps in 11 min, the next
+3,000 in 6 min.
+Result: 1 seed: the grid shows digits of all ten kinds, most of them clean
+and some fifteen of a hundred malformed.
 """
 
 from gan_jax import config

