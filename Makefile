@@ -24,4 +24,4 @@ test: $(MADE)
 	$(RUN) -m ruff check gan_jax experiments tests
 	$(RUN) -m ruff format --check gan_jax experiments tests
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=2
