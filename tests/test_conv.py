@@ -32,6 +32,7 @@ CONVS: list[tuple[Any, ...]] = [
   (3, 3, 9, 4, (2, 2), (1, 1), ((4, 3), (3, 4)), (1, 1), 1),  # Much padding.
   (4, 5, 40, 80, (3, 3), (1, 1), 'SAME', (1, 1), 5),  # Groups in blocks.
   (6, 5, 6, 12, (3, 3), (2, 1), 'SAME', (1, 1), 6),  # By depth.
+  (4, 5, 64, 64, (3, 3), (1, 1), 'SAME', (1, 1), 4),  # In blocks of two.
 ]
 # H, W, inputs, outputs, kernel, stride, padding.
 TRANSPOSES: list[tuple[Any, ...]] = [

@@ -87,7 +87,10 @@ class _Graph:
     return self._known.setdefault(key, [next(self._numbers)])[0]
 
   def _apply(self, eqn: Any, operands: list[int]) -> list[int]:
-    key = (eqn.primitive.name, tuple(operands), str(eqn.params))
+    # Loops and branches are their own: to write out their programs is slow.
+    own = any(True for _ in _programs(eqn))
+    params = id(eqn) if own else str(eqn.params)
+    key = (eqn.primitive.name, tuple(operands), params)
     if key not in self._known:
       outputs = [next(self._numbers) for _ in eqn.outvars]
       self._known[key] = outputs

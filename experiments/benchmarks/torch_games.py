@@ -156,25 +156,32 @@ class Resample(nn.Module):
     return fn(x, self.kernel, stride=2, padding=1, groups=self.width)
 
 
-def _r3gan_body(size: int, width: int, groups: int, up: bool) -> Any:
+def _r3gan_body(
+  size: int, width: int, depth: int, groups: int, up: bool
+) -> Any:
   resolutions = int(math.log2(size // 4)) + 1
-  gain = math.sqrt(2 / 1.04) * (2 * resolutions) ** -0.25
+  gain = math.sqrt(2 / 1.04) * (depth * resolutions) ** -0.25
   layers: list[Any] = []
   for stage in range(resolutions):
     layers += [Resample(width, up)] if stage else []
-    layers += [Block(width, groups, gain) for _ in range(2)]
+    layers += [Block(width, groups, gain) for _ in range(depth)]
   return nn.Sequential(*layers)
 
 
 class R3ganGenerator(nn.Module):
   def __init__(
-    self, latent_dim: int, shape: tuple[int, ...], width: int, groups: int
+    self,
+    latent_dim: int,
+    shape: tuple[int, ...],
+    width: int,
+    depth: int,
+    groups: int,
   ):
     super().__init__()
     self.basis = nn.Parameter(torch.randn(width, 4, 4))
     self.linear = nn.Linear(latent_dim, width, bias=False)
     nn.init.normal_(self.linear.weight, 0.0, latent_dim**-0.5)
-    self.body = _r3gan_body(shape[0], width, groups, up=True)
+    self.body = _r3gan_body(shape[0], width, depth, groups, up=True)
     self.out = _conv(width, shape[2], 1, 1.0)
 
   def forward(self, z: Any) -> Any:
@@ -182,10 +189,12 @@ class R3ganGenerator(nn.Module):
 
 
 class R3ganDiscriminator(nn.Module):
-  def __init__(self, shape: tuple[int, ...], width: int, groups: int):
+  def __init__(
+    self, shape: tuple[int, ...], width: int, depth: int, groups: int
+  ):
     super().__init__()
     self.first = _conv(shape[2], width, 1, 1.0)
-    self.body = _r3gan_body(shape[0], width, groups, up=False)
+    self.body = _r3gan_body(shape[0], width, depth, groups, up=False)
     self.basis = nn.Conv2d(width, width, 4, groups=width, bias=False)
     nn.init.normal_(self.basis.weight, 0.0, 1 / 4)
     self.linear = nn.Linear(width, 1, bias=False)
@@ -216,8 +225,8 @@ def _networks(
     )
   groups = gen.groups or 1
   return (
-    R3ganGenerator(gen.latent_dim, shape, width, groups),
-    R3ganDiscriminator(shape, width, groups),
+    R3ganGenerator(gen.latent_dim, shape, width, depth, groups),
+    R3ganDiscriminator(shape, width, depth, groups),
   )
 
 
