@@ -469,7 +469,7 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
   o //= form.groups
   sizes = (n for n in range(1, form.groups + 1) if form.groups % n == 0)
   # At least 32 channels a block, at most 16 blocks: with half as many channels
-  # it runs no faster and compiles three times as long.
+  # it compiles two to three times as long.
   size = next(
     (n for n in sizes if n * min(i, o) >= 32 and 16 * n >= form.groups),
     form.groups,
