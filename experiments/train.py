@@ -29,8 +29,11 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   summary = train.train(_CONFIG.value, workdir)
   for name, value in summary.items():
-    shown = f'{value:.4f}' if isinstance(value, float) else str(value or '-')
-    print(f'{name:22s} {shown:>10s}{_NOTES.get(name, "")}')
+    if value is None:
+      print(f'{name:22s} {"-":>10s}')
+    else:
+      shown = f'{value:.4f}' if isinstance(value, float) else value
+      print(f'{name:22s} {shown:>10}{_NOTES.get(name, "")}')
   print(f'files in {workdir}')
 
 
