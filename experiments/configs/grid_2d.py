@@ -1,7 +1,10 @@
 """PacGAN's 25-mode grid, with its networks, optimiser and training set.
 
 Paper: PacGAN (Lin et al. 2018), 2D-grid: 100,000 points, batch 100, 400
-epochs. `--config.packing=2` is PacGAN2.
+epochs; both players move at once and on the same latents, as in the authors'
+code. `--config.packing=2` is PacGAN2, `--config.data.name=ring` their ring of
+eight modes. Here G is normalised over all latents of a step at once, there
+over each of the m that are packed.
 
 Command:
   python -m experiments.train --config=experiments/configs/grid_2d.py \
@@ -20,6 +23,8 @@ def get_config() -> config.Config:
   # 400 epochs of 100,000 points in batches of 100.
   c.steps = 400_000
   c.batch_size = 100
+  c.game.rule = 'simultaneous'
+  c.latents = 'shared'
   c.data.name = 'grid'
   c.data.num_points = 100_000
   c.data.standardise = False
