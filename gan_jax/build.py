@@ -27,7 +27,7 @@ from gan_jax import (
   types,
 )
 from gan_jax.data import densities, images, source as sources
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
 
 LOSSES: dict[str, losses.GanLoss] = {
   'saturating': losses.SATURATING,
@@ -52,6 +52,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'maxout': maxout,
   'dcgan': dcgan,
   'r3gan': r3gan,
+  'small_dcgan': small_dcgan,
 }
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
@@ -354,6 +355,8 @@ def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
 
 def _density_source(data: configs.Data, size: int) -> sources.Source:
   kind = 'density' if data.name in densities.DENSITIES else 'points'
+  if data.stack > 1:
+    raise ValueError(f'data.stack={data.stack}: stacks are made of images')
   law: densities.Density | densities.Points = (
     densities.DENSITIES if kind == 'density' else densities.POINTS
   )[data.name]
@@ -410,6 +413,12 @@ def _image_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
 ) -> sources.Source:
   image_set = _open_images(data, data.split)
+  height, width, channels = image_set.shape
+  if data.stack > 1 and channels > 1:
+    raise ValueError(
+      f'data.stack={data.stack}: stacks are made of grey images, and these '
+      f'have {channels} channels; data.channels=1 makes them grey'
+    )
   gib = image_set.total * math.prod(image_set.shape) / 2**30
   streamed = gib > data.device_limit_gb
   rows = range(image_set.total)
@@ -418,10 +427,13 @@ def _image_source(
   )
   info = sources.Info(
     kind='images',
-    shape=image_set.shape,
+    shape=(height, width, channels * data.stack),
     num_examples=image_set.total,
     class_names=image_set.class_names,
     fingerprint=images.fingerprint(image_set, pixels, labels),
+  )
+  treatment = sources.Treatment(
+    data.flip, data.stack, len(image_set.class_names)
   )
   if streamed and shared:
     raise ValueError(
@@ -432,6 +444,6 @@ def _image_source(
   if streamed:
     marginals = sources.pixel_means(pixels)
     return sources.images_streamed(
-      image_set.fetch, info, key, size, flip=data.flip, marginals=marginals
+      image_set.fetch, info, key, size, treatment, marginals=marginals
     )
-  return sources.images_on_device(pixels, labels, info, size, flip=data.flip)
+  return sources.images_on_device(pixels, labels, info, size, treatment)

@@ -37,6 +37,9 @@ class Data:
   channels: int = 0
   # Mirror images left to right at random, half of the time.
   flip: bool = False
+  # 3 makes each sample of three grey images, as its colours (StackedMNIST):
+  # which ones is drawn at every step, and nothing is stored.
+  stack: int = 1
   # Train on samples with mean 0 and standard deviation 1 a dimension; the
   # sampler undoes it. Densities only.
   standardise: bool = True
@@ -437,6 +440,8 @@ def _problems(config: Config) -> Iterator[str]:
     )
   if config.data.channels not in (0, 1, 3):
     yield f'data.channels={config.data.channels}: must be 0, 1 or 3'
+  if config.data.stack not in (1, 3):
+    yield f'data.stack={config.data.stack}: must be 1 or 3'
 
 
 def swept(config: Config) -> dict[str, float]:

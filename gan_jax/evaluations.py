@@ -183,6 +183,7 @@ class Metric(NamedTuple):
     value: of a scene.
     figures: the names of what it gives.
     held_out: images that it needs G never to have seen.
+    train: needs all that G was trained on, which of stacks are too many.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
   """
@@ -190,6 +191,7 @@ class Metric(NamedTuple):
   value: Callable[[Scene], Figures]
   figures: tuple[str, ...]
   held_out: int = 0
+  train: bool = False
   one_class: bool = False
   labels: bool = False
 
@@ -206,9 +208,12 @@ METRICS: dict[str, Metric] = {
       'parzen_of_data_stderr',
     ),
     held_out=1002,
+    train=True,
   ),
   'swd': Metric(_sliced, ('swd',)),
-  'memorisation': Metric(_memorisation, ('memorisation',), held_out=2),
+  'memorisation': Metric(
+    _memorisation, ('memorisation',), held_out=2, train=True
+  ),
   'classes': Metric(_classes, ('modes', 'reverse_kl'), labels=True),
   'intra_fid': Metric(
     _intra_fid, ('intra_fid',), one_class=True, labels=True
@@ -268,10 +273,7 @@ class Evaluator:
     if self._split != config.data.split:
       pixels, labels, found = build.read_images(config.data, self._split)
     self._real_prints = found
-    # Files come class by class: the first so many must be of all.
-    order = np.random.default_rng(0).permutation(len(pixels))
-    label = None if labels is None else labels[order]
-    self._real = self._seen(_unit_range(pixels[order]), label)
+    self._real = self._seen(*_in_any_order(pixels, labels, config.data.stack))
     self._held_out = None
     if settings.held_out:
       held_out, _, self._held_out_prints = build.read_images(
@@ -296,6 +298,11 @@ class Evaluator:
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue
+      if metric.train and self._config.data.stack > 1:
+        raise ValueError(
+          f'eval.metrics: {name} looks at all that the generator was trained '
+          'on, and of stacks there are too many'
+        )
       if held_out < metric.held_out:
         raise ValueError(
           f'eval.held_out={settings.held_out!r}: {name} needs at least '
@@ -421,6 +428,7 @@ class Evaluator:
     own = config.eval.features_split
     return {
       'data': config.data.name,
+      'stack': config.data.stack,
       'train_split': config.data.split,
       'split': self._split,
       'split_fingerprint': self._real_prints,
@@ -452,6 +460,23 @@ def generator_stamp(config: configs.Config, spec: steps.Spec) -> dict[str, Any]:
     'weights': 'ema' if ema else 'live',
     'batch_norm': statistics if normalised else 'none',
   }
+
+
+def _in_any_order(
+  pixels: np.ndarray, labels: np.ndarray | None, stack: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """As many samples in [-1, 1] as images: themselves, or stacks of them.
+
+  Files come class by class: the first so many must be of all.
+  """
+  rng = np.random.default_rng(0)
+  orders = [rng.permutation(len(pixels)) for _ in range(stack)]
+  order = np.stack(orders, axis=1).reshape(-1)
+  x, label = pixels[order], None if labels is None else labels[order]
+  if stack > 1:
+    classes = 0 if label is None else int(label.max()) + 1
+    x, label = sources.stacked(x, label, stack, classes)
+  return _unit_range(x), label
 
 
 def _unit_range(pixels: np.ndarray) -> np.ndarray:

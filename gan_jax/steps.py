@@ -126,6 +126,7 @@ def discriminator_loss(
   disc_vars: types.PyTree,
   gen_vars: types.PyTree,
   batch: types.Batch,
+  z: jax.Array,
   keys: Keys,
   *,
   spec: Spec,
@@ -142,6 +143,7 @@ def discriminator_loss(
     disc_vars: D's non-trainable collections.
     gen_vars: G's; read, never written.
     batch: real samples, `[B, ...]`.
+    z: latents `[B, Z]`.
     keys: this update's keys.
     spec: the game.
     hyper: its numbers at this step.
@@ -155,7 +157,6 @@ def discriminator_loss(
   """
   if frozen:
     gen_params = jax.lax.stop_gradient(gen_params)
-  z = spec.latent(keys.latents, spec.batch_size)
   generated, _ = spec.gen.apply(
     gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
   )
@@ -212,6 +213,7 @@ def generator_loss(
   gen_vars: types.PyTree,
   disc_vars: types.PyTree,
   batch: types.Batch,
+  z: jax.Array,
   keys: Keys,
   *,
   spec: Spec,
@@ -227,6 +229,7 @@ def generator_loss(
     disc_vars: D's; read, never written.
     batch: real samples `[B, ...]`, for losses that compare with them; for the
       others the compiler drops D's pass over them.
+    z: latents `[B, Z]`.
     keys: this update's keys.
     spec: the game.
     frozen: whether `disc_params` are; as of `discriminator_loss`.
@@ -238,7 +241,6 @@ def generator_loss(
     # Redundant while only argument 0 is differentiated, and then free; it
     # holds the contract for whoever differentiates with respect to both trees.
     disc_params = jax.lax.stop_gradient(disc_params)
-  z = spec.latent(keys.latents, spec.batch_size)
   fake, new_vars = spec.gen.apply(
     gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
   )
@@ -260,6 +262,7 @@ def discriminator_step(
   state: states.GanState,
   hyper: types.Hyper,
   batch: types.Batch,
+  z: jax.Array,
   keys: Keys,
   *,
   spec: Spec,
@@ -271,13 +274,14 @@ def discriminator_step(
     state: of the game.
     hyper: its numbers at this step.
     batch: real samples `[B, ...]`.
+    z: latents `[B, Z]`.
     keys: this update's keys.
     spec: the game.
     count: `[]` updates of D including this one, from 1.
   """
   gen, disc, averages = state.gen, state.disc, state.extra['lecam']
   grads, (new_vars, logs) = jax.grad(discriminator_loss, has_aux=True)(
-    disc.params, gen.params, disc.vars, gen.vars, batch, keys,
+    disc.params, gen.params, disc.vars, gen.vars, batch, z, keys,
     spec=spec, hyper=hyper, step=state.step, averages=averages,
   )  # fmt: skip
   disc, logs['disc/grad_norm'] = _update(
@@ -308,6 +312,7 @@ def generator_step(
   state: states.GanState,
   hyper: types.Hyper,
   batch: types.Batch,
+  z: jax.Array,
   keys: Keys,
   *,
   spec: Spec,
@@ -318,7 +323,7 @@ def generator_step(
   """
   gen, disc = state.gen, state.disc
   grads, (new_vars, logs) = jax.grad(generator_loss, has_aux=True)(
-    gen.params, disc.params, gen.vars, disc.vars, batch, keys, spec=spec
+    gen.params, disc.params, gen.vars, disc.vars, batch, z, keys, spec=spec
   )
   gen, logs['gen/grad_norm'] = _update(
     gen, grads, new_vars, spec.gen_optimiser(hyper)
@@ -362,20 +367,24 @@ def make_train_step(spec: Spec) -> TrainStep:
     logs: types.Logs = {}
     for i, disc_key in enumerate(disc_keys):
       keys = split_keys(disc_key)
+      z = spec.latent(keys.latents, spec.batch_size)
       real = jax.tree.map(lambda x, i=i: x[i], batch)
       count = state.step * spec.disc_steps + i + 1
       new_state, logs = discriminator_step(
-        state, hyper, real, keys, spec=spec, count=count
+        state, hyper, real, z, keys, spec=spec, count=count
       )
       if spec.skip_nonfinite:
         new_state, logs = _skip_nonfinite(('disc',), state, new_state, logs)
       state = new_state
     gen_keys = split_keys(gen_key)
     if spec.share_latents:
-      gen_keys = gen_keys._replace(latents=keys.latents, gen=keys.gen)
+      # On equal arguments, the compiler merges G's two passes into one.
+      gen_keys = gen_keys._replace(gen=keys.gen)
+    else:
+      z = spec.latent(gen_keys.latents, spec.batch_size)
     real = jax.tree.map(lambda x: x[-1], batch)
     new_state, gen_logs = generator_step(
-      state, hyper, real, gen_keys, spec=spec
+      state, hyper, real, z, gen_keys, spec=spec
     )
     if spec.skip_nonfinite:
       new_state, gen_logs = _skip_nonfinite(
@@ -411,8 +420,11 @@ def _make_joint_step(spec: Spec) -> TrainStep:
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
     gen_keys, disc_keys = (split_keys(k) for k in jax.random.split(key))
+    gen_z = disc_z = spec.latent(disc_keys.latents, spec.batch_size)
     if spec.share_latents:
-      gen_keys = gen_keys._replace(latents=disc_keys.latents, gen=disc_keys.gen)
+      gen_keys = gen_keys._replace(gen=disc_keys.gen)
+    else:
+      gen_z = spec.latent(gen_keys.latents, spec.batch_size)
     gen_real = jax.tree.map(lambda x: x[-1], batch)
     disc_real = jax.tree.map(lambda x: x[0], batch)
     gen_vars, disc_vars = state.gen.vars, state.disc.vars
@@ -420,13 +432,13 @@ def _make_joint_step(spec: Spec) -> TrainStep:
 
     def gen_loss(gen: types.PyTree, disc: types.PyTree) -> Any:
       return generator_loss(
-        gen, disc, gen_vars, disc_vars, gen_real, gen_keys,
+        gen, disc, gen_vars, disc_vars, gen_real, gen_z, gen_keys,
         spec=spec, frozen=frozen,
       )  # fmt: skip
 
     def disc_loss(gen: types.PyTree, disc: types.PyTree) -> Any:
       return discriminator_loss(
-        disc, gen, disc_vars, gen_vars, disc_real, disc_keys,
+        disc, gen, disc_vars, gen_vars, disc_real, disc_z, disc_keys,
         spec=spec, hyper=hyper, step=state.step, averages=averages,
         frozen=frozen,
       )  # fmt: skip

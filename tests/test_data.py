@@ -13,6 +13,7 @@ from scipy import stats
 
 from gan_jax import build, config as configs
 from gan_jax.data import densities, images, source as sources
+from gan_jax.metrics import modes
 
 KEY = jax.random.key(0)
 
@@ -152,11 +153,11 @@ def test_digits_are_scikit_learns():
   np.testing.assert_allclose(source.marginals[..., 0], marginals, atol=0.01)
 
 
-@pytest.mark.parametrize('flip', [False, True])
-def test_streamed_batches_are_the_resident_ones(flip: bool):
-  resident = build.make_source(digits_config(flip=flip), KEY)
+@pytest.mark.parametrize(('flip', 'stack'), [(False, 1), (True, 1), (True, 3)])
+def test_streamed_batches_are_the_resident_ones(flip: bool, stack: int):
+  resident = build.make_source(digits_config(flip=flip, stack=stack), KEY)
   streamed = build.make_source(
-    digits_config(flip=flip, device_limit_gb=0.0), KEY
+    digits_config(flip=flip, stack=stack, device_limit_gb=0.0), KEY
   )
   from_resident, from_streamed = (
     jax.jit(resident.batch),
@@ -184,6 +185,52 @@ def test_flips_are_half():
   mirrored = np.asarray((x == y[:, :, ::-1]).all(axis=(1, 2, 3)))
   assert (same | mirrored).all()
   assert 0.4 < mirrored.mean() < 0.6
+
+
+def test_stacks_are_of_images_and_their_labels():
+  """Every channel is an image of the set; the label's digits are theirs."""
+  source = build.make_source(digits_config(stack=3), KEY)
+  assert source.info.shape == source.marginals.shape == (8, 8, 3)
+  pixels, labels = source.chunk(0, 1)
+  images = np.asarray(pixels)[..., 0]
+  known: dict[bytes, set[int]] = {}
+  for image, label in zip(images, labels.tolist(), strict=True):
+    known.setdefault(image.tobytes(), set()).add(label)
+  seen = []
+  for step in range(3):
+    x, label = source.batch((pixels, labels), KEY, jnp.int32(step))
+    assert x.shape == (16, 8, 8, 3)
+    grey = np.asarray(((x + 1) * 127.5).round(), np.uint8)
+    for stack, number in zip(grey, label.tolist(), strict=True):
+      for i, digit in enumerate(f'{number:03d}'):
+        image = np.ascontiguousarray(stack[..., i]).tobytes()
+        assert int(digit) in known[image]
+        seen.append(image)
+  # No image comes twice in an epoch, but for copies in the set itself.
+  assert len(set(seen)) > 0.99 * len(seen)
+
+
+def test_stacks_have_a_thousand_modes_alike():
+  """Of N draws the divergence from uniform is about (K - 1) / (2 N)."""
+  config = digits_config(stack=3)
+  config.batch_size = 26_000
+  source = build.make_source(config, KEY)
+  _, label = source.batch(source.chunk(0, 1), KEY, jnp.int32(0))
+  found = modes.class_coverage(np.asarray(label), 1000)
+  assert found.modes == 1000
+  assert found.reverse_kl == pytest.approx(999 / 52_000, rel=0.1)
+
+
+def test_stacks_are_of_grey_images_alone():
+  with pytest.raises(ValueError, match='stacks are made of grey images'):
+    build.make_source(digits_config(stack=3, channels=3), KEY)
+  config = configs.Config()
+  config.data.stack = 3
+  with pytest.raises(ValueError, match='stacks are made of images'):
+    build.make_source(config, KEY)
+  config.data.stack = 2
+  with pytest.raises(ValueError, match='must be 1 or 3'):
+    configs.validate(config)
 
 
 def test_a_fixed_set_of_points():

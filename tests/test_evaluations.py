@@ -21,6 +21,7 @@ from gan_jax import (
   writers,
 )
 
+KEY = jax.random.key(0)
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -127,8 +128,8 @@ def test_the_stamp_is_complete(digits: configs.Config):
   digits.gen.batch_norm = True
   stamp = evaluator(digits).stamp()
   assert {
-    'data', 'split', 'num_real', 'num_generated', 'resizer', 'features',
-    'features_sha256', 'weights', 'batch_norm',
+    'data', 'stack', 'split', 'num_real', 'num_generated', 'resizer',
+    'features', 'features_sha256', 'weights', 'batch_norm',
     'split_fingerprint', 'held_out', 'num_held_out', 'features_data',
     'features_split', 'train_split', 'held_out_fingerprint',
   } == stamp.keys()  # fmt: skip
@@ -177,6 +178,38 @@ def test_parzen_needs_images_never_seen(digits: configs.Config):
     evaluator(digits)
   digits.eval.held_out = 'test[80%:]'
   with pytest.raises(ValueError, match='has no splits to choose from'):
+    evaluator(digits)
+
+
+def test_the_modes_of_stacks(digits: configs.Config):
+  """Each channel is named on its own, real and generated alike."""
+  digits.data.stack = 3
+  digits.eval.metrics = 'classes,fid'
+  found = evaluator(digits)
+  real = found._real
+  assert real.x.shape == (1797, 8, 8, 3)
+  pixels, labels, _ = build.read_images(digits.data, 'train')
+  zeros = pixels[labels == 0].mean(axis=0)[..., 0] / 127.5 - 1
+  middle = real.label // 10 % 10  # The second channel's.
+  np.testing.assert_allclose(
+    real.x[middle == 0, ..., 1].mean(axis=0), zeros, atol=1e-5
+  )
+  assert real.seen.logits.shape == (1797, 3, 10)
+  single = next(features.perceive(found._extractor, real.x[..., 1:2]))
+  assert (single.logits.argmax(-1) == real.seen.logits[:64, 1].argmax(-1)).all()
+  # Samples that are the real stacks have as many modes as those.
+  found._draw = lambda state, key: real.x
+  figures = found.figures(train.open_game(digits).initial_state(), KEY)
+  names = real.seen.logits.argmax(-1) @ [100, 10, 1]
+  assert figures['modes'] == len(set(names.tolist()))
+  assert figures['fid'] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize('metric', ['parzen', 'memorisation'])
+def test_of_stacks_there_are_too_many(metric: str, digits: configs.Config):
+  digits.data.stack = 3
+  digits.eval.metrics = metric
+  with pytest.raises(ValueError, match=f'{metric} looks at all'):
     evaluator(digits)
 
 

@@ -47,7 +47,8 @@ def play(
   )
   info = sources.Info('images', (size, size, 1), num_examples=len(pixels))
   drawn = build.samples_per_step(config)
-  source = sources.images_on_device(pixels, None, info, drawn, flip=False)
+  treatment = sources.Treatment()
+  source = sources.images_on_device(pixels, None, info, drawn, treatment)
   spec = build.make_spec(config, info)
   hyper, keys = build.make_hyper(config), train.root_keys(0)
   mesh = jax.make_mesh(

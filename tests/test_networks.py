@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
 
 KEY = jax.random.key(0)
 
@@ -55,6 +55,39 @@ def test_dcgan_32_is_the_papers():
   params = parameters(disc, jnp.zeros((1, 32, 32, 3)))
   assert 'BatchNorm_1' in params
   assert 'BatchNorm_2' not in params  # None on the first stage.
+
+
+@pytest.mark.parametrize('size', [8, 9, 28, 33])
+def test_small_dcgan_sizes(size: int):
+  generator = small_dcgan.Generator((size, size, 3))
+  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
+
+  def both(z: jax.Array) -> jax.Array:
+    x, _ = generator.init_with_output(KEY, z, train=False)
+    assert x.shape == (2, size, size, 3)
+    disc = small_dcgan.Discriminator()
+    return disc.init_with_output(KEY, x, train=False)[0]
+
+  assert jax.eval_shape(both, z).shape == (2,)
+
+
+def test_small_dcgan_is_pacgans():
+  """The parameters of their code at 28 x 28, counted by its layers."""
+  params = parameters(small_dcgan.Generator((28, 28, 3)), jnp.zeros((1, 256)))
+  kernels = [(64, 32), (32, 16), (16, 8), (8, 3)]
+  assert [params[f'Conv_{i}']['kernel'].shape for i in range(4)] == [
+    (3, 3, *kernel) for kernel in kernels
+  ]
+  count = sum(x.size for x in jax.tree.leaves(params))
+  linear, norms = 257 * 1024, 2 * (64 + 32 + 16 + 8)
+  assert count == linear + norms + sum(9 * i * o + o for i, o in kernels)
+  params = parameters(small_dcgan.Discriminator(), jnp.zeros((1, 28, 28, 3)))
+  count = sum(x.size for x in jax.tree.leaves(params))
+  kernels = [(3, 2), (2, 4), (4, 8)]
+  convolutions = sum(9 * i * o + o for i, o in kernels)
+  assert count == convolutions + 2 * (2 + 4 + 8) + 4 * 4 * 8 + 1
+  with pytest.raises(ValueError, match='square images of at least 8 x 8'):
+    small_dcgan.sides((28, 32, 3))
 
 
 def test_the_networks_of_2014():

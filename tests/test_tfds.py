@@ -42,7 +42,8 @@ def test_an_unknown_name(tmp_path: pathlib.Path):
   not (pathlib.Path(REAL) / 'mnist').is_dir(),
   reason='TFDS_DATA_DIR holds no prepared mnist',
 )
-def test_real_mnist():
+def test_real_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   config = configs.Config(batch_size=32)
   config.data = configs.Data(name='mnist', split='test[:500]', size=32)
   source = build.make_source(config, jax.random.key(0))
@@ -52,5 +53,18 @@ def test_real_mnist():
   assert pixels.shape == (500, 32, 32, 1)
   assert np.bincount(labels, minlength=10).min() > 30
   assert 0.1 < float(jnp.mean(pixels)) / 255 < 0.2
+  # Decoded once and kept by what the records hold; a broken file is nothing.
+  kept = list((tmp_path / 'gan_jax').glob('images-*.npz'))
+  assert len(kept) == 1
+  monkeypatch.setattr(images, '_rendered', None)
+  again = images.tfds('mnist', REAL, 'test[:500]', 32, 0, [])
+  np.testing.assert_array_equal(again.fetch(range(500))[0], pixels)
+  np.testing.assert_array_equal(again.fetch(range(500))[1], labels)
+  monkeypatch.undo()
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  kept[0].write_bytes(kept[0].read_bytes()[:-1000])
+  np.testing.assert_array_equal(again.fetch(range(500))[0], pixels)
+  other = images.tfds('mnist', REAL, 'test[1:501]', 32, 0, [])
+  np.testing.assert_array_equal(other.fetch(range(500))[0][:-1], pixels[1:])
   with pytest.raises(ValueError, match=r'data.split.*test'):
     images.tfds('mnist', REAL, 'train', 0, 0, [])

@@ -22,7 +22,8 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
   pixels = rng.integers(0, 256, (suites.NUM_IMAGES, *shape), np.uint8)
   info = sources.Info('images', shape, num_examples=len(pixels))
   size = build.samples_per_step(config)
-  return sources.images_on_device(pixels, None, info, size, flip=False)
+  treatment = sources.Treatment()
+  return sources.images_on_device(pixels, None, info, size, treatment)
 
 
 class Game:

@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +19,13 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
+from gan_jax import weights
+
 # Pixels beyond which an image file is refused and not decoded.
 MAX_PIXELS = 100_000_000
+
+# Images `[n, H, W, C]` uint8, and labels `[n]` int32 or None.
+Pixels = tuple[np.ndarray, np.ndarray | None]
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -29,13 +36,13 @@ class ImageSet(NamedTuple):
   Attributes:
     total: how many.
     shape: of each, `(H, W, C)`.
-    fetch: rows to images `[n, H, W, C]` uint8 and labels `[n]` int32 or None.
+    fetch: rows to their images and labels.
     class_names: `()` where there are no labels.
   """
 
   total: int
   shape: tuple[int, int, int]
-  fetch: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray | None]]
+  fetch: Callable[[Sequence[int]], Pixels]
   class_names: tuple[str, ...] = ()
 
 
@@ -123,7 +130,7 @@ def _in_memory(
       ]
     )
 
-  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+  def fetch(rows: Sequence[int]) -> Pixels:
     index = np.asarray(rows)
     return images[index], None if labels is None else labels[index]
 
@@ -197,7 +204,7 @@ def folder(directory: str, size: int, channels: int) -> ImageSet:
     with _opened(path) as image:
       return _rendered(image, size, shape[2])
 
-  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+  def fetch(rows: Sequence[int]) -> Pixels:
     with concurrent.futures.ThreadPoolExecutor() as pool:
       images = np.stack(list(pool.map(read, (files[row] for row in rows))))
     return images, None if labels is None else labels[np.asarray(rows)]
@@ -264,7 +271,7 @@ def tfds(
   shape = source[0]['image'].shape
   shape = (size or shape[0], size or shape[1], channels or shape[2])
 
-  def fetch(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+  def decode(rows: Sequence[int]) -> Pixels:
     examples = [source[row] for row in rows]
     images = [
       _rendered(PIL.Image.fromarray(e['image'].squeeze()), size, shape[2])
@@ -279,7 +286,36 @@ def tfds(
     labels = [e['label'] for e in examples if class_names]
     return np.stack(images), np.array(labels, np.int32) if class_names else None
 
+  def fetch(rows: Sequence[int]) -> Pixels:
+    if len(rows) < len(source):
+      return decode(rows)
+    # Hashing the files' records takes a fiftieth of decoding them.
+    facts = (name, shape, class_names)
+    digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
+    for start in range(0, len(rows), 1000):
+      for record in source.data_source.__getitems__(rows[start : start + 1000]):
+        digest.update(record)
+    kept = weights.cache_dir() / f'images-{digest.hexdigest()}.npz'
+    return _decoded_once(kept, lambda: decode(rows))
+
   return ImageSet(len(source), shape, fetch, class_names)
+
+
+def _decoded_once(kept: pathlib.Path, decode: Callable[[], Pixels]) -> Pixels:
+  """What `decode` gives, read from the file that keeps it if it is there."""
+  try:
+    with kept.open('rb') as file, np.load(file, allow_pickle=False) as found:
+      return found['images'], found.get('labels')
+  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    images, labels = decode()
+  # Where nothing can be written, they are decoded each time.
+  with contextlib.suppress(OSError):
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    known = {} if labels is None else {'labels': labels}
+    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as new:
+      np.savez(new, allow_pickle=False, images=images, **known)
+    pathlib.Path(new.name).replace(kept)
+  return images, labels
 
 
 def _open_tfds(

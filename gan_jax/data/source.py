@@ -12,13 +12,15 @@ by chunk, in a thread, in the same order.
 import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
+
+Array = TypeVar('Array', jax.Array, np.ndarray)
 
 
 class Info(NamedTuple):
@@ -31,7 +33,7 @@ class Info(NamedTuple):
       for images, which go from [0, 255] to [-1, 1].
     std: what it divides by.
     num_examples: 0 where every step draws fresh samples.
-    class_names: `()` where there are no labels.
+    class_names: of one image; `()` where there are no labels.
     fingerprint: of images, which tells a changed set; '' for exact laws.
   """
 
@@ -182,27 +184,49 @@ def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:
   return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
+class Treatment(NamedTuple):
+  """What becomes of the images that a step picks.
+
+  Attributes:
+    flip: mirror them at random.
+    stack: how many grey ones make the channels of one sample (StackedMNIST).
+    classes: that labels tell apart; a stack's label is a number of `stack`
+      digits in this base, the first channel's the leading one.
+  """
+
+  flip: bool = False
+  stack: int = 1
+  classes: int = 0
+
+
 def images_on_device(
   images: np.ndarray,
   labels: np.ndarray | None,
   info: Info,
   size: int,
-  *,
-  flip: bool,
+  treatment: Treatment,
 ) -> Source:
-  """Batches from images `[N, H, W, C]` uint8 held on the device."""
+  """Batches of `size` samples from images `[N, H, W, C]` held on the device.
+
+  Args:
+    images: uint8.
+    labels: `[N]`, or None.
+    info: of the samples; `num_examples` is N.
+    size: samples a step uses.
+    treatment: what is made of the images.
+  """
   arrays = jax.tree.map(jnp.asarray, (images, labels))
+  per_step = size * treatment.stack
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
-    rows = batch_indices(key, step, size=size, n=info.num_examples)
+    rows = batch_indices(key, step, size=per_step, n=info.num_examples)
     picked = jax.tree.map(lambda a: a[rows], arrays)
-    return _image_batch(picked, key, step, flip=flip)
+    return _image_batch(picked, key, step, treatment)
 
-  return Source(
-    info, lambda first, count: arrays, batch, marginals=pixel_means(images)
-  )
+  marginals = _stacked_means(pixel_means(images), treatment)
+  return Source(info, lambda first, count: arrays, batch, marginals)
 
 
 def images_streamed(
@@ -210,8 +234,8 @@ def images_streamed(
   info: Info,
   key: jax.Array,
   size: int,
+  treatment: Treatment,
   *,
-  flip: bool,
   marginals: np.ndarray,
 ) -> Source:
   """The batches of `images_on_device`, fetched on the host chunk by chunk.
@@ -220,16 +244,17 @@ def images_streamed(
     fetch: rows to images `[n, H, W, C]` uint8 and labels `[n]` or None.
     info: of the data.
     key: the data's key, the one that `batch` will be given.
-    size: images a step uses.
-    flip: mirror images at random.
+    size: samples a step uses.
+    treatment: what is made of the images.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`.
   """
   cpu = jax.local_devices(backend='cpu')[0]
+  per_step = size * treatment.stack
 
   @jax.jit
   def rows_of(steps: jax.Array) -> jax.Array:
     return jax.vmap(
-      lambda step: batch_indices(key, step, size=size, n=info.num_examples)
+      lambda step: batch_indices(key, step, size=per_step, n=info.num_examples)
     )(steps)
 
   def gather(first: int, count: int) -> dict[str, Any]:
@@ -237,7 +262,7 @@ def images_streamed(
       rows = np.asarray(rows_of(jnp.arange(first, first + count)))
     picked = fetch(rows.reshape(-1).tolist())
     by_step = jax.tree.map(
-      lambda a: a.reshape(count, size, *a.shape[1:]), picked
+      lambda a: a.reshape(count, per_step, *a.shape[1:]), picked
     )
     return {'first': np.int32(first), 'picked': by_step}
 
@@ -257,26 +282,52 @@ def images_streamed(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
     picked = jax.tree.map(lambda a: a[step - arrays['first']], arrays['picked'])
-    return _image_batch(picked, key, step, flip=flip)
+    return _image_batch(picked, key, step, treatment)
 
-  return Source(info, chunk, batch, marginals=marginals)
+  return Source(info, chunk, batch, _stacked_means(marginals, treatment))
 
 
 def _image_batch(
   picked: tuple[jax.Array, jax.Array | None],
   key: jax.Array,
   step: jax.Array,
-  *,
-  flip: bool,
+  treatment: Treatment,
 ) -> types.Batch:
-  """Images in [-1, 1], mirrored or not by (key, step)."""
+  """Samples in [-1, 1], mirrored or not by (key, step)."""
   images, labels = picked
   x = to_unit_range(images)
-  if flip:
+  if treatment.stack > 1:
+    x, labels = stacked(x, labels, treatment.stack, treatment.classes)
+  if treatment.flip:
     # A stream of its own: `batch_indices` folds epochs into the same key.
     flip_key = jax.random.fold_in(jax.random.fold_in(key, 2**31), step)
     x = _mirror(x, flip_key)
   return types.Batch(x, labels)
+
+
+def stacked(
+  images: Array, labels: Array | None, stack: int, classes: int
+) -> tuple[Array, Array | None]:
+  """Each `stack` grey images that follow each other as one of many channels.
+
+  Args:
+    images: `[B * stack, H, W, 1]`.
+    labels: `[B * stack]`, or None.
+    stack: channels of a sample.
+    classes: the base in which a sample's label is written, the first channel's
+      being the leading digit.
+
+  Returns:
+    `[B, H, W, stack]`, and `[B]` or None.
+  """
+  x = images.reshape(-1, stack, *images.shape[1:3]).transpose(0, 2, 3, 1)
+  if labels is None:
+    return x, None
+  return x, labels.reshape(-1, stack) @ classes ** np.arange(stack)[::-1]
+
+
+def _stacked_means(means: np.ndarray, treatment: Treatment) -> np.ndarray:
+  return np.repeat(means, treatment.stack, axis=-1)
 
 
 def pixel_means(images: np.ndarray) -> np.ndarray:

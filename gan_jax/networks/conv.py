@@ -329,8 +329,9 @@ def _is_better_mirrored(a: jax.Array, b: jax.Array, form: _Form) -> bool:
   x, y = form.x[0] * form.x[1], form.y[0] * form.y[1]
   if form.out == 'x':
     return 2 * y > x and not b.shape[2] <= _NARROW < b.shape[3]
-  inputs = b.shape[2] if form.out == 'y' else a.shape[3]
-  return 2 * x <= y or b.shape[3] <= _NARROW < inputs
+  if form.out == 'kernel':
+    return 2 * x <= y or (b.shape[3] <= _NARROW and b.shape[3] < a.shape[3])
+  return 2 * x <= y or b.shape[3] <= _NARROW < b.shape[2]
 
 
 def _dot(a: jax.Array, b: jax.Array, axis_a: int, axis_b: int) -> jax.Array:

@@ -1,0 +1,98 @@
+"""The small DCGAN of unrolled GANs' StackedMNIST (Metz et al. 2017, appendix).
+
+Kernels of 3 x 3, three halvings of any square size, and a D that is a fraction
+of G; layer by layer as in PacGAN's code (Lin et al. 2018), which is told as
+their "D = 1/4 G" at the widths below.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.networks import layers
+
+_STAGES = 3
+
+
+def sides(shape: tuple[int, ...]) -> list[int]:
+  """The side of an image and of its halvings, rounded up: 28, 14, 7, 4.
+
+  Args:
+    shape: of one image, `(H, W, C)`.
+
+  Raises:
+    ValueError: it is not a square image of at least 8 x 8.
+  """
+  if len(shape) != 3 or shape[0] != shape[1] or shape[0] < 8:
+    raise ValueError(
+      'small_dcgan makes square images of at least 8 x 8; the data have shape '
+      f'{shape} (data.size crops them to squares)'
+    )
+  return [-(-shape[0] // 2**stage) for stage in range(_STAGES + 1)]
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
+
+  Attributes:
+    shape: of one image, `(size, size, C)`.
+    width: channels at the lowest resolution; they halve with each stage.
+    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  width: int = 64
+  kernel_init: str = 'normal'
+  kernel_scale: float = 0.02
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+    *targets, base = sides(self.shape)
+    law = self.kernel_init, self.kernel_scale
+    h = layers.dense(base * base * self.width, *law, self.dtype)(z)
+    h = h.reshape(-1, base, base, self.width)
+    h = nn.relu(layers.batch_norm(train, self.dtype)(h))
+    for stage, side in enumerate(reversed(targets), 1):
+      h = layers.Conv(
+        self.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
+      )(h)
+      # An odd side is that of TensorFlow's, the gradient of its 'SAME'.
+      odd = h.shape[1] - side
+      h = nn.relu(layers.batch_norm(train, self.dtype)(h[:, odd:, odd:]))
+    h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
+    return nn.tanh(h)
+
+
+class Discriminator(nn.Module):
+  """Images `[B, size, size, C]` to logits `[B]`.
+
+  Attributes:
+    width: channels at the lowest resolution.
+    batch_norm: on every stage.
+    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    dtype: of the activations.
+  """
+
+  width: int = 8
+  batch_norm: bool = True
+  kernel_init: str = 'normal'
+  kernel_scale: float = 0.02
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    sides(x.shape[1:])
+    law = self.kernel_init, self.kernel_scale
+    h = x
+    for stage in range(1, _STAGES + 1):
+      features = self.width // 2 ** (_STAGES - stage)
+      h = layers.Conv(features, 3, 2, False, *law, dtype=self.dtype)(h)
+      if self.batch_norm:
+        h = layers.batch_norm(train, self.dtype)(h)
+      h = nn.leaky_relu(h, 0.3)
+    h = h.reshape(h.shape[0], -1)
+    return layers.dense(1, *law, self.dtype)(h)[:, 0]
