@@ -393,6 +393,7 @@ class PopulationReport:
       lambda member, _: measure(*member)[0], len(keys), 1, mesh
     )
     self._measure = jax.jit(lambda state, keys: each((state, keys), ()))
+    self._last: tuple[int, Figures] | None = None
     self._keys, self._names = keys, names
     self._config, self._workdir = config, workdir
 
@@ -401,7 +402,13 @@ class PopulationReport:
     return {f'eval/{name}': value for name, value in figures.items()}
 
   def _figures(self, state: states.GanState) -> Figures:
-    """`[P]` each."""
+    """`[P]` each; those of the last frame are kept for the end."""
+    step = states.step_of(state)
+    if self._last is None or self._last[0] != step:
+      self._last = step, self._measured(state)
+    return self._last[1]
+
+  def _measured(self, state: states.GanState) -> Figures:
     figures: Figures = jax.device_get(self._measure(state, self._keys))
     if self._evaluate:
       each = [
