@@ -28,7 +28,6 @@ from gan_jax import (
   state as states,
   statistics,
   steps,
-  threefry,
   types,
   workdir as workdirs,
   writers,
@@ -108,7 +107,6 @@ def open_game(config: configs.Config) -> Game:
 
 def game_of(config: configs.Config, source: sources.Source) -> Game:
   """The game of a validated configuration over data that are open."""
-  threefry.write_out()
   members = tuple(population.members(config))
   if len(members) == 1:
     mesh = sharding.make_mesh()

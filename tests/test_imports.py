@@ -16,7 +16,6 @@ LAYERS = (
     'health',
     'interrupt',
     'weights',
-    'threefry',
   ),
   (
     'losses',
