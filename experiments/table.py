@@ -68,7 +68,10 @@ def main() -> None:
     if _STEPS.value:
       config.steps = _STEPS.value
   kept = [c for c in table.comparisons if c[0] in rows and c[1] in rows]
-  table = table._replace(rows=rows, comparisons=kept)
+  note = table.note
+  if _STEPS.value:
+    note = f'{_STEPS.value:,} steps, in place of: {note}'
+  table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
   summaries = {}
   for i, (title, config) in enumerate(rows.items()):

@@ -405,7 +405,7 @@ def read_images(
       f'{split!r}: data.name={data.name!r} has no splits to choose from'
     )
   image_set = _open_images(data, split)
-  pixels, labels = image_set.fetch(range(image_set.total))
+  pixels, labels = images.read_all(image_set)
   return pixels, labels, images.fingerprint(image_set, pixels, labels)
 
 
@@ -419,12 +419,17 @@ def _image_source(
       f'data.stack={data.stack}: stacks are made of grey images, and these '
       f'have {channels} channels; data.channels=1 makes them grey'
     )
+  classes = len(image_set.class_names)
+  if classes**data.stack > 2**31:
+    raise ValueError(
+      f'data.stack={data.stack}: of {classes} classes there are too many stacks'
+    )
   gib = image_set.total * math.prod(image_set.shape) / 2**30
   streamed = gib > data.device_limit_gb
-  rows = range(image_set.total)
-  pixels, labels = image_set.fetch(
-    images.spread_rows(image_set.total) if streamed else rows
-  )
+  if streamed:
+    pixels, labels = image_set.fetch(images.spread_rows(image_set.total))
+  else:
+    pixels, labels = images.read_all(image_set)
   info = sources.Info(
     kind='images',
     shape=(height, width, channels * data.stack),
@@ -432,9 +437,7 @@ def _image_source(
     class_names=image_set.class_names,
     fingerprint=images.fingerprint(image_set, pixels, labels),
   )
-  treatment = sources.Treatment(
-    data.flip, data.stack, len(image_set.class_names)
-  )
+  treatment = sources.Treatment(data.flip, data.stack, classes)
   if streamed and shared:
     raise ValueError(
       f'data.device_limit_gb={data.device_limit_gb}: the {gib:.1f} GiB of '

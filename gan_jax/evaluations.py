@@ -183,7 +183,7 @@ class Metric(NamedTuple):
     value: of a scene.
     figures: the names of what it gives.
     held_out: images that it needs G never to have seen.
-    train: needs all that G was trained on, which of stacks are too many.
+    single: looks at images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
   """
@@ -191,7 +191,7 @@ class Metric(NamedTuple):
   value: Callable[[Scene], Figures]
   figures: tuple[str, ...]
   held_out: int = 0
-  train: bool = False
+  single: bool = False
   one_class: bool = False
   labels: bool = False
 
@@ -208,11 +208,11 @@ METRICS: dict[str, Metric] = {
       'parzen_of_data_stderr',
     ),
     held_out=1002,
-    train=True,
+    single=True,
   ),
   'swd': Metric(_sliced, ('swd',)),
   'memorisation': Metric(
-    _memorisation, ('memorisation',), held_out=2, train=True
+    _memorisation, ('memorisation',), held_out=2, single=True
   ),
   'classes': Metric(_classes, ('modes', 'reverse_kl'), labels=True),
   'intra_fid': Metric(
@@ -261,6 +261,12 @@ class Evaluator:
         f'eval.metrics={settings.metrics!r}: are of images; a law has its own '
         'figures anyway'
       )
+    for name, metric in METRICS.items():
+      if metric.single and metric in self._metrics and config.data.stack > 1:
+        raise ValueError(
+          f'eval.metrics: {name} looks at images that were trained on or held '
+          f'out, and with data.stack={config.data.stack} there are only stacks'
+        )
     pixels, labels, found = build.read_images(config.data, config.data.split)
     if info.fingerprint and found != info.fingerprint:
       raise ValueError(
@@ -268,12 +274,14 @@ class Evaluator:
         'generator was trained on'
       )
     self._extractor = self._make_extractor(pixels, labels)
-    self._train = _unit_range(pixels)
+    stack = config.data.stack
+    self._train = _unit_range(pixels[: 0 if stack > 1 else None])
     self._split, self._held_out_prints = settings.split or config.data.split, ''
     if self._split != config.data.split:
       pixels, labels, found = build.read_images(config.data, self._split)
     self._real_prints = found
-    self._real = self._seen(*_in_any_order(pixels, labels, config.data.stack))
+    classes = len(info.class_names)
+    self._real = self._seen(*_in_any_order(pixels, labels, stack, classes))
     self._held_out = None
     if settings.held_out:
       held_out, _, self._held_out_prints = build.read_images(
@@ -298,11 +306,6 @@ class Evaluator:
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue
-      if metric.train and self._config.data.stack > 1:
-        raise ValueError(
-          f'eval.metrics: {name} looks at all that the generator was trained '
-          'on, and of stacks there are too many'
-        )
       if held_out < metric.held_out:
         raise ValueError(
           f'eval.held_out={settings.held_out!r}: {name} needs at least '
@@ -463,7 +466,7 @@ def generator_stamp(config: configs.Config, spec: steps.Spec) -> dict[str, Any]:
 
 
 def _in_any_order(
-  pixels: np.ndarray, labels: np.ndarray | None, stack: int
+  pixels: np.ndarray, labels: np.ndarray | None, stack: int, classes: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
   """As many samples in [-1, 1] as images: themselves, or stacks of them.
 
@@ -474,7 +477,6 @@ def _in_any_order(
   order = np.stack(orders, axis=1).reshape(-1)
   x, label = pixels[order], None if labels is None else labels[order]
   if stack > 1:
-    classes = 0 if label is None else int(label.max()) + 1
     x, label = sources.stacked(x, label, stack, classes)
   return _unit_range(x), label
 

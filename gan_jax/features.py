@@ -264,7 +264,8 @@ def digits(
     cache: the folder to keep it in; `weights.cache_dir()` if None.
 
   Raises:
-    ValueError: the shapes do not fit, or there are fewer images than a batch.
+    ValueError: the shapes do not fit, there are fewer images than a batch, or
+      labels beyond K.
   """
   config = config or DigitsConfig()
   shape = images.shape
@@ -272,6 +273,11 @@ def digits(
     raise ValueError(
       'digits must have shapes [N, H, W, 1] and [N], got '
       f'{list(shape)} and {list(labels.shape)}'
+    )
+  if labels.size and not 0 <= labels.min() <= labels.max() < config.classes:
+    raise ValueError(
+      f'labels of digits must be in [0, {config.classes}), got {labels.min()} '
+      f'... {labels.max()}'
     )
   if len(images) < config.batch_size:
     raise ValueError(

@@ -378,7 +378,7 @@ def make_train_step(spec: Spec) -> TrainStep:
       state = new_state
     gen_keys = split_keys(gen_key)
     if spec.share_latents:
-      # On equal arguments, the compiler merges G's two passes into one.
+      # Without batch normalisation the compiler merges G's two passes.
       gen_keys = gen_keys._replace(gen=keys.gen)
     else:
       z = spec.latent(gen_keys.latents, spec.batch_size)

@@ -209,7 +209,7 @@ def test_the_modes_of_stacks(digits: configs.Config):
 def test_of_stacks_there_are_too_many(metric: str, digits: configs.Config):
   digits.data.stack = 3
   digits.eval.metrics = metric
-  with pytest.raises(ValueError, match=f'{metric} looks at all'):
+  with pytest.raises(ValueError, match=f'{metric} looks at images'):
     evaluator(digits)
 
 

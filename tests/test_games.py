@@ -450,15 +450,19 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
     key: jax.Array,
   ) -> states.GanState:
     gen_key, *disc_keys = jax.random.split(key, 3)
+
+    def draws(key: jax.Array) -> tuple[jax.Array, steps.Keys]:
+      keys = steps.split_keys(key)
+      return spec.latent(keys.latents, spec.batch_size), keys
+
     for i, disc_key in enumerate(disc_keys):
       state, _ = steps.discriminator_step(
-        state, hyper, types.Batch(batch.x[i]), steps.split_keys(disc_key),
+        state, hyper, types.Batch(batch.x[i]), *draws(disc_key),
         spec=spec, count=state.step * 2 + i + 1,
       )  # fmt: skip
     state, _ = steps.generator_step(
-      state, hyper, types.Batch(batch.x[-1]), steps.split_keys(gen_key),
-      spec=spec,
-    )  # fmt: skip
+      state, hyper, types.Batch(batch.x[-1]), *draws(gen_key), spec=spec
+    )
     return state._replace(step=state.step + 1)
 
   args = (state, hyper, batch, jax.random.key(6))

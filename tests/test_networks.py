@@ -1,5 +1,6 @@
 """Architectures: shapes, sizes they refuse, and the papers' constants."""
 
+import functools
 import itertools
 import math
 
@@ -88,6 +89,28 @@ def test_small_dcgan_is_pacgans():
   assert count == convolutions + 2 * (2 + 4 + 8) + 4 * 4 * 8 + 1
   with pytest.raises(ValueError, match='square images of at least 8 x 8'):
     small_dcgan.sides((28, 32, 3))
+  with pytest.raises(ValueError, match='width=3: small_dcgan'):
+    parameters(small_dcgan.Discriminator(width=3), jnp.zeros((1, 28, 28, 3)))
+
+
+def test_small_dcgan_grows_as_tensorflow_does():
+  """From 4 to 7 by the transpose of its 'SAME' convolution from 7 to 4."""
+  x = jax.random.normal(KEY, (2, 4, 4, 5))
+  grow = layers.Conv(3, 3, 2, True, use_bias=False)
+  variables = grow.init(KEY, x)
+  # Its kernel, turned and with the channels exchanged, shrinks again.
+  kernel = variables['params']['kernel'][::-1, ::-1].swapaxes(2, 3)
+  shrink = functools.partial(
+    jax.lax.conv_general_dilated,
+    rhs=kernel,
+    window_strides=(2, 2),
+    padding='SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+  large = jax.ShapeDtypeStruct((2, 7, 7, 3), jnp.float32)
+  expected = jax.linear_transpose(shrink, large)(x)[0]
+  ours = small_dcgan.crop(grow.apply(variables, x), 7)
+  np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 def test_the_networks_of_2014():

@@ -14,6 +14,7 @@ import scipy.stats
 from gan_jax import (
   config as configs,
   population,
+  reports,
   run as runs,
   statistics,
   tables,
@@ -166,6 +167,24 @@ def test_collapsed_members_are_counted(four: configs.Config):
   summary = train._figures(game, {'modes': [1.0, 8.0, 0.0, 2.0]})
   assert summary['collapsed'] == 2
   assert summary['modes']['failed'] == 0
+
+
+def test_the_last_state_is_measured_once(
+  four: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  """For its frame and for the summary."""
+  measured = []
+  original = reports.PopulationReport._measured
+
+  def counted(self, state):
+    measured.append(int(state.step[0]))
+    return original(self, state)
+
+  monkeypatch.setattr(reports.PopulationReport, '_measured', counted)
+  train.train(four, tmp_path)
+  frames = [r['step'] for r in writers.read_rows(tmp_path) if 'eval/ks' in r]
+  assert measured == frames
+  assert measured[-1] == four.steps
 
 
 def test_values_that_look_alike_stay_apart(tiny: configs.Config):

@@ -207,9 +207,21 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
       seen.append(jax.random.key_data(key).tolist())
       return draw(key, n)
 
-    step = steps.make_train_step(spec._replace(latent=record))
+    passed = []
+
+    def apply(params, vars, z, *, key, passed=passed, gen=spec.gen, **rest):
+      passed.append((np.asarray(z), jax.random.key_data(key).tolist()))
+      return gen.apply(params, vars, z, key=key, **rest)
+
+    gen = spec.gen._replace(apply=apply)
+    step = steps.make_train_step(spec._replace(latent=record, gen=gen))
     step(state, hyper, batch, jax.random.key(8))
     assert len(seen) == len({tuple(key) for key in seen}) == expected
+    # G's own pass is that of the last D step, or like none of them.
+    (first, *_), (last, key), (own, own_key) = passed
+    shares = latents == 'shared'
+    assert np.array_equal(own, last) == (own_key == key) == shares
+    assert not np.array_equal(own, first)
 
 
 def test_no_key_is_used_twice():

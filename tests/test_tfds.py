@@ -58,13 +58,20 @@ def test_real_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   assert len(kept) == 1
   monkeypatch.setattr(images, '_rendered', None)
   again = images.tfds('mnist', REAL, 'test[:500]', 32, 0, [])
-  np.testing.assert_array_equal(again.fetch(range(500))[0], pixels)
-  np.testing.assert_array_equal(again.fetch(range(500))[1], labels)
+  for ours, expected in zip(
+    images.read_all(again), (pixels, labels), strict=True
+  ):
+    np.testing.assert_array_equal(ours, expected)
   monkeypatch.undo()
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   kept[0].write_bytes(kept[0].read_bytes()[:-1000])
-  np.testing.assert_array_equal(again.fetch(range(500))[0], pixels)
+  np.testing.assert_array_equal(images.read_all(again)[0], pixels)
   other = images.tfds('mnist', REAL, 'test[1:501]', 32, 0, [])
-  np.testing.assert_array_equal(other.fetch(range(500))[0][:-1], pixels[1:])
+  np.testing.assert_array_equal(images.read_all(other)[0][:-1], pixels[1:])
+  # What is streamed is read in pieces, of which none is kept.
+  found = len(list((tmp_path / 'gan_jax').iterdir()))
+  config.data.device_limit_gb, config.data.stack = 0.0, 3
+  build.make_source(config, jax.random.key(0)).chunk(0, 100)
+  assert len(list((tmp_path / 'gan_jax').iterdir())) == found == 2
   with pytest.raises(ValueError, match=r'data.split.*test'):
     images.tfds('mnist', REAL, 'train', 0, 0, [])

@@ -2,7 +2,17 @@
 
 Paper: PacGAN (Lin et al. 2018), table 3, the setting of unrolled GANs with a D
 of a quarter of G, as in the authors' code: 500,000 steps of batch 128, both
-players on the same latents. `--config.packing=2` is PacGAN2.
+players on the same latents. `--config.packing=2` is PacGAN2. There samples are
+judged by the statistics of their own batch, here by running averages; and G is
+normalised there over each of the packed samples, here over all of a step.
+
+Command (DIR as `tfds build mnist --file_format=array_record` leaves it):
+  python -m experiments.train --config=experiments/configs/stacked_mnist.py \
+    --workdir=runs/stacked_mnist --config.data.dir=DIR
+
+Machine: meant for an accelerator; 500,000 steps.
+Result: not measured at the full budget; at a small one, three recipes are told
+apart (experiments/tables/stacked_mnist.py).
 """
 
 from gan_jax import config

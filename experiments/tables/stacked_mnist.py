@@ -1,11 +1,12 @@
 """StackedMNIST in PacGAN's small setting, at a small and equal budget.
 
 Paper: PacGAN (Lin et al. 2018), table 3, D a quarter of G, 50 trials of
-500,000 steps; the relativistic row is the loss of R3GAN (Huang et al. 2024),
-whose D has no batch normalisation and weights of unit gain. Here it is 3 seeds
-of 3,000 steps, and to get anywhere in so few, every row has ten times the
-paper's learning rates. Trained on 9,000 images of MNIST's test split, which
-are also what the classifier learns the digits from.
+500,000 steps. The relativistic row has the loss and penalties of R3GAN (Huang
+et al. 2024), a D without batch normalisation and He's initial weights as there;
+both players share their draws as in the other rows. Here it is 3 seeds of 3,000
+steps, and to get anywhere in so few, every row has ten times the paper's
+learning rates. Trained on 9,000 images of MNIST's test split, which are also
+what the classifier learns the digits from.
 
 Command (DIR as `tfds build mnist --file_format=array_record` leaves it):
   TFDS_DATA_DIR=DIR python -m experiments.table \

@@ -7,6 +7,7 @@ on the device, a chunk at a time where they do not.
 import concurrent.futures
 import contextlib
 import hashlib
+import math
 import os
 import pathlib
 import tempfile
@@ -27,6 +28,11 @@ MAX_PIXELS = 100_000_000
 # Images `[n, H, W, C]` uint8, and labels `[n]` int32 or None.
 Pixels = tuple[np.ndarray, np.ndarray | None]
 
+# Raised by a change of what decoding gives.
+_DECODING = 1
+# Larger sets are decoded at every start.
+_KEPT_BYTES = 2**30
+
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
@@ -38,12 +44,15 @@ class ImageSet(NamedTuple):
     shape: of each, `(H, W, C)`.
     fetch: rows to their images and labels.
     class_names: `()` where there are no labels.
+    stored: a hash of all that decoding starts from, of sets whose decoding
+      takes longer than reading what it gave.
   """
 
   total: int
   shape: tuple[int, int, int]
   fetch: Callable[[Sequence[int]], Pixels]
   class_names: tuple[str, ...] = ()
+  stored: Callable[[], str] | None = None
 
 
 def spread_rows(total: int, most: int = 10_000) -> list[int]:
@@ -271,7 +280,7 @@ def tfds(
   shape = source[0]['image'].shape
   shape = (size or shape[0], size or shape[1], channels or shape[2])
 
-  def decode(rows: Sequence[int]) -> Pixels:
+  def fetch(rows: Sequence[int]) -> Pixels:
     examples = [source[row] for row in rows]
     images = [
       _rendered(PIL.Image.fromarray(e['image'].squeeze()), size, shape[2])
@@ -286,36 +295,48 @@ def tfds(
     labels = [e['label'] for e in examples if class_names]
     return np.stack(images), np.array(labels, np.int32) if class_names else None
 
-  def fetch(rows: Sequence[int]) -> Pixels:
-    if len(rows) < len(source):
-      return decode(rows)
-    # Hashing the files' records takes a fiftieth of decoding them.
-    facts = (name, shape, class_names)
-    digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
-    for start in range(0, len(rows), 1000):
-      for record in source.data_source.__getitems__(rows[start : start + 1000]):
+  def stored() -> str:
+    """Of the records, whose hashing takes a fiftieth of decoding them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(source), 1000):
+      rows = range(start, min(start + 1000, len(source)))
+      for record in source.data_source.__getitems__(rows):
         digest.update(record)
-    kept = weights.cache_dir() / f'images-{digest.hexdigest()}.npz'
-    return _decoded_once(kept, lambda: decode(rows))
+    facts = (_DECODING, PIL.__version__, name, shape, class_names, size)
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()
 
-  return ImageSet(len(source), shape, fetch, class_names)
+  return ImageSet(len(source), shape, fetch, class_names, stored)
 
 
-def _decoded_once(kept: pathlib.Path, decode: Callable[[], Pixels]) -> Pixels:
-  """What `decode` gives, read from the file that keeps it if it is there."""
-  try:
-    with kept.open('rb') as file, np.load(file, allow_pickle=False) as found:
-      return found['images'], found.get('labels')
-  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-    images, labels = decode()
+def read_all(image_set: ImageSet) -> Pixels:
+  """All images of a set, kept decoded where that is worth it."""
+  size = image_set.total * math.prod(image_set.shape)
+  if image_set.stored is None or size > _KEPT_BYTES:
+    return image_set.fetch(range(image_set.total))
+  kept = weights.cache_dir() / f'images-{image_set.stored()}.npz'
+  found = _kept(kept)
+  if found is not None:
+    return found
+  images, labels = image_set.fetch(range(image_set.total))
   # Where nothing can be written, they are decoded each time.
   with contextlib.suppress(OSError):
     kept.parent.mkdir(parents=True, exist_ok=True)
     known = {} if labels is None else {'labels': labels}
-    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as new:
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+      new = pathlib.Path(folder, kept.name)
       np.savez(new, allow_pickle=False, images=images, **known)
-    pathlib.Path(new.name).replace(kept)
+      new.replace(kept)
   return images, labels
+
+
+def _kept(path: pathlib.Path) -> Pixels | None:
+  """What `read_all` wrote, if it is there and whole."""
+  try:
+    with path.open('rb') as file, np.load(file, allow_pickle=False) as found:
+      return found['images'], found.get('labels')
+  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    return None
 
 
 def _open_tfds(

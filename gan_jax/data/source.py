@@ -188,7 +188,7 @@ class Treatment(NamedTuple):
   """What becomes of the images that a step picks.
 
   Attributes:
-    flip: mirror them at random.
+    flip: mirror the samples at random.
     stack: how many grey ones make the channels of one sample (StackedMNIST).
     classes: that labels tell apart; a stack's label is a number of `stack`
       digits in this base, the first channel's the leading one.

@@ -329,7 +329,7 @@ def _is_better_mirrored(a: jax.Array, b: jax.Array, form: _Form) -> bool:
   x, y = form.x[0] * form.x[1], form.y[0] * form.y[1]
   if form.out == 'x':
     return 2 * y > x and not b.shape[2] <= _NARROW < b.shape[3]
-  if form.out == 'kernel':
+  if form.out == 'kernel':  # The fewer channels are copied, for each tap.
     return 2 * x <= y or (b.shape[3] <= _NARROW and b.shape[3] < a.shape[3])
   return 2 * x <= y or b.shape[3] <= _NARROW < b.shape[2]
 

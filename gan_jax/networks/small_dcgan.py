@@ -1,8 +1,9 @@
 """The small DCGAN of unrolled GANs' StackedMNIST (Metz et al. 2017, appendix).
 
 Kernels of 3 x 3, three halvings of any square size, and a D that is a fraction
-of G; layer by layer as in PacGAN's code (Lin et al. 2018), which is told as
-their "D = 1/4 G" at the widths below.
+of G: the layers of PacGAN's code (Lin et al. 2018), at the widths below those
+of its "D = 1/4 G". There the plain convolutions start from a truncated normal
+law, here all kernels from a whole one.
 """
 
 from typing import Any
@@ -33,6 +34,23 @@ def sides(shape: tuple[int, ...]) -> list[int]:
   return [-(-shape[0] // 2**stage) for stage in range(_STAGES + 1)]
 
 
+def _check_width(width: int, least: int) -> None:
+  if width < least:
+    raise ValueError(
+      f'width={width}: small_dcgan halves it and needs at least {least}'
+    )
+
+
+def crop(x: jax.Array, side: int) -> jax.Array:
+  """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
+
+  There a transposed convolution is the gradient of a 'SAME' one, which pads an
+  odd side by as much before as after, and an even one only after.
+  """
+  odd = x.shape[1] - side
+  return x[:, odd:, odd:]
+
+
 class Generator(nn.Module):
   """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
 
@@ -52,6 +70,7 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
     *targets, base = sides(self.shape)
+    _check_width(self.width, 2**_STAGES)
     law = self.kernel_init, self.kernel_scale
     h = layers.dense(base * base * self.width, *law, self.dtype)(z)
     h = h.reshape(-1, base, base, self.width)
@@ -60,9 +79,7 @@ class Generator(nn.Module):
       h = layers.Conv(
         self.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
       )(h)
-      # An odd side is that of TensorFlow's, the gradient of its 'SAME'.
-      odd = h.shape[1] - side
-      h = nn.relu(layers.batch_norm(train, self.dtype)(h[:, odd:, odd:]))
+      h = nn.relu(layers.batch_norm(train, self.dtype)(crop(h, side)))
     h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
     return nn.tanh(h)
 
@@ -86,6 +103,7 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     sides(x.shape[1:])
+    _check_width(self.width, 2 ** (_STAGES - 1))
     law = self.kernel_init, self.kernel_scale
     h = x
     for stage in range(1, _STAGES + 1):
