@@ -8,6 +8,10 @@ so that the whole table fits two hours of two cores; `--steps=400000
 Command:
   python -m experiments.table --table=experiments/tables/pacgan.py \
     --workdir=runs/pacgan
+
+Machine: one core of a shared x86 machine beside other jobs, 125 min.
+Result: 3 seeds, modes ± standard error of GAN and PacGAN2 to 4: ring 8.0 ± 0,
+8.0 ± 0, 8.0 ± 0, 7.7 ± .3; grid 19.3 ± 1.2, 18.3 ± 2.7, 10.0 ± .6, 14.0 ± 3.2.
 """
 
 from experiments.configs import grid_2d

@@ -11,6 +11,10 @@ what the classifier learns the digits from.
 Command (DIR as `tfds build mnist --file_format=array_record` leaves it):
   TFDS_DATA_DIR=DIR python -m experiments.table \
     --table=experiments/tables/stacked_mnist.py --workdir=runs/stacked_mnist
+
+Machine: one core of a shared x86 machine beside other jobs, 59 min.
+Result: 3 seeds, modes ± standard error: 8.7 ± 4.7, PacDCGAN2 10.0 ± 3.5,
+relativistic 42.7 ± 11.9.
 """
 
 import math
