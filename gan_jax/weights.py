@@ -37,7 +37,7 @@ _LEGACY_PROTOCOL = 1001
 
 
 def cache_dir() -> pathlib.Path:
-  """Where such things are kept: gan_jax in $XDG_CACHE_HOME or in ~/.cache."""
+  """What can be made again is here: gan_jax in $XDG_CACHE_HOME or ~/.cache."""
   home = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
   return home.expanduser() / 'gan_jax'
 

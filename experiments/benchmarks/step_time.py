@@ -74,12 +74,13 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
   memory = {kind: player.close() for kind, player in players.items()}
   again = workers.Worker('ours', name)
   again.round(0.0)
+  again_mib = again.close()
   peak = max(peak, workers.matmul_gflops())
   record: Record = {
     'suite': name,
     'rounds': rounds,
     'peak_gflops': peak,
-    'again_mib': again.close(),
+    'again_mib': again_mib,
   }
   for kind in workers.KINDS:
     own = times.get(kind)
