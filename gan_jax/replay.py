@@ -53,9 +53,10 @@ def _play(
   step = states.step_of(state)
   # The run's own, but where it was since given more steps.
   length = math.gcd(train.chunk_length(game.config, step), until - step)
-  chunk = train.make_chunk(game, length)
   batches = train.make_batches(game, length)
   hyper, keys = game.place((game.hyper, game.keys))
+  args = state, hyper, batches(step), keys
+  chunk = train.compile_chunk(game, length, args, lambda _: None)
   while step < until:
     state, logs, _ = chunk(state, hyper, batches(step), keys)
     step += length

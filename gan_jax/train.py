@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from gan_jax import (
   build,
   checkpoint,
+  compiler,
   config as configs,
   evaluations,
   health,
@@ -514,7 +515,7 @@ def _play(
   batches = make_batches(game, length)
   arrays = batches(step)
   compiled = compile_chunk(
-    game, length, (state, rest[0], arrays, rest[1]), sinks
+    game, length, (state, rest[0], arrays, rest[1]), sinks.say
   )
   with stop.deferred():
     stopping = False
@@ -547,12 +548,16 @@ def _play(
 
 
 def compile_chunk(
-  game: Game, length: int, args: tuple[Any, ...], sinks: writers.Writers
+  game: Game,
+  length: int,
+  args: tuple[Any, ...],
+  say: Callable[[str], None],
 ) -> jax.stages.Compiled:
   """The chunk for arguments like these, with members as memory allows."""
   at_once = most_at_once(game) if game.members else 1
   while True:
-    compiled = make_chunk(game, length, at_once).lower(*args).compile()
+    lowered = make_chunk(game, length, at_once).lower(*args)
+    compiled = compiler.compile(lowered)
     needed, limit = (
       population.memory_needed(compiled),
       population.memory_limit(),
@@ -561,7 +566,7 @@ def compile_chunk(
       break
     at_once //= 2
   if game.members:
-    sinks.say(
+    say(
       f'{len(game.members)} members, {at_once} at once on each of '
       f'{game.mesh.size} devices, {needed / 2**20:,.0f} MiB each'
     )

@@ -16,6 +16,7 @@ LAYERS = (
     'health',
     'interrupt',
     'weights',
+    'compiler',
   ),
   (
     'losses',

@@ -124,10 +124,13 @@ def test_the_networks_of_2014():
   assert kernel.std() == pytest.approx(0.05 / np.sqrt(3), rel=0.01)
   disc = maxout.Discriminator()
   params = parameters(disc, jnp.zeros((1, 28, 28, 1)))
-  assert [params[f'Dense_{i}']['kernel'].shape for i in range(3)] == [
-    (784, 1200), (240, 1200), (240, 1)
+  names = 'DenseGeneral_0', 'DenseGeneral_1', 'Dense_0'
+  assert [params[name]['kernel'].shape for name in names] == [
+    (784, 5, 240), (240, 5, 240), (240, 1)
   ]  # fmt: skip
-  assert np.abs(params['Dense_0']['kernel']).max() <= 0.005
+  first = np.asarray(params['DenseGeneral_0']['kernel'])
+  assert np.abs(first).max() <= 0.005
+  assert first.std() == pytest.approx(0.005 / np.sqrt(3), rel=0.01)
 
 
 def test_maxout_unit_by_hand():
@@ -135,9 +138,10 @@ def test_maxout_unit_by_hand():
   disc = maxout.Discriminator(width=2, depth=1, pieces=3)
   x = jnp.array([[1.0, -2.0]])
   variables = disc.init(KEY, x, train=False)
-  pieces = np.asarray(x @ variables['params']['Dense_0']['kernel'])
-  hidden = pieces.reshape(2, 3).max(axis=1)
-  expected = hidden @ np.asarray(variables['params']['Dense_1']['kernel'])
+  params = jax.tree.map(np.asarray, variables['params'])
+  kernel = params['DenseGeneral_0']['kernel']  # [inputs, pieces, units]
+  hidden = (kernel[0] - 2 * kernel[1]).max(axis=0)
+  expected = hidden[None] @ params['Dense_0']['kernel'][:, 0]
   np.testing.assert_allclose(
     disc.apply(variables, x, train=False), expected, rtol=1e-5
   )

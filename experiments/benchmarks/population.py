@@ -45,9 +45,10 @@ def _population(
   config.population.seeds, config.population.at_once = members, at_once
   source = jax_games.source(config, suite.shape)
   game = train.game_of(config, source)
-  chunk = train.make_chunk(game, suite.length)
   state = jax.jit(game.initial_state)()
   arrays = source.chunk(0, suite.length)
+  args = state, game.hyper, arrays, game.keys
+  chunk = train.compile_chunk(game, suite.length, args, lambda _: None)
 
   def play() -> None:
     nonlocal state

@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.benchmarks import suites
 
-# What is timed. 'stock' is ours with XLA's own convolutions.
+# What is timed. 'stock' is ours with XLA's own convolutions and choices.
 KINDS = ('ours', 'stock', 'torch', 'compile')
 
 

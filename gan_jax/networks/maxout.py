@@ -99,13 +99,14 @@ class Discriminator(nn.Module):
     h = h.reshape(h.shape[0], -1)
     h = nn.Dropout(self.input_dropout, deterministic=not train)(h)
     for _ in range(self.depth):
-      h = layers.dense(
-        self.width * self.pieces,
-        self.kernel_init,
-        self.kernel_scale,
-        self.dtype,
+      # Units last: as far as a CPU is concerned, the largest of five rows is
+      # many times faster to differentiate than the largest in a row of five.
+      h = nn.DenseGeneral(
+        (self.pieces, self.width),
+        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        dtype=self.dtype,
       )(h)
-      h = h.reshape(-1, self.width, self.pieces).max(axis=-1)
+      h = h.max(axis=1)
       h = nn.Dropout(self.hidden_dropout, deterministic=not train)(h)
     logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
     return logit[:, 0]
