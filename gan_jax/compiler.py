@@ -27,8 +27,8 @@ def compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
   """
   if not _may_leave_out_ynn():
     return lowered.compile()
-  analysis = lowered.cost_analysis()
-  is_small = analysis is not None and analysis['flops'] < _LARGE_STEP_FLOPS
+  flops = (lowered.cost_analysis() or {}).get('flops', 0.0)
+  is_small = flops < _LARGE_STEP_FLOPS
   return lowered.compile(_NO_YNN if is_small else None)
 
 
