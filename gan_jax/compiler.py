@@ -14,7 +14,7 @@ import jax
 
 _NO_YNN: dict[str, str | bool] = {'xla_cpu_experimental_ynn_fusion_type': ''}
 # Measured on two cores of AVX2, for networks of 3 x 128, 3 x 256 and 3 x 512
-# and batches of 64 to 1024: from here on YNN is no slower.
+# and batches of 64 to 1024: at about this size neither is clearly the faster.
 _LARGE_STEP_FLOPS = 1e9
 
 

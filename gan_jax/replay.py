@@ -51,18 +51,23 @@ def _play(
 ) -> Iterator[tuple[int, states.GanState, dict[str, Any]]]:
   """Plays the run's own chunks; the step, the state and the logs of each."""
   step = states.step_of(state)
+  if step == until:
+    return
   # The run's own, but where it was since given more steps.
   length = math.gcd(train.chunk_length(game.config, step), until - step)
   batches = train.make_batches(game, length)
   hyper, keys = game.place((game.hyper, game.keys))
-  args = state, hyper, batches(step), keys
+  arrays = batches(step)
+  args = state, hyper, arrays, keys
   chunk = train.compile_chunk(game, length, args, lambda _: None)
   while step < until:
-    state, logs, _ = chunk(state, hyper, batches(step), keys)
+    state, logs, _ = chunk(state, hyper, arrays, keys)
     step += length
     logs = jax.device_get(logs)
     # A copy: the next chunk is given the state's own buffers.
     yield step, jax.tree.map(jnp.copy, state), logs | health.balance(logs)
+    if step < until:
+      arrays = batches(step)
 
 
 def _apart(a: states.GanState, b: states.GanState) -> list[Difference]:
