@@ -1,4 +1,4 @@
-"""TensorBoard's event files, cut back to a step.
+"""TensorBoard's event files: written, and cut back to a step.
 
 TensorBoard reads a run's files in the order of their names, which begin with
 the time of their making, and shows what a killed run wrote after its last
@@ -9,12 +9,36 @@ others; then neither a kill nor a clock that was set back shows.
 
 import pathlib
 import struct
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf import message
-from tensorboardX.proto import event_pb2
 
+
+def _import_tensorboard() -> Any:
+  """tensorboardX without PyTorch, which it imports to name a type.
+
+  Where PyTorch is installed, that would be half of a start's imports and
+  190 MB of memory.
+  """
+  if 'torch' not in sys.modules:
+    sys.modules['torch'] = None  # type: ignore[assignment]
+  try:
+    import tensorboardX
+  finally:
+    if sys.modules['torch'] is None:
+      del sys.modules['torch']
+  return tensorboardX
+
+
+_tensorboard = _import_tensorboard()
 _GATHERED = 'events.out.tfevents.0000000000.gan_jax'
+
+
+def writer(folder: pathlib.Path) -> Any:
+  """A tensorboardX `SummaryWriter` of a file of its own in the folder."""
+  return _tensorboard.SummaryWriter(str(folder))
 
 
 def keep_until(folder: pathlib.Path, step: int) -> None:
@@ -45,7 +69,7 @@ def keep_until(folder: pathlib.Path, step: int) -> None:
 
 def _records(
   path: pathlib.Path,
-) -> Iterator[tuple[bytes, event_pb2.Event]]:
+) -> Iterator[tuple[bytes, Any]]:
   """Framed events (TFRecord: length, its CRC, data, their CRC) in order."""
   data, place = path.read_bytes(), 0
   while place + 12 <= len(data):
@@ -54,7 +78,9 @@ def _records(
     if end > len(data):
       return
     try:
-      event = event_pb2.Event.FromString(data[place + 12 : end - 4])
+      event = _tensorboard.proto.event_pb2.Event.FromString(
+        data[place + 12 : end - 4]
+      )
     except message.DecodeError:
       return
     yield data[place:end], event

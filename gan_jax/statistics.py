@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.special
+import scipy  # Loads a module of it when one is used.
 
 # Figures that cannot leave an interval, near whose ends a symmetric interval
 # would; by the last part of their name.
@@ -115,8 +115,6 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
   Raises:
     ValueError: either has fewer than two finite values.
   """
-  import scipy.stats  # Imported here: slow, and rarely needed.
-
   x, y = (np.array([v for v in s if math.isfinite(v)]) for s in (a, b))
   if min(len(x), len(y)) < 2:
     raise ValueError(

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
-import tensorboardX
 import tqdm
 
 from gan_jax import events, statistics
@@ -63,7 +62,7 @@ class Writers:
     self.rows = _keep_rows_until(path, last, rows)
     events.keep_until(workdir / 'tensorboard', last)
     self._file = path.open('a')
-    self._tensorboard = tensorboardX.SummaryWriter(str(workdir / 'tensorboard'))
+    self._tensorboard = events.writer(workdir / 'tensorboard')
     self._step_samples = step_samples
     self._steps = steps
     self._bar = tqdm.tqdm(

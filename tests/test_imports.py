@@ -1,7 +1,10 @@
 """Imports point one way; `steps` knows no network, data set or config."""
 
 import ast
+import os
 import pathlib
+import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).parent.parent / 'gan_jax'
 
@@ -79,3 +82,12 @@ def test_the_step_knows_no_network_data_or_config():
 
 def test_config_imports_nothing_of_ours():
   assert modules()['config'] == set()
+
+
+def test_pytorch_is_left_alone_where_it_is_installed(tmp_path):
+  (tmp_path / 'torch.py').write_text('raise RuntimeError("imported")')
+  program = 'import gan_jax.train, sys; assert "torch" not in sys.modules'
+  path = {'PYTHONPATH': f'{tmp_path}:{ROOT.parent}'}
+  subprocess.run(
+    [sys.executable, '-c', program], env=os.environ | path, check=True
+  )

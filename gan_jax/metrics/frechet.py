@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 import threadpoolctl
-from scipy.linalg import blas
 
 # Rows that are centred and multiplied at once, few enough to stay in the cache,
 # and rows whose products are added up in float32 before float64 takes over.
@@ -95,9 +95,11 @@ def statistics(features: Any | Iterable[Any]) -> Statistics:
     piece = centred[: len(rows)]
     with np.errstate(invalid='ignore', over='ignore'):  # Refused at the end.
       np.subtract(rows, shift, out=piece, casting='same_kind')
-    total += blas.sgemv(1.0, piece.T, ones[: len(rows)])
+    total += scipy.linalg.blas.sgemv(1.0, piece.T, ones[: len(rows)])
     # Half of the symmetric product, added to what is there.
-    part = blas.ssyrk(1.0, piece.T, beta=1.0, c=part, overwrite_c=1)
+    part = scipy.linalg.blas.ssyrk(
+      1.0, piece.T, beta=1.0, c=part, overwrite_c=1
+    )
     count += len(rows)
     if count // _FLUSH > (count - len(rows)) // _FLUSH:
       products += part

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 
 class InceptionScore(NamedTuple):
@@ -45,10 +45,10 @@ def inception_score(
   # NaN, inf, or nothing but -inf; that has probability 0 elsewhere.
   if not np.isfinite(scores.max(axis=1)).all():
     raise ValueError('logits: some are not finite')
-  probabilities = special.softmax(scores, axis=1)
+  probabilities = scipy.special.softmax(scores, axis=1)
   values = []
   for part in np.array_split(probabilities, splits):
     # x log x is 0 at 0, and so is x log(x / y) where x is.
-    divergence = special.rel_entr(part, part.mean(axis=0)).sum(axis=1)
+    divergence = scipy.special.rel_entr(part, part.mean(axis=0)).sum(axis=1)
     values.append(np.exp(divergence.mean()))
   return InceptionScore(float(np.mean(values)), float(np.std(values)))

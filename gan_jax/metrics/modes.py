@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 
 class ModeCoverage(NamedTuple):
@@ -85,7 +85,7 @@ def class_coverage(labels: npt.ArrayLike, num_classes: int) -> ClassCoverage:
     )
   counts = np.bincount(index, minlength=num_classes)
   share = counts / counts.sum()
-  kl = special.rel_entr(share, 1 / num_classes).sum()
+  kl = scipy.special.rel_entr(share, 1 / num_classes).sum()
   return ClassCoverage(int((counts > 0).sum()), float(kl))
 
 
