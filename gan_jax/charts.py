@@ -32,8 +32,7 @@ def save_lines(
     axes.plot(steps, values, label=name)
   axes.set(xlabel='step', ylabel=label, yscale='log' if log else 'linear')
   axes.legend(fontsize=8)
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)
 
 
 class Spread(NamedTuple):
@@ -72,8 +71,7 @@ def save_population(path: pathlib.Path, spreads: Sequence[Spread]) -> None:
     axes[0, 0].legend(fontsize=6)
   for place in axes[1:, 0]:
     place.set_ylabel('at the end', fontsize=8)
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)
 
 
 def _colours(count: int) -> Any:
@@ -149,8 +147,7 @@ def save_health(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
       place.legend(fontsize=8)
   axes[0].axhline(0.5, color='gray', lw=0.8, ls=':')
   axes[0].set_ylim(0, 1)
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)
 
 
 class Plane(NamedTuple):
@@ -208,5 +205,4 @@ def save_planes(path: pathlib.Path, planes: Sequence[Plane]) -> None:
     loc='outside lower center',
     frameon=False,
   )
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)

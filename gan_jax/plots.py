@@ -1,16 +1,11 @@
-"""Pictures: what is drawn is computed elsewhere."""
+"""Matplotlib, animations, and grids of images."""
 
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import PIL.Image
-
-if TYPE_CHECKING:
-  from matplotlib.axes import Axes
-
-_DATA, _GEN, _DISC, _BEST = 'black', 'tab:green', 'tab:blue', 'tab:orange'
 
 
 def pyplot() -> Any:
@@ -23,135 +18,17 @@ def pyplot() -> Any:
   return pyplot
 
 
-class Curves(NamedTuple):
-  """A one-dimensional game at one moment.
-
-  Attributes:
-    step: when.
-    x: `[K]`, centres of even cells over the data's interval.
-    data: `[K]` the density of the data.
-    generated: `[K]` the generator's.
-    disc: `[K]` D(x), NaN where D is no classifier of single samples.
-    optimal: `[K]` D*(x) = p / (p + p_g), NaN where both are 0.
-    z: `[M]` latents in order, empty unless they are one-dimensional.
-    mapped: `[M]` G(z).
-    ks: the Kolmogorov-Smirnov statistic.
-  """
-
-  step: int
-  x: np.ndarray
-  data: np.ndarray
-  generated: np.ndarray
-  disc: np.ndarray
-  optimal: np.ndarray
-  z: np.ndarray
-  mapped: np.ndarray
-  ks: float
+def pixels(figure: Any) -> PIL.Image.Image:
+  """A figure as it stands on its canvas."""
+  picture = PIL.Image.fromarray(np.array(figure.canvas.buffer_rgba()))
+  return picture.convert('RGB')
 
 
-class Cloud(NamedTuple):
-  """A two-dimensional game at one moment.
-
-  Attributes:
-    step: when.
-    real: `[N, 2]` points of the data.
-    generated: `[N, 2]`.
-    x: `[K]` the columns of `disc`.
-    y: `[K]` its rows.
-    disc: `[K, K]` D over the plane: a probability, or an output where D is no
-      classifier; NaN where it judges several samples at once.
-  """
-
-  step: int
-  real: np.ndarray
-  generated: np.ndarray
-  x: np.ndarray
-  y: np.ndarray
-  disc: np.ndarray
-
-
-def save(path: pathlib.Path, frame: Curves | Cloud) -> None:
-  """Writes a moment as plain arrays, whole or not at all."""
-  temporary = path.with_suffix('.tmp')
-  with temporary.open('wb') as file:
-    np.savez_compressed(file, **frame._asdict())
-  temporary.rename(path)
-
-
-def draw_curves(figure: Any, place: Any, frame: Curves) -> None:
-  """One panel of figure 1 of Goodfellow et al. 2014."""
-  top, bottom = place.subgridspec(
-    2, 1, height_ratios=(4, 1), hspace=0
-  ).subplots()
-  low, high = frame.x[0], frame.x[-1]
-  top.plot(frame.x, frame.data, ':', color=_DATA, label='data')
-  top.plot(frame.x, frame.generated, color=_GEN, label='generated')
-  top.set(xlim=(low, high), ylim=(0, 1.6 * frame.data.max()), xticks=[])
-  top.set_title(f'step {frame.step:,}   KS {frame.ks:.3f}', fontsize=9)
-  right = top.twinx()
-  right.plot(frame.x, frame.disc, '--', color=_DISC, label='D(x)')
-  right.plot(frame.x, frame.optimal, color=_BEST, lw=0.8, label='D*(x)')
-  right.set(ylim=(0, 1), yticks=(0, 0.5, 1))
-  handles = [*top.get_lines(), *right.get_lines()]
-  if not np.isfinite(frame.disc).any():
-    handles = top.get_lines()
-  right.legend(handles=handles, fontsize=6, ncols=2, loc='upper center')
-  bottom.set(xlim=(low, high), ylim=(0, 1), yticks=[])
-  if frame.z.size:
-    # z on the lower edge, spread over the panel's width; x on the upper.
-    span = frame.z.max() - frame.z.min()
-    start = low + (high - low) * (frame.z - frame.z.min()) / span
-    bottom.plot([start, frame.mapped], [0, 1], color=_GEN, lw=0.5, clip_on=True)
-    bottom.set_ylabel('z → x', fontsize=7)
-
-
-def draw_cloud(figure: Any, place: Any, frame: Cloud) -> None:
-  """Real and generated points over the level sets of D."""
-  axes: Axes = figure.add_subplot(place)
-  if np.isfinite(frame.disc).any():
-    shades = axes.contourf(
-      frame.x, frame.y, frame.disc, levels=12, cmap='coolwarm', alpha=0.5
-    )
-    figure.colorbar(shades, ax=axes, fraction=0.046, label='D')
-  axes.plot(*frame.real.T, '.', ms=1.5, color=_DATA, label='data')
-  axes.plot(*frame.generated.T, '.', ms=1.5, color=_GEN, label='generated')
-  axes.set(
-    xlim=(frame.x[0], frame.x[-1]),
-    ylim=(frame.y[0], frame.y[-1]),
-    aspect='equal',
-  )
-  axes.set_title(f'step {frame.step:,}', fontsize=9)
-  axes.legend(fontsize=6, loc='upper right')
-
-
-Draw = Callable[[Any, Any, Any], None]
-
-
-def _render(frames: Sequence[Any], draw: Draw, dpi: int) -> PIL.Image.Image:
-  """Panels side by side."""
-  count = len(frames)
-  plt = pyplot()
-  figure = plt.figure(figsize=(3.4 * count, 3.2), dpi=dpi, layout='constrained')
-  grid = figure.add_gridspec(1, count)
-  for i, frame in enumerate(frames):
-    draw(figure, grid[0, i], frame)
+def save_figure(path: pathlib.Path, figure: Any) -> None:
+  """Draws a figure once, where `savefig` does so twice, and closes it."""
   figure.canvas.draw()
-  pixels = np.asarray(figure.canvas.buffer_rgba())
-  image = PIL.Image.fromarray(pixels).convert('RGB')
-  plt.close(figure)
-  return image
-
-
-def save_figure(path: pathlib.Path, frames: Sequence[Any], draw: Draw) -> None:
-  """The given moments side by side, as a png."""
-  _render(frames, draw, dpi=130).save(path)
-
-
-def save_animation(
-  path: pathlib.Path, frames: Sequence[Any], draw: Draw
-) -> None:
-  """One moment after another, as a gif that rests on the last."""
-  save_gif(path, [_render([frame], draw, dpi=80) for frame in frames])
+  pixels(figure).save(path)
+  pyplot().close(figure)
 
 
 def save_gif(path: pathlib.Path, pictures: Sequence[PIL.Image.Image]) -> None:

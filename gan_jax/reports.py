@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from gan_jax import (
   charts,
   config as configs,
+  frames,
   plots,
   population,
   state as states,
@@ -78,49 +79,6 @@ def _verdict(
   }
 
 
-class _Frames:
-  """The moments of a run on disk, from which its pictures are drawn."""
-
-  def __init__(self, workdir: pathlib.Path, kind: type[Any], draw: plots.Draw):
-    self._workdir, self._kind, self._draw = workdir, kind, draw
-    self._folder = workdir / 'frames'
-    self._folder.mkdir(exist_ok=True)
-
-  def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-    frame = self._kind(step=step, **arrays)
-    plots.save(self._folder / f'step_{step:08d}.npz', frame)
-
-  def has(self, step: int) -> bool:
-    return (self._folder / f'step_{step:08d}.npz').exists()
-
-  def draw(self) -> None:
-    """`figure.png` of four moments and `evolution.gif` of up to 48."""
-    paths = sorted(self._folder.glob('*.npz'))
-    last = len(paths) - 1
-    # Most of a game happens early: at its start, 1/16, 1/4 and end.
-    moments = sorted({0, -(-last // 16), -(-last // 4), last})
-    picked = sorted({round(i * last / 47) for i in range(48)})
-    plots.save_figure(
-      self._workdir / 'figure.png',
-      [self._load(paths[i]) for i in moments],
-      self._draw,
-    )
-    plots.save_animation(
-      self._workdir / 'evolution.gif',
-      [self._load(paths[i]) for i in picked],
-      self._draw,
-    )
-
-  def _load(self, path: pathlib.Path) -> Any:
-    with np.load(path, allow_pickle=False) as stored:
-      return self._kind(
-        **{
-          name: value if value.ndim else value.item()
-          for name, value in stored.items()
-        }
-      )
-
-
 def _measure_density(
   spec: steps.Spec,
   law: densities.Density,
@@ -128,7 +86,7 @@ def _measure_density(
   num: int,
   ema: bool,
 ) -> Measure:
-  """Figures and `plots.Curves` of a one-dimensional game.
+  """Figures and `frames.Curves` of a one-dimensional game.
 
   Args:
     spec: the game.
@@ -197,7 +155,7 @@ def _measure_points(
   num: int,
   ema: bool,
 ) -> Measure:
-  """Figures and `plots.Cloud` of a two-dimensional game; as above."""
+  """Figures and `frames.Cloud` of a two-dimensional game; as above."""
 
   def measure(
     state: states.GanState, key: jax.Array
@@ -490,5 +448,5 @@ def make_album(
   if info.kind == 'images':
     return _Grids(workdir, sinks)
   if info.kind == 'density':
-    return _Frames(workdir, plots.Curves, plots.draw_curves)
-  return _Frames(workdir, plots.Cloud, plots.draw_cloud)
+    return frames.Frames(workdir, frames.Curves, frames.CurvesPanel)
+  return frames.Frames(workdir, frames.Cloud, frames.CloudPanel)

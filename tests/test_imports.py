@@ -31,6 +31,7 @@ LAYERS = (
     'metrics',
     'writers',
     'charts',
+    'frames',
   ),
   ('steps', 'dynamics', 'checkpoint', 'features', 'workdir', 'population'),
   ('build', 'reports'),
