@@ -139,8 +139,8 @@ def _measure_density(
         line, disc, law.cdf, law.interval
       )
     if z.shape[1] == 1:
-      # Latents in order, at even shares of their mass.
-      curves['z'] = jnp.quantile(z[:, 0], jnp.linspace(0.0, 1.0, 61))
+      # Latents in order, at even shares of their mass; sorting all is slow.
+      curves['z'] = jnp.quantile(z[:8192, 0], jnp.linspace(0.0, 1.0, 61))
       mapped = steps.sample(spec, *gen, curves['z'][:, None])
       curves['mapped'] = mapped[:, 0]
     return figures, curves
