@@ -197,10 +197,11 @@ def save_animation(
 ) -> None:
   """One moment after another, as a gif that rests on the last.
 
-  What stays the same is laid out and drawn once: that is most of the work.
+  What stays the same is laid out, as suits the last, and drawn once: that is
+  most of the work.
   """
-  figure, (panel,) = _make_figure(frames[:1], kind, dpi=80)
-  for artist in panel.show(frames[0]):
+  figure, (panel,) = _make_figure(frames[-1:], kind, dpi=80)
+  for artist in panel.show(frames[-1]):
     artist.set_animated(True)  # Left out of the drawing.
   canvas, pictures = figure.canvas, []
   canvas.draw()

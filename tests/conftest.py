@@ -10,14 +10,25 @@ os.environ.setdefault(
   'JAX_COMPILATION_CACHE_DIR',
   str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'jax'),
 )
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import jax
 import pytest
 
-from gan_jax import config as configs
+from gan_jax import charts, config as configs, frames, reports
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(
+  request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """Drawing takes longer than a short run: only where a test asks for it."""
+  if not request.node.get_closest_marker('pictures'):
+    monkeypatch.setattr(reports, 'draw_health', lambda *_: None)
+    monkeypatch.setattr(frames.Frames, 'draw', lambda *_: None)
+    monkeypatch.setattr(charts, 'save_population', lambda *_: None)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from gan_jax import (
 ROOT = pathlib.Path(__file__).parent.parent
 GAUSSIAN = f'--config={ROOT}/experiments/configs/gaussian_1d.py'
 
-# A short run, as flags, and as the configuration they make.
+# A short run.
 FLAGS = (
   GAUSSIAN, '--config.steps=60', '--config.log_every=10',
   '--config.eval.every=20', '--config.checkpoint.every=20',
@@ -108,9 +108,16 @@ launch.run(train.main)
 """
 
 
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  workdir = tmp_path_factory.mktemp('undisturbed') / 'run'
+  assert python(*FLAGS, f'--workdir={workdir}').returncode == 0
+  return workdir
+
+
 @pytest.mark.parametrize('save', [1, 3, 6])
 def test_killed_in_the_middle_of_a_save(
-  save: int, tiny: configs.Config, tmp_path: pathlib.Path
+  save: int, undisturbed: pathlib.Path, tmp_path: pathlib.Path
 ):
   """The first save too: nothing else was on the disk, so it begins anew."""
   workdir = tmp_path / 'run'
@@ -118,9 +125,8 @@ def test_killed_in_the_middle_of_a_save(
   assert done.returncode == -signal.SIGKILL, done.stderr
   assert list(workdir.glob('checkpoints/*tmp*'))
   assert python(*FLAGS, f'--workdir={workdir}').returncode == 0
-  assert python(*FLAGS, f'--workdir={tmp_path}/whole').returncode == 0
-  assert checksums(workdir) == checksums(tmp_path / 'whole')
-  assert rows(workdir) == rows(tmp_path / 'whole')
+  assert checksums(workdir) == checksums(undisturbed)
+  assert rows(workdir) == rows(undisturbed)
   assert not list(workdir.glob('checkpoints/*tmp*'))
 
 
@@ -588,6 +594,7 @@ def test_debug_nans_names_the_operation(tmp_path: pathlib.Path):
   assert 'at gan_jax/' in line
 
 
+@pytest.mark.pictures
 def test_everything_a_run_leaves_is_known(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):

@@ -112,6 +112,7 @@ def test_a_population_resumes_as_if_never_stopped(
   assert whole == parts
 
 
+@pytest.mark.pictures
 def test_what_a_population_leaves(four: configs.Config, tmp_path: pathlib.Path):
   train.train(four, tmp_path)
   summary = json.loads((tmp_path / 'summary.json').read_text())

@@ -156,6 +156,7 @@ def test_one_compilation_for_the_whole_run(
   assert len(traces) == 1
 
 
+@pytest.mark.pictures
 def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
   summary = train.train(tiny, tmp_path / 'a')
   left = {path.name for path in (tmp_path / 'a').iterdir()}
