@@ -24,7 +24,8 @@ def curves(step: int) -> frames.Curves:
 def cloud(step: int) -> frames.Cloud:
   rng = np.random.default_rng(step)
   x = np.linspace(-1.0, 1.0, 21)
-  plane = 0.5 + 0.05 * (step + 1) * x[:, None] * x
+  # Of one range: its labels are as wide each time.
+  plane = 0.5 + 0.3 * np.roll(x[:, None] * x, 5 * step, axis=0)
   return frames.Cloud(
     step, rng.uniform(-1, 1, (40, 2)), rng.uniform(-1, 1, (40, 2)), x, x, plane
   )
