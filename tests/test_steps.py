@@ -35,7 +35,8 @@ def start(
 ) -> tuple[steps.Spec, types.Hyper, states.GanState, types.Batch]:
   spec = build.make_spec(config, info)
   hyper = build.make_hyper(config)
-  state = build.init_state(spec, hyper, jax.random.key(0))
+  init = jax.jit(functools.partial(build.init_state, spec))
+  state = init(hyper, jax.random.key(0))
   size = build.samples_per_step(config)
   x = jax.random.normal(jax.random.key(1), (size, *info.shape))
   batch = types.Batch(x.reshape(-1, spec.batch_size, *info.shape))
@@ -77,14 +78,14 @@ def test_each_loss_moves_its_own_player_only(loss: str):
     steps.discriminator_loss,
     spec=spec, hyper=hyper, step=state.step, averages=NO_AVERAGES,
   )  # fmt: skip
-  (own, other), _ = jax.grad(disc_loss, argnums=(0, 1), has_aux=True)(
+  (own, other), _ = jax.jit(jax.grad(disc_loss, (0, 1), has_aux=True))(
     disc.params, gen.params, disc.vars, gen.vars, real, z, keys
   )
   assert any_nonzero_each(own)
   assert all_zero(other)
 
   gen_loss = functools.partial(steps.generator_loss, spec=spec)
-  (own, other), _ = jax.grad(gen_loss, argnums=(0, 1), has_aux=True)(
+  (own, other), _ = jax.jit(jax.grad(gen_loss, (0, 1), has_aux=True))(
     gen.params, disc.params, gen.vars, disc.vars, real, z, keys
   )
   assert any_nonzero_each(own)
