@@ -69,6 +69,20 @@ class Generator(nn.Module):
     return jnp.log(mean / (1 - mean)).reshape(shape).astype(dtype)
 
 
+def _as_matrices(
+  x: jax.Array, kernel: jax.Array, *args: Any, **options: Any
+) -> jax.Array:
+  """`dot_general` of x and a kernel `[I, pieces, units]`.
+
+  XLA transposes a gradient of matrices by exchanging the factors, and one with
+  an axis more by copying it.
+  """
+  out = jax.lax.dot_general(
+    x, kernel.reshape(len(kernel), -1), *args, **options
+  )
+  return out.reshape(*out.shape[:-1], *kernel.shape[1:])
+
+
 class Discriminator(nn.Module):
   """Samples `[B, ...]` to logits `[B]`: maxout layers with dropout.
 
@@ -105,6 +119,7 @@ class Discriminator(nn.Module):
         (self.pieces, self.width),
         kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
         dtype=self.dtype,
+        dot_general=_as_matrices,
       )(h)
       h = h.max(axis=1)
       h = nn.Dropout(self.hidden_dropout, deterministic=not train)(h)
