@@ -1,4 +1,4 @@
-"""Small steps are compiled without YNN, large ones with it."""
+"""Which library multiplies and convolves, by the size of a step."""
 
 import jax
 import jax.numpy as jnp
@@ -18,3 +18,15 @@ def test_the_size_of_a_step_decides(width: int, ynn: bool):
   b = jax.ShapeDtypeStruct((width, width), jnp.float32)
   compiled = compiler.compile(jax.jit(chunk).lower(a, b))
   assert ('ynn_fusion' in compiled.as_text()) == ynn
+
+
+def test_convolutions_are_left_to_eigen():
+  def chunk(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+
+  x = jax.ShapeDtypeStruct((64, 32, 32, 64), jnp.float32)
+  kernel = jax.ShapeDtypeStruct((4, 4, 64, 64), jnp.float32)
+  lowered = jax.jit(chunk).lower(x, kernel)
+  assert 'ynn_fusion' not in compiler.compile(lowered).as_text()
