@@ -32,7 +32,8 @@ def save_lines(
     axes.plot(steps, values, label=name)
   axes.set(xlabel='step', ylabel=label, yscale='log' if log else 'linear')
   axes.legend(fontsize=8)
-  plots.save_figure(path, figure)
+  figure.savefig(path)
+  plt.close(figure)
 
 
 class Spread(NamedTuple):
@@ -205,4 +206,5 @@ def save_planes(path: pathlib.Path, planes: Sequence[Plane]) -> None:
     loc='outside lower center',
     frameon=False,
   )
-  plots.save_figure(path, figure)
+  figure.savefig(path)
+  plt.close(figure)

@@ -1,12 +1,12 @@
 """How XLA compiles a step on CPU.
 
 XLA has two libraries there, Eigen and YNN, and lets YNN have all that it can
-do. It multiplies large matrices the faster; but it leaves a product such as
-[256, 128] by [128, 128] to a single thread, where Eigen takes all there are (a
-program of such products takes a quarter less time without YNN), and Eigen is
-the faster one to convolve (a DCGAN's step takes an eighth less time). Whether
-that still holds, `python -m experiments.benchmarks.step_time --suite=ring_2d`,
-or `dcgan_28`, shows, which has stock XLA's choice beside ours.
+do. YNN is the faster one for products of large matrices; but it leaves one such
+as [256, 128] by [128, 128] to a single thread, where Eigen takes all there are
+(a program of such products takes a quarter less time without YNN), and Eigen is
+the faster one for convolutions (a DCGAN's step takes an eighth less time).
+`python -m experiments.benchmarks.step_time --suite=ring_2d` and `dcgan_28` show
+whether that still holds: they time stock XLA's choice beside ours.
 """
 
 import functools
@@ -14,10 +14,12 @@ import functools
 import jax
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
-_KIND = 'LIBRARY_FUSION_TYPE_'
+_PREFIX = 'LIBRARY_FUSION_TYPE_'
 # What YNN does: nothing, or products and sums but no convolutions.
-_SMALL: dict[str, str | bool] = {_YNN: ''}
-_LARGE: dict[str, str | bool] = {_YNN: f'{_KIND}INDIVIDUAL_DOT,{_KIND}REDUCE'}
+_FOR_SMALL_STEPS: dict[str, str | bool] = {_YNN: ''}
+_FOR_LARGE_STEPS: dict[str, str | bool] = {
+  _YNN: f'{_PREFIX}INDIVIDUAL_DOT,{_PREFIX}REDUCE'
+}
 # Measured on two cores of AVX2, for networks of 3 x 128, 3 x 256 and 3 x 512
 # and batches of 64 to 1024: at about this size neither is clearly the faster.
 _LARGE_STEP_FLOPS = 1e9
@@ -33,7 +35,8 @@ def compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
   if not _may_choose():
     return lowered.compile()
   flops = (lowered.cost_analysis() or {}).get('flops', 0.0)
-  return lowered.compile(_SMALL if flops < _LARGE_STEP_FLOPS else _LARGE)
+  is_small = flops < _LARGE_STEP_FLOPS
+  return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
 
 
 @functools.cache
@@ -42,7 +45,7 @@ def _may_choose() -> bool:
   if jax.default_backend() != 'cpu':
     return False
   try:
-    jax.jit(lambda: 0).lower().compile(_LARGE)
+    jax.jit(lambda: 0).lower().compile(_FOR_LARGE_STEPS)
   except jax.errors.JaxRuntimeError:
     return False
   return True

@@ -68,39 +68,40 @@ class Cloud(NamedTuple):
 class Panel(Protocol):
   """A place in a figure that shows one moment after another."""
 
-  def __init__(self, figure: Any, place: Any, frame: Any): ...
+  def __init__(self, place: Any, frames: Sequence[Any]):
+    """Draws what is the same in all the moments it is going to show."""
 
   def show(self, frame: Any) -> Sequence[Any]:
-    """Shows that moment; returns the artists that differ between moments."""
+    """Shows that moment; returns the artists of what differs."""
 
 
 class CurvesPanel:
   """`Curves` as in figure 1 of Goodfellow et al. 2014."""
 
-  def __init__(self, figure: Any, place: Any, frame: Curves):
+  def __init__(self, place: Any, frames: Sequence[Curves]):
     top, bottom = place.subgridspec(
       2, 1, height_ratios=(4, 1), hspace=0
     ).subplots()
-    low, high = frame.x[0], frame.x[-1]
-    (data,) = top.plot(frame.x, frame.data, ':', color=_DATA, label='data')
+    x, density, z = frames[0].x, frames[0].data, frames[0].z
+    (data,) = top.plot(x, density, ':', color=_DATA, label='data')
     (self._generated,) = top.plot([], [], color=_GEN, label='generated')
-    top.set(xlim=(low, high), ylim=(0, 1.6 * frame.data.max()), xticks=[])
+    top.set(xlim=(x[0], x[-1]), ylim=(0, 1.6 * density.max()), xticks=[])
     self._title = top.set_title('', fontsize=9)
     right = top.twinx()
     (self._disc,) = right.plot([], [], '--', color=_DISC, label='D(x)')
     (self._optimal,) = right.plot([], [], color=_BEST, lw=0.8, label='D*(x)')
     right.set(ylim=(0, 1), yticks=(0, 0.5, 1))
     handles = [data, self._generated]
-    if np.isfinite(frame.disc).any():
+    if any(np.isfinite(frame.disc).any() for frame in frames):
       handles += [self._disc, self._optimal]
     self._legend = right.legend(
       handles=handles, fontsize=6, ncols=2, loc='upper center'
     )
-    bottom.set(xlim=(low, high), ylim=(0, 1), yticks=[])
+    bottom.set(xlim=(x[0], x[-1]), ylim=(0, 1), yticks=[])
     self._lines = bottom.plot(
-      *np.zeros((2, 2, frame.z.size)), color=_GEN, lw=0.5, clip_on=True
+      *np.zeros((2, 2, z.size)), color=_GEN, lw=0.5, clip_on=True
     )
-    if frame.z.size:
+    if z.size:
       bottom.set_ylabel('z → x', fontsize=7)
 
   def show(self, frame: Curves) -> Sequence[Any]:
@@ -122,23 +123,34 @@ class CurvesPanel:
 class CloudPanel:
   """`Cloud`: real and generated points over the level sets of D."""
 
-  def __init__(self, figure: Any, place: Any, frame: Cloud):
-    self._figure = figure
+  def __init__(self, place: Any, frames: Sequence[Cloud]):
+    from matplotlib import ticker
+
+    figure = place.get_gridspec().figure
     self._axes: Axes = figure.add_subplot(place)
+    x, y = frames[0].x, frames[0].y
+    self._axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect='equal')
+    self._shades: Any = None
+    planes = np.array([frame.disc for frame in frames])
+    found = planes[np.isfinite(planes)]
+    if found.size:
+      locator = ticker.MaxNLocator(12)
+      self._levels = locator.tick_values(found.min(), found.max())
+      self._shades = self._shade(x, y, planes[0])
+      figure.colorbar(self._shades, ax=self._axes, fraction=0.046, label='D')
     style: dict[str, Any] = {'ls': '', 'marker': '.', 'ms': 1.5}
     self._points = [
       *self._axes.plot([], [], color=_DATA, label='data', **style),
       *self._axes.plot([], [], color=_GEN, label='generated', **style),
     ]
-    self._axes.set(
-      xlim=(frame.x[0], frame.x[-1]),
-      ylim=(frame.y[0], frame.y[-1]),
-      aspect='equal',
-    )
     self._title = self._axes.set_title('', fontsize=9)
     self._legend = self._axes.legend(fontsize=6, loc='upper right')
-    self._shades: Any = None
-    self._bar: Any = None
+
+  def _shade(self, x: np.ndarray, y: np.ndarray, disc: np.ndarray) -> Any:
+    """Level sets, of the same levels each time."""
+    return self._axes.contourf(
+      x, y, disc, levels=self._levels, cmap='coolwarm', alpha=0.5
+    )
 
   def show(self, frame: Cloud) -> Sequence[Any]:
     self._title.set_text(f'step {frame.step:,}')
@@ -147,68 +159,48 @@ class CloudPanel:
     ):
       line.set_data(*points.T)
     artists = *self._points, self._legend, self._title
-    if not np.isfinite(frame.disc).any():
+    if self._shades is None:
       return artists
-    place = {'ax': self._axes, 'fraction': 0.046}
-    if self._bar:
-      self._shades.remove()
-      self._bar.ax.clear()
-      place = {'cax': self._bar.ax}
-    self._shades = self._axes.contourf(
-      frame.x, frame.y, frame.disc, levels=12, cmap='coolwarm', alpha=0.5
-    )
-    self._bar = self._figure.colorbar(self._shades, label='D', **place)
-    return self._shades, *artists, self._bar.ax
+    self._shades.remove()
+    self._shades = self._shade(frame.x, frame.y, frame.disc)
+    return self._shades, *artists
 
 
-def _save(path: pathlib.Path, frame: Curves | Cloud) -> None:
-  """Writes a moment as plain arrays, whole or not at all."""
-  temporary = path.with_suffix('.tmp')
-  with temporary.open('wb') as file:
-    np.savez_compressed(file, **frame._asdict())
-  temporary.rename(path)
-
-
-def _make_figure(
-  frames: Sequence[Any], kind: type[Panel], dpi: int
-) -> tuple[Any, list[Panel]]:
-  """Panels side by side."""
-  count = len(frames)
+def _make_figure(count: int, dpi: int) -> tuple[Any, list[Any]]:
+  """A figure, and its places side by side."""
   figure = plots.pyplot().figure(
     figsize=(3.4 * count, 3.2), dpi=dpi, layout='constrained'
   )
-  grid = figure.add_gridspec(1, count)
-  panels = [kind(figure, grid[0, i], frames[i]) for i in range(count)]
-  return figure, panels
+  return figure, list(figure.add_gridspec(1, count))
 
 
-def save_figure(
-  path: pathlib.Path, frames: Sequence[Any], kind: type[Panel]
+def _save_still(
+  path: pathlib.Path, frames: Sequence[Any], panel: type[Panel]
 ) -> None:
   """The given moments side by side, as a png."""
-  figure, panels = _make_figure(frames, kind, dpi=130)
-  for panel, frame in zip(panels, frames, strict=True):
-    panel.show(frame)
+  figure, places = _make_figure(len(frames), dpi=130)
+  for place, frame in zip(places, frames, strict=True):
+    panel(place, [frame]).show(frame)
   plots.save_figure(path, figure)
 
 
-def save_animation(
-  path: pathlib.Path, frames: Sequence[Any], kind: type[Panel]
+def _save_animation(
+  path: pathlib.Path, frames: Sequence[Any], panel: type[Panel]
 ) -> None:
   """One moment after another, as a gif that rests on the last.
 
-  What stays the same is laid out, as suits the last, and drawn once: that is
-  most of the work.
+  What stays the same is laid out and drawn once: that is most of the work.
   """
-  figure, (panel,) = _make_figure(frames[-1:], kind, dpi=80)
-  for artist in panel.show(frames[-1]):
+  figure, (place,) = _make_figure(1, dpi=80)
+  shown = panel(place, frames)
+  for artist in shown.show(frames[0]):
     artist.set_animated(True)  # Left out of the drawing.
   canvas, pictures = figure.canvas, []
   canvas.draw()
   background = canvas.copy_from_bbox(figure.bbox)
   for frame in frames:
     canvas.restore_region(background)
-    for artist in panel.show(frame):
+    for artist in shown.show(frame):
       artist.draw(canvas.get_renderer())
     pictures.append(plots.pixels(figure))
   plots.pyplot().close(figure)
@@ -221,16 +213,20 @@ class Frames:
   def __init__(
     self,
     workdir: pathlib.Path,
-    kind: type[Any],
+    moment: type[Any],
     panel: type[Panel],
   ):
-    self._workdir, self._kind, self._panel = workdir, kind, panel
+    self._workdir, self._moment, self._panel = workdir, moment, panel
     self._folder = workdir / 'frames'
     self._folder.mkdir(exist_ok=True)
 
   def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-    frame = self._kind(step=step, **arrays)
-    _save(self._folder / f'step_{step:08d}.npz', frame)
+    frame = self._moment(step=step, **arrays)
+    path = self._folder / f'step_{step:08d}.npz'
+    temporary = path.with_suffix('.tmp')  # Whole or not at all.
+    with temporary.open('wb') as file:
+      np.savez_compressed(file, **frame._asdict())
+    temporary.rename(path)
 
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.npz').exists()
@@ -242,12 +238,12 @@ class Frames:
     # Most of a game happens early: at its start, 1/16, 1/4 and end.
     moments = sorted({0, -(-last // 16), -(-last // 4), last})
     picked = sorted({round(i * last / 47) for i in range(48)})
-    save_figure(
+    _save_still(
       self._workdir / 'figure.png',
       [self._load(paths[i]) for i in moments],
       self._panel,
     )
-    save_animation(
+    _save_animation(
       self._workdir / 'evolution.gif',
       [self._load(paths[i]) for i in picked],
       self._panel,
@@ -255,7 +251,7 @@ class Frames:
 
   def _load(self, path: pathlib.Path) -> Any:
     with np.load(path, allow_pickle=False) as stored:
-      return self._kind(
+      return self._moment(
         **{
           name: value if value.ndim else value.item()
           for name, value in stored.items()

@@ -20,12 +20,12 @@ def pyplot() -> Any:
 
 def pixels(figure: Any) -> PIL.Image.Image:
   """A figure as it stands on its canvas."""
-  picture = PIL.Image.fromarray(np.array(figure.canvas.buffer_rgba()))
+  picture = PIL.Image.fromarray(np.asarray(figure.canvas.buffer_rgba()))
   return picture.convert('RGB')
 
 
 def save_figure(path: pathlib.Path, figure: Any) -> None:
-  """Draws a figure once, where `savefig` does so twice, and closes it."""
+  """Writes a figure as a png, drawn once where `savefig` does so twice."""
   figure.canvas.draw()
   pixels(figure).save(path)
   pyplot().close(figure)
@@ -55,11 +55,11 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   """
   count, height, width, channels = images.shape
   rows = -(-count // columns)
-  pixels = np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
+  quantised = np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
   tiles = np.full(
     (rows * columns, height + 2, width + 2, channels), 255, 'uint8'
   )
-  tiles[:count, :height, :width] = pixels
+  tiles[:count, :height, :width] = quantised
   grid = tiles.reshape(rows, columns, height + 2, width + 2, channels)
   grid = grid.transpose(0, 2, 1, 3, 4).reshape(
     rows * (height + 2), columns * (width + 2), channels

@@ -49,11 +49,11 @@ def test_dcgan_refuses(shape: tuple[int, ...]):
 
 def test_dcgan_32_is_the_papers():
   params = parameters(dcgan.Generator((32, 32, 3)), jnp.zeros((1, 100)))
-  shapes = [
+  kernels = [
     params[name]['kernel'].shape
     for name in ('Dense_0', *(f'Conv_{i}' for i in range(3)))
   ]
-  assert shapes == [
+  assert kernels == [
     (100, 4 * 4 * 512), (4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 3)
   ]  # fmt: skip
   kernel = params['Conv_0']['kernel']
@@ -241,13 +241,13 @@ def test_r3gan_refuses(shape: tuple[int, ...]):
 def test_r3gan_refuses_groups_that_do_not_divide():
   disc = r3gan.Discriminator(width=8, groups=3)
   with pytest.raises(ValueError, match='groups=3: must divide'):
-    jax.eval_shape(lambda: parameters(disc, jnp.zeros((1, 8, 8, 3))))
+    shapes(disc, jnp.zeros((1, 8, 8, 3)))
 
 
 def test_r3gan_for_cifar_is_the_papers():
   """Blocks of three layers, their constants, and what all of it adds up to."""
   generator = r3gan.Generator((32, 32, 3))
-  params = jax.eval_shape(lambda: parameters(generator, jnp.zeros((1, 64))))
+  params = shapes(generator, jnp.zeros((1, 64)))
   assert {
     name: leaf['kernel'].shape
     for name, leaf in params['Block_7'].items()
@@ -260,9 +260,7 @@ def test_r3gan_for_cifar_is_the_papers():
   block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536
   size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
   assert size == 8 * block + 16 * 768 + 64 * 768 + 768 * 3
-  params = jax.eval_shape(
-    lambda: parameters(r3gan.Discriminator(), jnp.zeros((1, 32, 32, 3)))
-  )
+  params = shapes(r3gan.Discriminator(), jnp.zeros((1, 32, 32, 3)))
   size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
   assert size == 8 * block + 16 * 768 + 768 + 768 * 3
 

@@ -211,6 +211,7 @@ def test_varied_values_are_checked(tiny: configs.Config):
     configs.validate(tiny)
 
 
+@pytest.mark.pictures
 def test_members_become_runs(four: configs.Config, tmp_path: pathlib.Path):
   train.train(four, tmp_path / 'all')
   train.export_member(tmp_path / 'all', 3, tmp_path / 'third')
@@ -224,6 +225,9 @@ def test_members_become_runs(four: configs.Config, tmp_path: pathlib.Path):
     ][3],
     abs=2e-3,
   )
+  # Drawn of the one moment it has.
+  assert (tmp_path / 'third' / 'figure.png').exists()
+  assert (tmp_path / 'third' / 'evolution.gif').exists()
   with pytest.raises(ValueError, match='is there already'):
     train.export_member(tmp_path / 'all', 3, tmp_path / 'third')
   with pytest.raises(ValueError, match='members 0 to 3'):

@@ -72,10 +72,10 @@ class Generator(nn.Module):
 def _as_matrices(
   x: jax.Array, kernel: jax.Array, *args: Any, **options: Any
 ) -> jax.Array:
-  """`dot_general` of x and a kernel `[I, pieces, units]`.
+  """x `[B, I]` by a kernel `[I, pieces, units]`, to `[B, pieces, units]`.
 
-  XLA transposes a gradient of matrices by exchanging the factors, and one with
-  an axis more by copying it.
+  XLA transposes a product of matrices by exchanging its factors, but one with a
+  third axis by copying it; so the kernel's gradient needs no copy.
   """
   out = jax.lax.dot_general(
     x, kernel.reshape(len(kernel), -1), *args, **options
@@ -119,7 +119,7 @@ class Discriminator(nn.Module):
         (self.pieces, self.width),
         kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
         dtype=self.dtype,
-        dot_general=_as_matrices,
+        dot_general_cls=lambda: _as_matrices,
       )(h)
       h = h.max(axis=1)
       h = nn.Dropout(self.hidden_dropout, deterministic=not train)(h)
