@@ -228,7 +228,7 @@ def make_measure(
     return _measure_points(spec, points, num=num, ema=ema)
   # The same images for every seed.
   key, step = jax.random.key(0), jnp.int32(0)
-  real = source.batch(source.chunk(0, 1), key, step).x
+  real = jax.jit(source.batch)(source.chunk(0, 1), key, step).x
   num = min(len(real), GRID**2) // spec.packing * spec.packing
   return _measure_images(spec, real[:num], num=GRID**2, ema=ema)
 

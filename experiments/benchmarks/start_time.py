@@ -27,7 +27,7 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 # A row after one step.
 _ONE = (
-  '--config.log_every=1', '--config.eval.every=1',
+  '--config.log_every=1', '--config.eval.every=1000000',
   '--config.checkpoint.every=1000000',
 )  # fmt: skip
 
