@@ -9,8 +9,6 @@ the faster one for convolutions (a DCGAN's step takes an eighth less time).
 whether that still holds: they time stock XLA's choice beside ours.
 """
 
-import functools
-
 import jax
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
@@ -32,20 +30,11 @@ def compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     lowered: a `lax.scan` of steps, whose operations XLA counts once however
       long it is.
   """
-  if not _may_choose():
+  if jax.default_backend() != 'cpu':
     return lowered.compile()
   flops = (lowered.cost_analysis() or {}).get('flops', 0.0)
   is_small = flops < _LARGE_STEP_FLOPS
-  return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
-
-
-@functools.cache
-def _may_choose() -> bool:
-  """Whether this is a CPU, and its XLA knows the option and its values."""
-  if jax.default_backend() != 'cpu':
-    return False
   try:
-    jax.jit(lambda: 0).lower().compile(_FOR_LARGE_STEPS)
-  except jax.errors.JaxRuntimeError:
-    return False
-  return True
+    return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
+  except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
+    return lowered.compile()

@@ -67,9 +67,7 @@ def keep_until(folder: pathlib.Path, step: int) -> None:
       path.unlink()
 
 
-def _records(
-  path: pathlib.Path,
-) -> Iterator[tuple[bytes, Any]]:
+def _records(path: pathlib.Path) -> Iterator[tuple[bytes, Any]]:
   """Framed events (TFRecord: length, its CRC, data, their CRC) in order."""
   data, place = path.read_bytes(), 0
   while place + 12 <= len(data):

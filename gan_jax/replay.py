@@ -59,7 +59,7 @@ def _play(
   hyper, keys = game.place((game.hyper, game.keys))
   arrays = batches(step)
   args = state, hyper, arrays, keys
-  chunk = train.compile_chunk(game, length, args, lambda _: None)
+  chunk = train.compile_chunk(game, length, args)
   while step < until:
     state, logs, _ = chunk(state, hyper, arrays, keys)
     step += length

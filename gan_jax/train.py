@@ -551,9 +551,12 @@ def compile_chunk(
   game: Game,
   length: int,
   args: tuple[Any, ...],
-  say: Callable[[str], None],
+  say: Callable[[str], None] = lambda _: None,
 ) -> jax.stages.Compiled:
-  """The chunk for arguments like these, with members as memory allows."""
+  """The chunk for arguments like these, with members as memory allows.
+
+  What a population takes of it is told to `say`.
+  """
   at_once = most_at_once(game) if game.members else 1
   while True:
     lowered = make_chunk(game, length, at_once).lower(*args)

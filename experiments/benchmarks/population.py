@@ -48,7 +48,7 @@ def _population(
   state = jax.jit(game.initial_state)()
   arrays = source.chunk(0, suite.length)
   args = state, game.hyper, arrays, game.keys
-  chunk = train.compile_chunk(game, suite.length, args, lambda _: None)
+  chunk = train.compile_chunk(game, suite.length, args)
 
   def play() -> None:
     nonlocal state
