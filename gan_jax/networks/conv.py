@@ -34,10 +34,8 @@ from jax.interpreters import ad, batching, mlir
 Padding = str | Sequence[tuple[int, int]]
 
 _ROLES = ('x', 'y', 'kernel')
-# Measured on AVX2: with this few channels, copies cost less than convolutions;
-# with outputs of this few pixels, a product for each tap does.
+# Measured on AVX2: with this few channels, copies cost less than convolutions.
 _NARROW = 8
-_SMALL = 16
 
 _stock_only = jax.make_user_context(False)  # A part of the key of jit's cache.
 
@@ -384,18 +382,6 @@ def _product(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
 
 
 def _gather(x: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
-  """A plain convolution, or a product for each tap of which there is a sum."""
-  if form.y[0] * form.y[1] > _SMALL:
-    return _plain(x, _flip(kernel) if form.flipped else kernel, form)
-  taps = kernel.reshape(-1, *kernel.shape[2:])[:: -1 if form.flipped else 1]
-  y = sum(
-    _dot(_flat(patch), tap, 1, 1 if form.flipped else 0)
-    for patch, tap in zip(_patches(x, form), taps, strict=True)
-  )
-  return jnp.asarray(y).reshape(len(x), *form.y, -1)
-
-
-def _plain(x: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
   """XLA's convolution, which on CPU is wrong where padding is negative."""
   rows, columns = form.rows, form.columns
   crops = ((min(axis.low, 0), min(axis.high, 0)) for axis in (rows, columns))
@@ -405,7 +391,7 @@ def _plain(x: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
     for i, axis in ((1, rows), (2, columns))
   )
   form = dataclasses.replace(form, rows=rows, columns=columns)
-  return _stock(x, kernel, form=form)
+  return _stock(x, _flip(kernel) if form.flipped else kernel, form=form)
 
 
 def _scatter(y: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
@@ -468,12 +454,12 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
   known, shape = form.name(a, b), form.shape(a, b)
   *_, i, o = known['kernel'].shape if 'kernel' in known else shape
   o //= form.groups
-  sizes = (n for n in range(1, form.groups + 1) if form.groups % n == 0)
   # At least 16 channels a block: R3GAN's groups are as wide, and in blocks of
-  # 32 half of the kernel is zeros. At most 16 blocks: each is compiled.
+  # 32 half of the kernel is zeros.
   size = next(
-    (n for n in sizes if n * min(i, o) >= 16 and 16 * n >= form.groups),
-    form.groups,
+    n
+    for n in range(1, form.groups + 1)
+    if form.groups % n == 0 and (n * min(i, o) >= 16 or n == form.groups)
   )
   blocks = form.groups // size
   if 'kernel' in known:
@@ -481,13 +467,15 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
     eye = jnp.eye(size, dtype=kernel.dtype)
     kernel = jnp.einsum('hwibgo,fg->hwfibgo', kernel, eye)
     known['kernel'] = kernel.reshape(*form.window, size * i, -1)
-  dense = dataclasses.replace(form, groups=1)
-  splits = (jnp.split(known[role], blocks, -1) for role in form.roles)
-  out = [_fast(*ab, form=dense) for ab in zip(*splits, strict=True)]
+  splits = (
+    jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
+    for x in known.values()
+  )
+  out = _fast(*splits, form=dataclasses.replace(form, groups=1))
   if form.out != 'kernel':
-    return jnp.concatenate(out, -1)
-  kernel = jnp.stack(out, 2).reshape(*form.window, blocks, size, i, size, o)
-  return jnp.einsum('hwbgigo->hwibgo', kernel).reshape(shape)
+    return jnp.moveaxis(out, 0, 3).reshape(shape)
+  kernel = out.reshape(blocks, *form.window, size, i, size, o)
+  return jnp.einsum('bhwgigo->hwibgo', kernel).reshape(shape)
 
 
 _conv_p = core.Primitive('conv')
