@@ -44,7 +44,8 @@ def start(arguments: list[str], workdir: pathlib.Path) -> float:
   while not (rows.exists() and rows.read_text().count('\n') > 1):
     if process.poll() is not None:
       assert process.stderr is not None
-      raise ValueError(process.stderr.read().decode().strip())
+      said = process.stderr.read().decode().strip()
+      raise ValueError(said.removeprefix('error: '))
     time.sleep(0.01)
   took = time.monotonic() - began
   process.kill()

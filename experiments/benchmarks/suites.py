@@ -63,8 +63,8 @@ SUITES = {
   'dcgan_28': Suite(
     lambda: _from_file('mnist_dcgan'), 5, (28, 28, 1), channels_last=True
   ),
-  'dcgan_32': Suite(_dcgan_32, 1, (32, 32, 3)),
-  'r3gan_32': Suite(_r3gan_32, 1, (32, 32, 3)),
+  'dcgan_32': Suite(_dcgan_32, 5, (32, 32, 3)),
+  'r3gan_32': Suite(_r3gan_32, 5, (32, 32, 3)),
 }
 
 # Images in memory, of which batches are drawn.
