@@ -28,7 +28,8 @@ def compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 
   Args:
     lowered: a `lax.scan` of steps, whose operations XLA counts once however
-      long it is.
+      long it is; so it does those of a grouped convolution, which loops over
+      its blocks.
   """
   if jax.default_backend() != 'cpu':
     return lowered.compile()

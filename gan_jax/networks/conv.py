@@ -456,11 +456,8 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
   o //= form.groups
   # At least 16 channels a block: R3GAN's groups are as wide, and in blocks of
   # 32 half of the kernel is zeros.
-  size = next(
-    n
-    for n in range(1, form.groups + 1)
-    if form.groups % n == 0 and (n * min(i, o) >= 16 or n == form.groups)
-  )
+  sizes = (n for n in range(1, form.groups + 1) if form.groups % n == 0)
+  size = next((n for n in sizes if n * min(i, o) >= 16), form.groups)
   blocks = form.groups // size
   if 'kernel' in known:
     kernel = known['kernel'].reshape(*form.window, i, blocks, size, o)
