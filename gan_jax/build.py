@@ -39,12 +39,20 @@ LOSSES: dict[str, losses.GanLoss] = {
   'relativistic_paired': losses.RELATIVISTIC_PAIRED,
 }
 
-PENALTIES: dict[str, Callable[[steps.Round], jax.Array]] = {
-  'r1': lambda r: penalties.r1(r.disc, r.real),
-  'r2': lambda r: penalties.r2(r.disc, r.fake),
-  'wgan_gp': lambda r: penalties.wgan_gp(r.disc, r.real, r.fake, r.key),
-  'dragan': lambda r: penalties.dragan(r.disc, r.real, r.key),
-  'lecam': lambda r: penalties.lecam(r.real_logits, r.fake_logits, r.averages),
+PENALTIES: dict[str, steps.Penalty] = {
+  'r1': steps.Penalty(
+    lambda r: penalties.zero_centred(r.real.slopes()), slopes_of='real'
+  ),
+  'r2': steps.Penalty(
+    lambda r: penalties.zero_centred(r.fake.slopes()), slopes_of='fake'
+  ),
+  'wgan_gp': steps.Penalty(
+    lambda r: penalties.wgan_gp(r.disc, r.real.x, r.fake.x, r.key)
+  ),
+  'dragan': steps.Penalty(lambda r: penalties.dragan(r.disc, r.real.x, r.key)),
+  'lecam': steps.Penalty(
+    lambda r: penalties.lecam(r.real.logits, r.fake.logits, r.averages)
+  ),
 }
 
 NETWORKS: dict[str, python_types.ModuleType] = {
@@ -214,8 +222,8 @@ def _make_optimiser(
 def _make_penalties(config: configs.Config) -> dict[str, steps.Penalty]:
   """Those whose weight is not 0."""
   return {
-    name: steps.Penalty(value, getattr(config.penalties, name).every)
-    for name, value in PENALTIES.items()
+    name: penalty._replace(every=getattr(config.penalties, name).every)
+    for name, penalty in PENALTIES.items()
     if getattr(config.penalties, name).weight
   }
 

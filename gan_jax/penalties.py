@@ -1,10 +1,10 @@
 """Regularisers of the discriminator.
 
-Each is a function of a discriminator closed over its parameters, with exactly
-the samples it looks at, and returns a scalar `[]` without its weight, which
-the training step applies. A squared norm is taken per sample, over every axis
-but the first, and then averaged over the batch: for D(x) = <w, x> it is
-|w|^2 at any batch size.
+Each is a function of exactly what it looks at, D closed over its parameters
+where it chooses the samples itself, and returns a scalar `[]` without its
+weight, which the training step applies. A squared norm is taken per sample,
+over every axis but the first, and then averaged over the batch: for
+D(x) = <w, x> it is |w|^2 at any batch size.
 """
 
 from typing import NamedTuple
@@ -15,37 +15,37 @@ import jax.numpy as jnp
 from gan_jax import types
 
 
-def squared_gradient_norm(disc: types.DiscFn, x: jax.Array) -> jax.Array:
-  """|dD(x_i) / dx_i|^2 for each sample.
+def slopes(disc: types.DiscFn, x: jax.Array) -> jax.Array:
+  """dD(x_i) / dx_i for each sample.
 
   Args:
     disc: `[B, ...] -> [B]`. Where it couples samples (batch normalisation),
       the gradient is that of the sum of the logits.
-    x: `[B, ...]`.
+    x: `[B, ...]`; data here: no gradient reaches what generated them.
 
   Returns:
-    `[B]`.
+    `[B, ...]`.
   """
-  grad = jax.grad(lambda x: disc(x).sum())(x)
-  return jnp.square(grad).reshape(x.shape[0], -1).sum(axis=1)
+  return jax.grad(lambda x: disc(x).sum())(jax.lax.stop_gradient(x))
 
 
-def r1(disc: types.DiscFn, real: jax.Array) -> jax.Array:
-  """1/2 E |grad D(x)|^2 at real samples (Mescheder et al. 2018, eq. 9)."""
-  return 0.5 * squared_gradient_norm(disc, real).mean()
+def _squared_norms(slopes: jax.Array) -> jax.Array:
+  """`[B, ...]` to `[B]`."""
+  return jnp.square(slopes).reshape(slopes.shape[0], -1).sum(axis=1)
 
 
-def r2(disc: types.DiscFn, fake: jax.Array) -> jax.Array:
-  """1/2 E |grad D(G(z))|^2 at generated samples (Mescheder 2018, eq. 10).
+def zero_centred(slopes: jax.Array) -> jax.Array:
+  """1/2 E |grad D(x)|^2 (Mescheder et al. 2018, eq. 9 and 10).
 
-  The fakes are data here: no gradient reaches the generator.
+  Args:
+    slopes: `[B, ...]`, of real samples for R1 and of generated ones for R2.
   """
-  return 0.5 * squared_gradient_norm(disc, jax.lax.stop_gradient(fake)).mean()
+  return 0.5 * _squared_norms(slopes).mean()
 
 
 def _distance_from_unit_norm(disc: types.DiscFn, x: jax.Array) -> jax.Array:
   """E (|grad D(x)| - 1)^2."""
-  squared = squared_gradient_norm(disc, x)
+  squared = _squared_norms(slopes(disc, x))
   # d sqrt(s)/ds is infinite at 0, where an untrained D can be exactly flat.
   norm = jnp.sqrt(jnp.maximum(squared, 1e-12))
   return jnp.square(norm - 1).mean()
@@ -58,7 +58,6 @@ def wgan_gp(
 
   x^ = e x + (1 - e) G(z) with one e ~ U(0, 1) for each pair of samples.
   """
-  fake = jax.lax.stop_gradient(fake)
   e = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
   return _distance_from_unit_norm(disc, e * real + (1 - e) * fake)
 

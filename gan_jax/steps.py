@@ -7,6 +7,7 @@ Everything here is pure and works under `vmap` over a leading axis of the
 state, the hyperparameters and the key.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax import games, losses, penalties, state as states, types
+from gan_jax import (
+  games,
+  homogeneous,
+  losses,
+  penalties,
+  state as states,
+  types,
+)
 
 TrainStep = Callable[
   [states.GanState, types.Hyper, types.Batch, jax.Array],
@@ -22,24 +30,34 @@ TrainStep = Callable[
 ]
 
 
+class Seen(NamedTuple):
+  """Samples and what D makes of them.
+
+  Attributes:
+    x: `[B, ...]`, as D sees them.
+    logits: `[B]`.
+    slopes: `slopes()`, the gradient of each logit at its sample, `[B, ...]`.
+  """
+
+  x: jax.Array
+  logits: jax.Array
+  slopes: Callable[[], jax.Array]
+
+
 class Round(NamedTuple):
-  """One D update seen by a penalty: samples, D, and D's answers.
+  """One D update seen by a penalty.
 
   Attributes:
     disc: D closed over the parameters being differentiated.
-    real: `[B, ...]` real samples, as D sees them.
-    fake: `[B, ...]` generated samples.
-    real_logits: `[B]`.
-    fake_logits: `[B]`.
+    real: real samples.
+    fake: generated samples.
     averages: LeCam's moving averages.
     key: for penalties that draw the points they look at.
   """
 
   disc: types.DiscFn
-  real: jax.Array
-  fake: jax.Array
-  real_logits: jax.Array
-  fake_logits: jax.Array
+  real: Seen
+  fake: Seen
   averages: penalties.LogitAverages
   key: jax.Array
 
@@ -51,10 +69,12 @@ class Penalty(NamedTuple):
     value: what `hyper['penalties.NAME.weight']` multiplies.
     every: applied at each k-th step with k times the weight (Karras et al.
       2020, appendix B: lazy regularisation).
+    slopes_of: the samples whose slopes it reads, 'real', 'fake' or neither.
   """
 
   value: Callable[[Round], jax.Array]
   every: int = 1
+  slopes_of: str = ''
 
 
 class Spec(NamedTuple):
@@ -160,36 +180,41 @@ def discriminator_loss(
   generated, _ = spec.gen.apply(
     gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
   )
-  real, fake = pack(batch.x, spec.packing), pack(generated, spec.packing)
+  apply = functools.partial(spec.disc.apply, labels=batch.label, train=True)
 
-  def disc(
-    x: jax.Array, vars: types.PyTree, key: jax.Array
-  ) -> tuple[jax.Array, types.PyTree]:
-    return spec.disc.apply(
-      disc_params, vars, x, labels=batch.label, key=key, train=True
-    )
+  def disc(x: jax.Array) -> jax.Array:
+    """As penalties see it."""
+    return apply(disc_params, disc_vars, x, key=keys.disc_penalty)[0]
 
-  real_logits, new_vars = disc(real, disc_vars, keys.disc_real)
-  fake_logits, new_vars = disc(fake, new_vars, keys.disc_fake)
-  loss = spec.loss.disc(real=real_logits, fake=fake_logits)
+  # Whose slopes every step takes: a homogeneous D's logits come with them.
+  every_step = [p.slopes_of for p in spec.penalties.values() if p.every == 1]
+
+  def see(
+    name: str, x: jax.Array, vars: types.PyTree, key: jax.Array
+  ) -> tuple[Seen, types.PyTree]:
+    x = pack(x, spec.packing)
+    if spec.disc.homogeneous and frozen and name in every_step:
+      logits, slopes = homogeneous.logits_and_slopes(
+        lambda params, x: apply(params, vars, x, key=key)[0], disc_params, x
+      )
+      return Seen(x, logits, lambda: slopes), vars
+    logits, vars = apply(disc_params, vars, x, key=key)
+    return Seen(x, logits, lambda: penalties.slopes(disc, x)), vars
+
+  real, new_vars = see('real', batch.x, disc_vars, keys.disc_real)
+  fake, new_vars = see('fake', generated, new_vars, keys.disc_fake)
+  loss = spec.loss.disc(real=real.logits, fake=fake.logits)
   logs = {
-    'disc/accuracy': ((real_logits > 0).mean() + (fake_logits < 0).mean()) / 2,
-    'disc/real': real_logits.mean(),
-    'disc/fake': fake_logits.mean(),
+    'disc/accuracy': ((real.logits > 0).mean() + (fake.logits < 0).mean()) / 2,
+    'disc/real': real.logits.mean(),
+    'disc/fake': fake.logits.mean(),
   }
   if spec.loss.classifier:
-    logs['disc/d_real'] = jax.nn.sigmoid(real_logits).mean()
-    logs['disc/d_fake'] = jax.nn.sigmoid(fake_logits).mean()
+    logs['disc/d_real'] = jax.nn.sigmoid(real.logits).mean()
+    logs['disc/d_fake'] = jax.nn.sigmoid(fake.logits).mean()
   for i, (name, penalty) in enumerate(spec.penalties.items()):
-    this_round = Round(
-      disc=lambda x: disc(x, disc_vars, keys.disc_penalty)[0],
-      real=real,
-      fake=fake,
-      real_logits=real_logits,
-      fake_logits=fake_logits,
-      averages=averages,
-      key=jax.random.fold_in(keys.points, i),
-    )
+    key = jax.random.fold_in(keys.points, i)
+    this_round = Round(disc, real, fake, averages, key)
     value = _lazily(penalty, this_round, step)
     loss += hyper[f'penalties.{name}.weight'] * value
     logs[f'penalties/{name}'] = value

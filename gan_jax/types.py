@@ -56,10 +56,14 @@ class Network(NamedTuple):
       generator maps latents `[B, Z]` to samples `[B, ...]`; a discriminator
       maps samples to logits `[B]`. `key` feeds dropout. `train` chooses batch
       statistics and dropout; otherwise `vars` come back unchanged.
+    homogeneous: whether it is made of linear layers, biases (parameters of
+      that name) and rectifiers alone, with neither `vars` nor dropout, and
+      treats each sample by itself; see `homogeneous.py`.
   """
 
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
   apply: Apply
+  homogeneous: bool = False
 
 
 class Perception(NamedTuple):

@@ -47,14 +47,16 @@ def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
   # What need not compile needs less.
   assert 0 < record['again_mib'] < record['ours_mib']
   # Layers of 1-32-32-32-1, batch 256. Forward passes: D's step one of G and
-  # two of D; G's step one of each. Gradients: D's step two of its kernels, and
-  # two of its inputs but for the first layer's; R1 one of the inputs, and of
-  # that gradient one of the kernels and one back up but for the last layer's;
-  # G's step one of D's inputs, one of G's kernels, and one of G's inputs but
-  # for the first layer's.
+  # two of D, but for the last layer's of real samples, whose logits come with
+  # their slopes; G's step one of each. Gradients: on real samples one of D's
+  # inputs, and of that gradient one of the kernels and one back up; on fakes
+  # one of the kernels and one of the inputs but for the first layer's; G's step
+  # one of D's inputs, one of G's kernels, and one of G's inputs but for the
+  # first layer's. To the slopes the last layer gives its kernel, once for all
+  # samples.
   layers, end = 2 * 32 + 2 * 32 * 32, 32
-  passes = 15 * layers - 4 * end
-  assert record['gflop'] * 1e9 == 2 * 256 * passes
+  passes = 13 * layers - 6 * end
+  assert record['gflop'] * 1e9 == 2 * (256 * passes + 2 * end)
 
 
 def test_counts_what_is_needed_once():

@@ -24,6 +24,7 @@ LAYERS = (
   (
     'losses',
     'penalties',
+    'homogeneous',
     'games',
     'networks',
     'state',

@@ -98,6 +98,10 @@ class Discriminator(nn.Module):
   kernel_scale: float = 0.02
   dtype: Any = jnp.float32
 
+  @property
+  def homogeneous(self) -> bool:
+    return not self.batch_norm
+
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     depth = stages(x.shape[1:])

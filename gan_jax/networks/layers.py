@@ -29,6 +29,9 @@ def _uniform(scale: float) -> nn.initializers.Initializer:
   return init
 
 
+# Those that any positive factor passes through.
+RECTIFIERS = ('relu', 'leaky_relu')
+
 # By name; each takes the config's `kernel_scale`: the half-width, the standard
 # deviation, or the gain.
 INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
@@ -142,4 +145,4 @@ def as_network(
     # Losses and penalties are computed in float32 whatever the activations.
     return y.astype(jnp.float32), {**vars, **new_vars}
 
-  return types.Network(init, apply)
+  return types.Network(init, apply, getattr(module, 'homogeneous', False))

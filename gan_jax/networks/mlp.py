@@ -52,6 +52,10 @@ class Discriminator(nn.Module):
   kernel_scale: float = 1.0
   dtype: Any = jnp.float32
 
+  @property
+  def homogeneous(self) -> bool:
+    return self.activation in layers.RECTIFIERS and not self.batch_norm
+
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     h = _hidden(self, x.reshape(x.shape[0], -1), train)

@@ -201,6 +201,10 @@ class Discriminator(nn.Module):
   groups: int = 96
   dtype: Any = jnp.float32
 
+  @property
+  def homogeneous(self) -> bool:
+    return True
+
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train

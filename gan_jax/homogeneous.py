@@ -1,0 +1,55 @@
+"""Logits read off their own gradient, where a discriminator is homogeneous.
+
+A network of linear layers, biases and (leaky) rectifiers is linear in its
+input and its biases together, as long as no rectifier switches. So, by Euler's
+theorem on homogeneous functions, at any sample and for any parameters
+
+    D(x) = <x, dD/dx> + <b, dD/db>.
+
+R1 and R2 need dD/dx anyway. A loss that reads the logits off it as well sends
+its gradient the way the penalty's goes, and both reach the parameters together:
+a batch takes four passes through D (forward, dD/dx, back through that, the
+kernels) in place of six, for the loss's own two fall away. Gradients are the
+same to rounding.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from gan_jax import types
+
+
+def logits_and_slopes(
+  disc: Callable[[types.PyTree, jax.Array], jax.Array],
+  params: types.PyTree,
+  x: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """D(x) and dD/dx, of one pass forward and one back.
+
+  Args:
+    disc: `disc(params, x)`, `[B, ...]` to `[B]`; homogeneous, as
+      `types.Network.homogeneous` tells.
+    params: its own; a leaf called `bias` is one.
+    x: `[B, ...]`.
+
+  Returns:
+    Logits `[B]`, as Euler's form gives them, and slopes `[B, ...]`.
+  """
+
+  flat = traverse_util.flatten_dict(params)
+  biases = {path: leaf for path, leaf in flat.items() if path[-1] == 'bias'}
+
+  def one(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def logit(x: jax.Array, biases: types.PyTree) -> jax.Array:
+      own = traverse_util.unflatten_dict(flat | biases)
+      return disc(own, x[None])[0]
+
+    slope, push = jax.grad(logit, (0, 1))(x, biases)
+    terms = jax.tree.map(jnp.multiply, (x, biases), (slope, push))
+    return optax.tree.sum(terms), slope
+
+  return jax.vmap(one)(x)

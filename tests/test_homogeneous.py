@@ -1,0 +1,144 @@
+"""Logits read off their gradient, against the forward pass and autodiff."""
+
+import functools
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gan_jax import build, config as configs, homogeneous, penalties, steps
+from gan_jax.data import source as sources
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+
+IMAGES = (8, 8, 3)
+
+
+def noisy(params: dict, key: jax.Array) -> dict:
+  """No bias is 0, and the zero kernels of residual blocks are not either."""
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(key, len(leaves))
+  return tree.unflatten(
+    x + 0.1 * jax.random.normal(k, x.shape)
+    for x, k in zip(leaves, keys, strict=True)
+  )
+
+
+def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
+  """Logits, slopes, and what both send to each of the parameters."""
+  example = jax.ShapeDtypeStruct((1, *IMAGES), jnp.float32)
+  network = layers.as_network(module, example)
+  params = noisy(network.init(jax.random.key(0))[0], jax.random.key(1))
+  x = jax.random.normal(jax.random.key(2), (5, *IMAGES))
+
+  def disc(params: dict, x: jax.Array) -> jax.Array:
+    key = jax.random.key(0)
+    return network.apply(params, {}, x, labels=None, key=key, train=True)[0]
+
+  def look(params: dict) -> tuple[jax.Array, jax.Array]:
+    if euler:
+      return homogeneous.logits_and_slopes(disc, params, x)
+    own = functools.partial(disc, params)
+    return own(x), penalties.slopes(own, x)
+
+  @jax.jit
+  def both_ways(params: dict) -> tuple:
+    out, pull = jax.vjp(look, params)
+    cotangents = jax.tree.map(
+      lambda y: jax.random.normal(jax.random.key(3), y.shape), out
+    )
+    return out, pull(cotangents)
+
+  return jax.tree.leaves(both_ways(params))
+
+
+def errors(values: list[jax.Array], truth: list[jax.Array]) -> list[float]:
+  return [
+    float(jnp.linalg.norm((a - b).ravel()) / jnp.linalg.norm(b.ravel()))
+    for a, b in zip(values, truth, strict=True)
+  ]
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    mlp.Discriminator(width=16, depth=2),
+    mlp.Discriminator(width=16, depth=2, activation='relu'),
+    dcgan.Discriminator(width=8, batch_norm=False),
+    r3gan.Discriminator(width=8, depth=1, groups=4),
+  ],
+  ids=lambda m: f'{type(m).__module__}-{getattr(m, "activation", "")}',
+)
+def test_eulers_theorem(module: nn.Module):
+  assert module.homogeneous
+  assert max(errors(looked_at(module, True), looked_at(module, False))) < 2e-6
+
+
+def test_bfloat16_loses_no_more():
+  module = r3gan.Discriminator(width=8, depth=1, groups=4)
+  truth, half = looked_at(module, False), module.copy(dtype=jnp.bfloat16)
+  ours, plain = (errors(looked_at(half, how), truth) for how in (True, False))
+  for own, other in zip(ours, plain, strict=True):
+    assert own < 1.5 * other
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    mlp.Discriminator(activation='silu'),
+    mlp.Discriminator(batch_norm=True),
+    dcgan.Discriminator(),
+    small_dcgan.Discriminator(),
+    maxout.Discriminator(),
+  ],
+  ids=lambda m: type(m).__module__,
+)
+def test_others_do_not_claim_it(module: nn.Module):
+  example = jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32)
+  assert not layers.as_network(module, example).homogeneous
+
+
+def test_a_smooth_network_is_none():
+  """Euler's form of D(x) = tanh(x) is x (1 - tanh(x)^2), not tanh(x)."""
+  x = jnp.array([[0.5], [-2.0]])
+  logits, slopes = homogeneous.logits_and_slopes(
+    lambda _, x: jnp.tanh(x[:, 0]), {}, x
+  )
+  slope = 1 - jnp.tanh(x) ** 2
+  chex.assert_trees_all_close(slopes, slope, rtol=1e-5)
+  chex.assert_trees_all_close(logits, (x * slope)[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize('loss', build.LOSSES)
+@pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
+def test_a_step_is_the_same(loss: str, penalised: tuple[str, ...]):
+  """D's gradient and logs, with packing, LeCam and WGAN-GP beside."""
+  config = configs.Config(batch_size=6, loss=loss, packing=2)
+  config.gen.width = config.disc.width = 8
+  config.penalties.lecam.weight = config.penalties.wgan_gp.weight = 0.3
+  for name in penalised:
+    getattr(config.penalties, name).weight = 2.0
+  info = sources.Info(
+    kind='points', shape=(2,), mean=(0.0,) * 2, std=(1.0,) * 2
+  )
+  spec, hyper = build.make_spec(config, info), build.make_hyper(config)
+  assert spec.disc.homogeneous
+  state = build.init_state(spec, hyper, jax.random.key(0))
+  params = noisy(state.disc.params, jax.random.key(1))
+  x = jax.random.normal(jax.random.key(2), (12, 2))
+  keys = steps.split_keys(jax.random.key(3))
+
+  def gradient(homogeneous: bool):
+    own = spec._replace(disc=spec.disc._replace(homogeneous=homogeneous))
+    fn = functools.partial(
+      steps.discriminator_loss, spec=own, hyper=hyper, step=state.step,
+      averages=state.extra['lecam'],
+    )  # fmt: skip
+    return jax.jit(jax.grad(fn, has_aux=True))(
+      params, state.gen.params, {}, {}, steps.types.Batch(x),
+      spec.latent(keys.latents, 12), keys,
+    )  # fmt: skip
+
+  ours, plain = gradient(True), gradient(False)
+  chex.assert_trees_all_close(ours, plain, rtol=1e-4, atol=1e-5)
