@@ -39,7 +39,6 @@ def logits_and_slopes(
   Returns:
     Logits `[B]`, as Euler's form gives them, and slopes `[B, ...]`.
   """
-
   flat = traverse_util.flatten_dict(params)
   biases = {path: leaf for path, leaf in flat.items() if path[-1] == 'bias'}
 
