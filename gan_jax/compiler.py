@@ -9,7 +9,14 @@ the faster one for convolutions (a DCGAN's step takes an eighth less time).
 whether that still holds: they time stock XLA's choice beside ours.
 """
 
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import jax
+
+from gan_jax.networks import onednn
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
 _PREFIX = 'LIBRARY_FUSION_TYPE_'
@@ -23,19 +30,46 @@ _FOR_LARGE_STEPS: dict[str, str | bool] = {
 _LARGE_STEP_FLOPS = 1e9
 
 
-def compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   """Compiles a chunk of steps, by the library that suits the size of a step.
 
+  A program that `onednn.py` has a part in is compiled anew by every process:
+  XLA cannot store it.
+
   Args:
-    lowered: a `lax.scan` of steps, whose operations XLA counts once however
-      long it is; so it does those of a grouped convolution, which loops over
-      its blocks.
+    chunk: jitted, a `lax.scan` of steps, whose operations XLA counts once
+      however long it is; so it does those of a loop within, and it does not
+      know those of oneDNN.
+    args: arrays, or their shapes, on one device or several.
   """
   if jax.default_backend() != 'cpu':
-    return lowered.compile()
+    return chunk.lower(*args).compile()
+  devices = {
+    device
+    for x in jax.tree.leaves(args)
+    if isinstance(x, jax.Array)
+    for device in x.devices()
+  }
+  split = len(devices) > 1
+  with contextlib.nullcontext() if split else onednn.allowed():
+    lowered = chunk.lower(*args)
   flops = (lowered.cost_analysis() or {}).get('flops', 0.0)
   is_small = flops < _LARGE_STEP_FLOPS
+  stores = onednn.TARGET not in lowered.as_text()
+  with contextlib.nullcontext() if stores else _storing_nothing():
+    try:
+      return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
+    except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
+      return lowered.compile()
+
+
+@contextlib.contextmanager
+def _storing_nothing() -> Iterator[None]:
+  """Within, what is compiled is not written to the disk."""
+  name = 'jax_persistent_cache_min_compile_time_secs'
+  before = getattr(jax.config, name)
+  jax.config.update(name, math.inf)
   try:
-    return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
-  except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
-    return lowered.compile()
+    yield
+  finally:
+    jax.config.update(name, before)

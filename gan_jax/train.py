@@ -559,8 +559,7 @@ def compile_chunk(
   """
   at_once = most_at_once(game) if game.members else 1
   while True:
-    lowered = make_chunk(game, length, at_once).lower(*args)
-    compiled = compiler.compile(lowered)
+    compiled = compiler.compile(make_chunk(game, length, at_once), *args)
     needed, limit = (
       population.memory_needed(compiled),
       population.memory_limit(),

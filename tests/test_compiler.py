@@ -16,7 +16,7 @@ def test_the_size_of_a_step_decides(width: int, ynn: bool):
 
   a = jax.ShapeDtypeStruct((256, width), jnp.float32)
   b = jax.ShapeDtypeStruct((width, width), jnp.float32)
-  compiled = compiler.compile(jax.jit(chunk).lower(a, b))
+  compiled = compiler.compile(jax.jit(chunk), a, b)
   assert ('ynn_fusion' in compiled.as_text()) == ynn
 
 
@@ -28,5 +28,5 @@ def test_convolutions_are_left_to_eigen():
 
   x = jax.ShapeDtypeStruct((64, 32, 32, 64), jnp.float32)
   kernel = jax.ShapeDtypeStruct((4, 4, 64, 64), jnp.float32)
-  lowered = jax.jit(chunk).lower(x, kernel)
-  assert 'ynn_fusion' not in compiler.compile(lowered).as_text()
+  compiled = compiler.compile(jax.jit(chunk), x, kernel)
+  assert 'ynn_fusion' not in compiled.as_text()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax.networks import conv
+from gan_jax import compiler
+from gan_jax.networks import conv, onednn
 
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
@@ -125,6 +126,39 @@ def assert_close(actual: Any, expected: Any, tolerance: float = 2e-5) -> None:
 def test_agrees_with_lax(case: tuple[Any, ...]) -> None:
   ours, stock = (quick(functools.partial(derivatives, f)) for f in pair(case))
   assert_close(ours(*operands(case)), stock(*operands(case)))
+
+
+@pytest.mark.parametrize('case', [c for c in CONVS if c[8] > 1], ids=str)
+def test_groups_by_onednn(case: tuple[Any, ...]) -> None:
+  """In a program that `compiler` compiles for one device."""
+  ours, stock = (functools.partial(derivatives, f) for f in pair(case))
+  compiled = compiler.compile(jax.jit(ours), *operands(case))
+  assert onednn.TARGET in compiled.as_text()
+  assert_close(compiled(*operands(case)), quick(stock)(*operands(case)))
+
+
+def test_onednn_crops_where_padding_is_negative() -> None:
+  case = (6, 7, 32, 48, (3, 2), (1, 2), ((-1, 2), (1, -2)), (1, 1), 4)
+  x, kernel = operands(case)
+  ours, _ = pair(case)
+  _, stock = pair((*case[:6], ((0, 2), (1, 0)), *case[7:]))
+  expected = derivatives(lambda x, k: stock(x[:, 1:, :-2], k), x, kernel)
+  f = jax.jit(functools.partial(derivatives, ours))
+  assert_close(compiler.compile(f, x, kernel)(x, kernel), expected)
+
+
+def test_onednn_is_for_one_device_and_float32() -> None:
+  case = CONVS[-1]
+  x, kernel = operands(case)
+  f = jax.jit(pair(case)[0])
+  halves = operands(case, dtype=jnp.bfloat16)
+  assert onednn.TARGET not in compiler.compile(f, *halves).as_text()
+  mesh = jax.make_mesh(
+    (2,), ('batch',), axis_types=(jax.sharding.AxisType.Auto,)
+  )
+  batch = jax.sharding.NamedSharding(mesh, jax.P('batch'))
+  split = jax.device_put(x, batch), kernel
+  assert onednn.TARGET not in compiler.compile(f, *split).as_text()
 
 
 def test_crops_where_padding_is_negative() -> None:

@@ -3,13 +3,22 @@
 import functools
 import itertools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.networks import (
+  dcgan,
+  layers,
+  maxout,
+  mlp,
+  r3gan,
+  resample,
+  small_dcgan,
+)
 
 KEY = jax.random.key(0)
 
@@ -322,9 +331,30 @@ def test_r3gan_resampling_is_the_filters():
   kernel = 4 * np.outer(filter, filter)
   windows = np.lib.stride_tricks.sliding_window_view(spread, (4, 4), (0, 1))
   up = np.einsum('hwcij,ij->hwc', windows, kernel)[:8, :12]
-  np.testing.assert_allclose(r3gan.upsample(x)[0], up, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(resample.upsample(x)[0], up, rtol=1e-5, atol=1e-6)
   y = np.random.default_rng(1).normal(size=(1, 8, 12, 2)).astype(np.float32)
   # <upsample(x), y> = 4 <x, downsample(y)>.
   assert np.vdot(up, y) == pytest.approx(
-    4 * np.vdot(x, r3gan.downsample(y)), rel=1e-4
+    4 * np.vdot(x, resample.downsample(y)), rel=1e-4
   )
+
+
+@pytest.mark.parametrize('f', [resample.upsample, resample.downsample])
+def test_resampling_is_linear_and_maps(f: Callable[[jax.Array], jax.Array]):
+  """Its matrix, from unit vectors, is its Jacobian's by either mode."""
+  basis = jnp.eye(32).reshape(32, 4, 4, 2)
+  matrix = f(basis).reshape(32, -1).T
+  flat = lambda x: f(x.reshape(4, 4, 2)).reshape(-1)  # noqa: E731
+  x = jnp.zeros(32)
+  np.testing.assert_allclose(jax.jacfwd(flat)(x), matrix, atol=1e-7)
+  np.testing.assert_allclose(jax.jacrev(flat)(x), matrix, atol=1e-7)
+  # R1's derivative, of the squared norm of a gradient.
+  quartic = lambda x: jnp.square(flat(x)).sum() / 2  # noqa: E731
+  norm = lambda x: jnp.square(jax.grad(quartic)(x)).sum() / 2  # noqa: E731
+  x = jax.random.normal(jax.random.key(0), (32,))
+  square = matrix.T @ matrix
+  np.testing.assert_allclose(
+    jax.grad(norm)(x), square @ square @ x, rtol=1e-3, atol=1e-5
+  )
+  mapped = jax.vmap(f, 3, 3)(jnp.moveaxis(basis, 0, 3))
+  np.testing.assert_array_equal(jnp.moveaxis(mapped, 3, 0), f(basis))

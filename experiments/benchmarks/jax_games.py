@@ -1,6 +1,5 @@
 """Our games, as the training program plays them: compiled chunks of steps."""
 
-import contextlib
 import math
 import time
 
@@ -39,17 +38,16 @@ class Game:
     self._state = game.place(jax.jit(game.initial_state)())
     chunk = train.make_chunk(game, suite.length)
     self.length = suite.length
-    context = conv.stock_only() if stock else contextlib.nullcontext()
+    args = self._state, *self._rest, self._keys
     began = time.monotonic()
-    with context:
-      traced = chunk.trace(self._state, *self._rest, self._keys)
-      lowered = traced.lower()
-      self._chunk = lowered.compile() if stock else compiler.compile(lowered)
+    if stock:
+      with conv.stock_only():
+        self._chunk = chunk.lower(*args).compile()
+    else:
+      self._chunk = compiler.compile(chunk, *args)
     self.compile_seconds = time.monotonic() - began
     # All of a chunk but the step has no linear layers.
-    self.step_flops = (
-      flops.count(chunk, self._state, *self._rest, self._keys) / suite.length
-    )
+    self.step_flops = flops.count(chunk, *args) / suite.length
 
   def play(self) -> None:
     self._state, logs, _ = self._chunk(self._state, *self._rest, self._keys)

@@ -11,7 +11,7 @@ All derivatives of a convolution come from one trilinear form,
 of its input, `kernel` that of its kernel. A primitive that is told which of the
 three to leave out is thus closed under differentiation. On accelerators it
 compiles to what `jax.lax` would give, on CPU to matrix products and to
-convolutions without dilation.
+convolutions without dilation, those of groups by oneDNN where it is allowed.
 
 `python -m experiments.benchmarks.step_time --suite=dcgan_32` prints the ratio
 to stock XLA. Once that is near one, two calls of `jax.lax` can replace this
@@ -30,6 +30,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
+
+from gan_jax.networks import onednn
 
 Padding = str | Sequence[tuple[int, int]]
 
@@ -152,7 +154,8 @@ class _Form:
   rows: _Axis
   columns: _Axis
   groups: int
-  stock: bool
+  stock: bool  # Whether to be as `jax.lax` on CPU too.
+  onednn: bool  # Whether that may convolve groups.
   flipped: bool = False  # Whether the kernel is stored as by `_flip`.
 
   @property
@@ -218,7 +221,9 @@ def _bind(
     )
     for i in (0, 1)
   )
-  form = _Form('y', rows, columns, groups, _stock_only.value)
+  form = _Form(
+    'y', rows, columns, groups, _stock_only.value, onednn.is_allowed()
+  )
   return _conv_p.bind(x, kernel, form=form)
 
 
@@ -301,7 +306,9 @@ def _fast(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
   if a.ndim == 5:
     return lax.map(lambda ab: _fast(*ab, form=form), (a, b))
   if form.groups > 1:
-    return _grouped(a, b, form)
+    if not _suits_onednn(a, form):
+      return _grouped(a, b, form)
+    return _gather(a, b, form.mirrored() if form.out == 'x' else form)
   if _is_better_mirrored(a, b, form):
     form = form.mirrored()
     a, b = (b, a) if form.out == 'kernel' else (a, b)
@@ -316,6 +323,16 @@ def _fast(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
   else:
     out = (_gather if form.out == 'y' else _scatter)(a, b, form)
   return out.astype(a.dtype)
+
+
+def _suits_onednn(a: jax.Array, form: _Form) -> bool:
+  """Whether it can: a convolution, once mirrored, whose `x` has no gaps."""
+  gaps = {
+    'x': form.rows.stride * form.columns.stride > 1,
+    'y': form.rows.stretch * form.columns.stretch > 1,
+    'kernel': True,
+  }
+  return form.onednn and not gaps[form.out] and a.dtype == jnp.float32
 
 
 def _is_better_mirrored(a: jax.Array, b: jax.Array, form: _Form) -> bool:
@@ -344,9 +361,11 @@ def _flat(x: jax.Array) -> jax.Array:
   return x.reshape(-1, x.shape[-1])
 
 
-def _flip(kernel: jax.Array) -> jax.Array:
-  """Turns a kernel by 180 degrees and exchanges its channels."""
-  return lax.rev(kernel, (0, 1)).swapaxes(2, 3)
+def _flip(kernel: jax.Array, groups: int = 1) -> jax.Array:
+  """Turns a kernel by 180 degrees and exchanges each group's channels."""
+  *window, i, o = kernel.shape
+  turned = lax.rev(kernel, (0, 1)).reshape(*window, i, groups, o // groups)
+  return turned.swapaxes(2, 4).reshape(*window, o // groups, groups * i)
 
 
 def _pad(
@@ -382,16 +401,27 @@ def _product(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
 
 
 def _gather(x: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
-  """XLA's convolution, which on CPU is wrong where padding is negative."""
+  """A convolution by a library; XLA's is wrong where padding is negative."""
   rows, columns = form.rows, form.columns
   crops = ((min(axis.low, 0), min(axis.high, 0)) for axis in (rows, columns))
   x = _pad(x, *crops)
-  rows, columns = (
+  rows, columns = axes = [
     axis._replace(x=x.shape[i], low=max(axis.low, 0), high=max(axis.high, 0))
     for i, axis in ((1, rows), (2, columns))
+  ]
+  kernel = _flip(kernel, form.groups) if form.flipped else kernel
+  form = dataclasses.replace(form, rows=rows, columns=columns, flipped=False)
+  if form.groups == 1:
+    return _stock(x, kernel, form=form)
+  return onednn.convolution(
+    x,
+    kernel,
+    shape=form.shape(x, kernel),
+    strides=[axis.stride for axis in axes],
+    padding=[(axis.low, axis.high) for axis in axes],
+    dilation=[axis.dilation for axis in axes],
+    groups=form.groups,
   )
-  form = dataclasses.replace(form, rows=rows, columns=columns)
-  return _stock(x, _flip(kernel) if form.flipped else kernel, form=form)
 
 
 def _scatter(y: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
@@ -468,11 +498,13 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
     jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
     for x in known.values()
   )
-  out = _fast(*splits, form=dataclasses.replace(form, groups=1))
+  one = functools.partial(_fast, form=dataclasses.replace(form, groups=1))
   if form.out != 'kernel':
-    return jnp.moveaxis(out, 0, 3).reshape(shape)
-  kernel = out.reshape(blocks, *form.window, size, i, size, o)
-  return jnp.einsum('bhwgigo->hwibgo', kernel).reshape(shape)
+    return jnp.moveaxis(one(*splits), 0, 3).reshape(shape)
+  # Products of all blocks at once; a convolution would be for groups again.
+  out = jax.vmap(one)(*splits)
+  out = out.reshape(blocks, *form.window, size, i, size, o)
+  return jnp.einsum('bhwgigo->hwibgo', out).reshape(shape)
 
 
 _conv_p = core.Primitive('conv')

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import conv, layers
+from gan_jax.networks import conv, layers, resample
 
 _BASE = 4
 # Keeps the variance through the activation: 2 / (1 + 0.2^2).
@@ -69,46 +69,6 @@ def _conv(
 def _dense(features: int, dtype: Any) -> nn.Dense:
   """Weights N(0, 1 / fan_in), no bias."""
   return layers.dense(features, 'fan_in_normal', 1.0, dtype, use_bias=False)
-
-
-def _interpolated(x: jax.Array, axis: int) -> jax.Array:
-  """Doubles an axis by [1, 3, 3, 1] / 4: what a zero between any two takes."""
-  size = x.shape[axis]
-  ends = [(0, 0)] * x.ndim
-  ends[axis] = (1, 1)
-  padded = jnp.pad(x, ends)
-  before = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
-  after = jax.lax.slice_in_dim(padded, 2, size + 2, axis=axis)
-  phases = jnp.stack([3 * x + before, 3 * x + after], axis + 1) / 4
-  return phases.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
-
-
-def _decimated(x: jax.Array, axis: int) -> jax.Array:
-  """Halves an axis by [1, 3, 3, 1] / 8."""
-  size = x.shape[axis] // 2
-  split = x.reshape(*x.shape[:axis], size, 2, *x.shape[axis + 1 :])
-  even, odd = (
-    jax.lax.index_in_dim(split, i, axis + 1, keepdims=False) for i in (0, 1)
-  )
-  first, last = [(0, 0)] * x.ndim, [(0, 0)] * x.ndim
-  first[axis], last[axis] = (1, 0), (0, 1)
-  before = jax.lax.slice_in_dim(jnp.pad(odd, first), 0, size, axis=axis)
-  after = jax.lax.slice_in_dim(jnp.pad(even, last), 1, size + 1, axis=axis)
-  return (before + 3 * (even + odd) + after) / 8
-
-
-def upsample(x: jax.Array) -> jax.Array:
-  """`[B, H, W, C]` to `[B, 2H, 2W, C]`; zeros beyond the border.
-
-  The filter is the outer product of [1, 3, 3, 1] / 8 with itself, times 4 to
-  keep the mean.
-  """
-  return _interpolated(_interpolated(x, 1), 2)
-
-
-def downsample(x: jax.Array) -> jax.Array:
-  """`[B, 2H, 2W, C]` to `[B, H, W, C]`, by the filter of `upsample` / 4."""
-  return _decimated(_decimated(x, 1), 2)
 
 
 class BiasedActivation(nn.Module):
@@ -180,7 +140,7 @@ class Generator(nn.Module):
     scale = _dense(self.width, self.dtype)(z)
     h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
     for stage in range(resolutions):
-      h = upsample(h) if stage else h
+      h = resample.upsample(h) if stage else h
       for _ in range(self.depth):
         h = Block(self.groups, gain, self.dtype)(h)
     return _conv(self.shape[-1], 1, 1.0, self.dtype)(h)
@@ -212,7 +172,7 @@ class Discriminator(nn.Module):
     gain = block_gain(resolutions * self.depth)
     h = _conv(self.width, 1, 1.0, self.dtype)(x)
     for stage in range(resolutions):
-      h = downsample(h) if stage else h
+      h = resample.downsample(h) if stage else h
       for _ in range(self.depth):
         h = Block(self.groups, gain, self.dtype)(h)
     basis = self.param(
