@@ -1,4 +1,4 @@
-"""The loop: chunks of steps on the device, and what happens between them."""
+"""The loop: chunks of steps on the device, and what happens beside them."""
 
 import functools
 import json
@@ -23,6 +23,7 @@ from gan_jax import (
   health,
   interrupt,
   population,
+  recorder,
   reports,
   run as runs,
   sharding,
@@ -324,8 +325,6 @@ def _run(
       # Nothing else is written until there is something to go back to.
       saved.save(state, facts(game, rows=0), {})
       saved.wait()
-      row = game.row(report.frame(state))
-      sinks.write(0, row, steps_per_second=0.0)
     try:
       state, speed = _play(game, state, report, saved, sinks, stop)
     finally:
@@ -499,8 +498,8 @@ def _play(
 ) -> tuple[states.GanState, float | None]:
   """Runs the chunks that are left; returns the last state and steps a second.
 
-  The speed is of the chunks alone, without the first, and without reports and
-  checkpoints; None where there was but one.
+  While the device runs chunks, a `Recorder` looks at what came before them. The
+  speed is of the chunks alone, without the first; None where there was but one.
 
   Raises:
     health.DivergedError: a loss or a gradient was not finite.
@@ -517,34 +516,74 @@ def _play(
   compiled = compile_chunk(
     game, length, (state, rest[0], arrays, rest[1]), sinks.say
   )
-  with stop.deferred():
-    stopping = False
-    while step < config.steps and not stopping:
+  with (
+    stop.deferred(),
+    recorder.Recorder(
+      lambda moment: _record(moment, game, report, saved, sinks),
+      in_turn=game.mesh.size > 1,
+    ) as beside,
+  ):
+    if step == 0:
+      beside.record(recorder.Moment(0, {}, _copy(state), True, True, False))
+    going = True
+    while going:
       began = time.monotonic()
-      state, logs, first = compiled(state, rest[0], arrays, rest[1])
-      logs, first = jax.device_get((logs, first))
+      state, *told = compiled(state, rest[0], arrays, rest[1])
+      logs, first = jax.device_get(told)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
-        _check_finite(game, step, first, length, saved)
+        _check_finite(game, step, first, length, saved, beside)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
       last, stopping = step == config.steps, stop.asked
-      row = game.row(logs | health.balance(logs))
-      if last or step % config.eval.every == 0:
-        row |= game.row(report.frame(state))
-      if last or step % config.log_every == 0:
-        sinks.write(step, row, steps_per_second=length / times[-1])
-      if last or stopping or step % config.checkpoint.every == 0:
-        sinks.sync()
-        means = {name: writers.central(value) for name, value in row.items()}
-        saved.save(state, facts(game, sinks.rows), means)
-      if not (last or stopping):
+      going = not (last or stopping)
+      looked = last or step % config.eval.every == 0
+      kept = not going or step % config.checkpoint.every == 0
+      moment = recorder.Moment(
+        step,
+        row=game.row(logs | health.balance(logs)),
+        state=_copy(state) if looked or kept else None,
+        looked=looked,
+        written=last or step % config.log_every == 0,
+        kept=kept,
+        speed=length / times[-1],
+      )
+      beside.record(moment)
+      if going:
         arrays = batches(step)
+    beside.wait()
     saved.wait()
   if step < config.steps:
     raise interrupt.Stopped(step)
   steady = times[1:]
   return state, length * len(steady) / sum(steady) if steady else None
+
+
+def _record(
+  moment: recorder.Moment,
+  game: Game,
+  report: reports.Report,
+  saved: checkpoint.Checkpoints,
+  sinks: writers.Writers,
+) -> None:
+  """Looks at a moment, writes its row and saves it, as far as is due."""
+  row = moment.row
+  if moment.looked:
+    assert moment.state is not None
+    row = row | game.row(report.frame(moment.state))
+  if moment.written:
+    sinks.write(moment.step, row, steps_per_second=moment.speed)
+  if moment.kept:
+    assert moment.state is not None
+    sinks.sync()
+    means = {name: writers.central(value) for name, value in row.items()}
+    saved.save(moment.state, facts(game, sinks.rows), means)
+
+
+def _copy(state: states.GanState) -> states.GanState:
+  """In buffers that the next chunk does not take."""
+  copy: states.GanState = jax.tree.map(jnp.copy, state)
+  return copy
 
 
 def compile_chunk(
@@ -581,6 +620,7 @@ def _check_finite(
   first: dict[str, Any],
   length: int,
   saved: checkpoint.Checkpoints,
+  beside: recorder.Recorder,
 ) -> None:
   """Raises `health.DivergedError` where a log of the chunk is not finite.
 
@@ -593,6 +633,7 @@ def _check_finite(
   found = [(*verdict, i) for i, verdict in enumerate(broken) if verdict]
   if len(found) < len(broken):
     return
+  beside.wait()
   saved.wait()
   where, what, member = min(found)
   raise health.DivergedError(

@@ -6,6 +6,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gan_jax import build, config as configs, homogeneous, penalties, steps
@@ -79,8 +80,7 @@ def test_bfloat16_loses_no_more():
   module = r3gan.Discriminator(width=8, depth=1, groups=4)
   truth, half = looked_at(module, False), module.copy(dtype=jnp.bfloat16)
   ours, plain = (errors(looked_at(half, how), truth) for how in (True, False))
-  for own, other in zip(ours, plain, strict=True):
-    assert own < 1.5 * other
+  assert np.mean(ours) < 1.2 * np.mean(plain)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ LAYERS = (
     'workdir',
     'population',
   ),
-  ('build', 'reports'),
+  ('build', 'recorder', 'reports'),
   ('run', 'evaluations'),
   ('train', 'tables'),
   ('replay',),

@@ -11,51 +11,21 @@ that it compiles is kept. `start_s` is what it takes until the first chunk is
 done, imports left out.
 """
 
-import contextlib
 import json
 import math
 import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import suites
+from experiments.benchmarks import first_chunk, suites
 from gan_jax import config as configs
 
 _CONFIG = launch.define_config()
 _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
-
-
-@contextlib.contextmanager
-def _noting_chunks() -> Iterator[list[float]]:
-  """Notes when each chunk of `train.train` has ended."""
-  import jax
-
-  from gan_jax import train
-
-  ends: list[float] = []
-  original = train.compile_chunk
-
-  def compile_chunk(*args: Any) -> Any:
-    chunk = original(*args)
-
-    def noted(*args: Any) -> Any:
-      result = jax.block_until_ready(chunk(*args))
-      ends.append(time.monotonic())
-      return result
-
-    return noted
-
-  train.compile_chunk = compile_chunk  # type: ignore[assignment]
-  try:
-    yield ends
-  finally:
-    train.compile_chunk = original
 
 
 def measure(config: configs.Config) -> dict[str, float]:
@@ -65,25 +35,25 @@ def measure(config: configs.Config) -> dict[str, float]:
 
   folder = pathlib.Path(tempfile.mkdtemp())
   try:
-    with _noting_chunks() as ends:
+    ends: list[float] = []
+    with first_chunk.noticed(lambda: ends.append(time.monotonic())):
       for name in ('first', 'second'):
-        ends.clear()
         began = time.monotonic()
         train.train(config, folder / name)
         # The first chunk of every start reads its program from the disk.
-        wall = time.monotonic() - ends[0]
+        wall = time.monotonic() - ends[-1]
   finally:
     shutil.rmtree(folder)
   length = math.gcd(config.log_every, config.steps)
   game = jax_games.Game(suites.Suite(lambda: config, length))
   game.play()
   bare_began = time.monotonic()
-  for _ in ends[1:]:
+  for _ in range(config.steps // length - 1):
     game.play()
   bare = time.monotonic() - bare_began
   return {
     'steps': config.steps - length,
-    'start_s': ends[0] - began,
+    'start_s': ends[-1] - began,
     'program_s': wall,
     'bare_s': bare,
     'overhead': wall / bare - 1,

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 
 def start(
-  arguments: Sequence[str], workdir: pathlib.Path
+  arguments: Sequence[str],
+  workdir: pathlib.Path,
+  program: str = 'experiments.train',
 ) -> subprocess.Popen[bytes]:
-  """A training process of ours."""
+  """A training process of ours, whose words can be read."""
   return subprocess.Popen(
     [
-      sys.executable, '-m', 'experiments.train', *arguments,
+      sys.executable, '-m', program, *arguments,
       f'--workdir={workdir}',
     ],
     cwd=pathlib.Path(__file__).parent.parent.parent,
-    stdout=subprocess.DEVNULL,
+    stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
   )  # fmt: skip

@@ -6,7 +6,7 @@
 Starts the training program in new folders, the first time to compile, and then
 --rounds times with what was compiled on the disk. Reports the median of the
 seconds from the process's start, imports and a first checkpoint included, to
-the row of its first step, and kills it.
+the end of its first step, and kills it.
 """
 
 import json
@@ -19,7 +19,7 @@ import time
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import processes
+from experiments.benchmarks import first_chunk, processes
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Starts.', lower_bound=1)
@@ -33,20 +33,20 @@ _ONE = (
 
 
 def start(arguments: list[str], workdir: pathlib.Path) -> float:
-  """Seconds to the row of the first step.
+  """Seconds to the end of the first step.
 
   Raises:
     ValueError: the process ended before, with its own words.
   """
   began = time.monotonic()
-  process = processes.start([*arguments, *_ONE], workdir)
-  rows = workdir / 'metrics.jsonl'
-  while not (rows.exists() and rows.read_text().count('\n') > 1):
-    if process.poll() is not None:
-      assert process.stderr is not None
-      said = process.stderr.read().decode().strip()
-      raise ValueError(said.removeprefix('error: '))
-    time.sleep(0.01)
+  process = processes.start(
+    [*arguments, *_ONE], workdir, 'experiments.benchmarks.first_chunk'
+  )
+  assert process.stdout is not None
+  assert process.stderr is not None
+  if process.stdout.readline().decode().strip() != first_chunk.SAID:
+    said = process.stderr.read().decode().strip()
+    raise ValueError(said.removeprefix('error: '))
   took = time.monotonic() - began
   process.kill()
   process.wait()
