@@ -24,11 +24,11 @@ _STEPS = flags.DEFINE_integer(
 def main() -> None:
   if _WORKDIR.value is None:
     raise ValueError('--workdir=DIR must be given')
-  from gan_jax import replay, train, workdir as workdirs
+  from gan_jax import program, replay, workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
   config, _ = workdirs.load(workdir)
-  game = train.open_game(config)
+  game = program.open_game(config)
   workdirs.check(workdir, config, game.source.info)
   changed = replay.changed_since(workdir)
   for name, (then, now) in changed.items():

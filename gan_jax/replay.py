@@ -13,9 +13,9 @@ import numpy as np
 from gan_jax import (
   checkpoint,
   health,
+  program,
   run as runs,
   state as states,
-  train,
   workdir as workdirs,
   writers,
 )
@@ -47,19 +47,19 @@ class Part(NamedTuple):
 
 
 def _play(
-  game: train.Game, state: states.GanState, until: int
+  game: program.Game, state: states.GanState, until: int
 ) -> Iterator[tuple[int, states.GanState, dict[str, Any]]]:
   """Plays the run's own chunks; the step, the state and the logs of each."""
   step = states.step_of(state)
   if step == until:
     return
   # The run's own, but where it was since given more steps.
-  length = math.gcd(train.chunk_length(game.config, step), until - step)
-  batches = train.make_batches(game, length)
+  length = math.gcd(program.chunk_length(game.config, step), until - step)
+  batches = program.make_batches(game, length)
   hyper, keys = game.place((game.hyper, game.keys))
   arrays = batches(step)
   args = state, hyper, arrays, keys
-  chunk = train.compile_chunk(game, length, args)
+  chunk = program.compile_chunk(game, length, args)
   while step < until:
     state, logs, _ = chunk(state, hyper, arrays, keys)
     step += length
@@ -106,7 +106,7 @@ def _gap(known: Any, value: np.ndarray) -> float:
 
 
 def first_steps(
-  game: train.Game, workdir: pathlib.Path, num_steps: int
+  game: program.Game, workdir: pathlib.Path, num_steps: int
 ) -> Part:
   """Plays the beginning again and compares the rows of its steps.
 
@@ -137,7 +137,7 @@ def first_steps(
   )
 
 
-def last_steps(game: train.Game, workdir: pathlib.Path) -> Part:
+def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
   """Plays from the last checkpoint but one to the last one, and compares.
 
   Raises:
@@ -198,9 +198,9 @@ def find_nonfinite(
   with checkpoint.Checkpoints(workdir) as saved:
     before = max(there for there in saved.steps if there < step)
   run = runs.load(workdir, str(before), member)
-  game, state = train.open_game(run.config), run.state
-  batches = train.make_batches(game, 1)
-  one = train.make_step(game.spec, game.source, game.mesh)
+  game, state = program.open_game(run.config), run.state
+  batches = program.make_batches(game, 1)
+  one = program.make_step(game.spec, game.source, game.mesh)
   compiled = jax.jit(one)
   for done in range(before, step - 1):
     state, _ = compiled(state, game.hyper, batches(done), game.keys)

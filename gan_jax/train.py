@@ -2,239 +2,32 @@
 
 import functools
 import json
-import math
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh
 
 from gan_jax import (
   build,
   checkpoint,
-  compiler,
   config as configs,
   evaluations,
   health,
   interrupt,
   population,
+  program,
   recorder,
   reports,
   run as runs,
-  sharding,
   state as states,
   statistics,
-  steps,
-  types,
   workdir as workdirs,
   writers,
 )
-from gan_jax.data import source as sources
-
-
-class Keys(NamedTuple):
-  """One key for each use of the seed."""
-
-  init: jax.Array
-  data: jax.Array
-  steps: jax.Array
-  eval: jax.Array
-
-
-def root_keys(seed: int) -> Keys:
-  return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
-
-
-class Game(NamedTuple):
-  """All that a configuration fixes before there is a state.
-
-  Attributes:
-    config: validated.
-    mesh: of the devices it runs on.
-    keys: of its seed; of a population, `[P]` each.
-    source: the data, open.
-    spec: what shapes its program.
-    hyper: its numbers; of a population, `[P]` each.
-    members: of a population; `()` for a single run.
-  """
-
-  config: configs.Config
-  mesh: Mesh
-  keys: Keys
-  source: sources.Source
-  spec: steps.Spec
-  hyper: types.Hyper
-  members: tuple[population.Member, ...] = ()
-
-  def initial_state(self) -> states.GanState:
-    """Before the first step, `[P, ...]` for a population; traceable."""
-    make = functools.partial(build.init_state, self.spec)
-    if not self.members:
-      return make(self.hyper, self.keys.init)
-    # One after another: on a CPU, jaxlib 0.10.2 never returns from the
-    # decompositions of a batch of orthogonal kernels.
-    return jax.lax.map(lambda each: make(*each), (self.hyper, self.keys.init))
-
-  def place(self, tree: types.PyTree) -> types.PyTree:
-    """Puts a state, or what goes with it, on the devices."""
-    if self.members:
-      return sharding.split_members(tree, self.mesh)
-    return sharding.replicate(tree, self.mesh)
-
-  def row(self, logs: Mapping[str, Any]) -> dict[str, writers.Value]:
-    """Logs of a chunk or a report as they are written."""
-    if not self.members:
-      return {name: float(value) for name, value in logs.items()}
-    return {
-      name: statistics.estimate(name, np.asarray(value).tolist())
-      for name, value in logs.items()
-    }
-
-
-def open_game(config: configs.Config) -> Game:
-  """Opens the data and builds the functions; compiles and writes nothing.
-
-  Raises:
-    ValueError: one line on what is wrong with the configuration or the data.
-  """
-  configs.validate(config)
-  source = build.make_source(config, root_keys(config.seed).data)
-  return game_of(config, source)
-
-
-def game_of(config: configs.Config, source: sources.Source) -> Game:
-  """The game of a validated configuration over data that are open."""
-  members = tuple(population.members(config))
-  if len(members) == 1:
-    mesh = sharding.make_mesh()
-    sharding.check_divides(mesh, config.batch_size)
-    spec = build.make_spec(
-      config, source.info, mesh=mesh, marginals=source.marginals
-    )
-    keys, hyper = root_keys(config.seed), build.make_hyper(config)
-    return Game(config, mesh, keys, source, spec, hyper)
-  spec = build.make_spec(
-    population.program_config(config),
-    source.info,
-    marginals=source.marginals,
-  )
-  each = [
-    (
-      root_keys(member.seed),
-      build.make_hyper(population.member_config(config, member)),
-    )
-    for member in members
-  ]
-  keys, hyper = jax.tree.map(lambda *x: jnp.stack(x), *each)
-  mesh = sharding.make_mesh(population.devices_for(len(members)))
-  return Game(config, mesh, keys, source, spec, hyper, members)
-
-
-def make_step(
-  spec: steps.Spec, source: sources.Source, mesh: Mesh | None
-) -> Callable[
-  [states.GanState, types.Hyper, types.PyTree, Keys],
-  tuple[states.GanState, types.Logs],
-]:
-  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch.
-
-  Batch and keys are functions of the seed and of the state's own number. The
-  batch is split over the mesh, where there is one.
-  """
-  train_step = steps.make_train_step(spec)
-
-  def rounds(x: jax.Array) -> jax.Array:
-    return x.reshape(-1, spec.batch_size, *x.shape[1:])
-
-  def step(
-    state: states.GanState,
-    hyper: types.Hyper,
-    arrays: types.PyTree,
-    keys: Keys,
-  ) -> tuple[states.GanState, types.Logs]:
-    batch = source.batch(arrays, keys.data, state.step)
-    batch = jax.tree.map(rounds, batch)
-    if mesh is not None:
-      batch = sharding.split_batch(batch, mesh, axis=1)
-    key = jax.random.fold_in(keys.steps, state.step)
-    return train_step(state, hyper, batch, key)
-
-  return step
-
-
-def make_steps(
-  spec: steps.Spec, source: sources.Source, mesh: Mesh | None, length: int
-) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
-  """Makes `run(state, hyper, arrays, keys) -> (state, logs, first)`.
-
-  `length` steps in a `lax.scan`. `logs` are means over the steps, and `first`
-  says by name at which of them a log was first not finite, as
-  `health.first_nonfinite` does.
-  """
-  step = make_step(spec, source, mesh)
-  mean = health.finite_mean if spec.skip_nonfinite else jnp.mean
-
-  def run(
-    state: states.GanState,
-    hyper: types.Hyper,
-    arrays: types.PyTree,
-    keys: Keys,
-  ) -> tuple[states.GanState, types.Logs, types.Logs]:
-    state, logs = jax.lax.scan(
-      lambda state, _: step(state, hyper, arrays, keys),
-      state,
-      None,
-      length=length,
-    )
-    return state, jax.tree.map(mean, logs), health.first_nonfinite(logs)
-
-  return run
-
-
-def make_chunk(
-  game: Game, length: int, at_once: int | None = None
-) -> jax.stages.Wrapped:
-  """`make_steps` jitted, of all members; the state is donated.
-
-  Args:
-    game: single or of a population.
-    length: steps.
-    at_once: members side by side on a device, by default `most_at_once`.
-  """
-  if not game.members:
-    run = make_steps(game.spec, game.source, game.mesh, length)
-    return jax.jit(run, donate_argnums=0)
-  one = make_steps(game.spec, game.source, None, length)
-  each = population.over_members(
-    lambda member, arrays: one(member[0], member[1], arrays, member[2]),
-    len(game.members),
-    at_once or most_at_once(game),
-    game.mesh,
-  )
-  return jax.jit(
-    lambda state, hyper, arrays, keys: each((state, hyper, keys), arrays),
-    donate_argnums=0,
-  )
-
-
-def most_at_once(game: Game) -> int:
-  """Members side by side on a device, as configured or for speed."""
-  here = len(game.members) // game.mesh.size
-  if game.config.population.at_once:
-    return min(game.config.population.at_once, here)
-  state = jax.eval_shape(game.initial_state)
-  size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-  return population.choose_at_once(here, size // len(game.members))
-
-
-def chunk_length(config: configs.Config, start: int) -> int:
-  """The longest from `start` on that ends at every row and the last step."""
-  return math.gcd(config.log_every, config.steps, start)
 
 
 def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
@@ -255,7 +48,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   """
   configs.validate(config)
   workdirs.check(workdir, config)
-  game = open_game(config)
+  game = program.open_game(config)
   evaluator = _make_evaluator(game)
   advice = f'stopped; the same command takes {workdir} up again'
   with (
@@ -267,7 +60,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     return _run(game, evaluator, workdir, saved, stop)
 
 
-def _make_evaluator(game: Game) -> evaluations.Evaluator | None:
+def _make_evaluator(game: program.Game) -> evaluations.Evaluator | None:
   """What `eval.metrics` asks for; also checks `checkpoint.best`.
 
   Raises:
@@ -290,7 +83,7 @@ def _make_evaluator(game: Game) -> evaluations.Evaluator | None:
   return evaluator
 
 
-def _measured(game: Game) -> list[str]:
+def _measured(game: program.Game) -> list[str]:
   """The names of the reports' figures of one run, without running it."""
   measure = reports.make_measure(game.config, game.spec, game.source)
   init = functools.partial(build.init_state, game.spec)
@@ -300,7 +93,7 @@ def _measured(game: Game) -> list[str]:
 
 
 def _run(
-  game: Game,
+  game: program.Game,
   evaluator: evaluations.Evaluator | None,
   workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
@@ -339,7 +132,7 @@ def _run(
 
 
 def _make_report(
-  game: Game,
+  game: program.Game,
   evaluator: evaluations.Evaluator | None,
   workdir: pathlib.Path,
   sinks: writers.Writers,
@@ -363,7 +156,7 @@ def _make_report(
   )
 
 
-def _figures(game: Game, finals: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(game: program.Game, finals: Mapping[str, Any]) -> dict[str, Any]:
   """The last figures as `summary.json` has them.
 
   Those of a population stand for each combination of what varies as well.
@@ -389,7 +182,7 @@ def _figures(game: Game, finals: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_state(
-  game: Game, workdir: pathlib.Path, saved: checkpoint.Checkpoints
+  game: program.Game, workdir: pathlib.Path, saved: checkpoint.Checkpoints
 ) -> tuple[states.GanState, int | None]:
   """The state to start from, and how many rows its checkpoint counts.
 
@@ -425,7 +218,7 @@ def first_state(
   return game.place(jax.jit(game.initial_state)()), None
 
 
-def facts(game: Game, rows: int) -> dict[str, Any]:
+def facts(game: program.Game, rows: int) -> dict[str, Any]:
   """What stands in a checkpoint's manifest."""
   return {
     'rows': rows,
@@ -433,22 +226,6 @@ def facts(game: Game, rows: int) -> dict[str, Any]:
     'fingerprint': game.source.info.fingerprint,
     **workdirs.provenance(),
   }
-
-
-def make_batches(game: Game, length: int) -> Callable[[int], types.PyTree]:
-  """Makes `batches(step)`: the arrays of the chunk at `step`, on the devices.
-
-  A set that is the same for every chunk is copied to them once.
-  """
-  held: list[types.PyTree] = [None, None]
-
-  def batches(step: int) -> types.PyTree:
-    arrays = game.source.chunk(step, length)
-    if arrays is not held[0]:
-      held[:] = arrays, sharding.replicate(arrays, game.mesh)
-    return held[1]
-
-  return batches
 
 
 def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> None:
@@ -476,7 +253,7 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> None:
     for row in writers.read_rows(workdir)
     if row['step'] <= step
   ]
-  game = open_game(run.config)
+  game = program.open_game(run.config)
   with (
     workdirs.claim(out, run.config, run.info),
     checkpoint.Checkpoints(out, run.config.checkpoint) as saved,
@@ -489,7 +266,7 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> None:
 
 
 def _play(
-  game: Game,
+  game: program.Game,
   state: states.GanState,
   report: reports.Report,
   saved: checkpoint.Checkpoints,
@@ -509,11 +286,11 @@ def _play(
   step, times = states.step_of(state), []
   if step == config.steps:
     return state, None
-  length = chunk_length(config, step)
+  length = program.chunk_length(config, step)
   rest = game.place((game.hyper, game.keys))
-  batches = make_batches(game, length)
+  batches = program.make_batches(game, length)
   arrays = batches(step)
-  compiled = compile_chunk(
+  compiled = program.compile_chunk(
     game, length, (state, rest[0], arrays, rest[1]), sinks.say
   )
   with (
@@ -561,7 +338,7 @@ def _play(
 
 def _record(
   moment: recorder.Moment,
-  game: Game,
+  game: program.Game,
   report: reports.Report,
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
@@ -586,36 +363,8 @@ def _copy(state: states.GanState) -> states.GanState:
   return copy
 
 
-def compile_chunk(
-  game: Game,
-  length: int,
-  args: tuple[Any, ...],
-  say: Callable[[str], None] = lambda _: None,
-) -> jax.stages.Compiled:
-  """The chunk for arguments like these, with members as memory allows.
-
-  What a population takes of it is told to `say`.
-  """
-  at_once = most_at_once(game) if game.members else 1
-  while True:
-    compiled = compiler.compile(make_chunk(game, length, at_once), *args)
-    needed, limit = (
-      population.memory_needed(compiled),
-      population.memory_limit(),
-    )
-    if at_once == 1 or game.config.population.at_once or needed < limit:
-      break
-    at_once //= 2
-  if game.members:
-    say(
-      f'{len(game.members)} members, {at_once} at once on each of '
-      f'{game.mesh.size} devices, {needed / 2**20:,.0f} MiB each'
-    )
-  return compiled
-
-
 def _check_finite(
-  game: Game,
+  game: program.Game,
   step: int,
   first: dict[str, Any],
   length: int,

@@ -15,6 +15,7 @@ from gan_jax import (
   config as configs,
   evaluations,
   features,
+  program,
   run as runs,
   train,
   types,
@@ -43,7 +44,7 @@ def digits(
 
 
 def evaluator(config: configs.Config) -> evaluations.Evaluator:
-  game = train.open_game(config)
+  game = program.open_game(config)
   return evaluations.Evaluator(config, game.spec, game.source.info)
 
 
@@ -54,7 +55,7 @@ def test_training_and_evaluating_give_the_same_figures(
   train.train(digits, tmp_path / 'run')
   row = writers.read_rows(tmp_path / 'run')[-1]
   run = runs.load(tmp_path / 'run')
-  key = train.root_keys(digits.seed).eval
+  key = program.root_keys(digits.seed).eval
   again = evaluator(run.config).figures(run.state, key)
   assert again.keys() == {'fid', 'modes', 'reverse_kl'}
   for name, value in again.items():
@@ -69,7 +70,7 @@ def test_every_metric_has_its_figures(
   lacking = ('parzen', 'swd', 'memorisation')
   names = [n for n in evaluations.METRICS if n not in lacking]
   digits.eval.metrics = ','.join(names)
-  game = train.open_game(digits)
+  game = program.open_game(digits)
   state = jax.jit(game.initial_state)()
   found = evaluator(digits).figures(state, jax.random.key(0))
   assert {
@@ -160,7 +161,7 @@ def test_mistakes(fields: dict[str, str], message: str, digits: configs.Config):
 
 def test_images_out_of_range_are_refused(digits: configs.Config):
   digits.eval.metrics = 'fid'
-  game = train.open_game(digits)
+  game = program.open_game(digits)
   found = evaluator(digits)
   found._draw = lambda state, key: np.full((300, 8, 8, 1), 1.5)
   state = game.initial_state()
@@ -199,7 +200,7 @@ def test_the_modes_of_stacks(digits: configs.Config):
   assert (single.logits.argmax(-1) == real.seen.logits[:64, 1].argmax(-1)).all()
   # Samples that are the real stacks have as many modes as those.
   found._draw = lambda state, key: real.x
-  figures = found.figures(train.open_game(digits).initial_state(), KEY)
+  figures = found.figures(program.open_game(digits).initial_state(), KEY)
   names = real.seen.logits.argmax(-1) @ [100, 10, 1]
   assert figures['modes'] == len(set(names.tolist()))
   assert figures['fid'] == pytest.approx(0, abs=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from gan_jax import build, config as configs, state as states, train
+from gan_jax import build, config as configs, program, state as states
 from gan_jax.data import source as sources
 from gan_jax.networks import conv
 
@@ -50,11 +50,11 @@ def play(
   treatment = sources.Treatment()
   source = sources.images_on_device(pixels, None, info, drawn, treatment)
   spec = build.make_spec(config, info)
-  hyper, keys = build.make_hyper(config), train.root_keys(0)
+  hyper, keys = build.make_hyper(config), program.root_keys(0)
   mesh = jax.make_mesh(
     (1,), ('batch',), axis_types=(AxisType.Auto,), devices=jax.devices()[:1]
   )
-  chunk = jax.jit(train.make_steps(spec, source, mesh, 20))
+  chunk = jax.jit(program.make_steps(spec, source, mesh, 20))
   state = jax.jit(lambda: build.init_state(spec, hyper, keys.init))()
   context = conv.stock_only() if stock else contextlib.nullcontext()
   with context:

@@ -25,6 +25,7 @@ from gan_jax import (
   events,
   health,
   interrupt,
+  program,
   replay,
   run as runs,
   train,
@@ -220,9 +221,9 @@ def test_asked_to_stop_between_chunks(
     return enter(self)
 
   monkeypatch.setattr(interrupt.Interrupt, '__enter__', entering)
-  make = train.make_batches
+  make = program.make_batches
 
-  def make_batches(game: train.Game, length: int) -> Callable[[int], object]:
+  def make_batches(game: program.Game, length: int) -> Callable[[int], object]:
     batches = make(game, length)
 
     def asking(step: int) -> object:
@@ -233,7 +234,7 @@ def test_asked_to_stop_between_chunks(
 
   tiny.steps, tiny.checkpoint.every = 24, 12
   with monkeypatch.context() as patch:
-    patch.setattr(train, 'make_batches', make_batches)
+    patch.setattr(program, 'make_batches', make_batches)
     with pytest.raises(interrupt.Stopped, match='stopped at step 8'):
       train.train(tiny, tmp_path)
   with checkpoint.Checkpoints(tmp_path) as saved:
@@ -534,9 +535,9 @@ def test_divergence_is_told(tiny: configs.Config, tmp_path: pathlib.Path):
   assert f'step {step}:' in message
   assert 'checkpoint is of step' in message
   # Step by step on its own: the first step whose logs are not all finite.
-  game = train.open_game(tiny)
+  game = program.open_game(tiny)
   state, one = game.initial_state(), jax.jit(
-    train.make_step(game.spec, game.source, game.mesh)
+    program.make_step(game.spec, game.source, game.mesh)
   )  # fmt: skip
   for number in range(1, step + 1):
     state, logs = one(state, game.hyper, (), game.keys)

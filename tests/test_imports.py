@@ -43,7 +43,7 @@ LAYERS = (
     'population',
   ),
   ('build', 'recorder', 'reports'),
-  ('run', 'evaluations'),
+  ('run', 'evaluations', 'program'),
   ('train', 'tables'),
   ('replay',),
 )

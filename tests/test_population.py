@@ -14,6 +14,7 @@ import scipy.stats
 from gan_jax import (
   config as configs,
   population,
+  program,
   reports,
   run as runs,
   statistics,
@@ -84,8 +85,8 @@ def test_nothing_is_compiled_for_other_numbers(
   four: configs.Config, monkeypatch: pytest.MonkeyPatch
 ):
   """The numbers are arguments: one trace serves any of them."""
-  game = train.open_game(four)
-  chunk = train.make_chunk(game, 4)
+  game = program.open_game(four)
+  chunk = program.make_chunk(game, 4)
   traces = []
   monkeypatch.setattr(
     train.health, 'first_nonfinite', lambda logs: traces.append(1) or logs
@@ -164,7 +165,7 @@ def test_what_cannot_vary(field: str, message: str, tiny: configs.Config):
 
 
 def test_collapsed_members_are_counted(four: configs.Config):
-  game = train.open_game(four)
+  game = program.open_game(four)
   summary = train._figures(game, {'modes': [1.0, 8.0, 0.0, 2.0]})
   assert summary['collapsed'] == 2
   assert summary['modes']['failed'] == 0

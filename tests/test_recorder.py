@@ -11,6 +11,7 @@ import pytest
 from gan_jax import (
   checkpoint,
   config as configs,
+  program,
   recorder,
   reports,
   sharding,
@@ -135,7 +136,7 @@ def test_a_diverged_run_has_its_rows(
   """And says so of all that was kept before."""
   make_mesh = sharding.make_mesh
   monkeypatch.setattr(sharding, 'make_mesh', lambda: make_mesh(1))
-  compile_chunk = train.compile_chunk
+  compile_chunk = program.compile_chunk
 
   def breaking(*args: Any) -> Any:
     chunk = compile_chunk(*args)
@@ -153,7 +154,7 @@ def test_a_diverged_run_has_its_rows(
     threading.Event().wait(0.3)
     return frame(self, state)
 
-  monkeypatch.setattr(train, 'compile_chunk', breaking)
+  monkeypatch.setattr(program, 'compile_chunk', breaking)
   monkeypatch.setattr(reports.SingleReport, 'frame', slowly)
   said = 'step 9: .* the last good checkpoint is of step 8 '
   with pytest.raises(train.health.DivergedError, match=said):

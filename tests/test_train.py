@@ -17,6 +17,7 @@ from gan_jax import (
   build,
   checkpoint,
   config as configs,
+  program,
   run as runs,
   sharding,
   state as states,
@@ -140,7 +141,7 @@ def test_one_compilation_for_the_whole_run(
   tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   traces = []
-  make = train.steps.make_train_step
+  make = program.steps.make_train_step
 
   def counting(spec):
     step = make(spec)
@@ -151,7 +152,7 @@ def test_one_compilation_for_the_whole_run(
 
     return traced
 
-  monkeypatch.setattr(train.steps, 'make_train_step', counting)
+  monkeypatch.setattr(program.steps, 'make_train_step', counting)
   train.train(tiny, tmp_path / 'a')
   assert len(traces) == 1
 
@@ -184,13 +185,13 @@ def run_chunk(config: configs.Config, devices: int) -> states.GanState:
     axis_types=(jax.sharding.AxisType.Auto,),
     devices=jax.devices()[:devices],
   )
-  keys = train.root_keys(config.seed)
+  keys = program.root_keys(config.seed)
   source = build.make_source(config, keys.data)
   spec = build.make_spec(config, source.info, mesh=mesh)
   hyper = build.make_hyper(config)
   state = build.init_state(spec, hyper, keys.init)
   state, hyper, keys = sharding.replicate((state, hyper, keys), mesh)
-  chunk = jax.jit(train.make_steps(spec, source, mesh, 12))
+  chunk = jax.jit(program.make_steps(spec, source, mesh, 12))
   arrays = sharding.replicate(source.chunk(0, 12), mesh)
   return chunk(state, hyper, arrays, keys)[0]
 

@@ -21,9 +21,9 @@ def noticed(then: Callable[[], None]) -> Iterator[None]:
   """Within, `train.train` calls `then` when its first chunk has ended."""
   import jax
 
-  from gan_jax import train
+  from gan_jax import program
 
-  original = train.compile_chunk
+  original = program.compile_chunk
 
   def compile_chunk(*args: Any) -> Any:
     chunk, ended = original(*args), False
@@ -39,18 +39,18 @@ def noticed(then: Callable[[], None]) -> Iterator[None]:
 
     return run
 
-  train.compile_chunk = compile_chunk  # type: ignore[assignment]
+  program.compile_chunk = compile_chunk  # type: ignore[assignment]
   try:
     yield
   finally:
-    train.compile_chunk = original
+    program.compile_chunk = original
 
 
 if __name__ == '__main__':
-  from experiments import train as program  # With flags of its own.
+  from experiments import train  # With flags of its own.
 
   def main() -> None:
     with noticed(lambda: print(SAID, flush=True)):
-      program.main()
+      train.main()
 
   launch.run(main)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import flops, suites
-from gan_jax import build, compiler, config as configs, train
+from gan_jax import build, compiler, config as configs, program
 from gan_jax.data import source as sources
 from gan_jax.networks import conv
 
@@ -32,11 +32,11 @@ class Game:
     config = suite.config()
     configs.validate(config)
     data = source(config, suite.shape)
-    game = train.game_of(config, data)
+    game = program.game_of(config, data)
     self._rest = game.place(game.hyper), data.chunk(0, suite.length)
     self._keys = game.place(game.keys)
     self._state = game.place(jax.jit(game.initial_state)())
-    chunk = train.make_chunk(game, suite.length)
+    chunk = program.make_chunk(game, suite.length)
     self.length = suite.length
     args = self._state, *self._rest, self._keys
     began = time.monotonic()

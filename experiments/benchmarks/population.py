@@ -39,16 +39,16 @@ def _population(
   import jax
 
   from experiments.benchmarks import jax_games
-  from gan_jax import train
+  from gan_jax import program
 
   config = suite.config()
   config.population.seeds, config.population.at_once = members, at_once
   source = jax_games.source(config, suite.shape)
-  game = train.game_of(config, source)
+  game = program.game_of(config, source)
   state = jax.jit(game.initial_state)()
   arrays = source.chunk(0, suite.length)
   args = state, game.hyper, arrays, game.keys
-  chunk = train.compile_chunk(game, suite.length, args)
+  chunk = program.compile_chunk(game, suite.length, args)
 
   def play() -> None:
     nonlocal state

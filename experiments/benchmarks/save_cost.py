@@ -35,9 +35,9 @@ def measure(
   import jax
   import numpy as np
 
-  from gan_jax import checkpoint, train
+  from gan_jax import checkpoint, program, train
 
-  game = train.open_game(config)
+  game = program.open_game(config)
   # Noise, which does not compress as the zeros of a fresh optimiser do.
   rng = np.random.default_rng(0)
   state = jax.tree.map(
