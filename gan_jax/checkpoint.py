@@ -176,7 +176,7 @@ class Checkpoints:
     step = states.step_of(state)
     if step == self._manager.latest_step():
       return
-    # Owned by nobody else: the next step is given the state's own buffers.
+    # Owned by nobody else: a chunk of steps may be given the state's buffers.
     arrays = jax.tree.map(np.array, jax.device_get(state))
     known = {name: x for name, x in metrics.items() if math.isfinite(x)}
     manifest: dict[str, Any] = {

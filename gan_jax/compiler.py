@@ -33,14 +33,14 @@ _LARGE_STEP_FLOPS = 1e9
 def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   """Compiles a chunk of steps, by the library that suits the size of a step.
 
-  A program that `onednn.py` has a part in is compiled anew by every process:
-  XLA cannot store it.
+  A program that `onednn.py` has a part in, one with grouped convolutions for a
+  single device, is compiled anew by every process: XLA cannot store it.
 
   Args:
     chunk: jitted, a `lax.scan` of steps, whose operations XLA counts once
       however long it is; so it does those of a loop within, and it does not
       know those of oneDNN.
-    args: arrays, or their shapes, on one device or several.
+    args: arrays, on one device or several, or shapes for one.
   """
   if jax.default_backend() != 'cpu':
     return chunk.lower(*args).compile()

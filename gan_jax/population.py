@@ -184,11 +184,13 @@ def memory_limit() -> float:
 
 
 def memory_needed(compiled: jax.stages.Compiled) -> float:
-  """Bytes that it takes on one device, donated ones once."""
+  """Bytes that it takes on one device.
+
+  With those of the state twice: a copy may be looked at meanwhile.
+  """
   found: Any = compiled.memory_analysis()
   return float(
     found.argument_size_in_bytes
     + found.output_size_in_bytes
     + found.temp_size_in_bytes
-    - found.alias_size_in_bytes
   )

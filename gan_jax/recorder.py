@@ -11,7 +11,10 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import NamedTuple, Self
 
-from gan_jax import state as states, writers
+import jax
+import jax.numpy as jnp
+
+from gan_jax import state as states, types
 
 
 class Moment(NamedTuple):
@@ -19,8 +22,8 @@ class Moment(NamedTuple):
 
   Attributes:
     step: how many steps there have been.
-    row: what the chunk before it says.
-    state: its own buffers; None where it is neither looked at nor kept.
+    state: as the next chunk finds it.
+    logs: of the chunk before it, on the host; `{}` before the first.
     looked: whether the reports look at it.
     written: whether it has a row.
     kept: whether it has a checkpoint.
@@ -28,19 +31,20 @@ class Moment(NamedTuple):
   """
 
   step: int
-  row: dict[str, writers.Value]
-  state: states.GanState | None
-  looked: bool
-  written: bool
-  kept: bool
+  state: states.GanState
+  logs: types.Logs
+  looked: bool = False
+  written: bool = False
+  kept: bool = False
   speed: float = 0.0
 
 
 class Recorder:
   """Records moments in their order, behind the caller's back.
 
-  At most one state waits, so that two are the most that a run has in memory.
-  What fails is raised by the next call, and nothing after it is recorded.
+  A state that is looked at or kept is copied, for the next chunk takes its
+  buffers; there is one copy at a time. What fails is raised by the next call,
+  or on leaving, and nothing after it is recorded.
   """
 
   def __init__(self, record: Callable[[Moment], None], *, in_turn: bool):
@@ -58,9 +62,10 @@ class Recorder:
     self._failed = False
 
   def record(self, moment: Moment) -> None:
-    """Returns at once, unless a state is waiting and this has one too."""
-    if moment.state is not None:
+    """Returns at once, unless this needs a copy and there is one."""
+    if moment.looked or moment.kept:
       self.wait()
+      moment = moment._replace(state=jax.tree.map(jnp.copy, moment.state))
     self._waiting.append(self._pool.submit(self._try, moment))
     if self._in_turn or self._failed:
       self.wait()
@@ -82,5 +87,8 @@ class Recorder:
   def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *exception: object) -> None:
+  def __exit__(self, kind: object, error: object, trace: object) -> None:
+    """Lets all be recorded; what fails is told unless there is an error."""
     self._pool.shutdown()
+    if error is None:
+      self.wait()

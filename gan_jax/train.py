@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gan_jax import (
   build,
@@ -276,7 +275,8 @@ def _play(
   """Runs the chunks that are left; returns the last state and steps a second.
 
   While the device runs chunks, a `Recorder` looks at what came before them. The
-  speed is of the chunks alone, without the first; None where there was but one.
+  speed is of the chunks, with what ran beside them, but for the first; None
+  where there was but one.
 
   Raises:
     health.DivergedError: a loss or a gradient was not finite.
@@ -301,7 +301,8 @@ def _play(
     ) as beside,
   ):
     if step == 0:
-      beside.record(recorder.Moment(0, {}, _copy(state), True, True, False))
+      start = recorder.Moment(0, state, logs={}, looked=True, written=True)
+      beside.record(start)
     going = True
     while going:
       began = time.monotonic()
@@ -314,15 +315,13 @@ def _play(
       # Looked at once a chunk: what is stopped has been saved.
       last, stopping = step == config.steps, stop.asked
       going = not (last or stopping)
-      looked = last or step % config.eval.every == 0
-      kept = not going or step % config.checkpoint.every == 0
       moment = recorder.Moment(
         step,
-        row=game.row(logs | health.balance(logs)),
-        state=_copy(state) if looked or kept else None,
-        looked=looked,
+        state,
+        logs | health.balance(logs),
+        looked=last or step % config.eval.every == 0,
         written=last or step % config.log_every == 0,
-        kept=kept,
+        kept=not going or step % config.checkpoint.every == 0,
         speed=length / times[-1],
       )
       beside.record(moment)
@@ -344,23 +343,15 @@ def _record(
   sinks: writers.Writers,
 ) -> None:
   """Looks at a moment, writes its row and saves it, as far as is due."""
-  row = moment.row
+  row = game.row(moment.logs)
   if moment.looked:
-    assert moment.state is not None
-    row = row | game.row(report.frame(moment.state))
+    row |= game.row(report.frame(moment.state))
   if moment.written:
     sinks.write(moment.step, row, steps_per_second=moment.speed)
   if moment.kept:
-    assert moment.state is not None
     sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}
     saved.save(moment.state, facts(game, sinks.rows), means)
-
-
-def _copy(state: states.GanState) -> states.GanState:
-  """In buffers that the next chunk does not take."""
-  copy: states.GanState = jax.tree.map(jnp.copy, state)
-  return copy
 
 
 def _check_finite(

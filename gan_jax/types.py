@@ -58,7 +58,8 @@ class Network(NamedTuple):
       statistics and dropout; otherwise `vars` come back unchanged.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and
-      treats each sample by itself; see `homogeneous.py`.
+      treats each sample by itself and without its label; see
+      `homogeneous.py`.
   """
 
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]

@@ -137,6 +137,16 @@ def test_groups_by_onednn(case: tuple[Any, ...]) -> None:
   assert_close(compiled(*operands(case)), quick(stock)(*operands(case)))
 
 
+def test_members_by_onednn() -> None:
+  """A population's kernels and images, each member's own bits."""
+  case = CONVS[-1]
+  ours, stock = (functools.partial(derivatives, f) for f in pair(case))
+  x, kernel = operands(case, (3,), (3,))
+  compiled = compiler.compile(jax.jit(jax.vmap(ours)), x, kernel)
+  assert onednn.TARGET in compiled.as_text()
+  assert_close(compiled(x, kernel), quick(jax.vmap(stock))(x, kernel))
+
+
 def test_onednn_crops_where_padding_is_negative() -> None:
   case = (6, 7, 32, 48, (3, 2), (1, 2), ((-1, 2), (1, -2)), (1, 1), 4)
   x, kernel = operands(case)

@@ -110,10 +110,15 @@ def test_a_smooth_network_is_none():
   chex.assert_trees_all_close(logits, (x * slope)[:, 0], rtol=1e-5)
 
 
-@pytest.mark.parametrize('loss', build.LOSSES)
+@pytest.mark.parametrize(
+  ('loss', 'frozen'),
+  [*((loss, True) for loss in build.LOSSES), ('non_saturating', False)],
+)
 @pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
-def test_a_step_is_the_same(loss: str, penalised: tuple[str, ...]):
-  """D's gradient and logs, with packing, LeCam and WGAN-GP beside."""
+def test_a_step_is_the_same(
+  loss: str, frozen: bool, penalised: tuple[str, ...]
+):
+  """Both players' gradients and logs, with packing, LeCam and WGAN-GP too."""
   config = configs.Config(batch_size=6, loss=loss, packing=2)
   config.gen.width = config.disc.width = 8
   config.penalties.lecam.weight = config.penalties.wgan_gp.weight = 0.3
@@ -133,9 +138,9 @@ def test_a_step_is_the_same(loss: str, penalised: tuple[str, ...]):
     own = spec._replace(disc=spec.disc._replace(homogeneous=homogeneous))
     fn = functools.partial(
       steps.discriminator_loss, spec=own, hyper=hyper, step=state.step,
-      averages=state.extra['lecam'],
+      averages=state.extra['lecam'], frozen=frozen,
     )  # fmt: skip
-    return jax.jit(jax.grad(fn, has_aux=True))(
+    return jax.jit(jax.grad(fn, (0, 1), has_aux=True))(
       params, state.gen.params, {}, {}, steps.types.Batch(x),
       spec.latent(keys.latents, 12), keys,
     )  # fmt: skip

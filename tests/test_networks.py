@@ -339,6 +339,11 @@ def test_r3gan_resampling_is_the_filters():
   )
 
 
+def test_downsample_rejects_odd_sides():
+  with pytest.raises(ValueError, match='even sides'):
+    resample.downsample(jnp.zeros((1, 4, 5, 2)))
+
+
 @pytest.mark.parametrize('f', [resample.upsample, resample.downsample])
 def test_resampling_is_linear_and_maps(f: Callable[[jax.Array], jax.Array]):
   """Its matrix, from unit vectors, is its Jacobian's by either mode."""

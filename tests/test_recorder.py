@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,9 +23,10 @@ from gan_jax import (
 STATE = states.GanState(*[()] * len(states.GanState._fields))
 
 
-def moment(step: int, state: states.GanState | None = None) -> recorder.Moment:
-  looks = state is not None
-  return recorder.Moment(step, {}, state, looks, written=True, kept=False)
+def moment(
+  step: int, *, looked: bool = False, state: states.GanState = STATE
+) -> recorder.Moment:
+  return recorder.Moment(step, state, {}, looked, written=True)
 
 
 def test_in_order_and_beside_the_caller():
@@ -38,13 +40,13 @@ def test_in_order_and_beside_the_caller():
     seen.append(moment.step)
 
   with recorder.Recorder(record, in_turn=False) as beside:
-    beside.record(moment(0, STATE))
+    beside.record(moment(0, looked=True))
     assert looked.wait(60)
     for step in (1, 2):
       beside.record(moment(step))
     assert not seen
     threading.Timer(0.2, go_on.set).start()
-    beside.record(moment(3, STATE))
+    beside.record(moment(3, looked=True))
     assert seen[:3] == [0, 1, 2]
     beside.wait()
     assert seen == [0, 1, 2, 3]
@@ -90,6 +92,42 @@ def test_a_later_call_raises_a_failure():
     pytest.raises(OSError, match='No space'),
   ):
     play(beside)
+
+
+def test_leaving_raises_a_failure():
+  def record(moment: recorder.Moment) -> None:
+    raise OSError('No space left on device')
+
+  with (
+    pytest.raises(OSError, match='No space'),
+    recorder.Recorder(record, in_turn=False) as beside,
+  ):
+    beside.record(moment(0))
+  with (
+    pytest.raises(ValueError, match='the first'),
+    recorder.Recorder(record, in_turn=False),
+  ):
+    raise ValueError('the first')
+
+
+def test_one_copy_at_a_time():
+  """The next chunk may have the buffers of a state that is looked at."""
+  size = 12_345
+  counts, sums = [], []
+
+  def record(moment: recorder.Moment) -> None:
+    sums.append(float(moment.state.step.sum()))
+
+  chunk = jax.jit(lambda x: x + 1, donate_argnums=0)
+  x = jnp.zeros(size)
+  with recorder.Recorder(record, in_turn=False) as beside:
+    for step in range(6):
+      beside.record(moment(step, looked=True, state=STATE._replace(step=x)))
+      counts.append(sum(y.size == size for y in jax.live_arrays()))
+      x = chunk(x)
+    beside.wait()
+  assert max(counts) == 2
+  assert sums == [step * size for step in range(6)]
 
 
 def test_a_run_is_the_same_in_turn_and_not(

@@ -10,14 +10,15 @@ def start(
   arguments: Sequence[str],
   workdir: pathlib.Path,
   program: str = 'experiments.train',
+  stdout: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-  """A training process of ours, whose words can be read."""
+  """A training process of ours."""
   return subprocess.Popen(
     [
       sys.executable, '-m', program, *arguments,
       f'--workdir={workdir}',
     ],
     cwd=pathlib.Path(__file__).parent.parent.parent,
-    stdout=subprocess.PIPE,
+    stdout=stdout,
     stderr=subprocess.PIPE,
   )  # fmt: skip

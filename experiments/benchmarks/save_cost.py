@@ -1,14 +1,13 @@
-"""What a checkpoint costs the training that it interrupts.
+"""What a checkpoint costs.
 
   python -m experiments.benchmarks.save_cost \
     --config=experiments/configs/mnist_dcgan.py
 
 Saves the configuration's state as training does and reports, as medians of
---rounds saves, the seconds for which `save` holds the loop up, the processor
-seconds until the checkpoint is durable, which the steps behind it may have to
-share, and both as a share of the --every seconds between two saves. The last is
-what training loses at most: on a machine with a core to spare it loses the
-first alone.
+--rounds saves, the seconds for which `save` holds the thread beside the steps
+up, the processor seconds until the checkpoint is durable, and both as a share
+of the --every seconds between two saves. The last is what training loses at
+most: on a machine with a core to spare it loses nothing.
 """
 
 import json

@@ -12,6 +12,7 @@ the end of its first step, and kills it.
 import json
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,17 +40,21 @@ def start(arguments: list[str], workdir: pathlib.Path) -> float:
     ValueError: the process ended before, with its own words.
   """
   began = time.monotonic()
-  process = processes.start(
-    [*arguments, *_ONE], workdir, 'experiments.benchmarks.first_chunk'
-  )
-  assert process.stdout is not None
-  assert process.stderr is not None
-  if process.stdout.readline().decode().strip() != first_chunk.SAID:
-    said = process.stderr.read().decode().strip()
-    raise ValueError(said.removeprefix('error: '))
-  took = time.monotonic() - began
-  process.kill()
-  process.wait()
+  with processes.start(
+    [*arguments, *_ONE],
+    workdir,
+    'experiments.benchmarks.first_chunk',
+    stdout=subprocess.PIPE,
+  ) as process:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    if first_chunk.SAID not in (
+      line.decode().strip() for line in process.stdout
+    ):
+      said = process.stderr.read().decode().strip()
+      raise ValueError(said.removeprefix('error: '))
+    took = time.monotonic() - began
+    process.kill()
   return took
 
 

@@ -21,7 +21,13 @@ def upsample(x: jax.Array) -> jax.Array:
 
 
 def downsample(x: jax.Array) -> jax.Array:
-  """`[..., 2H, 2W, C]` to `[..., H, W, C]`."""
+  """`[..., 2H, 2W, C]` to `[..., H, W, C]`.
+
+  Raises:
+    ValueError: a side is odd.
+  """
+  if x.shape[-3] % 2 or x.shape[-2] % 2:
+    raise ValueError(f'downsample halves even sides, got {x.shape}')
   return _resample_p.bind(x, up=False)
 
 
