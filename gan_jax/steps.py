@@ -193,8 +193,9 @@ def discriminator_loss(
     name: str, x: jax.Array, vars: types.PyTree, key: jax.Array
   ) -> tuple[Seen, types.PyTree]:
     x = pack(x, spec.packing)
-    # Unfrozen, G hears of the logits alone: penalties take samples as data.
-    if spec.disc.homogeneous and frozen and name in every_step:
+    # Where G is not frozen, it hears of the logits alone here too: slopes do
+    # not change with the sample, but for where a rectifier switches.
+    if spec.disc.homogeneous and name in every_step:
       logits, slopes = homogeneous.logits_and_slopes(
         lambda params, x: apply(params, vars, x, key=key)[0], disc_params, x
       )

@@ -15,6 +15,11 @@ from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
 
 IMAGES = (8, 8, 3)
 
+# Compiling is what takes time here.
+quick = functools.partial(
+  jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+)
+
 
 def noisy(params: dict, key: jax.Array) -> dict:
   """No bias is 0, and the zero kernels of residual blocks are not either."""
@@ -30,7 +35,7 @@ def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
   """Logits, slopes, and what both send to each of the parameters."""
   example = jax.ShapeDtypeStruct((1, *IMAGES), jnp.float32)
   network = layers.as_network(module, example)
-  params = noisy(network.init(jax.random.key(0))[0], jax.random.key(1))
+  params = noisy(quick(network.init)(jax.random.key(0))[0], jax.random.key(1))
   x = jax.random.normal(jax.random.key(2), (5, *IMAGES))
 
   def disc(params: dict, x: jax.Array) -> jax.Array:
@@ -43,7 +48,7 @@ def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
     own = functools.partial(disc, params)
     return own(x), penalties.slopes(own, x)
 
-  @jax.jit
+  @quick
   def both_ways(params: dict) -> tuple:
     out, pull = jax.vjp(look, params)
     cotangents = jax.tree.map(
@@ -112,7 +117,7 @@ def test_a_smooth_network_is_none():
 
 @pytest.mark.parametrize(
   ('loss', 'frozen'),
-  [*((loss, True) for loss in build.LOSSES), ('non_saturating', False)],
+  [('relativistic_paired', True), ('hinge', True), ('non_saturating', False)],
 )
 @pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
 def test_a_step_is_the_same(
@@ -140,7 +145,7 @@ def test_a_step_is_the_same(
       steps.discriminator_loss, spec=own, hyper=hyper, step=state.step,
       averages=state.extra['lecam'], frozen=frozen,
     )  # fmt: skip
-    return jax.jit(jax.grad(fn, (0, 1), has_aux=True))(
+    return quick(jax.grad(fn, (0, 1), has_aux=True))(
       params, state.gen.params, {}, {}, steps.types.Batch(x),
       spec.latent(keys.latents, 12), keys,
     )  # fmt: skip

@@ -96,6 +96,7 @@ def test_a_later_call_raises_a_failure():
 
 def test_leaving_raises_a_failure():
   def record(moment: recorder.Moment) -> None:
+    threading.Event().wait(0.1)
     raise OSError('No space left on device')
 
   with (
@@ -103,11 +104,14 @@ def test_leaving_raises_a_failure():
     recorder.Recorder(record, in_turn=False) as beside,
   ):
     beside.record(moment(0))
-  with (
-    pytest.raises(ValueError, match='the first'),
-    recorder.Recorder(record, in_turn=False),
-  ):
-    raise ValueError('the first')
+
+  def fail() -> None:
+    with recorder.Recorder(record, in_turn=False) as beside:
+      beside.record(moment(0))
+      raise ValueError('the first')
+
+  with pytest.raises(ValueError, match='the first'):
+    fail()
 
 
 def test_one_copy_at_a_time():
