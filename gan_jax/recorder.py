@@ -13,8 +13,9 @@ from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gan_jax import state as states, types
+from gan_jax import state as states
 
 
 class Moment(NamedTuple):
@@ -32,7 +33,7 @@ class Moment(NamedTuple):
 
   step: int
   state: states.GanState
-  logs: types.Logs
+  logs: dict[str, np.ndarray]
   looked: bool = False
   written: bool = False
   kept: bool = False

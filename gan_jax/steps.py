@@ -192,6 +192,7 @@ def discriminator_loss(
   def see(
     name: str, x: jax.Array, vars: types.PyTree, key: jax.Array
   ) -> tuple[Seen, types.PyTree]:
+    """Shows D samples, and hands on its `vars`."""
     x = pack(x, spec.packing)
     # Where G is not frozen, it hears of the logits alone here too: slopes do
     # not change with the sample, but for where a rectifier switches.

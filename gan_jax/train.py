@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from gan_jax import (
   build,
@@ -313,18 +314,9 @@ def _play(
         _check_finite(game, step, first, length, saved, beside)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
-      last, stopping = step == config.steps, stop.asked
-      going = not (last or stopping)
-      moment = recorder.Moment(
-        step,
-        state,
-        logs | health.balance(logs),
-        looked=last or step % config.eval.every == 0,
-        written=last or step % config.log_every == 0,
-        kept=not going or step % config.checkpoint.every == 0,
-        speed=length / times[-1],
-      )
-      beside.record(moment)
+      going = step < config.steps and not stop.asked
+      speed = length / times[-1]
+      beside.record(_moment(config, step, state, logs, speed, kept=not going))
       if going:
         arrays = batches(step)
     beside.wait()
@@ -333,6 +325,28 @@ def _play(
     raise interrupt.Stopped(step)
   steady = times[1:]
   return state, length * len(steady) / sum(steady) if steady else None
+
+
+def _moment(
+  config: configs.Config,
+  step: int,
+  state: states.GanState,
+  logs: dict[str, np.ndarray],
+  speed: float,
+  *,
+  kept: bool,
+) -> recorder.Moment:
+  """A moment after a chunk, with what is due: all of it at the last step."""
+  last = step == config.steps
+  return recorder.Moment(
+    step,
+    state,
+    logs | health.balance(logs),
+    looked=last or step % config.eval.every == 0,
+    written=last or step % config.log_every == 0,
+    kept=kept or step % config.checkpoint.every == 0,
+    speed=speed,
+  )
 
 
 def _record(

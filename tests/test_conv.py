@@ -138,7 +138,7 @@ def test_groups_by_onednn(case: tuple[Any, ...]) -> None:
 
 
 def test_members_by_onednn() -> None:
-  """A population's kernels and images, each member's own bits."""
+  """A population's kernels and images."""
   case = CONVS[-1]
   ours, stock = (functools.partial(derivatives, f) for f in pair(case))
   x, kernel = operands(case, (3,), (3,))

@@ -1,6 +1,5 @@
 """A run with the fast convolutions is the run with XLA's own."""
 
-import contextlib
 from collections.abc import Callable
 
 import jax
@@ -8,9 +7,15 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from gan_jax import build, config as configs, program, state as states
+from gan_jax import (
+  build,
+  compiler,
+  config as configs,
+  program,
+  state as states,
+)
 from gan_jax.data import source as sources
-from gan_jax.networks import conv
+from gan_jax.networks import conv, onednn
 
 
 def dcgan() -> configs.Config:
@@ -56,13 +61,18 @@ def play(
   )
   chunk = jax.jit(program.make_steps(spec, source, mesh, 20))
   state = jax.jit(lambda: build.init_state(spec, hyper, keys.init))()
-  context = conv.stock_only() if stock else contextlib.nullcontext()
-  with context:
-    traced = chunk.trace(state, hyper, source.chunk(0, 20), keys)
-  # Compiling is what takes time here.
-  compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
+  args = state, hyper, source.chunk(0, 20), keys
+  if stock:
+    with conv.stock_only():
+      lowered = chunk.lower(*args)
+    # Compiling is what takes time here.
+    compiled = lowered.compile({'xla_backend_optimization_level': 0})
+  else:
+    compiled = compiler.compile(chunk, *args)
+    groups = config.gen.name == 'r3gan'
+    assert (onednn.TARGET in compiled.as_text()) == groups
   start = jax.device_get(state)  # The state itself is donated.
-  return start, compiled(state, hyper, source.chunk(0, 20), keys)[0]
+  return start, compiled(*args)[0]
 
 
 @pytest.mark.parametrize(('make', 'size'), [(dcgan, 16), (r3gan, 8)])

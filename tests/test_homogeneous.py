@@ -6,7 +6,6 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from gan_jax import build, config as configs, homogeneous, penalties, steps
@@ -36,7 +35,7 @@ def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
   example = jax.ShapeDtypeStruct((1, *IMAGES), jnp.float32)
   network = layers.as_network(module, example)
   params = noisy(quick(network.init)(jax.random.key(0))[0], jax.random.key(1))
-  x = jax.random.normal(jax.random.key(2), (5, *IMAGES))
+  x = jax.random.normal(jax.random.key(2), (64, *IMAGES))
 
   def disc(params: dict, x: jax.Array) -> jax.Array:
     key = jax.random.key(0)
@@ -85,7 +84,8 @@ def test_bfloat16_loses_no_more():
   module = r3gan.Discriminator(width=8, depth=1, groups=4)
   truth, half = looked_at(module, False), module.copy(dtype=jnp.bfloat16)
   ours, plain = (errors(looked_at(half, how), truth) for how in (True, False))
-  assert np.mean(ours) < 1.2 * np.mean(plain)
+  for own, other in zip(ours, plain, strict=True):
+    assert own < 1.5 * other
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_smooth_network_is_none():
 
 @pytest.mark.parametrize(
   ('loss', 'frozen'),
-  [('relativistic_paired', True), ('hinge', True), ('non_saturating', False)],
+  [*((loss, True) for loss in build.LOSSES), ('non_saturating', False)],
 )
 @pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
 def test_a_step_is_the_same(

@@ -306,9 +306,10 @@ def _fast(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
   if a.ndim == 5:
     return lax.map(lambda ab: _fast(*ab, form=form), (a, b))
   if form.groups > 1:
-    if not _suits_onednn(a, form):
-      return _grouped(a, b, form)
-    return _gather(a, b, form.mirrored() if form.out == 'x' else form)
+    mirrored = form.mirrored() if form.out == 'x' else form
+    if _suits_onednn(a, mirrored):
+      return _gather(a, b, mirrored)
+    return _grouped(a, b, form)
   if _is_better_mirrored(a, b, form):
     form = form.mirrored()
     a, b = (b, a) if form.out == 'kernel' else (a, b)
@@ -326,13 +327,10 @@ def _fast(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
 
 
 def _suits_onednn(a: jax.Array, form: _Form) -> bool:
-  """Whether it can: a convolution, once mirrored, whose `x` has no gaps."""
-  gaps = {
-    'x': form.rows.stride * form.columns.stride > 1,
-    'y': form.rows.stretch * form.columns.stretch > 1,
-    'kernel': True,
-  }
-  return form.onednn and not gaps[form.out] and a.dtype == jnp.float32
+  """Whether it may and can: a convolution whose `x` is not stretched."""
+  stretched = form.rows.stretch > 1 or form.columns.stretch > 1
+  can = form.out == 'y' and not stretched and a.dtype == jnp.float32
+  return form.onednn and can
 
 
 def _is_better_mirrored(a: jax.Array, b: jax.Array, form: _Form) -> bool:
