@@ -24,10 +24,11 @@ _STEPS = flags.DEFINE_integer(
 def main() -> None:
   if _WORKDIR.value is None:
     raise ValueError('--workdir=DIR must be given')
-  from gan_jax import program, replay, workdir as workdirs
+  from gan_jax import program, replay, threads, workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
   config, _ = workdirs.load(workdir)
+  threads.choose(config)
   game = program.open_game(config)
   workdirs.check(workdir, config, game.source.info)
   changed = replay.changed_since(workdir)

@@ -29,9 +29,10 @@ _NOTES = {
 def main() -> None:
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
-  from gan_jax import health, interrupt, replay, train
+  from gan_jax import health, interrupt, replay, threads, train
 
   workdir = pathlib.Path(_WORKDIR.value)
+  threads.choose(_CONFIG.value)
   try:
     summary = train.train(_CONFIG.value, workdir)
   except interrupt.Stopped as stopped:

@@ -14,6 +14,7 @@ from gan_jax import (
   build,
   compiler,
   config as configs,
+  draws,
   health,
   population,
   sharding,
@@ -124,36 +125,64 @@ def game_of(config: configs.Config, source: sources.Source) -> Game:
   return Game(config, mesh, keys, source, spec, hyper, members)
 
 
+class _Drawn(NamedTuple):
+  """A step's batch `[rounds, B]`, and what chance gives it besides."""
+
+  batch: types.Batch
+  draws: draws.Draws
+
+
+def _draw(
+  spec: steps.Spec,
+  source: sources.Source,
+  arrays: types.PyTree,
+  keys: Keys,
+  number: jax.Array,
+) -> _Drawn:
+  """What step `number` is given, a function of the seed and of that alone."""
+  batch = jax.tree.map(
+    lambda x: x.reshape(-1, spec.batch_size, *x.shape[1:]),
+    source.batch(arrays, keys.data, number),
+  )
+  key = jax.random.fold_in(keys.steps, number)
+  return _Drawn(batch, steps.draw(spec, key))
+
+
+def _make_drawn_step(
+  spec: steps.Spec, mesh: Mesh | None
+) -> Callable[
+  [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
+]:
+  """The batch is split over the mesh, where there is one."""
+  step = steps.make_drawn_step(spec)
+
+  def drawn_step(
+    state: states.GanState, hyper: types.Hyper, drawn: _Drawn
+  ) -> tuple[states.GanState, types.Logs]:
+    batch = drawn.batch
+    if mesh is not None:
+      batch = sharding.split_batch(batch, mesh, axis=1)
+    return step(state, hyper, batch, drawn.draws)
+
+  return drawn_step
+
+
 def make_step(
   spec: steps.Spec, source: sources.Source, mesh: Mesh | None
 ) -> Callable[
   [states.GanState, types.Hyper, types.PyTree, Keys],
   tuple[states.GanState, types.Logs],
 ]:
-  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch.
+  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch."""
+  step = _make_drawn_step(spec, mesh)
+  return lambda state, hyper, arrays, keys: step(
+    state, hyper, _draw(spec, source, arrays, keys, state.step)
+  )
 
-  Batch and keys are functions of the seed and of the state's own number. The
-  batch is split over the mesh, where there is one.
-  """
-  train_step = steps.make_train_step(spec)
 
-  def rounds(x: jax.Array) -> jax.Array:
-    return x.reshape(-1, spec.batch_size, *x.shape[1:])
-
-  def step(
-    state: states.GanState,
-    hyper: types.Hyper,
-    arrays: types.PyTree,
-    keys: Keys,
-  ) -> tuple[states.GanState, types.Logs]:
-    batch = source.batch(arrays, keys.data, state.step)
-    batch = jax.tree.map(rounds, batch)
-    if mesh is not None:
-      batch = sharding.split_batch(batch, mesh, axis=1)
-    key = jax.random.fold_in(keys.steps, state.step)
-    return train_step(state, hyper, batch, key)
-
-  return step
+# What steps are given is drawn for as many at once as these bytes hold, with
+# which the steps themselves find it in a cache.
+_DRAWN_BYTES = 2**18
 
 
 def make_steps(
@@ -161,11 +190,11 @@ def make_steps(
 ) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
   """Makes `run(state, hyper, arrays, keys) -> (state, logs, first)`.
 
-  `length` steps in a `lax.scan`. `logs` are means over the steps, and `first`
-  says by name at which of them a log was first not finite, as
-  `health.first_nonfinite` does.
+  `length` steps in a `lax.scan`; small ones draw for many of them at once.
+  `logs` are means over the steps, and `first` says by name at which of them a
+  log was first not finite, as `health.first_nonfinite` does.
   """
-  step = make_step(spec, source, mesh)
+  step = _make_drawn_step(spec, mesh)
   mean = health.finite_mean if spec.skip_nonfinite else jnp.mean
 
   def run(
@@ -174,12 +203,26 @@ def make_steps(
     arrays: types.PyTree,
     keys: Keys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
-    state, logs = jax.lax.scan(
-      lambda state, _: step(state, hyper, arrays, keys),
-      state,
-      None,
-      length=length,
-    )
+    draw = functools.partial(_draw, spec, source, arrays, keys)
+    shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
+    most = _DRAWN_BYTES // sum(x.size * x.dtype.itemsize for x in shapes)
+    at_once = max(n for n in range(1, max(most, 1) + 1) if length % n == 0)
+
+    def play(
+      state: states.GanState, drawn: _Drawn
+    ) -> tuple[states.GanState, types.Logs]:
+      return step(state, hyper, drawn)
+
+    def block(
+      state: states.GanState, _: None
+    ) -> tuple[states.GanState, types.Logs]:
+      if at_once == 1:
+        return play(state, draw(state.step))
+      drawn = jax.vmap(draw)(state.step + jnp.arange(at_once))
+      return jax.lax.scan(play, state, drawn)
+
+    state, logs = jax.lax.scan(block, state, None, length=length // at_once)
+    logs = jax.tree.map(lambda x: x.reshape(length), logs)
     return state, jax.tree.map(mean, logs), health.first_nonfinite(logs)
 
   return run

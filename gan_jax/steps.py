@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import (
+  draws,
   games,
   homogeneous,
   losses,
@@ -26,6 +27,11 @@ from gan_jax import (
 
 TrainStep = Callable[
   [states.GanState, types.Hyper, types.Batch, jax.Array],
+  tuple[states.GanState, types.Logs],
+]
+# The same of what was drawn.
+DrawnStep = Callable[
+  [states.GanState, types.Hyper, types.Batch, draws.Draws],
   tuple[states.GanState, types.Logs],
 ]
 
@@ -118,21 +124,6 @@ class Spec(NamedTuple):
   rule: games.Rule = games.ALTERNATING
 
 
-class Keys(NamedTuple):
-  """One key for each use within one player's update."""
-
-  latents: jax.Array
-  gen: jax.Array
-  disc_real: jax.Array
-  disc_fake: jax.Array
-  disc_penalty: jax.Array
-  points: jax.Array
-
-
-def split_keys(key: jax.Array) -> Keys:
-  return Keys(*jax.random.split(key, len(Keys._fields)))
-
-
 def pack(x: jax.Array, m: int) -> jax.Array:
   """Joins m samples on the last axis: `[m * B, ..., C] -> [B, ..., m * C]`."""
   if m == 1:
@@ -147,7 +138,7 @@ def discriminator_loss(
   gen_vars: types.PyTree,
   batch: types.Batch,
   z: jax.Array,
-  keys: Keys,
+  keys: draws.Keys,
   *,
   spec: Spec,
   hyper: types.Hyper,
@@ -242,7 +233,7 @@ def generator_loss(
   disc_vars: types.PyTree,
   batch: types.Batch,
   z: jax.Array,
-  keys: Keys,
+  keys: draws.Keys,
   *,
   spec: Spec,
   frozen: bool = True,
@@ -291,7 +282,7 @@ def discriminator_step(
   hyper: types.Hyper,
   batch: types.Batch,
   z: jax.Array,
-  keys: Keys,
+  keys: draws.Keys,
   *,
   spec: Spec,
   count: jax.Array,
@@ -341,7 +332,7 @@ def generator_step(
   hyper: types.Hyper,
   batch: types.Batch,
   z: jax.Array,
-  keys: Keys,
+  keys: draws.Keys,
   *,
   spec: Spec,
 ) -> tuple[states.GanState, types.Logs]:
@@ -381,6 +372,24 @@ def make_train_step(spec: Spec) -> TrainStep:
   D update and, where the generator's loss compares with real samples of its
   own, one more for it. A rule that does not take turns moves both at once.
   """
+  step = make_drawn_step(spec)
+  return lambda state, hyper, batch, key: step(
+    state, hyper, batch, draw(spec, key)
+  )
+
+
+def draw(spec: Spec, key: jax.Array) -> draws.Draws:
+  """Latents and keys of the step of a key."""
+  return draws.draw(
+    key,
+    lambda key: spec.latent(key, spec.batch_size),
+    disc_steps=spec.disc_steps,
+    share_latents=spec.share_latents,
+  )
+
+
+def make_drawn_step(spec: Spec) -> DrawnStep:
+  """Makes `step(state, hyper, batch, drawn)`, of what `draw` has drawn."""
   if not spec.rule.takes_turns:
     return _make_joint_step(spec)
 
@@ -388,31 +397,22 @@ def make_train_step(spec: Spec) -> TrainStep:
     state: states.GanState,
     hyper: types.Hyper,
     batch: types.Batch,
-    key: jax.Array,
+    drawn: draws.Draws,
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
-    gen_key, *disc_keys = jax.random.split(key, spec.disc_steps + 1)
     logs: types.Logs = {}
-    for i, disc_key in enumerate(disc_keys):
-      keys = split_keys(disc_key)
-      z = spec.latent(keys.latents, spec.batch_size)
+    for i, own in enumerate(drawn.disc):
       real = jax.tree.map(lambda x, i=i: x[i], batch)
       count = state.step * spec.disc_steps + i + 1
       new_state, logs = discriminator_step(
-        state, hyper, real, z, keys, spec=spec, count=count
+        state, hyper, real, *own, spec=spec, count=count
       )
       if spec.skip_nonfinite:
         new_state, logs = _skip_nonfinite(('disc',), state, new_state, logs)
       state = new_state
-    gen_keys = split_keys(gen_key)
-    if spec.share_latents:
-      # Without batch normalisation the compiler merges G's two passes.
-      gen_keys = gen_keys._replace(gen=keys.gen)
-    else:
-      z = spec.latent(gen_keys.latents, spec.batch_size)
     real = jax.tree.map(lambda x: x[-1], batch)
     new_state, gen_logs = generator_step(
-      state, hyper, real, z, gen_keys, spec=spec
+      state, hyper, real, *drawn.gen, spec=spec
     )
     if spec.skip_nonfinite:
       new_state, gen_logs = _skip_nonfinite(
@@ -430,7 +430,7 @@ def make_train_step(spec: Spec) -> TrainStep:
   return step
 
 
-def _make_joint_step(spec: Spec) -> TrainStep:
+def _make_joint_step(spec: Spec) -> DrawnStep:
   """The step of a rule that moves both players from one point.
 
   Each loss keeps its batch, latents and keys for the whole step, however often
@@ -444,15 +444,10 @@ def _make_joint_step(spec: Spec) -> TrainStep:
     state: states.GanState,
     hyper: types.Hyper,
     batch: types.Batch,
-    key: jax.Array,
+    drawn: draws.Draws,
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
-    gen_keys, disc_keys = (split_keys(k) for k in jax.random.split(key))
-    gen_z = disc_z = spec.latent(disc_keys.latents, spec.batch_size)
-    if spec.share_latents:
-      gen_keys = gen_keys._replace(gen=disc_keys.gen)
-    else:
-      gen_z = spec.latent(gen_keys.latents, spec.batch_size)
+    (disc_drawn,), gen_drawn = drawn.disc, drawn.gen
     gen_real = jax.tree.map(lambda x: x[-1], batch)
     disc_real = jax.tree.map(lambda x: x[0], batch)
     gen_vars, disc_vars = state.gen.vars, state.disc.vars
@@ -460,13 +455,13 @@ def _make_joint_step(spec: Spec) -> TrainStep:
 
     def gen_loss(gen: types.PyTree, disc: types.PyTree) -> Any:
       return generator_loss(
-        gen, disc, gen_vars, disc_vars, gen_real, gen_z, gen_keys,
+        gen, disc, gen_vars, disc_vars, gen_real, *gen_drawn,
         spec=spec, frozen=frozen,
       )  # fmt: skip
 
     def disc_loss(gen: types.PyTree, disc: types.PyTree) -> Any:
       return discriminator_loss(
-        disc, gen, disc_vars, gen_vars, disc_real, disc_z, disc_keys,
+        disc, gen, disc_vars, gen_vars, disc_real, *disc_drawn,
         spec=spec, hyper=hyper, step=state.step, averages=averages,
         frozen=frozen,
       )  # fmt: skip
@@ -598,25 +593,48 @@ def eval_generator(
   return state.gen_ema, standing_vars(spec, state.gen_ema, state.gen.vars, key)
 
 
+# Samples that G and D look at together, where nothing couples them: what they
+# compute on the way then stays in a cache.
+_BLOCK = 4096
+
+
 def sample(
   spec: Spec, gen_params: types.PyTree, gen_vars: types.PyTree, z: jax.Array
 ) -> jax.Array:
   """G in evaluation mode: `[N, Z]` to `[N, ...]` in the units of the data."""
-  x, _ = spec.gen.apply(
-    gen_params, gen_vars, z, labels=None, key=jax.random.key(0), train=False
-  )
-  return spec.to_data(x)
+
+  def generate(z: jax.Array) -> jax.Array:
+    x, _ = spec.gen.apply(
+      gen_params, gen_vars, z, labels=None, key=jax.random.key(0), train=False
+    )
+    return spec.to_data(x)
+
+  return _in_blocks(generate, z)
 
 
 def judge(spec: Spec, disc: states.NetState, x: jax.Array) -> jax.Array:
   """D in evaluation mode: `[m * N, ...]` in units of the data to `[N]`."""
-  packed = pack(spec.from_data(x), spec.packing)
-  logits, _ = spec.disc.apply(
-    disc.params,
-    disc.vars,
-    packed,
-    labels=None,
-    key=jax.random.key(0),
-    train=False,
-  )
-  return logits
+
+  def look(packed: jax.Array) -> jax.Array:
+    logits, _ = spec.disc.apply(
+      disc.params,
+      disc.vars,
+      packed,
+      labels=None,
+      key=jax.random.key(0),
+      train=False,
+    )
+    return logits
+
+  return _in_blocks(look, pack(spec.from_data(x), spec.packing))
+
+
+def _in_blocks(fn: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+  """`fn(x)`, of a function from `[N, ...]` to `[N, ...]`, block by block."""
+  if len(x) <= _BLOCK:
+    return fn(x)
+  rest = len(x) % _BLOCK
+  blocks = x[rest:].reshape(-1, _BLOCK, *x.shape[1:])
+  y = jax.lax.map(fn, blocks)
+  y = y.reshape(-1, *y.shape[2:])
+  return jnp.concatenate([fn(x[:rest]), y]) if rest else y

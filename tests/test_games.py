@@ -17,6 +17,7 @@ from gan_jax import (
   build,
   checkpoint,
   config as configs,
+  draws,
   dynamics,
   games,
   sharding,
@@ -330,7 +331,7 @@ def handwritten(
   spec: steps.Spec, batch: types.Batch, key: jax.Array, r1: jax.Array
 ) -> games.Losses:
   """The non-saturating game with R1, written out."""
-  gen_keys, disc_keys = (steps.split_keys(k) for k in jax.random.split(key))
+  gen_keys, disc_keys = (draws.split_keys(k) for k in jax.random.split(key))
   if spec.share_latents:
     gen_keys = disc_keys
 
@@ -451,17 +452,17 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
   ) -> states.GanState:
     gen_key, *disc_keys = jax.random.split(key, 3)
 
-    def draws(key: jax.Array) -> tuple[jax.Array, steps.Keys]:
-      keys = steps.split_keys(key)
+    def drawn(key: jax.Array) -> tuple[jax.Array, draws.Keys]:
+      keys = draws.split_keys(key)
       return spec.latent(keys.latents, spec.batch_size), keys
 
     for i, disc_key in enumerate(disc_keys):
       state, _ = steps.discriminator_step(
-        state, hyper, types.Batch(batch.x[i]), *draws(disc_key),
+        state, hyper, types.Batch(batch.x[i]), *drawn(disc_key),
         spec=spec, count=state.step * 2 + i + 1,
       )  # fmt: skip
     state, _ = steps.generator_step(
-      state, hyper, types.Batch(batch.x[-1]), *draws(gen_key), spec=spec
+      state, hyper, types.Batch(batch.x[-1]), *drawn(gen_key), spec=spec
     )
     return state._replace(step=state.step + 1)
 
@@ -581,10 +582,10 @@ def statistics_count_each_batch_once(made: Program) -> None:
   gen_vars, disc_vars = begin.gen.vars, begin.disc.vars
   for t in range(2):
     gen_keys, disc_keys = (
-      steps.split_keys(k) for k in jax.random.split(step_key(t))
+      draws.split_keys(k) for k in jax.random.split(step_key(t))
     )
 
-    def fake(keys: steps.Keys, vars: types.PyTree = gen_vars) -> Any:
+    def fake(keys: draws.Keys, vars: types.PyTree = gen_vars) -> Any:
       z = spec.latent(keys.latents, spec.batch_size)
       return spec.gen.apply(
         begin.gen.params, vars, z, labels=None, key=keys.gen, train=True

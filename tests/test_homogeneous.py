@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gan_jax import build, config as configs, homogeneous, penalties, steps
+from gan_jax import (
+  build,
+  config as configs,
+  draws,
+  homogeneous,
+  penalties,
+  steps,
+)
 from gan_jax.data import source as sources
 from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
 
@@ -137,7 +144,7 @@ def test_a_step_is_the_same(
   state = build.init_state(spec, hyper, jax.random.key(0))
   params = noisy(state.disc.params, jax.random.key(1))
   x = jax.random.normal(jax.random.key(2), (12, 2))
-  keys = steps.split_keys(jax.random.key(3))
+  keys = draws.split_keys(jax.random.key(3))
 
   def gradient(homogeneous: bool):
     own = spec._replace(disc=spec.disc._replace(homogeneous=homogeneous))

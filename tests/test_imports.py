@@ -31,6 +31,7 @@ LAYERS = (
     'metrics',
     'writers',
     'charts',
+    'draws',
     'frames',
   ),
   (
@@ -38,6 +39,7 @@ LAYERS = (
     'dynamics',
     'checkpoint',
     'compiler',
+    'threads',
     'features',
     'workdir',
     'population',

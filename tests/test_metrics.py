@@ -24,6 +24,17 @@ def test_ks_against_scipy(name: str):
   )
 
 
+def test_sorting_by_bits_against_numpy():
+  tiny = np.finfo(np.float32).smallest_subnormal
+  x = np.float32(np.random.default_rng(0).normal(size=999) * 1e3)
+  x = np.concatenate([x, np.float32([0, tiny, -tiny, np.inf, -np.inf, 1, 1])])
+  sort = jax.jit(one_dimensional.sort)
+  assert np.array_equal(sort(x), np.sort(x))
+  for nan in (np.float32(np.nan), -np.float32(np.nan)):
+    ends = np.asarray(sort(np.append(x, nan)))[[0, -1]]
+    assert np.isnan(ends).sum() == 1
+
+
 def test_wasserstein_against_scipy():
   """Against a million even quantiles of the law."""
   law = densities.DENSITIES['normal']

@@ -10,6 +10,7 @@ import pytest
 from gan_jax import (
   build,
   config as configs,
+  draws,
   penalties,
   state as states,
   steps,
@@ -70,7 +71,7 @@ def test_each_loss_moves_its_own_player_only(loss: str):
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0
   spec, hyper, state, batch = start(config, IMAGES)
   real = jax.tree.map(lambda x: x[0], batch)
-  keys = steps.split_keys(jax.random.key(2))
+  keys = draws.split_keys(jax.random.key(2))
   z = spec.latent(keys.latents, spec.batch_size)
   gen, disc = state.gen, state.disc
 
@@ -96,7 +97,7 @@ def test_a_step_leaves_the_other_half_bit_for_bit():
   """Parameters, optimiser and batch statistics."""
   spec, hyper, state, batch = start(image_game(), IMAGES)
   real = jax.tree.map(lambda x: x[0], batch)
-  keys = steps.split_keys(jax.random.key(3))
+  keys = draws.split_keys(jax.random.key(3))
   z = spec.latent(keys.latents, spec.batch_size)
   after_gen, _ = jax.jit(functools.partial(steps.generator_step, spec=spec))(
     state, hyper, real, z, keys
@@ -118,7 +119,7 @@ def test_disc_vars_come_from_real_then_fake():
   spec, hyper, state, batch = start(image_game(), IMAGES)
   key = jax.random.key(4)
   new, _ = train_step(spec)(state, hyper, batch, key)
-  keys = steps.split_keys(jax.random.split(key, 2)[1])
+  keys = draws.split_keys(jax.random.split(key, 2)[1])
   z = spec.latent(keys.latents, 4)
   fake, _ = spec.gen.apply(
     state.gen.params, state.gen.vars, z, labels=None, key=key, train=True
@@ -143,7 +144,7 @@ def test_d_first_then_g_with_the_new_d(tiny: configs.Config):
   new, logs = train_step(spec)(state, hyper, batch, key)
 
   gen_key, disc_key = jax.random.split(key)
-  keys = steps.split_keys(disc_key)
+  keys = draws.split_keys(disc_key)
 
   def logits(disc_params: types.PyTree, x: jax.Array) -> jax.Array:
     y, _ = spec.disc.apply(disc_params, {}, x, labels=None, key=key, train=True)
@@ -164,7 +165,7 @@ def test_d_first_then_g_with_the_new_d(tiny: configs.Config):
   disc = jax.tree.map(lambda p, g: p - 0.1 * g, state.disc.params, grads)
 
   def g_loss(gen_params: types.PyTree) -> jax.Array:
-    x = fakes(gen_params, steps.split_keys(gen_key).latents)
+    x = fakes(gen_params, draws.split_keys(gen_key).latents)
     return -jax.nn.log_sigmoid(logits(disc, x)).mean()
 
   loss, grads = jax.value_and_grad(g_loss)(state.gen.params)
@@ -226,7 +227,7 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
 
 
 def test_no_key_is_used_twice():
-  keys = steps.split_keys(jax.random.key(9))
+  keys = draws.split_keys(jax.random.key(9))
   assert len({tuple(jax.random.key_data(k).tolist()) for k in keys}) == len(
     keys
   )
@@ -235,7 +236,7 @@ def test_no_key_is_used_twice():
 def test_lazy_penalty_keeps_its_mean(tiny: configs.Config):
   tiny.penalties.r1 = configs.Penalty(weight=2.0, every=4)
   spec, hyper, state, batch = start(tiny, LINE)
-  keys = steps.split_keys(jax.random.key(10))
+  keys = draws.split_keys(jax.random.key(10))
   z = spec.latent(keys.latents, spec.batch_size)
   real = jax.tree.map(lambda x: x[0], batch)
   values = []
@@ -292,6 +293,22 @@ def test_numbers_vary_under_vmap(tiny: configs.Config):
       strict=True,
     ):
       np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('size', [5, 6, 64])
+def test_blocks_change_nothing(
+  tiny: configs.Config, size: int, monkeypatch: pytest.MonkeyPatch
+):
+  """With what is left over and without; packs are made before."""
+  tiny.packing = 2
+  spec, _, state, _ = start(tiny, LINE)
+  z = jax.random.uniform(jax.random.key(0), (24, 1))
+  x = steps.sample(spec, state.gen.params, state.gen.vars, z)
+  logits = steps.judge(spec, state.disc, x)
+  monkeypatch.setattr(steps, '_BLOCK', size)
+  again = steps.sample(spec, state.gen.params, state.gen.vars, z)
+  np.testing.assert_allclose(again, x, rtol=1e-6)
+  np.testing.assert_allclose(steps.judge(spec, state.disc, x), logits, 1e-5)
 
 
 def test_standing_statistics_are_those_of_the_averaged_generator():

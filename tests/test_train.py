@@ -1,6 +1,7 @@
 """The loop: replay, resume, one compilation, several devices."""
 
 import copy
+import functools
 import json
 import os
 import pathlib
@@ -141,7 +142,7 @@ def test_one_compilation_for_the_whole_run(
   tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   traces = []
-  make = program.steps.make_train_step
+  make = program.steps.make_drawn_step
 
   def counting(spec):
     step = make(spec)
@@ -152,7 +153,7 @@ def test_one_compilation_for_the_whole_run(
 
     return traced
 
-  monkeypatch.setattr(program.steps, 'make_train_step', counting)
+  monkeypatch.setattr(program.steps, 'make_drawn_step', counting)
   train.train(tiny, tmp_path / 'a')
   assert len(traces) == 1
 
@@ -194,6 +195,31 @@ def run_chunk(config: configs.Config, devices: int) -> states.GanState:
   chunk = jax.jit(program.make_steps(spec, source, mesh, 12))
   arrays = sharding.replicate(source.chunk(0, 12), mesh)
   return chunk(state, hyper, arrays, keys)[0]
+
+
+@pytest.mark.parametrize('latents', ['fresh', 'shared'])
+@pytest.mark.parametrize('data', ['mixture', 'digits'])
+def test_steps_drawn_at_once_are_those_drawn_one_by_one(
+  tiny: configs.Config,
+  latents: str,
+  data: str,
+  monkeypatch: pytest.MonkeyPatch,
+):
+  """Bit by bit; twelve steps as one block, as three and as twelve."""
+  tiny.data.name, tiny.latents, tiny.disc_steps = data, latents, 2
+  tiny.data.flip = data == 'digits'
+  mirrored = program.open_game(tiny)
+  drawn = jax.eval_shape(
+    functools.partial(program._draw, mirrored.spec, mirrored.source),
+    mirrored.source.chunk(0, 12), mirrored.keys, jnp.int32(0),
+  )  # fmt: skip
+  size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(drawn))
+  ends = []
+  for at_once in (12, 5, 1):
+    monkeypatch.setattr(program, '_DRAWN_BYTES', at_once * size)
+    ends.append(run_chunk(tiny, 1))
+  for other in ends[1:]:
+    assert_identical(ends[0], other)
 
 
 def test_four_devices_agree_with_one(tiny: configs.Config):

@@ -31,8 +31,9 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 def measure(config: configs.Config) -> dict[str, float]:
   """Trains twice, the first time to compile; seconds and their ratio."""
   from experiments.benchmarks import jax_games
-  from gan_jax import train
+  from gan_jax import threads, train
 
+  threads.choose(config)
   folder = pathlib.Path(tempfile.mkdtemp())
   try:
     ends: list[float] = []

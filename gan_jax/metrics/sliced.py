@@ -8,6 +8,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from gan_jax.metrics import one_dimensional
+
 
 def sliced_wasserstein_1(
   a: jax.Array, b: jax.Array, key: jax.Array, projections: int = 128
@@ -29,7 +31,8 @@ def sliced_wasserstein_1(
   directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
 
   def along(direction: jax.Array) -> jax.Array:
-    gaps = jnp.sort(a @ direction) - jnp.sort(b @ direction)
+    gaps = one_dimensional.sort(a @ direction)
+    gaps -= one_dimensional.sort(b @ direction)
     return jnp.abs(gaps).mean()
 
   return jax.lax.map(along, directions).mean()

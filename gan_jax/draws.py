@@ -1,0 +1,83 @@
+"""What chance gives a step, drawn apart from it.
+
+It depends on a key alone, and so can be drawn for many steps at once, which
+costs less than drawing for one after another where steps are small.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+
+class Keys(NamedTuple):
+  """One key for each use within one player's update."""
+
+  latents: jax.Array
+  gen: jax.Array
+  disc_real: jax.Array
+  disc_fake: jax.Array
+  disc_penalty: jax.Array
+  points: jax.Array
+
+
+def split_keys(key: jax.Array) -> Keys:
+  return Keys(*jax.random.split(key, len(Keys._fields)))
+
+
+class Draw(NamedTuple):
+  """One player's update.
+
+  Attributes:
+    z: latents `[B, Z]`.
+    keys: for all that is drawn within the update.
+  """
+
+  z: jax.Array
+  keys: Keys
+
+
+class Draws(NamedTuple):
+  """All updates of a step.
+
+  Attributes:
+    disc: of each of D's.
+    gen_keys: of G's.
+    gen_z: its latents `[B, Z]`; None where it has those of D's last update.
+  """
+
+  disc: tuple[Draw, ...]
+  gen_keys: Keys
+  gen_z: jax.Array | None
+
+  @property
+  def gen(self) -> Draw:
+    """G's update."""
+    if self.gen_z is not None:
+      return Draw(self.gen_z, self.gen_keys)
+    # Without batch normalisation the compiler merges G's two passes.
+    last = self.disc[-1]
+    return Draw(last.z, self.gen_keys._replace(gen=last.keys.gen))
+
+
+def draw(
+  key: jax.Array,
+  latents: Callable[[jax.Array], jax.Array],
+  *,
+  disc_steps: int,
+  share_latents: bool,
+) -> Draws:
+  """Draws for one step.
+
+  Args:
+    key: of the step.
+    latents: `latents(key) -> [B, Z]`.
+    disc_steps: D updates.
+    share_latents: whether G has the draws of the last of them.
+  """
+  gen_keys, *disc_keys = map(split_keys, jax.random.split(key, disc_steps + 1))
+  return Draws(
+    disc=tuple(Draw(latents(keys.latents), keys) for keys in disc_keys),
+    gen_keys=gen_keys,
+    gen_z=None if share_latents else latents(gen_keys.latents),
+  )
