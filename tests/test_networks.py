@@ -198,6 +198,40 @@ def test_mlp_is_a_stack_of_linear_layers():
   )
 
 
+def test_relu_is_flaxs():
+  """With its slopes, of either order; what is not a number stays so."""
+  x = jnp.array([-jnp.inf, -2.0, -0.0, 0.0, 1e-40, 3.0, jnp.inf])
+  for ours, theirs in (
+    (layers.relu, jax.nn.relu),
+    (jax.vmap(jax.grad(layers.relu)), jax.vmap(jax.grad(jax.nn.relu))),
+  ):
+    np.testing.assert_array_equal(ours(x), theirs(x))
+  assert jnp.isnan(layers.relu(jnp.nan))
+  assert layers.relu(jnp.bfloat16(2)).dtype == jnp.bfloat16
+
+
+def test_single_samples_as_vectors_under_vmap():
+  """The same layer, and for its kernel's gradient XLA transposes nothing."""
+  layer = layers.dense(3, 'normal', 1.0, jnp.float32)
+  x, slopes = (jax.random.normal(KEY, (64, n)) for n in (5, 3))
+  variables = layer.init(KEY, x)
+
+  def singly(variables: dict, x: jax.Array) -> jax.Array:
+    return jax.vmap(lambda x: layer.apply(variables, x[None])[0])(x)
+
+  y, pull = jax.vjp(singly, variables, x)
+  expected, expected_pull = jax.vjp(layer.apply, variables, x)
+  np.testing.assert_allclose(y, expected, rtol=1e-6)
+  for ours, theirs in zip(
+    jax.tree.leaves(pull(slopes)),
+    jax.tree.leaves(expected_pull(slopes)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+  compiled = jax.jit(lambda y: pull(y)[0]).lower(slopes).compile()
+  assert ' copy(' not in compiled.as_text()
+
+
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_parameters_and_outputs_are_float32(dtype: jnp.dtype):
   network = layers.as_network(
