@@ -281,19 +281,28 @@ class Evaluator:
       pixels, labels, found = build.read_images(config.data, self._split)
     self._real_prints = found
     classes = len(info.class_names)
-    self._real = self._seen(*_in_any_order(pixels, labels, stack, classes))
+    self._images = _in_any_order(pixels, labels, stack, classes)
     self._held_out = None
     if settings.held_out:
       held_out, _, self._held_out_prints = build.read_images(
         config.data, settings.held_out
       )
       self._held_out = _unit_range(held_out)
+    # The shapes of a feature vector and of its logits.
+    self._sees: types.Perception = jax.eval_shape(
+      self._extractor.apply, self._extractor.params, self._images[0][:1]
+    )
     self._check_needs()
     self.warnings = self._shortages()
 
+  @functools.cached_property
+  def _real(self) -> Images:
+    """The real images; looked at first where they are first wanted."""
+    return self._seen(*self._images)
+
   def _check_needs(self) -> None:
     """Raises ValueError where a metric lacks what it looks at."""
-    settings, real = self._config.eval, self._real
+    settings, labels = self._config.eval, self._images[1]
     held_out = 0 if self._held_out is None else len(self._held_out)
     if settings.held_out and settings.held_out == self._config.data.split:
       raise ValueError(
@@ -312,9 +321,9 @@ class Evaluator:
           f'{metric.held_out} images that the generator was not trained on, '
           f'such as test[80%:]; there are {held_out}'
         )
-      if metric.one_class and real.seen.logits.ndim != 2:
+      if metric.one_class and self._sees.logits.ndim != 2:
         raise ValueError(f'eval.metrics: {name} needs images of one class each')
-      if metric.labels and not (knows and real.label is not None):
+      if metric.labels and not (knows and labels is not None):
         raise ValueError(
           f'eval.metrics: {name} needs a network that knows the classes of '
           "these data: eval.features='digits', trained on labels of theirs"
@@ -356,9 +365,8 @@ class Evaluator:
     """What makes a Frechet distance unreliable."""
     if METRICS['fid'] not in self._metrics:
       return []
-    real = frechet.statistics(self._real.seen.features)
-    num = min(real.samples, self._config.eval.num_samples)
-    line = frechet.shortage(real._replace(samples=num))
+    num = min(len(self._images[0]), self._config.eval.num_samples)
+    line = frechet.shortage(num, self._sees.features.shape[-1])
     return [f'fid: {line}'] if line else []
 
   @functools.cached_property
@@ -408,7 +416,7 @@ class Evaluator:
       train=self._train,
       held_out=self._held_out,
       fake=self._seen(x, None),
-      num_classes=self._real.seen.logits.shape[-1],
+      num_classes=self._sees.logits.shape[-1],
       key=jax.random.fold_in(key, 1),
     )
     found: Figures = {}
@@ -435,7 +443,7 @@ class Evaluator:
       'train_split': config.data.split,
       'split': self._split,
       'split_fingerprint': self._real_prints,
-      'num_real': len(self._real.x),
+      'num_real': len(self._images[0]),
       'held_out': config.eval.held_out or None,
       'held_out_fingerprint': self._held_out_prints or None,
       'num_held_out': 0 if self._held_out is None else len(self._held_out),

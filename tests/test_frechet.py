@@ -122,8 +122,8 @@ def test_features_that_are_too_few_or_do_not_fit():
 
 
 def test_shortage_of_samples():
-  assert frechet.shortage(frechet.statistics(features(5, 4))) is None
-  line = frechet.shortage(frechet.statistics(features(4, 4)))
+  assert frechet.shortage(5, 4) is None
+  line = frechet.shortage(4, 4)
   assert line is not None
   assert line.startswith('4 samples cannot give a covariance of 4 features')
   assert '\n' not in line

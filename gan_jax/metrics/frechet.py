@@ -115,13 +115,17 @@ def statistics(features: Any | Iterable[Any]) -> Statistics:
   return Statistics(count, shift + left, cov)
 
 
-def shortage(statistics: Statistics) -> str | None:
-  """A line of warning where a set is too small for its covariance, or None."""
-  dim = len(statistics.mean)
-  if statistics.samples > dim:
+def shortage(samples: int, dim: int) -> str | None:
+  """A line of warning where a set is too small for its covariance, or None.
+
+  Args:
+    samples: in the set.
+    dim: features of each.
+  """
+  if samples > dim:
     return None
   return (
-    f'{statistics.samples} samples cannot give a covariance of {dim} features '
+    f'{samples} samples cannot give a covariance of {dim} features '
     f'its full rank: the Frechet distance is biased upwards (more than {dim} '
     'are needed; 50,000 are usual)'
   )
