@@ -79,10 +79,12 @@ class CurvesPanel:
   """`Curves` as in figure 1 of Goodfellow et al. 2014."""
 
   def __init__(self, place: Any, frames: Sequence[Curves]):
+    from matplotlib import collections
+
     top, bottom = place.subgridspec(
       2, 1, height_ratios=(4, 1), hspace=0
     ).subplots()
-    x, density, z = frames[0].x, frames[0].data, frames[0].z
+    x, density = frames[0].x, frames[0].data
     (data,) = top.plot(x, density, ':', color=_DATA, label='data')
     (self._generated,) = top.plot([], [], color=_GEN, label='generated')
     top.set(xlim=(x[0], x[-1]), ylim=(0, 1.6 * density.max()), xticks=[])
@@ -98,10 +100,10 @@ class CurvesPanel:
       handles=handles, fontsize=6, ncols=2, loc='upper center'
     )
     bottom.set(xlim=(x[0], x[-1]), ylim=(0, 1), yticks=[])
-    self._lines = bottom.plot(
-      *np.zeros((2, 2, z.size)), color=_GEN, lw=0.5, clip_on=True
-    )
-    if z.size:
+    # From z to G(z).
+    self._lines = collections.LineCollection([], colors=_GEN, linewidths=0.5)
+    bottom.add_collection(self._lines, autolim=False)
+    if frames[0].z.size:
       bottom.set_ylabel('z → x', fontsize=7)
 
   def show(self, frame: Curves) -> Sequence[Any]:
@@ -114,10 +116,11 @@ class CurvesPanel:
       low, high = frame.x[0], frame.x[-1]
       span = frame.z.max() - frame.z.min()
       start = low + (high - low) * (frame.z - frame.z.min()) / span
-      for line, *ends in zip(self._lines, start, frame.mapped, strict=True):
-        line.set_data(ends, [0, 1])
+      ends = np.stack([start, frame.mapped], axis=1)
+      heights = np.broadcast_to([0.0, 1.0], ends.shape)
+      self._lines.set_segments([*np.stack([ends, heights], axis=2)])
     curves = self._generated, self._disc, self._optimal
-    return self._title, *curves, self._legend, *self._lines
+    return self._title, *curves, self._legend, self._lines
 
 
 class CloudPanel:
