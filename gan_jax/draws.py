@@ -26,7 +26,7 @@ def split_keys(key: jax.Array) -> Keys:
 
 
 class Draw(NamedTuple):
-  """One player's update.
+  """What one player's update draws.
 
   Attributes:
     z: latents `[B, Z]`.
@@ -38,12 +38,12 @@ class Draw(NamedTuple):
 
 
 class Draws(NamedTuple):
-  """All updates of a step.
+  """What a step's updates draw.
 
   Attributes:
-    disc: of each of D's.
-    gen_keys: of G's.
-    gen_z: its latents `[B, Z]`; None where it has those of D's last update.
+    disc: D's updates, one after another.
+    gen_keys: the keys of G's update.
+    gen_z: G's own latents `[B, Z]`; None where it has those of D's last update.
   """
 
   disc: tuple[Draw, ...]
@@ -52,7 +52,7 @@ class Draws(NamedTuple):
 
   @property
   def gen(self) -> Draw:
-    """G's update."""
+    """What G's update draws."""
     if self.gen_z is not None:
       return Draw(self.gen_z, self.gen_keys)
     # Without batch normalisation the compiler merges G's two passes.

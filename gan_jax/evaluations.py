@@ -288,7 +288,7 @@ class Evaluator:
         config.data, settings.held_out
       )
       self._held_out = _unit_range(held_out)
-    # The shapes of a feature vector and of its logits.
+    # Shapes of what is seen in one image, [1, D] and [1, ..., K].
     self._sees: types.Perception = jax.eval_shape(
       self._extractor.apply, self._extractor.params, self._images[0][:1]
     )
@@ -312,6 +312,8 @@ class Evaluator:
       not settings.features_split
       or settings.features_data == self._config.data.name
     )
+    if METRICS['fid'] in self._metrics and len(self._images[0]) < 2:
+      raise ValueError('eval.metrics: fid needs at least 2 real images')
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue

@@ -126,7 +126,7 @@ def game_of(config: configs.Config, source: sources.Source) -> Game:
 
 
 class _Drawn(NamedTuple):
-  """A step's batch `[rounds, B]`, and what chance gives it besides."""
+  """A step's batch `[rounds, B, ...]`, and what chance gives it besides."""
 
   batch: types.Batch
   draws: draws.Draws
@@ -173,15 +173,18 @@ def make_step(
   [states.GanState, types.Hyper, types.PyTree, Keys],
   tuple[states.GanState, types.Logs],
 ]:
-  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch."""
+  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch.
+
+  The batch is split over the mesh, where there is one.
+  """
   step = _make_drawn_step(spec, mesh)
   return lambda state, hyper, arrays, keys: step(
     state, hyper, _draw(spec, source, arrays, keys, state.step)
   )
 
 
-# What steps are given is drawn for as many at once as these bytes hold, with
-# which the steps themselves find it in a cache.
+# On one device, steps are drawn for as many at once as these bytes hold, and as
+# divide the chunk: few enough that the steps find them in a cache.
 _DRAWN_BYTES = 2**18
 
 
@@ -206,6 +209,8 @@ def make_steps(
     draw = functools.partial(_draw, spec, source, arrays, keys)
     shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
     most = _DRAWN_BYTES // sum(x.size * x.dtype.itemsize for x in shapes)
+    if mesh is not None and mesh.size > 1:
+      most = 1  # What is drawn in a step, the compiler splits with its batch.
     at_once = max(n for n in range(1, max(most, 1) + 1) if length % n == 0)
 
     def play(

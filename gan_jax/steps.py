@@ -29,7 +29,7 @@ TrainStep = Callable[
   [states.GanState, types.Hyper, types.Batch, jax.Array],
   tuple[states.GanState, types.Logs],
 ]
-# The same of what was drawn.
+# The same, with what the key gives in its place.
 DrawnStep = Callable[
   [states.GanState, types.Hyper, types.Batch, draws.Draws],
   tuple[states.GanState, types.Logs],
@@ -593,8 +593,8 @@ def eval_generator(
   return state.gen_ema, standing_vars(spec, state.gen_ema, state.gen.vars, key)
 
 
-# Samples that G and D look at together, where nothing couples them: what they
-# compute on the way then stays in a cache.
+# Samples that go through a network together in evaluation mode, where nothing
+# couples them: what is computed on the way then stays in a cache.
 _BLOCK = 4096
 
 
@@ -630,7 +630,10 @@ def judge(spec: Spec, disc: states.NetState, x: jax.Array) -> jax.Array:
 
 
 def _in_blocks(fn: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-  """`fn(x)`, of a function from `[N, ...]` to `[N, ...]`, block by block."""
+  """`fn(x)` block by block, of a function of each sample alone.
+
+  Both are `[N, ...]`.
+  """
   if len(x) <= _BLOCK:
     return fn(x)
   rest = len(x) % _BLOCK

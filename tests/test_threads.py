@@ -64,4 +64,4 @@ def test_the_size_of_a_layer_decides(
   config: configs.Config = module.get_config()
   for field, value in fields.items():
     configs.assign(config, field, value)
-  assert threads._is_small(config) == small
+  assert threads.suit_one(config) == small

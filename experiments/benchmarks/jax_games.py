@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import flops, suites
-from gan_jax import build, compiler, config as configs, program, threads
+from gan_jax import build, compiler, config as configs, program
 from gan_jax.data import source as sources
 from gan_jax.networks import conv
 
@@ -31,7 +31,6 @@ class Game:
   def __init__(self, suite: suites.Suite, stock: bool = False):
     config = suite.config()
     configs.validate(config)
-    threads.choose(config)
     data = source(config, suite.shape)
     game = program.game_of(config, data)
     self._rest = game.place(game.hyper), data.chunk(0, suite.length)

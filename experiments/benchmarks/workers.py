@@ -65,10 +65,13 @@ def _game(
   """`play()`, how many steps that is, and what is known beforehand."""
   if kind in ('ours', 'stock'):
     from experiments.benchmarks import jax_games
+    from gan_jax import threads
 
     if name is None:
       return _nothing, 1, {'gflops': jax_games.matmul_gflops(2048, 1.0)}
-    game = jax_games.Game(suites.SUITES[name], stock=kind == 'stock')
+    suite = suites.SUITES[name]
+    threads.choose(suite.config())
+    game = jax_games.Game(suite, stock=kind == 'stock')
     facts = {'compile_s': game.compile_seconds, 'flops': game.step_flops}
     return game.play, game.length, facts
   from experiments.benchmarks import torch_games

@@ -9,11 +9,13 @@ Cdf = Callable[[jax.Array], jax.Array]
 
 
 def sort(x: jax.Array) -> jax.Array:
-  """`jnp.sort` of `[N]` float32 by their bits: on a CPU in a quarter the time.
+  """`jnp.sort` of `[N]`, of float32 by their bits: on a CPU four times as fast.
 
-  Read as integers, positive numbers keep their order and negative ones reverse
-  it, all their bits but the sign turned. NaN go to an end.
+  Read as integers, positive numbers keep their order, and so do negative ones
+  with all bits but the sign turned. A NaN goes to the end of its sign.
   """
+  if x.dtype != jnp.float32:
+    return jnp.sort(x)
 
   def turn(bits: jax.Array) -> jax.Array:
     return jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
