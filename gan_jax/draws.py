@@ -4,7 +4,6 @@ It depends on a key alone, and so can be drawn for many steps at once, which
 costs less than drawing for one after another where steps are small.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -58,26 +57,3 @@ class Draws(NamedTuple):
     # Without batch normalisation the compiler merges G's two passes.
     last = self.disc[-1]
     return Draw(last.z, self.gen_keys._replace(gen=last.keys.gen))
-
-
-def draw(
-  key: jax.Array,
-  latents: Callable[[jax.Array], jax.Array],
-  *,
-  disc_steps: int,
-  share_latents: bool,
-) -> Draws:
-  """Draws for one step.
-
-  Args:
-    key: of the step.
-    latents: `latents(key) -> [B, Z]`.
-    disc_steps: D updates.
-    share_latents: whether G has the draws of the last of them.
-  """
-  gen_keys, *disc_keys = map(split_keys, jax.random.split(key, disc_steps + 1))
-  return Draws(
-    disc=tuple(Draw(latents(keys.latents), keys) for keys in disc_keys),
-    gen_keys=gen_keys,
-    gen_z=None if share_latents else latents(gen_keys.latents),
-  )

@@ -182,6 +182,7 @@ class Metric(NamedTuple):
   Attributes:
     value: of a scene.
     figures: the names of what it gives.
+    real: images of the data that it needs.
     held_out: images that it needs G never to have seen.
     single: looks at images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
@@ -190,6 +191,7 @@ class Metric(NamedTuple):
 
   value: Callable[[Scene], Figures]
   figures: tuple[str, ...]
+  real: int = 0
   held_out: int = 0
   single: bool = False
   one_class: bool = False
@@ -197,7 +199,7 @@ class Metric(NamedTuple):
 
 
 METRICS: dict[str, Metric] = {
-  'fid': Metric(_fid, ('fid',)),
+  'fid': Metric(_fid, ('fid',), real=2),
   'kid': Metric(_kid, ('kid', 'kid_std')),
   'is': Metric(_inception_score, ('is', 'is_std'), one_class=True),
   'prdc': Metric(_manifolds, neighbours.Manifolds._fields),
@@ -281,7 +283,9 @@ class Evaluator:
       pixels, labels, found = build.read_images(config.data, self._split)
     self._real_prints = found
     classes = len(info.class_names)
-    self._images = _in_any_order(pixels, labels, stack, classes)
+    self._real_x, self._real_label = _in_any_order(
+      pixels, labels, stack, classes
+    )
     self._held_out = None
     if settings.held_out:
       held_out, _, self._held_out_prints = build.read_images(
@@ -290,7 +294,7 @@ class Evaluator:
       self._held_out = _unit_range(held_out)
     # Shapes of what is seen in one image, [1, D] and [1, ..., K].
     self._sees: types.Perception = jax.eval_shape(
-      self._extractor.apply, self._extractor.params, self._images[0][:1]
+      self._extractor.apply, self._extractor.params, self._real_x[:1]
     )
     self._check_needs()
     self.warnings = self._shortages()
@@ -298,11 +302,11 @@ class Evaluator:
   @functools.cached_property
   def _real(self) -> Images:
     """The real images; looked at first where they are first wanted."""
-    return self._seen(*self._images)
+    return self._seen(self._real_x, self._real_label)
 
   def _check_needs(self) -> None:
     """Raises ValueError where a metric lacks what it looks at."""
-    settings, labels = self._config.eval, self._images[1]
+    settings = self._config.eval
     held_out = 0 if self._held_out is None else len(self._held_out)
     if settings.held_out and settings.held_out == self._config.data.split:
       raise ValueError(
@@ -312,11 +316,13 @@ class Evaluator:
       not settings.features_split
       or settings.features_data == self._config.data.name
     )
-    if METRICS['fid'] in self._metrics and len(self._images[0]) < 2:
-      raise ValueError('eval.metrics: fid needs at least 2 real images')
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue
+      if len(self._real_x) < metric.real:
+        raise ValueError(
+          f'eval.metrics: {name} needs at least {metric.real} real images'
+        )
       if held_out < metric.held_out:
         raise ValueError(
           f'eval.held_out={settings.held_out!r}: {name} needs at least '
@@ -325,7 +331,7 @@ class Evaluator:
         )
       if metric.one_class and self._sees.logits.ndim != 2:
         raise ValueError(f'eval.metrics: {name} needs images of one class each')
-      if metric.labels and not (knows and labels is not None):
+      if metric.labels and not (knows and self._real_label is not None):
         raise ValueError(
           f'eval.metrics: {name} needs a network that knows the classes of '
           "these data: eval.features='digits', trained on labels of theirs"
@@ -367,7 +373,7 @@ class Evaluator:
     """What makes a Frechet distance unreliable."""
     if METRICS['fid'] not in self._metrics:
       return []
-    num = min(len(self._images[0]), self._config.eval.num_samples)
+    num = min(len(self._real_x), self._config.eval.num_samples)
     line = frechet.shortage(num, self._sees.features.shape[-1])
     return [f'fid: {line}'] if line else []
 
@@ -445,7 +451,7 @@ class Evaluator:
       'train_split': config.data.split,
       'split': self._split,
       'split_fingerprint': self._real_prints,
-      'num_real': len(self._images[0]),
+      'num_real': len(self._real_x),
       'held_out': config.eval.held_out or None,
       'held_out_fingerprint': self._held_out_prints or None,
       'num_held_out': 0 if self._held_out is None else len(self._held_out),

@@ -207,11 +207,13 @@ def make_steps(
     keys: Keys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
     draw = functools.partial(_draw, spec, source, arrays, keys)
-    shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
-    most = _DRAWN_BYTES // sum(x.size * x.dtype.itemsize for x in shapes)
-    if mesh is not None and mesh.size > 1:
-      most = 1  # What is drawn in a step, the compiler splits with its batch.
-    at_once = max(n for n in range(1, max(most, 1) + 1) if length % n == 0)
+    at_once = 1
+    # On several, the compiler splits what a step draws with its batch.
+    if mesh is None or mesh.size == 1:
+      shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
+      size = sum(x.size * x.dtype.itemsize for x in shapes)
+      fitting = range(1, min(_DRAWN_BYTES // size, length) + 1)
+      at_once = max((n for n in fitting if length % n == 0), default=1)
 
     def play(
       state: states.GanState, drawn: _Drawn

@@ -1,9 +1,9 @@
 """A thread that looks at a run, writes and saves it while the run goes on.
 
 JAX runs what one thread asks of a device in order, and on a CPU what two ask
-for side by side: there a look costs a run of small steps, which leave a core
-idle, nothing. On an accelerator the device itself takes its turns, but waits
-for neither disks nor drawings.
+for side by side, if XLA has several threads (threads.py): there a look costs a
+run of small steps, which leave a core idle, nothing. On an accelerator the
+device itself takes its turns, but waits for neither disks nor drawings.
 """
 
 import collections

@@ -367,10 +367,7 @@ def _average(
 def make_train_step(spec: Spec) -> TrainStep:
   """Makes `step(state, hyper, batch, key) -> (state, logs)`.
 
-  D is updated `disc_steps` times, then G once, then G's moving average. The
-  step is not jitted. `batch` has leading axes `[rounds, B]`: a round for each
-  D update and, where the generator's loss compares with real samples of its
-  own, one more for it. A rule that does not take turns moves both at once.
+  It is `make_drawn_step`'s, of what `draw` gives for the key.
   """
   step = make_drawn_step(spec)
   return lambda state, hyper, batch, key: step(
@@ -379,17 +376,29 @@ def make_train_step(spec: Spec) -> TrainStep:
 
 
 def draw(spec: Spec, key: jax.Array) -> draws.Draws:
-  """Latents and keys of the step of a key."""
-  return draws.draw(
-    key,
-    lambda key: spec.latent(key, spec.batch_size),
-    disc_steps=spec.disc_steps,
-    share_latents=spec.share_latents,
+  """Latents and keys for all updates of one step."""
+
+  def latents(keys: draws.Keys) -> jax.Array:
+    return spec.latent(keys.latents, spec.batch_size)
+
+  gen_keys, *disc_keys = map(
+    draws.split_keys, jax.random.split(key, spec.disc_steps + 1)
+  )
+  return draws.Draws(
+    disc=tuple(draws.Draw(latents(keys), keys) for keys in disc_keys),
+    gen_keys=gen_keys,
+    gen_z=None if spec.share_latents else latents(gen_keys),
   )
 
 
 def make_drawn_step(spec: Spec) -> DrawnStep:
-  """Makes `step(state, hyper, batch, drawn)`, of what `draw` has drawn."""
+  """Makes `step(state, hyper, batch, drawn) -> (state, logs)`.
+
+  D is updated `disc_steps` times, then G once, then G's moving average. The
+  step is not jitted. `batch` has leading axes `[rounds, B]`: a round for each
+  D update and, where the generator's loss compares with real samples of its
+  own, one more for it. A rule that does not take turns moves both at once.
+  """
   if not spec.rule.takes_turns:
     return _make_joint_step(spec)
 

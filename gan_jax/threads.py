@@ -7,17 +7,15 @@ the other processors alone. XLA takes no such choice with a program. It reads
 how many threads it may have when a process first uses a device, so that it
 holds for all that the process computes: looks at such a run take turns with its
 steps. 2,000 steps of gaussian_1d gave the same bits on one thread and on two.
-`NPROC=2 python -m
-experiments.benchmarks.step_time --suite=gaussian_1d` shows whether there is
-still a difference.
+`NPROC=2 python -m experiments.benchmarks.step_time --suite=gaussian_1d` shows
+whether there is still a difference.
 """
 
-import math
 import os
 
 import jax
 
-from gan_jax import config as configs
+from gan_jax import config as configs, population
 from gan_jax.data import densities
 from gan_jax.networks import mlp
 
@@ -55,14 +53,11 @@ def choose(config: configs.Config) -> None:
 
 def suit_one(config: configs.Config) -> bool:
   """Whether the steps of a valid configuration are fastest on one thread."""
-  members = config.population.seeds * math.prod(
-    len(values) for values in config.population.vary.values()
-  )
   players = config.gen, config.disc
   return (
     config.data.name in (*densities.DENSITIES, *densities.POINTS)
     and all(player.name == 'mlp' for player in players)
-    and members
+    and len(population.members(config))
     * config.batch_size
     * config.packing
     * max(player.width or mlp.Generator.width for player in players) ** 2

@@ -18,7 +18,6 @@ from gan_jax import (
   evaluations,
   health,
   interrupt,
-  plots,
   population,
   program,
   recorder,
@@ -361,7 +360,6 @@ def _record(
   row = game.row(moment.logs)
   if moment.looked:
     row |= game.row(report.frame(moment.state))
-    plots.pyplot()  # For the end's pictures: its import takes a while.
   if moment.written:
     sinks.write(moment.step, row, steps_per_second=moment.speed)
   if moment.kept:

@@ -182,6 +182,24 @@ def test_parzen_needs_images_never_seen(digits: configs.Config):
     evaluator(digits)
 
 
+def test_a_distance_of_distributions_needs_two_real_images(
+  digits: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  """Said before a run begins, and not at its first look."""
+  whole = evaluations._in_any_order
+
+  def first(*args):
+    x, label = whole(*args)
+    return x[:1], label[:1]
+
+  monkeypatch.setattr(evaluations, '_in_any_order', first)
+  digits.eval.metrics = 'classes'
+  evaluator(digits)
+  digits.eval.metrics = 'fid'
+  with pytest.raises(ValueError, match='fid needs at least 2 real images'):
+    evaluator(digits)
+
+
 def test_the_modes_of_stacks(digits: configs.Config):
   """Each channel is named on its own, real and generated alike."""
   digits.data.stack = 3

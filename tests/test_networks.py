@@ -199,7 +199,7 @@ def test_mlp_is_a_stack_of_linear_layers():
 
 
 def test_relu_is_flaxs():
-  """With its slopes, of either order; what is not a number stays so."""
+  """Its slopes too; what is not a number stays so."""
   x = jnp.array([-jnp.inf, -2.0, -0.0, 0.0, 1e-40, 3.0, jnp.inf])
   for ours, theirs in (
     (layers.relu, jax.nn.relu),

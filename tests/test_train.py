@@ -208,10 +208,10 @@ def test_steps_drawn_at_once_are_those_drawn_one_by_one(
   """Bit by bit; twelve steps as one block, as three and as twelve."""
   tiny.data.name, tiny.latents, tiny.disc_steps = data, latents, 2
   tiny.data.flip = data == 'digits'
-  mirrored = program.open_game(tiny)
+  game = program.open_game(tiny)
   drawn = jax.eval_shape(
-    functools.partial(program._draw, mirrored.spec, mirrored.source),
-    mirrored.source.chunk(0, 12), mirrored.keys, jnp.int32(0),
+    functools.partial(program._draw, game.spec, game.source),
+    game.source.chunk(0, 12), game.keys, jnp.int32(0),
   )  # fmt: skip
   size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(drawn))
   ends = []
