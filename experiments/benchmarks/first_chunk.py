@@ -1,24 +1,26 @@
-"""The training program, with a word when its first chunk of steps has ended.
+"""The training program, with words about its first chunk of steps.
 
   python -m experiments.benchmarks.first_chunk --workdir=runs/ring \
     --config=experiments/configs/ring_2d.py
 
-Says so in a line of its own on standard output, and is `experiments.train`
-otherwise.
+Says in lines of their own on standard output when it has come to the chunk and
+when the chunk has ended, and is `experiments.train` otherwise.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from experiments import launch
 
-SAID = 'the first chunk has ended'
+REACHED = 'the first chunk is reached'
+ENDED = 'the first chunk has ended'
 
 
 @contextlib.contextmanager
-def noticed(then: Callable[[], None]) -> Iterator[None]:
-  """Within, `train.train` calls `then` when its first chunk has ended."""
+def noticed(say: Callable[[str], None]) -> Iterator[None]:
+  """Within, `train.train` says `REACHED` and `ENDED` of its first chunk."""
   import jax
 
   from gan_jax import program
@@ -26,15 +28,14 @@ def noticed(then: Callable[[], None]) -> Iterator[None]:
   original = program.compile_chunk
 
   def compile_chunk(*args: Any) -> Any:
-    chunk, ended = original(*args), False
+    chunk, words = original(*args), [ENDED, REACHED]
 
     def run(*args: Any) -> Any:
-      nonlocal ended
-      result = chunk(*args)
-      if not ended:
-        jax.block_until_ready(result)
-        then()
-      ended = True
+      if not words:
+        return chunk(*args)
+      say(words.pop())
+      result = jax.block_until_ready(chunk(*args))
+      say(words.pop())
       return result
 
     return run
@@ -50,7 +51,7 @@ if __name__ == '__main__':
   from experiments import train  # With flags of its own.
 
   def main() -> None:
-    with noticed(lambda: print(SAID, flush=True)):
+    with noticed(functools.partial(print, flush=True)):
       train.main()
 
   launch.run(main)

@@ -4,9 +4,9 @@
     --config=experiments/configs/gaussian_1d.py
 
 Starts the training program in new folders, the first time to compile, and then
---rounds times with what was compiled on the disk. Reports the median of the
-seconds from the process's start, imports and a first checkpoint included, to
-the end of its first step, and kills it.
+--rounds times with what was compiled on the disk. Reports the medians of the
+seconds from the process's start, imports and a first checkpoint included, until
+it reaches its first step and until that step has ended, and kills it.
 """
 
 import json
@@ -33,13 +33,14 @@ _ONE = (
 )  # fmt: skip
 
 
-def start(arguments: list[str], workdir: pathlib.Path) -> float:
-  """Seconds to the end of the first step.
+def start(arguments: list[str], workdir: pathlib.Path) -> dict[str, float]:
+  """Seconds until the first step is reached, and until it has ended.
 
   Raises:
     ValueError: the process ended before, with its own words.
   """
   began = time.monotonic()
+  took: dict[str, float] = {}
   with processes.start(
     [*arguments, *_ONE],
     workdir,
@@ -48,14 +49,18 @@ def start(arguments: list[str], workdir: pathlib.Path) -> float:
   ) as process:
     assert process.stdout is not None
     assert process.stderr is not None
-    if first_chunk.SAID not in (
-      line.decode().strip() for line in process.stdout
-    ):
+    for line in process.stdout:
+      took[line.decode().strip()] = time.monotonic() - began
+      if first_chunk.ENDED in took:
+        break
+    else:
       said = process.stderr.read().decode().strip()
       raise ValueError(said.removeprefix('error: '))
-    took = time.monotonic() - began
     process.kill()
-  return took
+  return {
+    'reached_s': took[first_chunk.REACHED],
+    'ended_s': took[first_chunk.ENDED],
+  }
 
 
 def main() -> None:
@@ -63,15 +68,16 @@ def main() -> None:
     raise ValueError('--config=FILE must be given')
   arguments = [a for a in sys.argv[1:] if a.startswith('--config')]
   with tempfile.TemporaryDirectory() as folder:
-    times = [
+    first, *later = [
       start(arguments, pathlib.Path(folder, f'{i}'))
       for i in range(_ROUNDS.value + 1)
     ]
-  figures = {'first_s': times[0], 'later_s': statistics.median(times[1:])}
-  for name, value in figures.items():
-    print(f'{name:8s} {value:6.2f}')
+  print('step 1      first start   later')
+  for name, value in first.items():
+    median = statistics.median(each[name] for each in later)
+    print(f'{name:10s} {value:12.2f} {median:7.2f}')
   if _JSON.value:
-    text = json.dumps({**figures, 'all_s': times}, indent=2)
+    text = json.dumps({'first': first, 'later': later}, indent=2)
     pathlib.Path(_JSON.value).write_text(text + '\n')
 
 
