@@ -68,16 +68,19 @@ def main() -> None:
     raise ValueError('--config=FILE must be given')
   arguments = [a for a in sys.argv[1:] if a.startswith('--config')]
   with tempfile.TemporaryDirectory() as folder:
-    first, *later = [
+    first, *others = starts = [
       start(arguments, pathlib.Path(folder, f'{i}'))
       for i in range(_ROUNDS.value + 1)
     ]
+  later = {
+    name: statistics.median(each[name] for each in others) for name in first
+  }
   print('step 1      first start   later')
-  for name, value in first.items():
-    median = statistics.median(each[name] for each in later)
-    print(f'{name:10s} {value:12.2f} {median:7.2f}')
+  for name in first:
+    print(f'{name:10s} {first[name]:12.2f} {later[name]:7.2f}')
   if _JSON.value:
-    text = json.dumps({'first': first, 'later': later}, indent=2)
+    figures = {'first': first, 'later': later, 'all': starts}
+    text = json.dumps(figures, indent=2)
     pathlib.Path(_JSON.value).write_text(text + '\n')
 
 
