@@ -77,6 +77,14 @@ def test_counts_what_is_needed_once():
   assert flops.count(twice_and_unused, x, kernel) == one
 
 
+def test_counts_beside_what_has_no_result():
+  def f(x: jax.Array) -> jax.Array:
+    jax.debug.print('{}', x)
+    return x @ x
+
+  assert flops.count(f, jnp.ones((4, 4))) == 2 * 4**3
+
+
 def test_counts_loops_and_transposed_convolutions():
   x, kernel = jnp.ones((3, 4, 4, 5)), jnp.ones((4, 4, 5, 5))
 

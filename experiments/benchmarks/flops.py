@@ -94,9 +94,9 @@ class _Graph:
     if key not in self._known:
       outputs = [next(self._numbers) for _ in eqn.outvars]
       self._known[key] = outputs
-      # Once: of a loop within a loop, this counts the inner one.
-      made = _flops(eqn), operands, outputs[0]
-      self._made.update(dict.fromkeys(outputs, made))
+      flops = _flops(eqn)  # Once: an inner loop's is a count of its own.
+      for output in outputs:
+        self._made[output] = (flops, operands, outputs[0])
     return self._known[key]
 
 
