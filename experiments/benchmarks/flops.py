@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -27,10 +27,7 @@ def count(fn: Callable[..., Any], *args: Any) -> int:
     fn: traced, not run.
     *args: arrays, or `jax.ShapeDtypeStruct`s.
   """
-  closed = jax.make_jaxpr(fn)(*args)
-  graph = _Graph()
-  outputs = graph.inline(closed.jaxpr, closed.consts, graph.fresh(args))
-  return graph.cost(outputs)
+  return _count_program(jax.make_jaxpr(fn)(*args))
 
 
 class _Graph:
@@ -42,9 +39,9 @@ class _Graph:
     # By value: the operations that make it, and what they read.
     self._made: dict[int, tuple[int, list[int], int]] = {}
 
-  def fresh(self, args: Any) -> list[int]:
-    """A number for each leaf."""
-    return [next(self._numbers) for _ in jax.tree.leaves(args)]
+  def fresh(self, variables: Sequence[Any]) -> list[int]:
+    """A number for each."""
+    return [next(self._numbers) for _ in variables]
 
   def inline(
     self, jaxpr: Any, consts: Iterable[Any], inputs: list[int]
@@ -92,7 +89,7 @@ class _Graph:
     params = id(eqn) if own else str(eqn.params)
     key = (eqn.primitive.name, tuple(operands), params)
     if key not in self._known:
-      outputs = [next(self._numbers) for _ in eqn.outvars]
+      outputs = self.fresh(eqn.outvars)
       self._known[key] = outputs
       flops = _flops(eqn)  # Once: an inner loop's is a count of its own.
       for output in outputs:
@@ -125,12 +122,12 @@ def _flops(eqn: Any) -> int:
   if name == 'conv':
     return _conv_flops(eqn)
   # Loops and branches: what one pass costs, for each pass where that is known.
-  inner = [graph_cost(program) for program in _programs(eqn)]
+  inner = [_count_program(program) for program in _programs(eqn)]
   passes = int(eqn.params.get('length', 1)) if name == 'scan' else 1
   return passes * sum(inner)
 
 
-def graph_cost(program: Any) -> int:
+def _count_program(program: Any) -> int:
   """Operations of a closed program."""
   graph = _Graph()
   inputs = graph.fresh(program.jaxpr.invars)
