@@ -16,30 +16,30 @@ from typing import Any
 
 import jax
 
+from gan_jax import flops
 from gan_jax.networks import onednn
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
 _PREFIX = 'LIBRARY_FUSION_TYPE_'
 # What YNN does: nothing, or products and sums but no convolutions.
-_FOR_SMALL_STEPS: dict[str, str | bool] = {_YNN: ''}
-_FOR_LARGE_STEPS: dict[str, str | bool] = {
+_FOR_SMALL_PRODUCTS: dict[str, str | bool] = {_YNN: ''}
+_FOR_LARGE_PRODUCTS: dict[str, str | bool] = {
   _YNN: f'{_PREFIX}INDIVIDUAL_DOT,{_PREFIX}REDUCE'
 }
-# Measured on two cores of AVX2, for networks of 3 x 128, 3 x 256 and 3 x 512
-# and batches of 64 to 1024: at about this size neither is clearly the faster.
-_LARGE_STEP_FLOPS = 1e9
+# A product of two [256, 256]. Measured on two cores of AVX2, for networks of
+# 3 x 128, 3 x 256 and 3 x 512 and batches of 64 to 1024: at about this size
+# neither is clearly the faster.
+_LARGE_FLOPS = 2 * 256**3
 
 
 def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
-  """Compiles a chunk of steps, by the library that suits the size of a step.
+  """Compiles a chunk of steps, by the library that suits its products.
 
   A program that `onednn.py` has a part in, one with grouped convolutions for a
   single device, is compiled anew by every process: XLA cannot store it.
 
   Args:
-    chunk: jitted, a `lax.scan` of steps, whose operations XLA counts once
-      however long it is; so it does those of a loop within, and it does not
-      know those of oneDNN.
+    chunk: jitted. The largest product or convolution in it chooses.
     args: arrays, on one device or several, or shapes for one.
   """
   if jax.default_backend() != 'cpu':
@@ -52,13 +52,14 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   }
   split = len(devices) > 1
   with contextlib.nullcontext() if split else onednn.allowed():
-    lowered = chunk.lower(*args)
-  flops = (lowered.cost_analysis() or {}).get('flops', 0.0)
-  is_small = flops < _LARGE_STEP_FLOPS
+    traced = chunk.trace(*args)
+    lowered = traced.lower()
+  is_large = flops.largest(traced.jaxpr) > _LARGE_FLOPS
+  options = _FOR_LARGE_PRODUCTS if is_large else _FOR_SMALL_PRODUCTS
   stores = onednn.TARGET not in lowered.as_text()
   with contextlib.nullcontext() if stores else _storing_nothing():
     try:
-      return lowered.compile(_FOR_SMALL_STEPS if is_small else _FOR_LARGE_STEPS)
+      return lowered.compile(options)
     except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
       return lowered.compile()
 

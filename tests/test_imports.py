@@ -16,6 +16,7 @@ LAYERS = (
     'plots',
     'schedules',
     'events',
+    'flops',
     'health',
     'interrupt',
     'weights',

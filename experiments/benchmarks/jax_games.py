@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import flops, suites
-from gan_jax import build, compiler, config as configs, program
+from experiments.benchmarks import suites
+from gan_jax import build, compiler, config as configs, flops, program
 from gan_jax.data import source as sources
 from gan_jax.networks import conv
 

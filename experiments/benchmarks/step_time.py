@@ -4,11 +4,12 @@
 
 Each contestant has a process of its own and sleeps while another runs. After a
 round that does not count they take turns, so that a slow spell of the machine
-meets all of them; figures are medians over the rounds, and spreads are the
-widest distance of a round from the median. `peak` is the better of both
-libraries' 2048 x 2048 matrix products, before and after the suite; operations
-are counted as told in `flops.py`. Memory is a process's peak: of one that
-compiles, of one that finds its program compiled, and of PyTorch's.
+meets all of them: turns of `--seconds`, or of one call of ours if that is
+longer. Figures are medians over the rounds, and spreads are the widest distance
+of a round from the median. `peak` is the better of both libraries' 2048 x 2048
+matrix products, before and after the suite; operations are counted as told in
+`gan_jax/flops.py`. Memory is a process's peak: of one that compiles, of one
+that finds its program compiled, and of PyTorch's.
 
 PyTorch is the extra `benchmark`; without it, its columns are '-'.
 """
@@ -64,13 +65,17 @@ def _kinds(suite: suites.Suite) -> list[str]:
 def time_suite(name: str, rounds: int, seconds: float) -> Record:
   """Plays one game in turns; see the module's docstring."""
   peak = workers.matmul_gflops()
-  kinds = _kinds(suites.SUITES[name])
+  suite = suites.SUITES[name]
+  kinds = _kinds(suite)
   players = {kind: workers.Worker(kind, name) for kind in kinds}
   times: dict[str, list[float]] = {kind: [] for kind in kinds}
   for turn in range(rounds + 1):
     for kind, player in players.items():
       elapsed = player.round(seconds)
-      times[kind] += [elapsed] * (turn > 0)
+      if turn > 0:
+        times[kind].append(elapsed)
+      elif kind == 'ours':
+        seconds = max(seconds, suite.length * elapsed / 1e3)
   memory = {kind: player.close() for kind, player in players.items()}
   again = workers.Worker('ours', name)
   again.round(0.0)

@@ -61,10 +61,10 @@ SUITES = {
   'ring_2d': Suite(lambda: _from_file('ring_2d'), 100),
   'mnist_2014': Suite(lambda: _from_file('mnist_2014'), 20, (28, 28, 1)),
   'dcgan_28': Suite(
-    lambda: _from_file('mnist_dcgan'), 5, (28, 28, 1), channels_last=True
+    lambda: _from_file('mnist_dcgan'), 25, (28, 28, 1), channels_last=True
   ),
   'dcgan_32': Suite(_dcgan_32, 5, (32, 32, 3)),
-  'r3gan_32': Suite(_r3gan_32, 5, (32, 32, 3)),
+  'r3gan_32': Suite(_r3gan_32, 25, (32, 32, 3)),
 }
 
 # Images in memory, of which batches are drawn.

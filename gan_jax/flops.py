@@ -1,4 +1,9 @@
-"""Counts the useful arithmetic of a function from what it traces to."""
+"""Counts the arithmetic of a function's linear layers from what it traces to.
+
+A multiply-add is two operations. A convolution costs one multiply-add for each
+output pixel, tap, channel in and channel out, the borders included; a
+transposed one, for each input pixel; a grouped one, within groups alone.
+"""
 
 import itertools
 import math
@@ -12,22 +17,31 @@ from jax.extend import core
 def count(fn: Callable[..., Any], *args: Any) -> int:
   """Floating-point operations of the linear layers of `fn(*args)`.
 
-  A multiply-add is two. Counted are the matrix products and convolutions of
-  the networks and of all derivatives that the algorithm takes: a layer's
-  forward pass is 1, the gradients of its input and of its kernel are 1 each
-  where they are needed, and those of a gradient (R1) likewise. A convolution
-  costs one multiply-add for each output pixel, tap, channel in and channel
-  out, the borders included; a transposed one, for each input pixel; a grouped
-  one, within groups alone. Twice the same product of the same numbers counts
-  once, and one that nothing depends on not at all, for a compiler drops both:
-  this is a property of the algorithm and not of how it is compiled. Resampling
-  filters, activations, normalisation and optimisers count as nothing.
+  Counted are the matrix products and convolutions of the networks and of all
+  derivatives that the algorithm takes: a layer's forward pass is 1, the
+  gradients of its input and of its kernel are 1 each where they are needed, and
+  those of a gradient (R1) likewise. Twice the same product of the same numbers
+  counts once, and one that nothing depends on not at all, for a compiler drops
+  both: this is a property of the algorithm and not of how it is compiled.
+  Resampling filters, activations, normalisation and optimisers count as
+  nothing.
 
   Args:
     fn: traced, not run.
     *args: arrays, or `jax.ShapeDtypeStruct`s.
   """
   return _count_program(jax.make_jaxpr(fn)(*args))
+
+
+def largest(program: core.ClosedJaxpr) -> int:
+  """Operations of the largest product or convolution in a traced program."""
+  return max(
+    (
+      max([_product_flops(eqn), *map(largest, _programs(eqn))])
+      for eqn in program.jaxpr.eqns
+    ),
+    default=0,
+  )
 
 
 class _Graph:
@@ -110,21 +124,16 @@ def _programs(eqn: Any) -> Iterator[Any]:
     for item in value if isinstance(value, tuple | list) else (value,):
       if isinstance(item, core.ClosedJaxpr):
         yield item
+      elif isinstance(item, core.Jaxpr):
+        yield core.ClosedJaxpr(item, ())
 
 
 def _flops(eqn: Any) -> int:
-  name = eqn.primitive.name
-  shapes = [atom.aval.shape for atom in eqn.invars]
-  if name == 'dot_general':
-    (contracted, _), _ = eqn.params['dimension_numbers']
-    terms = math.prod(shapes[0][i] for i in contracted)
-    return 2 * math.prod(eqn.outvars[0].aval.shape) * terms
-  if name == 'conv':
-    return _conv_flops(eqn)
   # Loops and branches: what one pass costs, for each pass where that is known.
   inner = [_count_program(program) for program in _programs(eqn)]
-  passes = int(eqn.params.get('length', 1)) if name == 'scan' else 1
-  return passes * sum(inner)
+  is_scan = eqn.primitive.name == 'scan'
+  passes = int(eqn.params['length']) if is_scan else 1
+  return _product_flops(eqn) + passes * sum(inner)
 
 
 def _count_program(program: Any) -> int:
@@ -132,6 +141,17 @@ def _count_program(program: Any) -> int:
   graph = _Graph()
   inputs = graph.fresh(program.jaxpr.invars)
   return graph.cost(graph.inline(program.jaxpr, program.consts, inputs))
+
+
+def _product_flops(eqn: Any) -> int:
+  """Operations of a product or a convolution; of anything else none."""
+  if eqn.primitive.name == 'conv':
+    return _conv_flops(eqn)
+  if eqn.primitive.name != 'dot_general':
+    return 0
+  (contracted, _), _ = eqn.params['dimension_numbers']
+  terms = math.prod(eqn.invars[0].aval.shape[i] for i in contracted)
+  return 2 * math.prod(eqn.outvars[0].aval.shape) * terms
 
 
 def _conv_flops(eqn: Any) -> int:
