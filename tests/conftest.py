@@ -3,7 +3,13 @@
 import os
 import pathlib
 
-os.environ.setdefault('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
+os.environ.setdefault(
+  'XLA_FLAGS',
+  '--xla_force_host_platform_device_count=4'
+  # Compiling is most of the time here, and more than half of that is to make
+  # programs fast. What tests start with XLA_FLAGS='' is compiled as for users.
+  ' --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1',
+)
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Compiled programs are kept between runs of the suite.
 os.environ.setdefault(

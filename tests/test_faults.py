@@ -494,13 +494,13 @@ def test_asked_to_stop(number: signal.Signals, tmp_path: pathlib.Path):
 
 
 def test_a_second_signal_stops_at_once(tmp_path: pathlib.Path):
-  flags = (*FLAGS, '--config.log_every=2000', '--config.eval.every=2000')
-  flags += ('--config.steps=2000000', '--config.checkpoint.every=2000')
+  many = 2_000_000
   process = subprocess.Popen(
     [
-      sys.executable, '-m', 'experiments.train', *flags,
-      '--config.log_every=2000000', '--config.eval.every=2000000',
-      '--config.checkpoint.every=2000000', f'--workdir={tmp_path}/run',
+      sys.executable, '-m', 'experiments.train', *FLAGS,
+      f'--config.steps={many}', f'--config.log_every={many}',
+      f'--config.eval.every={many}', f'--config.checkpoint.every={many}',
+      f'--workdir={tmp_path}/run',
     ],
     cwd=ROOT,
     stderr=subprocess.PIPE,

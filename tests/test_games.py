@@ -293,12 +293,11 @@ def test_unrolled_gradient_goes_through_adam():
 
 
 def compiled(
-  fn: Callable[..., Any], *args: Any, level: int = 0
+  fn: Callable[..., Any], *args: Any, **options: bool | int
 ) -> Callable[..., Any]:
   """`fn` for arguments such as these; compiling is what takes time here."""
-  made: Callable[..., Any] = (
-    jax.jit(fn).lower(*args).compile({'xla_backend_optimization_level': level})
-  )
+  options = {'xla_backend_optimization_level': 0} | options
+  made: Callable[..., Any] = jax.jit(fn).lower(*args).compile(options)
   return made
 
 
@@ -466,9 +465,11 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
     )
     return state._replace(step=state.step + 1)
 
+  # Without these emitters the two programs are fused differently.
+  as_users_do = functools.partial(compiled, xla_cpu_use_fusion_emitters=True)
   args = (state, hyper, batch, jax.random.key(6))
-  new, _ = compiled(steps.make_train_step(spec), *args)(*args)
-  assert identical(new, compiled(by_hand, *args)(*args))
+  new, _ = as_users_do(steps.make_train_step(spec), *args)(*args)
+  assert identical(new, as_users_do(by_hand, *args)(*args))
 
 
 def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
@@ -570,7 +571,9 @@ def program(name: str) -> Program:
     return jax.lax.scan(body, state, None, length=2)
 
   # Without optimisation a maximum may differ from the number it is.
-  made = compiled(run, state, hyper, level=int(dropout))
+  made = compiled(
+    run, state, hyper, xla_backend_optimization_level=int(dropout)
+  )
   return Program(made, spec, hyper, state, batch)
 
 
