@@ -35,13 +35,9 @@ def count(fn: Callable[..., Any], *args: Any) -> int:
 
 def largest(program: core.ClosedJaxpr) -> int:
   """Operations of the largest product or convolution in a traced program."""
-  return max(
-    (
-      max([_product_flops(eqn), *map(largest, _programs(eqn))])
-      for eqn in program.jaxpr.eqns
-    ),
-    default=0,
-  )
+  eqns = program.jaxpr.eqns
+  inner = [largest(inner) for eqn in eqns for inner in _programs(eqn)]
+  return max([*map(_product_flops, eqns), *inner], default=0)
 
 
 class _Graph:

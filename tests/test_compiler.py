@@ -1,4 +1,4 @@
-"""Which library multiplies and convolves, by the size of a step."""
+"""Which library multiplies and convolves, by the size of the products."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from gan_jax import compiler
 
 
 @pytest.mark.parametrize(('width', 'ynn'), [(128, False), (2048, True)])
-def test_the_size_of_a_step_decides(width: int, ynn: bool):
+def test_the_size_of_the_products_decides(width: int, ynn: bool):
   """However many steps there are in the loop."""
 
   def chunk(a: jax.Array, b: jax.Array) -> jax.Array:

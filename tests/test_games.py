@@ -466,10 +466,10 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
     return state._replace(step=state.step + 1)
 
   # Without these emitters the two programs are fused differently.
-  as_users_do = functools.partial(compiled, xla_cpu_use_fusion_emitters=True)
+  with_emitters = functools.partial(compiled, xla_cpu_use_fusion_emitters=True)
   args = (state, hyper, batch, jax.random.key(6))
-  new, _ = as_users_do(steps.make_train_step(spec), *args)(*args)
-  assert identical(new, as_users_do(by_hand, *args)(*args))
+  new, _ = with_emitters(steps.make_train_step(spec), *args)(*args)
+  assert identical(new, with_emitters(by_hand, *args)(*args))
 
 
 def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):

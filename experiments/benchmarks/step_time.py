@@ -68,14 +68,12 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
   suite = suites.SUITES[name]
   kinds = _kinds(suite)
   players = {kind: workers.Worker(kind, name) for kind in kinds}
+  first = {kind: player.round(seconds) for kind, player in players.items()}
+  seconds = max(seconds, suite.length * first['ours'] / 1e3)
   times: dict[str, list[float]] = {kind: [] for kind in kinds}
-  for turn in range(rounds + 1):
+  for _ in range(rounds):
     for kind, player in players.items():
-      elapsed = player.round(seconds)
-      if turn > 0:
-        times[kind].append(elapsed)
-      elif kind == 'ours':
-        seconds = max(seconds, suite.length * elapsed / 1e3)
+      times[kind].append(player.round(seconds))
   memory = {kind: player.close() for kind, player in players.items()}
   again = workers.Worker('ours', name)
   again.round(0.0)
