@@ -114,10 +114,8 @@ def _run(
     step_samples=build.samples_per_step(config) * max(len(game.members), 1),
   ) as sinks:
     report = _make_report(game, evaluator, workdir, sinks)
-    if step == 0:
-      # Nothing else is written until there is something to go back to.
+    if step == 0:  # Written while the chunk is compiled.
       saved.save(state, facts(game, rows=0), {})
-      saved.wait()
     try:
       state, speed = _play(game, state, report, saved, sinks, stop)
     finally:
@@ -294,6 +292,8 @@ def _play(
   compiled = program.compile_chunk(
     game, length, (state, rest[0], arrays, rest[1]), sinks.say
   )
+  # No row is written until there is something to go back to.
+  saved.wait()
   with (
     stop.deferred(),
     recorder.Recorder(
