@@ -277,7 +277,7 @@ class Evaluator:
       )
     self._extractor = self._make_extractor(pixels, labels)
     stack = config.data.stack
-    self._train = _unit_range(pixels[: 0 if stack > 1 else None])
+    self._train = sources.to_unit_range(pixels[: 0 if stack > 1 else None])
     self._split, self._held_out_prints = settings.split or config.data.split, ''
     if self._split != config.data.split:
       pixels, labels, found = build.read_images(config.data, self._split)
@@ -291,7 +291,7 @@ class Evaluator:
       held_out, _, self._held_out_prints = build.read_images(
         config.data, settings.held_out
       )
-      self._held_out = _unit_range(held_out)
+      self._held_out = sources.to_unit_range(held_out)
     # Shapes of what is seen in one image, [1, D] and [1, ..., K].
     self._sees: types.Perception = jax.eval_shape(
       self._extractor.apply, self._extractor.params, self._real_x[:1]
@@ -358,7 +358,7 @@ class Evaluator:
         "eval.features='digits': its classifier is trained on grey images with "
         'labels; name some by eval.features_data and eval.features_split'
       )
-    extractor = make(_unit_range(pixels), labels)
+    extractor = make(sources.to_unit_range(pixels), labels)
     return extractor
 
   def _seen(self, x: np.ndarray, label: np.ndarray | None) -> Images:
@@ -494,12 +494,7 @@ def _in_any_order(
   x, label = pixels[order], None if labels is None else labels[order]
   if stack > 1:
     x, label = sources.stacked(x, label, stack, classes)
-  return _unit_range(x), label
-
-
-def _unit_range(pixels: np.ndarray) -> np.ndarray:
-  """uint8 to float32 in [-1, 1]."""
-  return np.asarray(sources.to_unit_range(jnp.asarray(pixels)))
+  return sources.to_unit_range(x), label
 
 
 def law_figures(

@@ -173,9 +173,10 @@ def points(x: jax.Array, info: Info, size: int) -> Source:
   return Source(info, lambda first, count: x, batch)
 
 
-def to_unit_range(images: jax.Array) -> jax.Array:
+def to_unit_range(images: Array) -> Array:
   """uint8 in [0, 255] to float32 in [-1, 1]."""
-  return images.astype(jnp.float32) / 127.5 - 1
+  # XLA divides by a constant like this: so the host has the device's bits.
+  return images.astype(np.float32) * (1 / 127.5) - 1
 
 
 def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:
