@@ -11,12 +11,12 @@ whether that still holds: they time stock XLA's choice beside ours.
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-from gan_jax import flops
+from gan_jax import flops, types
 from gan_jax.networks import onednn
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
@@ -68,6 +68,17 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
       return lowered.compile(options)
     except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
       return lowered.compile()
+
+
+def run_once(make: Callable[[], types.PyTree]) -> types.PyTree:
+  """The result of a traceable function that is not called again.
+
+  Compiled with less care on CPU: the first states of stacked_mnist and
+  faces_folder in a fourth of the time, and with the same bits.
+  """
+  on_cpu = jax.default_backend() == 'cpu'
+  options = {'xla_backend_optimization_level': 1} if on_cpu else None
+  return jax.jit(make, compiler_options=options)()
 
 
 @contextlib.contextmanager

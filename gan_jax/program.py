@@ -70,6 +70,11 @@ class Game(NamedTuple):
     # decompositions of a batch of orthogonal kernels.
     return jax.lax.map(lambda each: make(*each), (self.hyper, self.keys.init))
 
+  def start(self) -> states.GanState:
+    """The state before the first step, on the devices."""
+    state: states.GanState = self.place(compiler.run_once(self.initial_state))
+    return state
+
   def place(self, tree: types.PyTree) -> types.PyTree:
     """Puts a state, or what goes with it, on the devices."""
     if self.members:

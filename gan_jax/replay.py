@@ -120,7 +120,7 @@ def first_steps(
   every = game.config.log_every
   until = min(-(-num_steps // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
-  state = game.place(jax.jit(game.initial_state)())
+  state = game.start()
   largest: dict[str, float] = {}
   for step, _, logs in _play(game, state, until):
     if step % every and step != game.config.steps:

@@ -213,7 +213,7 @@ def first_state(
       f'--workdir={workdir}: holds a run without a sound checkpoint{reason}; '
       'choose another folder to begin anew'
     )
-  return game.place(jax.jit(game.initial_state)()), None
+  return game.start(), None
 
 
 def facts(game: program.Game, rows: int) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_nothing_is_compiled_for_other_numbers(
   )
   for factor in (1.0, 2.0):
     hyper = {name: factor * value for name, value in game.hyper.items()}
-    state = game.place(jax.jit(game.initial_state)())
+    state = game.start()
     chunk(state, *game.place((hyper,)), (), game.place(game.keys))
   assert len(traces) == 1
 

@@ -35,7 +35,7 @@ class Game:
     game = program.game_of(config, data)
     self._rest = game.place(game.hyper), data.chunk(0, suite.length)
     self._keys = game.place(game.keys)
-    self._state = game.place(jax.jit(game.initial_state)())
+    self._state = game.start()
     chunk = program.make_chunk(game, suite.length)
     self.length = suite.length
     args = self._state, *self._rest, self._keys

@@ -45,7 +45,7 @@ def _population(
   config.population.seeds, config.population.at_once = members, at_once
   source = jax_games.source(config, suite.shape)
   game = program.game_of(config, source)
-  state = jax.jit(game.initial_state)()
+  state = game.start()
   arrays = source.chunk(0, suite.length)
   args = state, game.hyper, arrays, game.keys
   chunk = program.compile_chunk(game, suite.length, args)
