@@ -114,8 +114,6 @@ def _run(
     step_samples=build.samples_per_step(config) * max(len(game.members), 1),
   ) as sinks:
     report = _make_report(game, evaluator, workdir, sinks)
-    if step == 0:  # Written while the chunk is compiled.
-      saved.save(state, facts(game, rows=0), {})
     try:
       state, speed = _play(game, state, report, saved, sinks, stop)
     finally:
@@ -286,13 +284,15 @@ def _play(
   if step == config.steps:
     return state, None
   length = program.chunk_length(config, step)
-  rest = game.place((game.hyper, game.keys))
+  hyper, keys = game.place((game.hyper, game.keys))
   batches = program.make_batches(game, length)
   arrays = batches(step)
+  if step == 0:
+    saved.save(state, facts(game, rows=0), {})
+  # While that is written; no row is, before there is something to go back to.
   compiled = program.compile_chunk(
-    game, length, (state, rest[0], arrays, rest[1]), sinks.say
+    game, length, (state, hyper, arrays, keys), sinks.say
   )
-  # No row is written until there is something to go back to.
   saved.wait()
   with (
     stop.deferred(),
@@ -307,7 +307,7 @@ def _play(
     going = True
     while going:
       began = time.monotonic()
-      state, *told = compiled(state, rest[0], arrays, rest[1])
+      state, *told = compiled(state, hyper, arrays, keys)
       logs, first = jax.device_get(told)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':

@@ -71,7 +71,7 @@ def test_every_metric_has_its_figures(
   names = [n for n in evaluations.METRICS if n not in lacking]
   digits.eval.metrics = ','.join(names)
   game = program.open_game(digits)
-  state = jax.jit(game.initial_state)()
+  state = game.start()
   found = evaluator(digits).figures(state, jax.random.key(0))
   assert {
     'fid', 'kid', 'is', 'precision', 'recall', 'density', 'coverage',
