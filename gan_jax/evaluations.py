@@ -283,7 +283,7 @@ class Evaluator:
       pixels, labels, found = build.read_images(config.data, self._split)
     self._real_prints = found
     classes = len(info.class_names)
-    self._real_x, self._real_label = _in_any_order(
+    self._real_pixels, self._real_label = _in_any_order(
       pixels, labels, stack, classes
     )
     self._held_out = None
@@ -294,7 +294,9 @@ class Evaluator:
       self._held_out = sources.to_unit_range(held_out)
     # Shapes of what is seen in one image, [1, D] and [1, ..., K].
     self._sees: types.Perception = jax.eval_shape(
-      self._extractor.apply, self._extractor.params, self._real_x[:1]
+      self._extractor.apply,
+      self._extractor.params,
+      jax.ShapeDtypeStruct((1, *info.shape), jnp.float32),
     )
     self._check_needs()
     self.warnings = self._shortages()
@@ -302,7 +304,8 @@ class Evaluator:
   @functools.cached_property
   def _real(self) -> Images:
     """The real images; looked at first where they are first wanted."""
-    return self._seen(self._real_x, self._real_label)
+    x = sources.to_unit_range(self._real_pixels)
+    return self._seen(x, self._real_label)
 
   def _check_needs(self) -> None:
     """Raises ValueError where a metric lacks what it looks at."""
@@ -319,7 +322,7 @@ class Evaluator:
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue
-      if len(self._real_x) < metric.real:
+      if len(self._real_pixels) < metric.real:
         raise ValueError(
           f'eval.metrics: {name} needs at least {metric.real} real images'
         )
@@ -373,7 +376,7 @@ class Evaluator:
     """What makes a Frechet distance unreliable."""
     if METRICS['fid'] not in self._metrics:
       return []
-    num = min(len(self._real_x), self._config.eval.num_samples)
+    num = min(len(self._real_pixels), self._config.eval.num_samples)
     line = frechet.shortage(num, self._sees.features.shape[-1])
     return [f'fid: {line}'] if line else []
 
@@ -451,7 +454,7 @@ class Evaluator:
       'train_split': config.data.split,
       'split': self._split,
       'split_fingerprint': self._real_prints,
-      'num_real': len(self._real_x),
+      'num_real': len(self._real_pixels),
       'held_out': config.eval.held_out or None,
       'held_out_fingerprint': self._held_out_prints or None,
       'num_held_out': 0 if self._held_out is None else len(self._held_out),
@@ -484,7 +487,7 @@ def generator_stamp(config: configs.Config, spec: steps.Spec) -> dict[str, Any]:
 def _in_any_order(
   pixels: np.ndarray, labels: np.ndarray | None, stack: int, classes: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """As many samples in [-1, 1] as images: themselves, or stacks of them.
+  """As many samples, uint8, as images: themselves, or stacks of them.
 
   Files come class by class: the first so many must be of all.
   """
@@ -492,9 +495,7 @@ def _in_any_order(
   orders = [rng.permutation(len(pixels)) for _ in range(stack)]
   order = np.stack(orders, axis=1).reshape(-1)
   x, label = pixels[order], None if labels is None else labels[order]
-  if stack > 1:
-    x, label = sources.stacked(x, label, stack, classes)
-  return sources.to_unit_range(x), label
+  return sources.stacked(x, label, stack, classes) if stack > 1 else (x, label)
 
 
 def law_figures(

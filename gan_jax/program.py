@@ -37,7 +37,12 @@ class Keys(NamedTuple):
 
 
 def root_keys(seed: int) -> Keys:
-  return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+  return _split(jax.random.key(seed))
+
+
+@jax.jit
+def _split(key: jax.Array) -> Keys:
+  return Keys(*jax.random.split(key, len(Keys._fields)))
 
 
 class Game(NamedTuple):

@@ -175,8 +175,11 @@ def points(x: jax.Array, info: Info, size: int) -> Source:
 
 def to_unit_range(images: Array) -> Array:
   """uint8 in [0, 255] to float32 in [-1, 1]."""
+  x = images.astype(np.float32)
   # XLA divides by a constant like this: so the host has the device's bits.
-  return images.astype(np.float32) * (1 / 127.5) - 1
+  x *= 1 / 127.5
+  x -= 1
+  return x
 
 
 def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:

@@ -171,4 +171,6 @@ def as_network(
     # Losses and penalties are computed in float32 whatever the activations.
     return y.astype(jnp.float32), {**vars, **new_vars}
 
+  # A start asks three times for the shapes or the values of a first state.
+  init = jax.jit(init)
   return types.Network(init, apply, getattr(module, 'homogeneous', False))
