@@ -18,6 +18,7 @@ from gan_jax import (
   evaluations,
   health,
   interrupt,
+  plots,
   population,
   program,
   recorder,
@@ -357,6 +358,7 @@ def _record(
   sinks: writers.Writers,
 ) -> None:
   """Looks at a moment, writes its row and saves it, as far as is due."""
+  plots.pyplot()  # Imported beside the steps; the end, which draws, need not.
   row = game.row(moment.logs)
   if moment.looked:
     row |= game.row(report.frame(moment.state))

@@ -68,8 +68,9 @@ class Writers:
     self._bar = tqdm.tqdm(
       total=steps, initial=step, unit='step', disable=None, dynamic_ncols=True
     )
-    self._said = self._began = time.monotonic()
-    self._began_at = step
+    self._said = time.monotonic()
+    # When the first row was written, and its step: compiling comes before.
+    self._began: tuple[float, int] | None = None
     if step:
       self.say(f'{workdir}: going on from the checkpoint of step {step:,}')
 
@@ -90,6 +91,8 @@ class Writers:
       self._tensorboard.add_scalar(name, scalar, step)
     self._tensorboard.add_scalar('speed/steps', steps_per_second, step)
     self._tensorboard.flush()
+    now = time.monotonic()
+    began, began_at = self._began = self._began or (now, step)
     samples = steps_per_second * self._step_samples
     shown = {
       name: format(central(row[key]), form)
@@ -99,12 +102,11 @@ class Writers:
     if not self._bar.disable:
       self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **shown})
       self._bar.update(step - self._bar.n)
-    elif step == self._steps or (
-      step > self._began_at and time.monotonic() - self._said > 5
-    ):
-      self._said = time.monotonic()
-      done = step - self._began_at
-      left = (self._said - self._began) * (self._steps - step) / max(done, 1)
+    elif step and (step == self._steps or now - self._said > 5):
+      self._said = now
+      done = step - began_at
+      pace = (now - began) / done if done else 1 / steps_per_second
+      left = pace * (self._steps - step)
       said = '  '.join(f'{name} {value}' for name, value in shown.items())
       self.say(
         f'step {step:>7,} of {self._steps:,}  {said}  '
