@@ -238,6 +238,32 @@ def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
     )
 
 
+def _make_latent(
+  config: configs.Gen, mesh: Mesh | None
+) -> Callable[[jax.Array, int], jax.Array]:
+  """`latent(key, n) -> [n, Z]`, split over the mesh where that divides n."""
+  draw = configs.choose('gen.latent', config.latent, LATENTS)
+
+  def latent(key: jax.Array, n: int) -> jax.Array:
+    z: jax.Array = draw(key, (n, config.latent_dim))
+    if mesh is None or n % mesh.size:
+      return z
+    return sharding.split_batch(z, mesh)
+
+  return latent
+
+
+def _make_units(
+  info: sources.Info,
+) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
+  """From the networks' units to those of the data, and the reverse."""
+  # Along the last axis of a batch.
+  units = (1,) * len(info.shape) + (-1,)
+  mean = np.array(info.mean or (0.0,), np.float32).reshape(units)
+  std = np.array(info.std or (1.0,), np.float32).reshape(units)
+  return (lambda x: x * std + mean), (lambda x: (x - mean) / std)
+
+
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -260,7 +286,6 @@ def make_spec(
   """
   dtype = configs.choose('precision', config.precision, PRECISIONS)
   loss = configs.choose('loss', config.loss, LOSSES)
-  draw = configs.choose('gen.latent', config.gen.latent, LATENTS)
   packed = (*info.shape[:-1], config.packing * info.shape[-1])
   gen = _make_module(
     'gen',
@@ -271,18 +296,7 @@ def make_spec(
   disc = _make_module('disc', 'Discriminator', config.disc, {'dtype': dtype})
   _check_penalties(config, disc)
   rule = _make_rule(config)
-
-  def latent(key: jax.Array, n: int) -> jax.Array:
-    z = draw(key, (n, config.gen.latent_dim))
-    if mesh is None or n % mesh.size:
-      return z
-    return sharding.split_batch(z, mesh)
-
-  # Along the last axis of a batch.
-  units = (1,) * len(info.shape) + (-1,)
-  mean = np.array(info.mean or (0.0,), np.float32).reshape(units)
-  std = np.array(info.std or (1.0,), np.float32).reshape(units)
-
+  to_data, from_data = _make_units(info)
   spec = steps.Spec(
     gen=layers.as_network(
       gen, jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
@@ -295,7 +309,7 @@ def make_spec(
     disc_optimiser=_make_optimiser(
       'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
     ),
-    latent=latent,
+    latent=_make_latent(config.gen, mesh),
     schedule=make_schedule(config),
     penalties=_make_penalties(config),
     batch_size=config.batch_size * config.packing,
@@ -303,8 +317,8 @@ def make_spec(
     share_latents=configs.choose('latents', config.latents, LATENT_SHARING),
     packing=config.packing,
     skip_nonfinite=config.nonfinite == 'skip',
-    to_data=lambda x: x * std + mean,
-    from_data=lambda x: (x - mean) / std,
+    to_data=to_data,
+    from_data=from_data,
     rule=rule,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.

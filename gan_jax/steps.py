@@ -198,14 +198,7 @@ def discriminator_loss(
   real, new_vars = see('real', batch.x, disc_vars, keys.disc_real)
   fake, new_vars = see('fake', generated, new_vars, keys.disc_fake)
   loss = spec.loss.disc(real=real.logits, fake=fake.logits)
-  logs = {
-    'disc/accuracy': ((real.logits > 0).mean() + (fake.logits < 0).mean()) / 2,
-    'disc/real': real.logits.mean(),
-    'disc/fake': fake.logits.mean(),
-  }
-  if spec.loss.classifier:
-    logs['disc/d_real'] = jax.nn.sigmoid(real.logits).mean()
-    logs['disc/d_fake'] = jax.nn.sigmoid(fake.logits).mean()
+  logs = _verdict(real.logits, fake.logits, classifier=spec.loss.classifier)
   for i, (name, penalty) in enumerate(spec.penalties.items()):
     key = jax.random.fold_in(keys.points, i)
     this_round = Round(disc, real, fake, averages, key)
@@ -213,6 +206,21 @@ def discriminator_loss(
     loss += hyper[f'penalties.{name}.weight'] * value
     logs[f'penalties/{name}'] = value
   return loss, (new_vars, {'disc/loss': loss, **logs})
+
+
+def _verdict(
+  real: jax.Array, fake: jax.Array, *, classifier: bool
+) -> types.Logs:
+  """What D's logits on real and on generated samples, `[B]` each, tell."""
+  logs = {
+    'disc/accuracy': ((real > 0).mean() + (fake < 0).mean()) / 2,
+    'disc/real': real.mean(),
+    'disc/fake': fake.mean(),
+  }
+  if classifier:
+    logs['disc/d_real'] = jax.nn.sigmoid(real).mean()
+    logs['disc/d_fake'] = jax.nn.sigmoid(fake).mean()
+  return logs
 
 
 def _lazily(penalty: Penalty, this_round: Round, step: jax.Array) -> jax.Array:
