@@ -239,6 +239,27 @@ def _perceive_channels(
   )
 
 
+def _check_digits(
+  images: np.ndarray, labels: np.ndarray, config: DigitsConfig
+) -> None:
+  """Raises the ValueErrors of `digits`."""
+  shape = images.shape
+  if len(shape) != 4 or shape[-1] != 1 or labels.shape != shape[:1]:
+    raise ValueError(
+      'digits must have shapes [N, H, W, 1] and [N], got '
+      f'{list(shape)} and {list(labels.shape)}'
+    )
+  if labels.size and not 0 <= labels.min() <= labels.max() < config.classes:
+    raise ValueError(
+      f'labels of digits must be in [0, {config.classes}), got {labels.min()} '
+      f'... {labels.max()}'
+    )
+  if len(images) < config.batch_size:
+    raise ValueError(
+      f'batch_size={config.batch_size}: there are only {len(images)} digits'
+    )
+
+
 def digits(
   images: np.ndarray,
   labels: np.ndarray,
@@ -268,26 +289,12 @@ def digits(
       labels beyond K.
   """
   config = config or DigitsConfig()
-  shape = images.shape
-  if len(shape) != 4 or shape[-1] != 1 or labels.shape != shape[:1]:
-    raise ValueError(
-      'digits must have shapes [N, H, W, 1] and [N], got '
-      f'{list(shape)} and {list(labels.shape)}'
-    )
-  if labels.size and not 0 <= labels.min() <= labels.max() < config.classes:
-    raise ValueError(
-      f'labels of digits must be in [0, {config.classes}), got {labels.min()} '
-      f'... {labels.max()}'
-    )
-  if len(images) < config.batch_size:
-    raise ValueError(
-      f'batch_size={config.batch_size}: there are only {len(images)} digits'
-    )
+  _check_digits(images, labels, config)
   images = np.asarray(images, np.float32, order='C')
   labels = np.asarray(labels, np.int32, order='C')
   recipe = json.dumps(dataclasses.asdict(config), sort_keys=True)
   digest = hashlib.sha256(recipe.encode())
-  digest.update(str(shape).encode() + images.tobytes())
+  digest.update(str(images.shape).encode() + images.tobytes())
   digest.update(labels.tobytes())
   folder = cache or weights.cache_dir()
   path = folder / f'digits-{digest.hexdigest()[:16]}.safetensors'
@@ -301,7 +308,9 @@ def digits(
         'where else'
       ) from None
   params, _ = weights.load(path)
-  apply = functools.partial(_perceive_channels, shape=shape[1:3], config=config)
+  apply = functools.partial(
+    _perceive_channels, shape=images.shape[1:3], config=config
+  )
   return Extractor(
     'digits', weights.sha256(path), jax.device_put(params), apply
   )

@@ -110,15 +110,7 @@ def _measure_density(
       ),
       **_verdict(spec, state.disc, law.sample(real_key, num), samples),
     }
-    # The central part of the law, with room for a generator that is off.
-    low, high = one_dimensional.quantiles(
-      jnp.array([0.002, 0.998]), law.cdf, law.interval
-    )
-    margin = 0.15 * (high - low)
-    edges = jnp.linspace(low - margin, high + margin, 201)
-    width, x = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
-    generated = jnp.histogram(line, bins=edges)[0] / num / width
-    data = jnp.diff(law.cdf(edges)) / width
+    x, data, generated = _densities(law, line)
     curves = {
       'x': x,
       'data': data,
@@ -146,6 +138,25 @@ def _measure_density(
     return figures, curves
 
   return measure
+
+
+def _densities(
+  law: densities.Density, line: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """The law's density and that of samples `[N]`, over cells `[K]` each.
+
+  Returns:
+    The cells' centres, and the two densities.
+  """
+  # The central part of the law, with room for a generator that is off.
+  low, high = one_dimensional.quantiles(
+    jnp.array([0.002, 0.998]), law.cdf, law.interval
+  )
+  margin = 0.15 * (high - low)
+  edges = jnp.linspace(low - margin, high + margin, 201)
+  width, x = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
+  generated = jnp.histogram(line, bins=edges)[0] / len(line) / width
+  return x, jnp.diff(law.cdf(edges)) / width, generated
 
 
 def _measure_points(

@@ -273,10 +273,7 @@ def tfds(
     raise ValueError(
       f'data.name={name!r}: its examples have no image, only {list(features)}'
     )
-  class_names: tuple[str, ...] = ()
-  if 'label' in features and hasattr(features['label'], 'num_classes'):
-    label = features['label']
-    class_names = tuple(label.int2str(i) for i in range(label.num_classes))
+  class_names = _class_names(features)
   shape = source[0]['image'].shape
   shape = (size or shape[0], size or shape[1], channels or shape[2])
 
@@ -307,6 +304,14 @@ def tfds(
     return digest.hexdigest()
 
   return ImageSet(len(source), shape, fetch, class_names, stored)
+
+
+def _class_names(features: Any) -> tuple[str, ...]:
+  """Of the labels among TFDS's features; `()` where they are no classes."""
+  if 'label' not in features or not hasattr(features['label'], 'num_classes'):
+    return ()
+  label = features['label']
+  return tuple(label.int2str(i) for i in range(label.num_classes))
 
 
 def read_all(image_set: ImageSet) -> Pixels:
