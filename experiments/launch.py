@@ -47,6 +47,16 @@ def _check_fields(argv: Sequence[str]) -> None:
       )
 
 
+def config_arguments() -> list[str]:
+  """What of the command line makes the configuration, for another process."""
+  found = []
+  for i, argument in enumerate(sys.orig_argv):
+    if argument.startswith('--config'):
+      following = [] if '=' in argument else sys.orig_argv[i + 1 : i + 2]
+      found += [argument, *(a for a in following if not a.startswith('--'))]
+  return found
+
+
 _VARY = '--config.population.vary='
 
 
@@ -82,7 +92,7 @@ def _one_line(error: Exception) -> str:
 
 def _cache_compilations() -> None:
   """Keeps compiled programs, so that a second start need not compile."""
-  home = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'))
+  home = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
   os.environ.setdefault(
     'JAX_COMPILATION_CACHE_DIR', str(home.expanduser() / 'gan_jax')
   )

@@ -19,8 +19,9 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _NUM = flags.DEFINE_integer('num', 64, 'Samples to draw.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
 _EMA = flags.DEFINE_bool(
-  'ema', True, 'Use the averaged generator, or with --noema the live one.'
-)
+  'ema', None, 'The averaged generator, or the live one; if not given, as in '
+  'training.'
+)  # fmt: skip
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
 )
@@ -45,7 +46,9 @@ def main() -> None:
   )
   if out.suffix == '.png' and run.info.kind != 'images':
     raise ValueError(f'--out={out}: these samples are no images; use .npz')
-  blocks = runs.draw(run, _NUM.value, seed=_SEED.value, ema=_EMA.value)
+  if _EMA.value is not None:
+    run.config.eval.ema = _EMA.value
+  blocks = runs.draw(run, _NUM.value, seed=_SEED.value)
   samples = np.concatenate(list(blocks))
   try:
     if out.suffix == '.npz':

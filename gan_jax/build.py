@@ -256,12 +256,20 @@ def _make_latent(
 def _make_units(
   info: sources.Info,
 ) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
-  """From the networks' units to those of the data, and the reverse."""
+  """From the networks' units to those of the data, and the reverse.
+
+  Images are clipped to [-1, 1], for not every generator ends in a tanh.
+  """
   # Along the last axis of a batch.
   units = (1,) * len(info.shape) + (-1,)
   mean = np.array(info.mean or (0.0,), np.float32).reshape(units)
   std = np.array(info.std or (1.0,), np.float32).reshape(units)
-  return (lambda x: x * std + mean), (lambda x: (x - mean) / std)
+
+  def to_data(x: jax.Array) -> jax.Array:
+    x = x * std + mean
+    return jnp.clip(x, -1.0, 1.0) if info.kind == 'images' else x
+
+  return to_data, lambda x: (x - mean) / std
 
 
 def make_spec(

@@ -299,8 +299,15 @@ def to_dict(config: Config) -> dict[str, Any]:
   return dataclasses.asdict(config)
 
 
-def from_dict(values: Mapping[str, Any], kind: type = Config) -> Any:
+def from_dict(
+  values: Mapping[str, Any], kind: type = Config, prefix: str = ''
+) -> Any:
   """The inverse of `to_dict`.
+
+  Args:
+    values: by field.
+    kind: of dataclass.
+    prefix: of the fields' dotted names, for the messages.
 
   Raises:
     ValueError: a field is unknown, or its value is not of its type.
@@ -308,12 +315,16 @@ def from_dict(values: Mapping[str, Any], kind: type = Config) -> Any:
   hints = typing.get_type_hints(kind)
   kwargs = {}
   for name, value in values.items():
+    dotted = prefix + name
     if name not in hints:
-      raise ValueError(f'{name}: no such field of {kind.__name__}')
-    if dataclasses.is_dataclass(hints[name]):
-      kwargs[name] = from_dict(value, typing.cast(type, hints[name]))
+      raise ValueError(f'{dotted}: no such field of {kind.__name__}')
+    if not dataclasses.is_dataclass(hints[name]):
+      kwargs[name] = _typed(dotted, value, hints[name])
+    elif isinstance(value, Mapping):
+      group = typing.cast(type, hints[name])
+      kwargs[name] = from_dict(value, group, f'{dotted}.')
     else:
-      kwargs[name] = _typed(name, value, hints[name])
+      raise ValueError(f'{dotted}={value!r}: expected a group of fields')
   return kind(**kwargs)
 
 
@@ -386,8 +397,25 @@ def validate(config: Config) -> None:
   Raises:
     ValueError: one line that names the field, its value and what is accepted.
   """
+  from_dict(to_dict(config))  # Where a value is not of its field's type.
   for line in _problems(config):
     raise ValueError(line)
+
+
+def warnings(config: Config) -> Iterator[str]:
+  """One line for each thing that is allowed, and hardly meant."""
+  for name, value in flatten(config).items():
+    field = name.removesuffix('_schedule.kind')
+    if field == name or value not in ('linear', 'cosine'):
+      continue
+    schedule = name.removesuffix('kind')
+    leaves = flatten(config)
+    final, end = leaves[f'{schedule}final'], leaves[f'{schedule}end']
+    if field.endswith('learning_rate') and final == 0 and end < config.steps:
+      yield (
+        f'{field} is 0 from step {end:,} on, and steps={config.steps:,}: '
+        f'{schedule}end says when'
+      )
 
 
 def _problems(config: Config) -> Iterator[str]:
@@ -405,6 +433,11 @@ def _problems(config: Config) -> Iterator[str]:
       begin, end = (leaves[name[:-4] + edge] for edge in ('begin', 'end'))
       if end <= begin:
         yield f'{name[:-4]}end={end}: must be after begin={begin}'
+  if config.steps > config.log_every and config.steps % config.log_every:
+    yield (
+      f'steps={config.steps}: must be a multiple of '
+      f'log_every={config.log_every}, or less'
+    )
   for name in ('eval.every', 'checkpoint.every'):
     if leaves[name] % config.log_every:
       yield (
@@ -444,14 +477,22 @@ def _problems(config: Config) -> Iterator[str]:
     yield f'data.stack={config.data.stack}: must be 1 or 3'
 
 
+_DEFAULTS = flatten(Config())
+
+
 def swept(config: Config) -> dict[str, float]:
   """Every number that reaches the step as an array, by its dotted name."""
   groups = ('optim.', 'game.', 'penalties.', 'ema.')
   return {
     name: value
     for name, value in flatten(config).items()
-    if name.startswith(groups) and isinstance(value, float)
+    if name.startswith(groups) and isinstance(_DEFAULTS[name], float)
   }
+
+
+def uses_ema(config: Config) -> bool:
+  """Whether what is looked at is made by the averaged generator."""
+  return config.eval.ema and max(swept_values(config, 'ema.half_life')) > 0
 
 
 def swept_values(config: Config, name: str) -> list[float]:
@@ -462,7 +503,14 @@ def swept_values(config: Config, name: str) -> list[float]:
 def _population_problems(config: Config) -> Iterator[str]:
   field = 'population.vary'
   known = swept(config)
-  for name, values in config.population.vary.items():
+  varied = config.population.vary
+  sizes = {len(values) for values in varied.values()}
+  if sizes == {1} and config.population.seeds == 1:
+    yield (
+      f'{field}: one value and population.seeds=1 make no population; set '
+      f'{" and ".join(varied)} itself'
+    )
+  for name, values in varied.items():
     if name not in known:
       if name in flatten(config):
         yield (

@@ -182,6 +182,7 @@ class Metric(NamedTuple):
   Attributes:
     value: of a scene.
     figures: the names of what it gives.
+    generated: samples that it needs.
     real: images of the data that it needs.
     held_out: images that it needs G never to have seen.
     single: looks at images one by one, and stacks have no images of their own.
@@ -191,7 +192,8 @@ class Metric(NamedTuple):
 
   value: Callable[[Scene], Figures]
   figures: tuple[str, ...]
-  real: int = 0
+  generated: int = 1
+  real: int = 1
   held_out: int = 0
   single: bool = False
   one_class: bool = False
@@ -199,10 +201,14 @@ class Metric(NamedTuple):
 
 
 METRICS: dict[str, Metric] = {
-  'fid': Metric(_fid, ('fid',), real=2),
-  'kid': Metric(_kid, ('kid', 'kid_std')),
-  'is': Metric(_inception_score, ('is', 'is_std'), one_class=True),
-  'prdc': Metric(_manifolds, neighbours.Manifolds._fields),
+  'fid': Metric(_fid, ('fid',), generated=2, real=2),
+  'kid': Metric(_kid, ('kid', 'kid_std'), generated=2, real=2),
+  'is': Metric(
+    _inception_score, ('is', 'is_std'), generated=10, one_class=True
+  ),
+  'prdc': Metric(
+    _manifolds, neighbours.Manifolds._fields, generated=6, real=6
+  ),
   'parzen': Metric(
     _parzen,
     (
@@ -322,6 +328,11 @@ class Evaluator:
     for name, metric in METRICS.items():
       if metric not in self._metrics:
         continue
+      if settings.num_samples < metric.generated:
+        raise ValueError(
+          f'eval.num_samples={settings.num_samples}: {name} needs at least '
+          f'{metric.generated}'
+        )
       if len(self._real_pixels) < metric.real:
         raise ValueError(
           f'eval.metrics: {name} needs at least {metric.real} real images'
@@ -384,7 +395,7 @@ class Evaluator:
   def _sampler(self) -> tuple[Callable[..., Any], Callable[..., jax.Array]]:
     """`make(state, key)` a generator, `draw(generator, key, index)` a block."""
     config, spec = self._config, self._spec
-    ema = config.eval.ema and config.ema.half_life > 0
+    ema = configs.uses_ema(config)
     block = min(config.eval.num_samples, 1000)
 
     def draw(
@@ -474,7 +485,7 @@ class Evaluator:
 
 def generator_stamp(config: configs.Config, spec: steps.Spec) -> dict[str, Any]:
   """Which generator was sampled, and how."""
-  ema = config.eval.ema and config.ema.half_life > 0
+  ema = configs.uses_ema(config)
   template = jax.eval_shape(spec.gen.init, jax.random.key(0))
   normalised = bool(jax.tree.leaves(template[1]))
   statistics = 'standing, of 100 batches' if ema else 'running averages'

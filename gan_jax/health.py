@@ -18,7 +18,7 @@ class DivergedError(ValueError):
 
   Attributes:
     step: at which, counted from 1 as a run's rows are.
-    member: of a population, the first; None in a single run.
+    member: of a population, the last to go on; None in a single run.
   """
 
   def __init__(self, step: int, member: int | None, line: str):

@@ -228,8 +228,7 @@ def make_measure(
   config: configs.Config, spec: steps.Spec, source: sources.Source
 ) -> Measure:
   """What is measured in a game with data of this kind."""
-  halves = configs.swept_values(config, 'ema.half_life')
-  ema = config.eval.ema and max(halves) > 0
+  ema = configs.uses_ema(config)
   num = config.eval.num_samples // spec.packing * spec.packing
   if source.info.kind == 'density':
     law = densities.DENSITIES[config.data.name]
@@ -237,7 +236,7 @@ def make_measure(
   if source.info.kind == 'points':
     points = densities.POINTS[config.data.name]
     return _measure_points(spec, points, num=num, ema=ema)
-  # The same images for every seed.
+  # The same images for every seed, unless they are streamed.
   key, step = jax.random.key(0), jnp.int32(0)
   real = jax.jit(source.batch)(source.chunk(0, 1), key, step).x
   num = min(len(real), GRID**2) // spec.packing * spec.packing

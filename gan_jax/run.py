@@ -125,14 +125,13 @@ def _chosen(
   return int(which)
 
 
-def draw(run: Run, num: int, *, seed: int, ema: bool) -> Iterator[np.ndarray]:
+def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
   """Samples in blocks, a function of (state, seed) alone.
 
   Args:
-    run: from `load`.
+    run: from `load`. Its configuration says which generator, as in training.
     num: how many in all.
     seed: of the latents.
-    ema: by the averaged generator, else the live one.
 
   Yields:
     `[n, ...]` float32 in the units of the data; images in [-1, 1].
@@ -140,6 +139,7 @@ def draw(run: Run, num: int, *, seed: int, ema: bool) -> Iterator[np.ndarray]:
   spec, block = run.spec, min(num, 1000)
   key = jax.random.key(seed)
   gen_key, latent_key = jax.random.split(key)
+  ema = configs.uses_ema(run.config)
   generator = functools.partial(steps.eval_generator, spec, ema=ema)
   params, vars = jax.jit(generator)(run.state, gen_key)
 

@@ -138,11 +138,13 @@ def _make_report(
   measure = reports.make_measure(config, game.spec, game.source)
   names = reports.figure_names(config, info)
   evaluate = None
+  unsure = [*configs.warnings(config)]
   if evaluator:
     evaluate = evaluator.figures_or_nan
-    for line in evaluator.warnings:
-      sinks.say(f'warning: {line}')
+    unsure += evaluator.warnings
     workdirs.write_json(workdir / 'protocol.json', evaluator.stamp())
+  for line in unsure:
+    sinks.say(f'warning: {line}')
   if not game.members:
     album = reports.make_album(info, workdir, sinks)
     key = game.keys.eval
@@ -391,7 +393,8 @@ def _check_finite(
     return
   beside.wait()
   saved.wait()
-  where, what, member = min(found)
+  # What the others did came of an earlier step, and may be in checkpoints.
+  where, what, member = max(found)
   raise health.DivergedError(
     step + where + 1,
     member if game.members else None,

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import importlib.metadata
 import json
 import os
@@ -32,21 +33,29 @@ _FACTS = ('python', 'devices', 'xla_flags', 'commit')
 
 def provenance() -> dict[str, Any]:
   """Versions, devices and the git commit: what a figure depends on."""
-  root = pathlib.Path(__file__).parent.parent
-  git = subprocess.run(
-    ['git', 'describe', '--always', '--dirty', '--abbrev=40'],
-    cwd=root,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
   return {
     'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
-    'commit': git.stdout.strip() or None,
+    'commit': _commit(),
   }
+
+
+@functools.cache
+def _commit() -> str | None:
+  """That of this code when it was first asked for; None where git has none."""
+  try:
+    git = subprocess.run(
+      ['git', 'describe', '--always', '--dirty', '--abbrev=40'],
+      cwd=pathlib.Path(__file__).parent.parent,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+  except OSError:  # No git.
+    return None
+  return git.stdout.strip() or None
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

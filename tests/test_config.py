@@ -31,6 +31,10 @@ BAD = [
   ('seed', -1, 'seed=-1'),
   ('eval.every', 5, 'eval.every=5: must be a multiple of log_every=4'),
   ('checkpoint.every', 6, 'checkpoint.every=6'),
+  ('steps', 13, 'steps=13: must be a multiple of log_every=4, or less'),
+  ('steps', '12', "steps='12': expected int"),
+  ('optim.gen.b1', '0', "optim.gen.b1='0': expected float"),
+  ('population', {'vary': {'penalties.r1.weight': [5.0]}}, 'no population'),
   ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
   ('optim.gen.learning_rate_schedule.kind', 'linear', 'end=0: must be after'),
   ('optim.gen.learning_rate_schedule.kind', 'line', 'mean .linear'),
@@ -60,6 +64,8 @@ def test_one_line_and_nothing_on_disk(
 ):
   if field == 'gen.name':
     tiny.gen = configs.Gen()
+  if field == 'population':
+    value = configs.from_dict(value, configs.Population)
   override(tiny, field, value)
   with pytest.raises(ValueError, match=message) as error:
     train.train(tiny, tmp_path / 'a')
@@ -139,6 +145,33 @@ def test_every_float_of_the_game_is_an_array():
   lines = [line for line in source.splitlines() if '[swept]' in line]
   swept = {line.split(':')[0].strip() for line in lines}
   assert {name.rpartition('.')[2] for name in hyper} <= swept
+
+
+def test_an_int_is_a_float_too(tiny: configs.Config):
+  """A file may say `c.ema.half_life = 10_000`."""
+  tiny.ema.half_life = 10_000
+  configs.validate(tiny)
+  assert build.make_hyper(tiny)['ema.half_life'] == 10_000
+
+
+def test_a_rate_that_ends_before_the_run(tiny: configs.Config):
+  schedule = configs.Schedule('cosine', end=tiny.steps)
+  tiny.optim.gen.learning_rate_schedule = schedule
+  assert not [*configs.warnings(tiny)]
+  tiny.steps *= 2
+  (line,) = configs.warnings(tiny)
+  assert 'optim.gen.learning_rate is 0 from step 12 on' in line
+  schedule.final = 1e-5
+  assert not [*configs.warnings(tiny)]
+
+
+def test_provenance_without_git(monkeypatch: pytest.MonkeyPatch):
+  monkeypatch.setenv('PATH', '')
+  workdirs._commit.cache_clear()
+  try:
+    assert workdirs.provenance()['commit'] is None
+  finally:
+    workdirs._commit.cache_clear()
 
 
 def test_devices_must_divide_the_batch():

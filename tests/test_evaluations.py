@@ -5,8 +5,10 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -146,17 +148,40 @@ def test_the_stamp_is_complete(digits: configs.Config):
 
 MISTAKES = [
   ({'metrics': 'fidd'}, "did you mean 'fid'"),
+  ({'metrics': 'is', 'num_samples': 9}, 'num_samples=9: is needs at least 10'),
+  ({'metrics': 'prdc', 'num_samples': 5}, 'prdc needs at least 6'),
   ({'metrics': 'fid', 'features': 'vgg'}, 'there are digits, inception'),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
 ]
 
 
 @pytest.mark.parametrize(('fields', 'message'), MISTAKES)
-def test_mistakes(fields: dict[str, str], message: str, digits: configs.Config):
+def test_mistakes(fields: dict[str, Any], message: str, digits: configs.Config):
   for name, value in fields.items():
     setattr(digits.eval, name, value)
   with pytest.raises(ValueError, match=message):
     evaluator(digits)
+
+
+def test_samples_and_figures_are_of_one_generator(
+  digits: configs.Config, tmp_path: pathlib.Path
+):
+  """Without an average, batch norm has its running statistics for both."""
+  digits.gen.batch_norm, digits.ema.half_life = True, 0.0
+  train.train(digits, tmp_path / 'run')
+  loaded = runs.load(tmp_path / 'run')
+  num = digits.eval.num_samples
+  samples = np.concatenate([*runs.draw(loaded, num, seed=0)])
+  looked_at = evaluator(digits)._draw(loaded.state, jax.random.key(0))
+  np.testing.assert_array_equal(samples, looked_at)
+
+
+def test_images_of_an_unbounded_generator_are_clipped(digits: configs.Config):
+  spec = program.open_game(digits).spec
+  x = jnp.array([[[[-3.0]]], [[[0.5]]], [[[jnp.nan]]]])
+  np.testing.assert_array_equal(
+    spec.to_data(x).ravel(), np.array([-1.0, 0.5, np.nan], np.float32)
+  )
 
 
 def test_images_out_of_range_are_refused(digits: configs.Config):

@@ -5,6 +5,7 @@ import math
 import pathlib
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -149,6 +150,20 @@ def test_all_members_failing_is_a_divergence(
   four.optim.gen.name, four.loss = 'sgd', 'wasserstein'
   with pytest.raises(train.health.DivergedError):
     train.train(four, tmp_path)
+
+
+def test_the_last_member_to_break_is_named(four: configs.Config):
+  """The others did in an earlier chunk, and are no number from step 1 on."""
+  game, waits = program.open_game(four), []
+  saved = types.SimpleNamespace(wait=lambda: waits.append('saved'), latest=80)
+  beside = types.SimpleNamespace(wait=lambda: waits.append('beside'))
+  first = {'disc/loss': np.array([0, 0, 37, 0])}
+  with pytest.raises(train.health.DivergedError, match='step 138:') as told:
+    train._check_finite(game, 100, first, 50, saved, beside)
+  assert (told.value.step, told.value.member) == (138, 2)
+  assert waits == ['beside', 'saved']
+  first = {'disc/loss': np.array([0, 0, 50, 0])}
+  train._check_finite(game, 100, first, 50, saved, beside)
 
 
 @pytest.mark.parametrize(

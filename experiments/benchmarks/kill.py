@@ -108,7 +108,7 @@ def kill_and_compare(
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  arguments = [a for a in sys.argv[1:] if a.startswith('--config')]
+  arguments = launch.config_arguments()
   with tempfile.TemporaryDirectory() as folder:
     figures = kill_and_compare(
       arguments, _KILLS.value, _SEED.value, pathlib.Path(folder)

@@ -13,7 +13,6 @@ import json
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -66,7 +65,7 @@ def start(arguments: list[str], workdir: pathlib.Path) -> dict[str, float]:
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  arguments = [a for a in sys.argv[1:] if a.startswith('--config')]
+  arguments = launch.config_arguments()
   with tempfile.TemporaryDirectory() as folder:
     first, *others = starts = [
       start(arguments, pathlib.Path(folder, f'{i}'))

@@ -14,7 +14,6 @@ import pathlib
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -33,7 +32,7 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  arguments = [a for a in sys.argv[1:] if a.startswith('--config')]
+  arguments = launch.config_arguments()
   rng, records = random.Random(_SEED.value), []
   with tempfile.TemporaryDirectory() as folder:
     for _ in range(_ROUNDS.value):

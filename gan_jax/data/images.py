@@ -360,8 +360,8 @@ def _open_tfds(
       )
     raise ValueError(
       f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '
-      f'build {name} --data_dir={root} --file_format=array_record`, or point '
-      'data.dir or TFDS_DATA_DIR at where it is'
+      f'build {name} --data_dir={root} --file_format=array_record` where there '
+      'is TensorFlow, or point data.dir or TFDS_DATA_DIR at where it is'
     )
   try:
     return tensorflow_datasets.data_source(name, split=split, data_dir=root)
