@@ -404,6 +404,12 @@ def validate(config: Config) -> None:
 
 def warnings(config: Config) -> Iterator[str]:
   """One line for each thing that is allowed, and hardly meant."""
+  length = math.gcd(config.steps, config.log_every)
+  if length < min(config.steps, config.log_every):
+    yield (
+      f'steps={config.steps:,} is no multiple of log_every={config.log_every}, '
+      f'so that {length} at a time are run, and a row is their mean'
+    )
   for name, value in flatten(config).items():
     field = name.removesuffix('_schedule.kind')
     if field == name or value not in ('linear', 'cosine'):
@@ -433,11 +439,6 @@ def _problems(config: Config) -> Iterator[str]:
       begin, end = (leaves[name[:-4] + edge] for edge in ('begin', 'end'))
       if end <= begin:
         yield f'{name[:-4]}end={end}: must be after begin={begin}'
-  if config.steps > config.log_every and config.steps % config.log_every:
-    yield (
-      f'steps={config.steps}: must be a multiple of '
-      f'log_every={config.log_every}, or less'
-    )
   for name in ('eval.every', 'checkpoint.every'):
     if leaves[name] % config.log_every:
       yield (

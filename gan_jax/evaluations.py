@@ -305,6 +305,9 @@ class Evaluator:
       jax.ShapeDtypeStruct((1, *info.shape), jnp.float32),
     )
     self._check_needs()
+    self._sampler = steps.Sampler(
+      spec, settings.num_samples, ema=configs.uses_ema(config)
+    )
     self.warnings = self._shortages()
 
   @functools.cached_property
@@ -391,36 +394,6 @@ class Evaluator:
     line = frechet.shortage(num, self._sees.features.shape[-1])
     return [f'fid: {line}'] if line else []
 
-  @functools.cached_property
-  def _sampler(self) -> tuple[Callable[..., Any], Callable[..., jax.Array]]:
-    """`make(state, key)` a generator, `draw(generator, key, index)` a block."""
-    config, spec = self._config, self._spec
-    ema = configs.uses_ema(config)
-    block = min(config.eval.num_samples, 1000)
-
-    def draw(
-      generator: tuple[types.PyTree, types.PyTree],
-      key: jax.Array,
-      index: jax.Array,
-    ) -> jax.Array:
-      z = spec.latent(jax.random.fold_in(key, index), block)
-      return steps.sample(spec, *generator, z)
-
-    make = functools.partial(steps.eval_generator, spec, ema=ema)
-    return jax.jit(make), jax.jit(draw)
-
-  def _draw(self, state: states.GanState, key: jax.Array) -> np.ndarray:
-    """`[num_samples, H, W, C]`, by the keys that `run.draw` uses."""
-    num = self._config.eval.num_samples
-    make, draw = self._sampler
-    gen_key, latent_key = jax.random.split(key)
-    generator = make(state, gen_key)
-    blocks = [
-      np.asarray(draw(generator, latent_key, jnp.int32(i)))
-      for i in range(-(-num // min(num, 1000)))
-    ]
-    return np.concatenate(blocks)[:num]
-
   def figures(self, state: states.GanState, key: jax.Array) -> Figures:
     """Of one state; the same state and key give the same digits.
 
@@ -428,7 +401,7 @@ class Evaluator:
       SamplesError: the samples are no images in [-1, 1].
       ValueError: there are too few of them.
     """
-    x = self._draw(state, key)
+    x = np.concatenate([*self._sampler.draw(state, key)])
     try:
       checks.check_images(x, 'samples')
     except ValueError as error:

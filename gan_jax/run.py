@@ -136,17 +136,6 @@ def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
   Yields:
     `[n, ...]` float32 in the units of the data; images in [-1, 1].
   """
-  spec, block = run.spec, min(num, 1000)
-  key = jax.random.key(seed)
-  gen_key, latent_key = jax.random.split(key)
   ema = configs.uses_ema(run.config)
-  generator = functools.partial(steps.eval_generator, spec, ema=ema)
-  params, vars = jax.jit(generator)(run.state, gen_key)
-
-  @jax.jit
-  def sample(index: jax.Array) -> jax.Array:
-    z = spec.latent(jax.random.fold_in(latent_key, index), block)
-    return steps.sample(spec, params, vars, z)
-
-  for index in range(-(-num // block)):
-    yield np.asarray(sample(index))[: num - index * block]
+  sampler = steps.Sampler(run.spec, num, ema=ema)
+  yield from sampler.draw(run.state, jax.random.key(seed))

@@ -8,11 +8,12 @@ state, the hyperparameters and the key.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gan_jax import (
@@ -627,6 +628,45 @@ def sample(
     return spec.to_data(x)
 
   return _in_blocks(generate, z)
+
+
+class Sampler:
+  """Draws blocks of samples, compiled once for all states of a game."""
+
+  def __init__(self, spec: Spec, num: int, *, ema: bool):
+    """Compiles nothing yet.
+
+    Args:
+      spec: the game.
+      num: samples to draw of each state.
+      ema: by the averaged generator.
+    """
+    self._num, block = num, min(num, 1000)
+
+    def draw(
+      generator: tuple[types.PyTree, types.PyTree],
+      key: jax.Array,
+      index: jax.Array,
+    ) -> jax.Array:
+      z = spec.latent(jax.random.fold_in(key, index), block)
+      return sample(spec, *generator, z)
+
+    self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
+    self._block, self._draw = block, jax.jit(draw)
+
+  def draw(
+    self, state: states.GanState, key: jax.Array
+  ) -> Iterator[np.ndarray]:
+    """`num` samples, a function of (state, key): `[n, ...]` after `[n, ...]`.
+
+    They are in the units of the data; images in [-1, 1].
+    """
+    gen_key, latent_key = jax.random.split(key)
+    generator = self._generator(state, gen_key)
+    for start in range(0, self._num, self._block):
+      index = jnp.int32(start // self._block)
+      x = np.asarray(self._draw(generator, latent_key, index))
+      yield x[: self._num - start]
 
 
 def judge(spec: Spec, disc: states.NetState, x: jax.Array) -> jax.Array:
