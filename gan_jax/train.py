@@ -360,7 +360,7 @@ def _record(
   sinks: writers.Writers,
 ) -> None:
   """Looks at a moment, writes its row and saves it, as far as is due."""
-  plots.pyplot()  # Imported beside the steps; the end, which draws, need not.
+  plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = game.row(moment.logs)
   if moment.looked:
     row |= game.row(report.frame(moment.state))
