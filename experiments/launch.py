@@ -118,6 +118,38 @@ def _leave(code: int) -> None:
   os._exit(code)
 
 
+def _prepare_process() -> None:
+  """What holds for all that a program does."""
+  _cache_compilations()
+  sys.unraisablehook = _unraisable
+  if not flags.FLAGS['verbosity'].present:
+    # The libraries tell a lot at absl's default level, INFO, and log with
+    # a traceback what they also raise.
+    logging.set_verbosity(logging.FATAL)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  """Reads the flags, and what absl cannot; exits with 2 where it cannot."""
+  try:
+    _check_fields(argv)
+    # The flags library, which reads sys.argv too, knows no mappings.
+    vary = [a.removeprefix(_VARY) for a in argv if a.startswith(_VARY)]
+    sys.argv = [a for a in argv if not a.startswith(_VARY)]
+    rest = list(flags.FLAGS(sys.argv))
+    config = flags.FLAGS['config'].value if 'config' in flags.FLAGS else None
+    _check_config(config)
+    if vary and config is not None:
+      config.population.vary = _parse_vary(vary[-1])
+    if len(rest) > 1:
+      raise ValueError(f'unknown argument {rest[1]!r}')
+    return rest
+  except (
+    flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
+  ) as error:  # fmt: skip
+    print(f'error: {_one_line(error)}', file=sys.stderr)
+    sys.exit(2)
+
+
 def run(main: Callable[[], Any]) -> None:
   """Parses the flags and runs `main()`.
 
@@ -129,34 +161,9 @@ def run(main: Callable[[], Any]) -> None:
   # tenth of a start.
   gc.set_threshold(100_000)
 
-  def parse(argv: Sequence[str]) -> list[str]:
-    try:
-      _check_fields(argv)
-      # The flags library, which reads sys.argv too, knows no mappings.
-      vary = [a.removeprefix(_VARY) for a in argv if a.startswith(_VARY)]
-      sys.argv = [a for a in argv if not a.startswith(_VARY)]
-      rest = list(flags.FLAGS(sys.argv))
-      config = flags.FLAGS['config'].value if 'config' in flags.FLAGS else None
-      _check_config(config)
-      if vary and config is not None:
-        config.population.vary = _parse_vary(vary[-1])
-      if len(rest) > 1:
-        raise ValueError(f'unknown argument {rest[1]!r}')
-      return rest
-    except (
-      flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
-    ) as error:  # fmt: skip
-      print(f'error: {_one_line(error)}', file=sys.stderr)
-      sys.exit(2)
-
   def guarded(argv: list[str]) -> None:
     del argv
-    _cache_compilations()
-    sys.unraisablehook = _unraisable
-    if not flags.FLAGS['verbosity'].present:
-      # The libraries tell a lot at absl's default level, INFO, and log with
-      # a traceback what they also raise.
-      logging.set_verbosity(logging.FATAL)
+    _prepare_process()
     try:
       main()
     except KeyboardInterrupt:
@@ -166,4 +173,4 @@ def run(main: Callable[[], Any]) -> None:
       print(f'error: {_one_line(error)}', file=sys.stderr)
       _leave(1)
 
-  app.run(guarded, flags_parser=parse)
+  app.run(guarded, flags_parser=_parse)

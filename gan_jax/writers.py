@@ -68,9 +68,9 @@ class Writers:
     self._bar = tqdm.tqdm(
       total=steps, initial=step, unit='step', disable=None, dynamic_ncols=True
     )
-    self._said = time.monotonic()
     # When the first row was written, and its step: compiling comes before.
     self._began: tuple[float, int] | None = None
+    self._said = 0.0
     if step:
       self.say(f'{workdir}: going on from the checkpoint of step {step:,}')
 
@@ -92,7 +92,9 @@ class Writers:
     self._tensorboard.add_scalar('speed/steps', steps_per_second, step)
     self._tensorboard.flush()
     now = time.monotonic()
-    began, began_at = self._began = self._began or (now, step)
+    if self._began is None:
+      self._began, self._said = (now, step), now
+    began, began_at = self._began
     samples = steps_per_second * self._step_samples
     shown = {
       name: format(central(row[key]), form)
@@ -102,11 +104,9 @@ class Writers:
     if not self._bar.disable:
       self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **shown})
       self._bar.update(step - self._bar.n)
-    elif step and (step == self._steps or now - self._said > 5):
+    elif step == self._steps or now - self._said > 5:
       self._said = now
-      done = step - began_at
-      pace = (now - began) / done if done else 1 / steps_per_second
-      left = pace * (self._steps - step)
+      left = (now - began) * (self._steps - step) / max(step - began_at, 1)
       said = '  '.join(f'{name} {value}' for name, value in shown.items())
       self.say(
         f'step {step:>7,} of {self._steps:,}  {said}  '
