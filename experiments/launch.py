@@ -3,7 +3,6 @@
 import difflib
 import gc
 import os
-import pathlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -92,10 +91,9 @@ def _one_line(error: Exception) -> str:
 
 def _cache_compilations() -> None:
   """Keeps compiled programs, so that a second start need not compile."""
-  home = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
-  os.environ.setdefault(
-    'JAX_COMPILATION_CACHE_DIR', str(home.expanduser() / 'gan_jax')
-  )
+  from gan_jax import weights
+
+  os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(weights.cache_dir()))
   os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 

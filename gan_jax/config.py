@@ -410,17 +410,14 @@ def warnings(config: Config) -> Iterator[str]:
       f'steps={config.steps:,} is no multiple of log_every={config.log_every}, '
       f'so that {length} at a time are run, and a row is their mean'
     )
-  for name, value in flatten(config).items():
-    field = name.removesuffix('_schedule.kind')
-    if field == name or value not in ('linear', 'cosine'):
-      continue
-    schedule = name.removesuffix('kind')
-    leaves = flatten(config)
-    final, end = leaves[f'{schedule}final'], leaves[f'{schedule}end']
-    if field.endswith('learning_rate') and final == 0 and end < config.steps:
+  for player in ('gen', 'disc'):
+    field = f'optim.{player}.learning_rate'
+    schedule = getattr(config.optim, player).learning_rate_schedule
+    falls = schedule.kind in ('linear', 'cosine') and schedule.final == 0
+    if falls and schedule.end < config.steps:
       yield (
-        f'{field} is 0 from step {end:,} on, and steps={config.steps:,}: '
-        f'{schedule}end says when'
+        f'{field} is 0 from step {schedule.end:,} on, and '
+        f'steps={config.steps:,}: {field}_schedule.end says when'
       )
 
 

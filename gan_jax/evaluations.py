@@ -264,17 +264,7 @@ class Evaluator:
       for name in settings.metrics.split(',')
     ]
     self.names = [name for m in self._metrics for name in m.figures]
-    if info.kind != 'images':
-      raise ValueError(
-        f'eval.metrics={settings.metrics!r}: are of images; a law has its own '
-        'figures anyway'
-      )
-    for name, metric in METRICS.items():
-      if metric.single and metric in self._metrics and config.data.stack > 1:
-        raise ValueError(
-          f'eval.metrics: {name} looks at images that were trained on or held '
-          f'out, and with data.stack={config.data.stack} there are only stacks'
-        )
+    self._check_kind()
     pixels, labels, found = build.read_images(config.data, config.data.split)
     if info.fingerprint and found != info.fingerprint:
       raise ValueError(
@@ -315,6 +305,21 @@ class Evaluator:
     """The real images; looked at first where they are first wanted."""
     x = sources.to_unit_range(self._real_pixels)
     return self._seen(x, self._real_label)
+
+  def _check_kind(self) -> None:
+    """Raises ValueError where no data of this kind have what is asked for."""
+    stack = self._config.data.stack
+    if self._info.kind != 'images':
+      raise ValueError(
+        f'eval.metrics={self._config.eval.metrics!r}: are of images; a law has '
+        'its own figures anyway'
+      )
+    for name, metric in METRICS.items():
+      if metric.single and metric in self._metrics and stack > 1:
+        raise ValueError(
+          f'eval.metrics: {name} looks at images that were trained on or held '
+          f'out, and with data.stack={stack} there are only stacks'
+        )
 
   def _check_needs(self) -> None:
     """Raises ValueError where a metric lacks what it looks at."""

@@ -167,6 +167,7 @@ class _Unpickler(pickle.Unpickler):
     self._storage = storage
 
   def find_class(self, module: str, name: str) -> Any:
+    """What a name in the pickle stands for; others raise UnpicklingError."""
     if (module, name) == ('collections', 'OrderedDict'):
       return collections.OrderedDict
     if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):

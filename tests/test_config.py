@@ -33,7 +33,11 @@ BAD = [
   ('checkpoint.every', 6, 'checkpoint.every=6'),
   ('steps', '12', "steps='12': expected int"),
   ('optim.gen.b1', '0', "optim.gen.b1='0': expected float"),
-  ('population', {'vary': {'penalties.r1.weight': [5.0]}}, 'no population'),
+  (
+    'population',
+    configs.Population(vary={'penalties.r1.weight': [5.0]}),
+    'no population',
+  ),
   ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
   ('optim.gen.learning_rate_schedule.kind', 'linear', 'end=0: must be after'),
   ('optim.gen.learning_rate_schedule.kind', 'line', 'mean .linear'),
@@ -63,8 +67,6 @@ def test_one_line_and_nothing_on_disk(
 ):
   if field == 'gen.name':
     tiny.gen = configs.Gen()
-  if field == 'population':
-    value = configs.from_dict(value, configs.Population)
   override(tiny, field, value)
   with pytest.raises(ValueError, match=message) as error:
     train.train(tiny, tmp_path / 'a')
