@@ -21,6 +21,7 @@ from gan_jax import (
   config as configs,
   features,
   reports,
+  sampling,
   state as states,
   steps,
   types,
@@ -295,7 +296,7 @@ class Evaluator:
       jax.ShapeDtypeStruct((1, *info.shape), jnp.float32),
     )
     self._check_needs()
-    self._sampler = steps.Sampler(
+    self._sampler = sampling.Sampler(
       spec, settings.num_samples, ema=configs.uses_ema(config)
     )
     self.warnings = self._shortages()

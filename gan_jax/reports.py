@@ -22,6 +22,7 @@ from gan_jax import (
   frames,
   plots,
   population,
+  sampling,
   state as states,
   statistics,
   steps,
@@ -71,7 +72,8 @@ def _verdict(
   """
   if not spec.loss.classifier:
     return {}
-  real, fake = steps.judge(spec, disc, real), steps.judge(spec, disc, fake)
+  real = sampling.judge(spec, disc, real)
+  fake = sampling.judge(spec, disc, fake)
   return {
     'd_real': jax.nn.sigmoid(real).mean(),
     'd_fake': jax.nn.sigmoid(fake).mean(),
@@ -99,9 +101,9 @@ def _measure_density(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key, real_key = jax.random.split(key, 3)
-    gen = steps.eval_generator(spec, state, gen_key, ema=ema)
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
     z = spec.latent(z_key, num)
-    samples = steps.sample(spec, *gen, z)
+    samples = sampling.sample(spec, *gen, z)
     line = samples[:, 0]
     figures = {
       'ks': one_dimensional.ks_statistic(line, law.cdf),
@@ -124,7 +126,7 @@ def _measure_density(
     if spec.loss.classifier and spec.packing == 1:
 
       def disc(x: jax.Array) -> jax.Array:
-        return jax.nn.sigmoid(steps.judge(spec, state.disc, x[:, None]))
+        return jax.nn.sigmoid(sampling.judge(spec, state.disc, x[:, None]))
 
       curves['disc'] = disc(x)
       figures['max_d_gap'] = one_dimensional.max_disc_gap(
@@ -133,7 +135,7 @@ def _measure_density(
     if z.shape[1] == 1:
       # Latents in order, at even shares of their mass; sorting all is slow.
       curves['z'] = jnp.quantile(z[:8192, 0], jnp.linspace(0.0, 1.0, 61))
-      mapped = steps.sample(spec, *gen, curves['z'][:, None])
+      mapped = sampling.sample(spec, *gen, curves['z'][:, None])
       curves['mapped'] = mapped[:, 0]
     return figures, curves
 
@@ -172,8 +174,8 @@ def _measure_points(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key, real_key, slice_key = jax.random.split(key, 4)
-    gen = steps.eval_generator(spec, state, gen_key, ema=ema)
-    samples = steps.sample(spec, *gen, spec.latent(z_key, num))
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
     real = law.sample(real_key, num)
     figures = _verdict(spec, state.disc, real, samples)
     figures['sliced_wasserstein_1'] = sliced.sliced_wasserstein_1(
@@ -190,7 +192,7 @@ def _measure_points(
     disc = jnp.full((101, 101), jnp.nan)
     if spec.packing == 1:
       plane = jnp.stack(jnp.meshgrid(x, y), axis=-1).reshape(-1, 2)
-      disc = steps.judge(spec, state.disc, plane).reshape(disc.shape)
+      disc = sampling.judge(spec, state.disc, plane).reshape(disc.shape)
       disc = jax.nn.sigmoid(disc) if spec.loss.classifier else disc
     return figures, {
       'real': real[:2000],
@@ -215,8 +217,8 @@ def _measure_images(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key = jax.random.split(key)
-    gen = steps.eval_generator(spec, state, gen_key, ema=ema)
-    images = steps.sample(spec, *gen, spec.latent(z_key, num))
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    images = sampling.sample(spec, *gen, spec.latent(z_key, num))
     return _verdict(spec, state.disc, real, images[: len(real)]), {
       'images': images
     }

@@ -13,6 +13,7 @@ from gan_jax import (
   checkpoint,
   config as configs,
   population,
+  sampling,
   sharding,
   state as states,
   steps,
@@ -137,5 +138,5 @@ def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
     `[n, ...]` float32 in the units of the data; images in [-1, 1].
   """
   ema = configs.uses_ema(run.config)
-  sampler = steps.Sampler(run.spec, num, ema=ema)
+  sampler = sampling.Sampler(run.spec, num, ema=ema)
   yield from sampler.draw(run.state, jax.random.key(seed))

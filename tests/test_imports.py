@@ -44,6 +44,7 @@ LAYERS = (
     'workdir',
     'population',
   ),
+  ('sampling',),
   ('build', 'recorder', 'reports', 'threads'),
   ('run', 'evaluations', 'program'),
   ('train', 'tables'),

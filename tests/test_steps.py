@@ -295,38 +295,6 @@ def test_numbers_vary_under_vmap(tiny: configs.Config):
       np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('size', [5, 6, 64])
-def test_blocks_change_nothing(
-  tiny: configs.Config, size: int, monkeypatch: pytest.MonkeyPatch
-):
-  """With what is left over and without; packs are made before."""
-  tiny.packing = 2
-  spec, _, state, _ = start(tiny, LINE)
-  z = jax.random.uniform(jax.random.key(0), (24, 1))
-  x = steps.sample(spec, state.gen.params, state.gen.vars, z)
-  logits = steps.judge(spec, state.disc, x)
-  monkeypatch.setattr(steps, '_BLOCK', size)
-  again = steps.sample(spec, state.gen.params, state.gen.vars, z)
-  np.testing.assert_allclose(again, x, rtol=1e-6)
-  np.testing.assert_allclose(steps.judge(spec, state.disc, x), logits, 1e-5)
-
-
-def test_standing_statistics_are_those_of_the_averaged_generator():
-  """A large batch's own mean, before the first normalisation."""
-  config = image_game()
-  config.batch_size = 256
-  spec, _, state, _ = start(config, IMAGES)
-  other = jax.tree.map(lambda p: 2 * p + 0.1, state.gen.params)
-  state = state._replace(gen_ema=other)
-  params, vars = steps.eval_generator(spec, state, jax.random.key(0), ema=True)
-  dense = params['Dense_0']
-  z = spec.latent(jax.random.key(1), 50_000)
-  h = z @ dense['kernel'] + dense['bias'][None]
-  stats = vars['batch_stats']['BatchNorm_0']
-  np.testing.assert_allclose(stats['mean'], h.mean(axis=0), atol=0.02)
-  np.testing.assert_allclose(stats['var'], h.var(axis=0), rtol=0.1, atol=1e-4)
-
-
 def test_lecam_averages_follow_the_logits(tiny: configs.Config):
   tiny.penalties.lecam.weight = 0.3
   spec, hyper, state, batch = start(tiny, LINE)

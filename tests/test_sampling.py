@@ -1,0 +1,79 @@
+"""The generator and D in evaluation mode, block by block."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import (
+  build,
+  config as configs,
+  sampling,
+  state as states,
+  steps,
+)
+from gan_jax.data import source as sources
+
+LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
+IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
+
+
+def start(
+  config: configs.Config, info: sources.Info
+) -> tuple[steps.Spec, states.GanState]:
+  spec, hyper = build.make_spec(config, info), build.make_hyper(config)
+  init = jax.jit(functools.partial(build.init_state, spec))
+  return spec, init(hyper, jax.random.key(0))
+
+
+@pytest.mark.parametrize('size', [5, 6, 64])
+def test_blocks_change_nothing(
+  tiny: configs.Config, size: int, monkeypatch: pytest.MonkeyPatch
+):
+  """With what is left over and without; packs are made before."""
+  tiny.packing = 2
+  spec, state = start(tiny, LINE)
+  z = jax.random.uniform(jax.random.key(0), (24, 1))
+  x = sampling.sample(spec, state.gen.params, state.gen.vars, z)
+  logits = sampling.judge(spec, state.disc, x)
+  monkeypatch.setattr(sampling, '_BLOCK', size)
+  again = sampling.sample(spec, state.gen.params, state.gen.vars, z)
+  np.testing.assert_allclose(again, x, rtol=1e-6)
+  again = sampling.judge(spec, state.disc, x)
+  np.testing.assert_allclose(again, logits, 1e-5)
+
+
+def test_a_sampler_draws_what_its_key_says(tiny: configs.Config):
+  """Whole blocks and a rest; fewer samples are the first of more."""
+  spec, state = start(tiny, LINE)
+  key = jax.random.key(3)
+
+  def draw(num: int, key: jax.Array) -> list[np.ndarray]:
+    return [*sampling.Sampler(spec, num, ema=True).draw(state, key)]
+
+  blocks = draw(2500, key)
+  assert [len(block) for block in blocks] == [1000, 1000, 500]
+  many, few = np.concatenate(blocks), np.concatenate(draw(1200, key))
+  assert len(np.unique(many)) > 2400
+  np.testing.assert_array_equal(few, many[:1200])
+  others = np.concatenate(draw(1200, jax.random.key(4)))
+  assert not (others == few).any()
+
+
+def test_standing_statistics_are_those_of_the_averaged_generator():
+  """A large batch's own mean, before the first normalisation."""
+  config = configs.Config(batch_size=256)
+  config.gen = configs.Gen(latent_dim=3, width=8, depth=1, batch_norm=True)
+  spec, state = start(config, IMAGES)
+  other = jax.tree.map(lambda p: 2 * p + 0.1, state.gen.params)
+  state = state._replace(gen_ema=other)
+  params, vars = sampling.eval_generator(
+    spec, state, jax.random.key(0), ema=True
+  )
+  dense = params['Dense_0']
+  z = spec.latent(jax.random.key(1), 50_000)
+  h = z @ dense['kernel'] + dense['bias'][None]
+  stats = vars['batch_stats']['BatchNorm_0']
+  np.testing.assert_allclose(stats['mean'], h.mean(axis=0), atol=0.02)
+  np.testing.assert_allclose(stats['var'], h.var(axis=0), rtol=0.1, atol=1e-4)
