@@ -55,7 +55,7 @@ def main() -> None:
       np.savez_compressed(out, samples=samples)
     else:
       columns = int(np.ceil(np.sqrt(len(samples))))
-      plots.save_image(out, plots.image_grid(samples, columns))
+      out.write_bytes(plots.png(plots.image_grid(samples, columns)))
   except OSError as error:
     raise ValueError(f'--out={out}: cannot be written ({error})') from None
   print(f'{len(samples)} samples {samples.shape[1:]} in {out}')

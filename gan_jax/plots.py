@@ -1,5 +1,6 @@
 """Matplotlib, animations, and grids of images."""
 
+import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -68,6 +69,11 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def save_image(path: pathlib.Path, image: np.ndarray) -> None:
-  """`[H, W, 1 or 3]` uint8 as a png."""
-  PIL.Image.fromarray(image.squeeze()).save(path)
+def png(image: np.ndarray) -> bytes:
+  """`[H, W, 1 or 3]` uint8, encoded.
+
+  Quickly: in a fourth of the usual time, and an eighth larger.
+  """
+  file = io.BytesIO()
+  PIL.Image.fromarray(image.squeeze()).save(file, 'png', compress_level=1)
+  return file.getvalue()

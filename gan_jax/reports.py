@@ -319,8 +319,9 @@ class _Grids:
 
   def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
     grid = plots.image_grid(arrays['images'], GRID)
-    plots.save_image(self._folder / f'step_{step:08d}.png', grid)
-    self._sinks.images(step, 'samples', grid)
+    png = plots.png(grid)
+    (self._folder / f'step_{step:08d}.png').write_bytes(png)
+    self._sinks.image(step, 'samples', png, grid.shape)
 
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.png').exists()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-import numpy as np
 import tqdm
 
 from gan_jax import events, statistics
@@ -62,7 +61,7 @@ class Writers:
     self.rows = _keep_rows_until(path, last, rows)
     events.keep_until(workdir / 'tensorboard', last)
     self._file = path.open('a')
-    self._tensorboard = events.writer(workdir / 'tensorboard')
+    self._tensorboard = events.Writer(workdir / 'tensorboard')
     self._step_samples = step_samples
     self._steps = steps
     self._bar = tqdm.tqdm(
@@ -87,10 +86,9 @@ class Writers:
     self._file.write(line + '\n')
     self._file.flush()
     self.rows += 1
-    for name, scalar in _scalars(row):
-      self._tensorboard.add_scalar(name, scalar, step)
-    self._tensorboard.add_scalar('speed/steps', steps_per_second, step)
-    self._tensorboard.flush()
+    self._tensorboard.scalars(
+      step, {**dict(_scalars(row)), 'speed/steps': steps_per_second}
+    )
     now = time.monotonic()
     if self._began is None:
       self._began, self._said = (now, step), now
@@ -117,9 +115,11 @@ class Writers:
     """Returns when the rows are on the disk itself."""
     os.fsync(self._file.fileno())
 
-  def images(self, step: int, name: str, grid: np.ndarray) -> None:
-    """Shows `[H, W, C]` uint8 in TensorBoard."""
-    self._tensorboard.add_image(name, grid, step, dataformats='HWC')
+  def image(
+    self, step: int, name: str, png: bytes, shape: tuple[int, ...]
+  ) -> None:
+    """Shows an encoded image, `[H, W, 1 or 3]` before, in TensorBoard."""
+    self._tensorboard.image(step, name, png, shape)
 
   def say(self, line: str) -> None:
     """Prints a line, above the progress bar where there is one."""
