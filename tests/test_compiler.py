@@ -7,7 +7,9 @@ import pytest
 from gan_jax import compiler
 
 
-@pytest.mark.parametrize(('width', 'ynn'), [(128, False), (2048, True)])
+@pytest.mark.parametrize(
+  ('width', 'ynn'), [(32, True), (128, False), (2048, True)]
+)
 def test_the_size_of_the_products_decides(width: int, ynn: bool):
   """However many steps there are in the loop."""
 
