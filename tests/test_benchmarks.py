@@ -73,3 +73,30 @@ def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):
   assert record['frechet_ours_over_ours_cpu'] == 1
   assert record['frechet_ours_over_product_wall'] > 0
   assert len(record['manifolds_rounds_s']['selection']) == 2
+
+
+def test_loop_overhead_takes_turns(tmp_path: pathlib.Path):
+  path = tmp_path / 'figures.json'
+  done = subprocess.run(
+    [
+      sys.executable, '-m', 'experiments.benchmarks.loop_overhead',
+      '--config=experiments/configs/gaussian_1d.py', '--config.steps=40',
+      '--config.log_every=10', '--config.eval.num_samples=512',
+      '--rounds=2', f'--json={path}',
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert 'to its 40 steps' in done.stdout
+  found = json.loads(path.read_text())
+  assert found.pop('steps') == 40
+  for program, bare, share in zip(
+    found['program_s'], found['bare_s'], found['overhead'], strict=True
+  ):
+    # Of three chunks that take no time, and figures to draw.
+    assert 0 < bare < program
+    assert share == program / bare - 1
+  assert {len(values) for values in found.values()} == {2}

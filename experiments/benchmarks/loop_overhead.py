@@ -1,20 +1,21 @@
 """What the training program adds to the steps that it runs.
 
-  python -m experiments.benchmarks.loop_overhead \
+  python -m experiments.benchmarks.loop_overhead --rounds=3 \
     --config=experiments/configs/digits.py --config.steps=1000
 
-Trains in a folder that is thrown away, logging, sampling and checkpointing as
-the configuration says, then times the bare compiled chunk for as many steps.
-`overhead` is the share by which the program takes longer, from its first chunk
-to its end; compiling is in neither, for the program runs once before and all
-that it compiles is kept. `start_s` is what it takes until the first chunk is
-done, imports left out.
+In each round the program trains in a folder that is thrown away, logging,
+sampling and checkpointing as the configuration says, and then the bare compiled
+chunk plays as many steps. `overhead` is the share by which the program takes
+longer, from its first chunk to its end; compiling is in neither, for the
+program runs once before and all that it compiles is kept. `start_s` is what it
+takes until the first chunk is done, imports left out. Reports medians, and the
+round farthest from each.
 """
 
 import json
 import math
 import pathlib
-import shutil
+import statistics
 import tempfile
 import time
 
@@ -25,53 +26,64 @@ from experiments.benchmarks import first_chunk, suites
 from gan_jax import config as configs
 
 _CONFIG = launch.define_config()
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Turns of each.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 
-def measure(config: configs.Config) -> dict[str, float]:
-  """Trains twice, the first time to compile; seconds and their ratio."""
+def _train(config: configs.Config, workdir: pathlib.Path) -> dict[str, float]:
+  """Seconds until the first chunk is done, and from there to the end."""
+  from gan_jax import train
+
+  ended: list[float] = []
+
+  def say(word: str) -> None:
+    if word == first_chunk.ENDED:
+      ended.append(time.monotonic())
+
+  began = time.monotonic()
+  with first_chunk.noticed(say):
+    train.train(config, workdir)
+  (first,) = ended
+  return {'start_s': first - began, 'program_s': time.monotonic() - first}
+
+
+def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
+  """Seconds of each round and their ratio, by name."""
   from experiments.benchmarks import jax_games
-  from gan_jax import threads, train
+  from gan_jax import threads
 
   threads.choose(config)
-  folder = pathlib.Path(tempfile.mkdtemp())
-  try:
-    said: dict[str, float] = {}
-    with first_chunk.noticed(
-      lambda word: said.update({word: time.monotonic()})
-    ):
-      for name in ('first', 'second'):
-        began = time.monotonic()
-        train.train(config, folder / name)
-        # The first chunk of every start reads its program from the disk.
-        wall = time.monotonic() - said[first_chunk.ENDED]
-  finally:
-    shutil.rmtree(folder)
   length = math.gcd(config.log_every, config.steps)
-  game = jax_games.Game(suites.Suite(lambda: config, length))
-  game.play()
-  bare_began = time.monotonic()
-  for _ in range(config.steps // length - 1):
+  found: dict[str, list[float]] = {}
+  with tempfile.TemporaryDirectory() as folder:
+    _train(config, pathlib.Path(folder, 'first'))
+    game = jax_games.Game(suites.Suite(lambda: config, length))
     game.play()
-  bare = time.monotonic() - bare_began
-  return {
-    'steps': config.steps - length,
-    'start_s': said[first_chunk.ENDED] - began,
-    'program_s': wall,
-    'bare_s': bare,
-    'overhead': wall / bare - 1,
-  }
+    for number in range(rounds):
+      figures = _train(config, pathlib.Path(folder, str(number)))
+      began = time.monotonic()
+      for _ in range(config.steps // length - 1):
+        game.play()
+      figures['bare_s'] = time.monotonic() - began
+      figures['overhead'] = figures['program_s'] / figures['bare_s'] - 1
+      for name, value in figures.items():
+        found.setdefault(name, []).append(value)
+  return found
 
 
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  figures = measure(_CONFIG.value)
-  for name, value in figures.items():
-    print(f'{name:10s} {value:10.3f}')
-  print(f'the program adds {100 * figures["overhead"]:.1f} % to its steps')
+  found = measure(_CONFIG.value, _ROUNDS.value)
+  for name, values in found.items():
+    median = statistics.median(values)
+    spread = max(abs(value - median) for value in values)
+    print(f'{name:10s} {median:10.3f} ± {spread:.3f}')
+  share = 100 * statistics.median(found['overhead'])
+  steps = _CONFIG.value.steps
+  print(f'the program adds {share:.1f} % to its {steps:,} steps')
   if _JSON.value:
-    text = json.dumps(figures, indent=2)
+    text = json.dumps({'steps': steps, **found}, indent=2)
     pathlib.Path(_JSON.value).write_text(text + '\n')
 
 
