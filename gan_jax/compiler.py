@@ -29,9 +29,10 @@ _PREFIX = 'LIBRARY_FUSION_TYPE_'
 # LLVM's level, by default 3.
 _QUICKLY: _Options = {'xla_backend_optimization_level': 1}
 # LLVM keeps to 256 bits where it is not told to use all 512 of a processor that
-# has them. There steps run .99 to 1.06 times as fast, the small ones most so.
+# has them. On an EPYC that does, steps run .99 to 1.06 times as fast, the small
+# ones most so; another processor was not tried.
 _WIDELY: _Options = {'xla_cpu_prefer_vector_width': 512}
-# What YNN does: nothing, products, or products and sums, but no convolutions.
+# What YNN does: products, nothing, or products and sums, but no convolutions.
 # Steps of small products take three fourths of the time to compile quickly, and
 # run .98 to 1.09 times as fast; of large ones, dcgan_32 and r3gan_32 run .95 to
 # 1.01 times as fast.
@@ -48,8 +49,9 @@ _FOR_ONEDNN: _Options = {'xla_cpu_use_fusion_emitters': False}
 # 3 x 128, 3 x 256 and 3 x 512 and batches of 64 to 1024: at about this size
 # neither is clearly the faster.
 _LARGE_FLOPS = 2 * 256**3
-# Where one thread is enough (threads.py), products by YNN make gaussian_1d's
-# step, of [256, 32] by [32, 32], 1.03 times as fast.
+# Of gaussian_1d, [256, 32] by [32, 32], whose steps have one thread, YNN makes
+# them 1.03 times as fast. Twice the multiplications that `threads._MOST` allows
+# a game on one thread; what as small products do on two was not measured.
 _TINY_FLOPS = 3e6
 
 
@@ -82,7 +84,7 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   with _storing_nothing() if has_onednn else contextlib.nullcontext():
     try:
       return lowered.compile(options)
-    except jax.errors.JaxRuntimeError:  # An XLA that does not know the option.
+    except jax.errors.JaxRuntimeError:  # An XLA that does not know one.
       return lowered.compile()
 
 

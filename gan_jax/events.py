@@ -8,53 +8,55 @@ others; then neither a kill nor a clock that was set back shows.
 """
 
 import pathlib
+import socket
 import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import crc32c
 from google.protobuf import message
 
 
-def _import_tensorboard() -> Any:
-  """tensorboardX without PyTorch, which it imports to name a type.
+def _import_event() -> Any:
+  """TensorBoard's message, as tensorboardX has it, without PyTorch.
 
-  Where PyTorch is installed, that would be half of a start's imports and
-  190 MB of memory.
+  tensorboardX imports PyTorch to name a type. Where that is installed, it would
+  be half of a start's imports and 190 MB of memory.
   """
   if 'torch' not in sys.modules:
     sys.modules['torch'] = None  # type: ignore[assignment]
   try:
-    import tensorboardX
+    from tensorboardX.proto import event_pb2
   finally:
     if sys.modules['torch'] is None:
       del sys.modules['torch']
-  return tensorboardX
+  return event_pb2.Event
 
 
-_tensorboard = _import_tensorboard()
+_Event = _import_event()
 _GATHERED = 'events.out.tfevents.0000000000.gan_jax'
 
 
 class Writer:
   """An event file of its own, in which a row is one event.
 
-  It is the operating system's before a call returns.
+  What is written is the operating system's before a call returns, which raises
+  OSError where it cannot be. A tensorboardX `SummaryWriter` would write an
+  event a figure, from a thread, and its files force each flush onto the disk.
   """
 
   def __init__(self, folder: pathlib.Path):
     folder.mkdir(exist_ok=True)
-    # A `SummaryWriter` would write an event a figure, and in a thread.
-    self._file = _tensorboard.event_file_writer.EventsWriter(
-      str(folder / 'events')
-    )
+    name = f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}'
+    self._file = (folder / name).open('xb')
+    self._write(file_version='brain.Event:2')
 
   def scalars(self, step: int, row: Mapping[str, float]) -> None:
     """Shows figures by name; none is left out, finite or not."""
-    self._write(
-      step, *({'tag': name, 'simple_value': x} for name, x in row.items())
-    )
+    values = [{'tag': name, 'simple_value': x} for name, x in row.items()]
+    self._write(step=step, summary={'value': values})
 
   def image(
     self, step: int, name: str, png: bytes, shape: tuple[int, ...]
@@ -67,17 +69,28 @@ class Writer:
       'colorspace': channels,
       'encoded_image_string': png,
     }
-    self._write(step, {'tag': name, 'image': image})
+    self._write(step=step, summary={'value': [{'tag': name, 'image': image}]})
 
-  def _write(self, step: int, *values: dict[str, Any]) -> None:
-    event = _tensorboard.proto.event_pb2.Event(
-      wall_time=time.time(), step=step, summary={'value': values}
-    )
-    self._file.write_event(event)
+  def _write(self, **fields: Any) -> None:
+    event = _Event(wall_time=time.time(), **fields)
+    self._file.write(_frame(event.SerializeToString()))
     self._file.flush()
 
   def close(self) -> None:
     self._file.close()
+
+
+def _frame(data: bytes) -> bytes:
+  """A record as `_records` reads it."""
+  length = struct.pack('<Q', len(data))
+  return length + _checksum(length) + data + _checksum(data)
+
+
+def _checksum(data: bytes) -> bytes:
+  """TFRecord's masked CRC."""
+  crc = crc32c.crc32c(data)
+  masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+  return struct.pack('<I', masked)
 
 
 def keep_until(folder: pathlib.Path, step: int) -> None:
@@ -115,9 +128,7 @@ def _records(path: pathlib.Path) -> Iterator[tuple[bytes, Any]]:
     if end > len(data):
       return
     try:
-      event = _tensorboard.proto.event_pb2.Event.FromString(
-        data[place + 12 : end - 4]
-      )
+      event = _Event.FromString(data[place + 12 : end - 4])
     except message.DecodeError:
       return
     yield data[place:end], event

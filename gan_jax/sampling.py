@@ -1,8 +1,4 @@
-"""A game in evaluation mode: samples of its generator, and D's verdict.
-
-Nothing here couples one sample to another, so both networks are given many
-samples block by block.
-"""
+"""A game in evaluation mode: samples of its generator, and D's verdict."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -15,7 +11,7 @@ import numpy as np
 from gan_jax import state as states, steps, types
 
 
-def standing_vars(
+def _standing_vars(
   spec: steps.Spec,
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
@@ -48,11 +44,11 @@ def eval_generator(
   """`(params, vars)` of the averaged generator, or of the live one."""
   if not ema:
     return state.gen.params, state.gen.vars
-  return state.gen_ema, standing_vars(spec, state.gen_ema, state.gen.vars, key)
+  return state.gen_ema, _standing_vars(spec, state.gen_ema, state.gen.vars, key)
 
 
-# Samples that go through a network together in evaluation mode, where nothing
-# couples them: what is computed on the way then stays in a cache.
+# Samples that `sample` and `judge` give to a network together. In evaluation
+# mode nothing couples them, and what is computed on the way stays in a cache.
 _BLOCK = 4096
 
 

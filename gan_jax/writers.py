@@ -1,5 +1,6 @@
 """Where figures go: the terminal, `metrics.jsonl` and TensorBoard."""
 
+import contextlib
 import json
 import math
 import os
@@ -129,9 +130,10 @@ class Writers:
     return self
 
   def __exit__(self, *exception: object) -> None:
-    self._bar.close()
-    self._file.close()
-    self._tensorboard.close()
+    # All of them, where closing one fails.
+    with contextlib.ExitStack() as stack:
+      for sink in (self._tensorboard, self._file, self._bar):
+        stack.callback(sink.close)
 
 
 def to_json(value: Value) -> Any:

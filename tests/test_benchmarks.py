@@ -75,7 +75,7 @@ def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):
   assert len(record['manifolds_rounds_s']['selection']) == 2
 
 
-def test_loop_overhead_takes_turns(tmp_path: pathlib.Path):
+def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):
   path = tmp_path / 'figures.json'
   done = subprocess.run(
     [

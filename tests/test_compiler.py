@@ -32,3 +32,16 @@ def test_convolutions_are_left_to_eigen():
   kernel = jax.ShapeDtypeStruct((4, 4, 64, 64), jnp.float32)
   compiled = compiler.compile(jax.jit(chunk), x, kernel)
   assert 'ynn_fusion' not in compiled.as_text()
+
+
+def test_this_xla_knows_every_option():
+  """`compile` would go on without any of them."""
+  lowered = jax.jit(jnp.sin).lower(jnp.zeros(8))
+  for options in (
+    compiler._FOR_TINY_PRODUCTS,
+    compiler._FOR_SMALL_PRODUCTS,
+    compiler._FOR_LARGE_PRODUCTS,
+    compiler._FOR_ONEDNN,
+    compiler._WIDELY,
+  ):
+    lowered.compile(options)

@@ -45,7 +45,7 @@ def test_blocks_change_nothing(
 
 
 def test_a_sampler_draws_what_its_key_says(tiny: configs.Config):
-  """Whole blocks and a rest; fewer samples are the first of more."""
+  """Whole blocks and a rest; from a block on, fewer are the first of more."""
   spec, state = start(tiny, LINE)
   key = jax.random.key(3)
 

@@ -82,5 +82,6 @@ def test_tensorboard_has_a_row_in_one_event(tmp_path: pathlib.Path):
   (shown,) = image.summary.value
   assert (image.step, shown.tag) == (8, 'samples')
   assert (shown.image.height, shown.image.width) == (6, 5)
+  assert shown.image.colorspace == 1
   picture = PIL.Image.open(io.BytesIO(shown.image.encoded_image_string))
   np.testing.assert_array_equal(picture, grid[..., 0])

@@ -8,8 +8,8 @@ sampling and checkpointing as the configuration says, and then the bare compiled
 chunk plays as many steps. `overhead` is the share by which the program takes
 longer, from its first chunk to its end; compiling is in neither, for the
 program runs once before and all that it compiles is kept. `start_s` is what it
-takes until the first chunk is done, imports left out. Reports medians, and the
-round farthest from each.
+takes until the first chunk is done, imports left out, and in no other figure.
+Reports medians, and the round farthest from each.
 """
 
 import json
@@ -48,12 +48,21 @@ def _train(config: configs.Config, workdir: pathlib.Path) -> dict[str, float]:
 
 
 def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
-  """Seconds of each round and their ratio, by name."""
+  """Seconds of each round and their ratio, by name.
+
+  Raises:
+    ValueError: there is but one chunk.
+  """
   from experiments.benchmarks import jax_games
   from gan_jax import threads
 
   threads.choose(config)
   length = math.gcd(config.log_every, config.steps)
+  if length == config.steps:
+    raise ValueError(
+      f'log_every={config.log_every}: {config.steps} steps are one chunk, and '
+      'the first is left out'
+    )
   found: dict[str, list[float]] = {}
   with tempfile.TemporaryDirectory() as folder:
     _train(config, pathlib.Path(folder, 'first'))
