@@ -11,9 +11,9 @@ Command:
   python -m experiments.train --config=experiments/configs/unrolled_ring.py \
     --workdir=runs/unrolled_ring
 
-Machine: 2 shared x86 cores; 25,000 steps at about 40 ms, plain ones at 7 ms.
+Machine: 2 shared x86 cores; 25,000 steps at about 10 ms, plain ones at 1.5 ms.
 Result: not measured at this budget; at 10,000 steps of batch 128, 10 seeds
-find 6.7 ± .4 (standard error) of the 8 modes, plain ones 5.9 ± .5
+find 6.9 ± .5 (standard error) of the 8 modes, plain ones 5.6 ± .6
 (experiments/tables/unrolled_ring.py).
 """
 
