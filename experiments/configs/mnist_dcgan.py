@@ -7,7 +7,7 @@ test split's 10,000 images are what was measured):
   python -m experiments.train --config=experiments/configs/mnist_dcgan.py \
     --workdir=runs/mnist_dcgan --config.data.dir=DIR --config.data.split=test
 
-Machine: 2 shared x86 cores: 6,000 steps in 1 min 49 s beside another job.
+Machine: 2 shared x86 cores: 6,000 steps in 1 min 32 s.
 Result: 1 seed: the grid shows digits of all ten kinds, most of them clean
 and some twenty of a hundred malformed.
 """
