@@ -15,27 +15,27 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import crc32c
 from google.protobuf import message
 
 
-def _import_event() -> Any:
-  """TensorBoard's message, as tensorboardX has it, without PyTorch.
+def _import_tensorboard() -> Any:
+  """tensorboardX without PyTorch, which it imports to name a type.
 
-  tensorboardX imports PyTorch to name a type. Where that is installed, it would
-  be half of a start's imports and 190 MB of memory.
+  Where PyTorch is installed, that would be half of a start's imports and
+  190 MB of memory.
   """
   if 'torch' not in sys.modules:
     sys.modules['torch'] = None  # type: ignore[assignment]
   try:
-    from tensorboardX.proto import event_pb2
+    import tensorboardX
   finally:
     if sys.modules['torch'] is None:
       del sys.modules['torch']
-  return event_pb2.Event
+  return tensorboardX
 
 
-_Event = _import_event()
+_tensorboard = _import_tensorboard()
+_Event = _tensorboard.proto.event_pb2.Event
 _GATHERED = 'events.out.tfevents.0000000000.gan_jax'
 
 
@@ -87,10 +87,7 @@ def _frame(data: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-  """TFRecord's masked CRC."""
-  crc = crc32c.crc32c(data)
-  masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-  return struct.pack('<I', masked)
+  return struct.pack('<I', _tensorboard.record_writer.masked_crc32c(data))
 
 
 def keep_until(folder: pathlib.Path, step: int) -> None:

@@ -13,16 +13,14 @@ Reports medians, and the round farthest from each.
 """
 
 import json
-import math
 import pathlib
-import statistics
 import tempfile
 import time
 
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import first_chunk, suites
+from experiments.benchmarks import first_chunk, medians, suites
 from gan_jax import config as configs
 
 _CONFIG = launch.define_config()
@@ -54,10 +52,10 @@ def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
     ValueError: there is but one chunk.
   """
   from experiments.benchmarks import jax_games
-  from gan_jax import threads
+  from gan_jax import program, threads
 
   threads.choose(config)
-  length = math.gcd(config.log_every, config.steps)
+  length = program.chunk_length(config, 0)
   if length == config.steps:
     raise ValueError(
       f'log_every={config.log_every}: {config.steps} steps are one chunk, and '
@@ -83,13 +81,13 @@ def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  found = measure(_CONFIG.value, _ROUNDS.value)
-  for name, values in found.items():
-    median = statistics.median(values)
-    spread = max(abs(value - median) for value in values)
+  found, steps = measure(_CONFIG.value, _ROUNDS.value), _CONFIG.value.steps
+  middles = {
+    name: medians.with_spread(values) for name, values in found.items()
+  }
+  for name, (median, spread) in middles.items():
     print(f'{name:10s} {median:10.3f} ± {spread:.3f}')
-  share = 100 * statistics.median(found['overhead'])
-  steps = _CONFIG.value.steps
+  share = 100 * middles['overhead'][0]
   print(f'the program adds {share:.1f} % to its {steps:,} steps')
   if _JSON.value:
     text = json.dumps({'steps': steps, **found}, indent=2)

@@ -13,7 +13,6 @@ milliseconds a step of all members.
 import json
 import math
 import pathlib
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import suites
+from experiments.benchmarks import medians, suites
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'gaussian_1d', list(suites.SUITES), 'Which game.'
@@ -94,9 +93,7 @@ def measure(
       times[kind] += [elapsed] * (turn > 0)
   record: dict[str, Any] = {'suite': name, 'members': members}
   for kind, own in times.items():
-    median = statistics.median(own)
-    record[f'{kind}_ms'] = median
-    record[f'{kind}_spread'] = max(abs(t - median) for t in own)
+    record[f'{kind}_ms'], record[f'{kind}_spread'] = medians.with_spread(own)
   best = min(record['vmap_ms'], record['map_ms'])
   for other in ('runs', 'torch'):
     record[f'ratio_{other}'] = record.get(f'{other}_ms', math.nan) / best

@@ -17,7 +17,6 @@ PyTorch is the extra `benchmark`; without it, its columns are '-'.
 import json
 import os
 import pathlib
-import statistics
 import sys
 import tempfile
 from typing import Any
@@ -25,7 +24,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import suites, workers
+from experiments.benchmarks import medians, suites, workers
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
@@ -87,10 +86,8 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
   }
   for kind in workers.KINDS:
     own = times.get(kind)
-    median = statistics.median(own) if own else None
-    record[f'{kind}_ms'] = median
-    record[f'{kind}_spread'] = (
-      max(abs(t - median) for t in own) if own and median else None
+    record[f'{kind}_ms'], record[f'{kind}_spread'] = (
+      medians.with_spread(own) if own else (None, None)
     )
     record[f'{kind}_rounds_ms'] = own
     record[f'{kind}_mib'] = memory.get(kind)

@@ -9,7 +9,8 @@ Command:
   python -m experiments.train --config=experiments/configs/mnist_2014.py \
     --workdir=runs/mnist_2014 --config.data.dir=DIR
 
-Machine: 2 shared x86 cores: 60 to 75 steps a second.
+Machine: 2 shared x86 cores: 14 to 16 ms a step
+(experiments.benchmarks.step_time --suite=mnist_2014).
 Result: not measured at the full budget of 125,000 steps. After 2,000 steps on
 10,000 images D's loss is .35 and no loss has diverged. After 4,000 on 8,000
 images the Parzen figure is -85 ± 62 (standard error of 3 seeds), of the data
