@@ -42,7 +42,7 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
 def main() -> None:
   if not (_WORKDIRS.value and _METRIC.value and _OUT.value):
     raise ValueError('--workdirs, --metric and --out must be given')
-  from gan_jax import charts
+  from gan_jax.report import charts
 
   workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]
   lines = {path.name: series(path, _METRIC.value) for path in workdirs}

@@ -23,8 +23,8 @@ def main() -> None:
   # Imported here: a wrong flag is answered at once.
   import numpy as np
 
-  from gan_jax import features
   from gan_jax.data import images
+  from gan_jax.evaluation import features
 
   def read(split: str) -> tuple[np.ndarray, np.ndarray]:
     source = images.tfds(_NAME.value, _DIR.value, split, 0, 1, ())

@@ -44,13 +44,11 @@ def main() -> None:
     raise ValueError('--workdir=DIR must be given')
   import jax
 
-  from gan_jax import (
-    build,
-    config as configs,
-    evaluations,
-    run as runs,
-    workdir as workdirs,
-  )
+  from gan_jax.config import checks
+  from gan_jax.engine import build
+  from gan_jax.evaluation import evaluator as evaluations, scene as scenes
+  from gan_jax.run import trained as runs
+  from gan_jax.storage import workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
   run = runs.load(workdir, _CHECKPOINT.value, _MEMBER.value)
@@ -64,7 +62,7 @@ def main() -> None:
       setattr(config.eval, field, flag.value)
   if _DATA_DIR.value is not None:
     config.data.dir = _DATA_DIR.value
-  configs.validate(config)
+  checks.validate(config)
   key = jax.random.key(_SEED.value)
   stamp: dict[str, Any] = {
     'step': int(run.state.step), 'member': _MEMBER.value, 'seed': _SEED.value,
@@ -72,7 +70,7 @@ def main() -> None:
   if run.info.kind == 'images':
     if not config.eval.metrics:
       raise ValueError(
-        f'--metrics: must be given; there are {", ".join(evaluations.METRICS)}'
+        f'--metrics: must be given; there are {", ".join(scenes.METRICS)}'
       )
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)

@@ -24,7 +24,10 @@ def main() -> None:
   import numpy as np
   import optax
 
-  from gan_jax import build, charts, config as configs, dynamics, games
+  from gan_jax.config import fields as configs
+  from gan_jax.engine import build
+  from gan_jax.game import dynamics, rules as games
+  from gan_jax.report import charts
 
   config = configs.Config()
   config.game.consensus_weight = 0.5

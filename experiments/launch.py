@@ -11,7 +11,8 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from gan_jax import config as configs
+from gan_jax import cache
+from gan_jax.config import fields as configs, values
 
 
 def define_config() -> flags.FlagHolder[configs.Config]:
@@ -24,7 +25,7 @@ def define_config() -> flags.FlagHolder[configs.Config]:
 
 def _check_fields(argv: Sequence[str]) -> None:
   """Raises ValueError for an override of a field that does not exist."""
-  leaves = configs.flatten(configs.Config())
+  leaves = values.flatten(configs.Config())
   for argument in argv:
     flag = argument.partition('=')[0].lstrip('-')
     field = flag.removeprefix('config.')
@@ -81,7 +82,7 @@ def _check_config(value: Any) -> None:
   """
   if value is not None and not isinstance(value, configs.Config):
     value.steps  # noqa: B018
-    raise TypeError('get_config() must return a gan_jax.config.Config')
+    raise TypeError('get_config() must return a gan_jax.config.fields.Config')
 
 
 def _one_line(error: Exception) -> str:
@@ -91,9 +92,8 @@ def _one_line(error: Exception) -> str:
 
 def _cache_compilations() -> None:
   """Keeps compiled programs, so that a second start need not compile."""
-  from gan_jax import weights
 
-  os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(weights.cache_dir()))
+  os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache.folder()))
   os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 

@@ -21,10 +21,11 @@ _OUT = flags.DEFINE_string('out', None, 'Folder to make.')
 def main() -> None:
   if not _WORKDIR.value or _MEMBER.value is None or not _OUT.value:
     raise ValueError('--workdir, --member and --out must be given')
-  from gan_jax import train, workdir as workdirs
+  from gan_jax.run import members
+  from gan_jax.storage import workdir as workdirs
 
   out = pathlib.Path(_OUT.value)
-  train.export_member(pathlib.Path(_WORKDIR.value), _MEMBER.value, out)
+  members.export_member(pathlib.Path(_WORKDIR.value), _MEMBER.value, out)
   config, _ = workdirs.load(out)
   print(f'member {_MEMBER.value}, seed {config.seed}, in {out}')
 

@@ -24,7 +24,9 @@ _STEPS = flags.DEFINE_integer(
 def main() -> None:
   if _WORKDIR.value is None:
     raise ValueError('--workdir=DIR must be given')
-  from gan_jax import program, replay, threads, workdir as workdirs
+  from gan_jax.engine import program, threads
+  from gan_jax.run import replay
+  from gan_jax.storage import workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
   config, _ = workdirs.load(workdir)

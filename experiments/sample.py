@@ -39,7 +39,8 @@ def main() -> None:
     raise ValueError(f'--out={out}: must end in .png or .npz')
   if not out.absolute().parent.is_dir():
     raise ValueError(f'--out={out}: there is no folder {out.parent}')
-  from gan_jax import plots, run as runs
+  from gan_jax.report import plots
+  from gan_jax.run import trained as runs
 
   run = runs.load(
     pathlib.Path(_WORKDIR.value), _CHECKPOINT.value, _MEMBER.value

@@ -32,7 +32,7 @@ def load(path: pathlib.Path) -> Any:
   Raises:
     ValueError: there is no such file, or no table in it.
   """
-  from gan_jax import tables
+  from gan_jax.study import tables
 
   spec = importlib.util.spec_from_file_location(path.stem, path)
   if spec is None or spec.loader is None or not path.is_file():
@@ -49,7 +49,9 @@ def load(path: pathlib.Path) -> Any:
 def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
-  from gan_jax import health, interrupt, tables, train
+  from gan_jax.engine import health
+  from gan_jax.run import interrupt, train
+  from gan_jax.study import tables
 
   table, workdir = (
     load(pathlib.Path(_TABLE.value)),

@@ -29,7 +29,8 @@ _NOTES = {
 def main() -> None:
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
-  from gan_jax import health, interrupt, replay, threads, train
+  from gan_jax.engine import health, threads
+  from gan_jax.run import interrupt, replay, train
 
   workdir = pathlib.Path(_WORKDIR.value)
   threads.choose(_CONFIG.value)

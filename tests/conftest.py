@@ -21,7 +21,8 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 import jax
 import pytest
 
-from gan_jax import charts, config as configs, frames, reports
+from gan_jax.config import fields as configs
+from gan_jax.report import charts, frames, single as reports
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gan_jax import compiler
+from gan_jax.engine import compiler
 
 
 @pytest.mark.parametrize(

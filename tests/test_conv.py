@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import compiler
-from gan_jax.networks import conv, onednn
+from gan_jax.engine import compiler
+from gan_jax.ops import conv, onednn
 
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 

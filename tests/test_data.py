@@ -11,8 +11,9 @@ import pytest
 import sklearn.datasets
 from scipy import stats
 
-from gan_jax import build, config as configs
+from gan_jax.config import checks, fields as configs
 from gan_jax.data import densities, images, source as sources
+from gan_jax.engine import build
 from gan_jax.metrics import modes
 
 KEY = jax.random.key(0)
@@ -230,7 +231,7 @@ def test_stacks_are_of_grey_images_alone():
     build.make_source(config, KEY)
   config.data.stack = 2
   with pytest.raises(ValueError, match='must be 1 or 3'):
-    configs.validate(config)
+    checks.validate(config)
 
 
 def test_a_fixed_set_of_points():

@@ -12,7 +12,9 @@ import PIL.Image
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax import build, config as configs, dynamics, games
+from gan_jax.config import fields as configs
+from gan_jax.engine import build
+from gan_jax.game import dynamics, rules as games
 
 ROOT = pathlib.Path(__file__).parent.parent
 ORIGIN = games.Pair(jnp.zeros(()), jnp.zeros(()))

@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import (
-  build,
-  config as configs,
-  evaluations,
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.data import opening
+from gan_jax.engine import program
+from gan_jax.evaluation import (
+  evaluator as evaluations,
   features,
-  program,
-  run as runs,
-  train,
-  types,
-  writers,
+  scene as scenes,
 )
+from gan_jax.run import train, trained as runs
+from gan_jax.storage import writers
 
 KEY = jax.random.key(0)
 ROOT = pathlib.Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def test_every_metric_has_its_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   lacking = ('parzen', 'swd', 'memorisation')
-  names = [n for n in evaluations.METRICS if n not in lacking]
+  names = [n for n in scenes.METRICS if n not in lacking]
   digits.eval.metrics = ','.join(names)
   game = program.open_game(digits)
   state = game.start()
@@ -81,21 +81,21 @@ def test_every_metric_has_its_figures(
   } <= found.keys()  # fmt: skip
 
 
-def scene(fake: np.ndarray, label: np.ndarray) -> evaluations.Scene:
+def scene(fake: np.ndarray, label: np.ndarray) -> scenes.Scene:
   """One-dimensional features, and a network that is always right."""
   logits = np.eye(2, dtype=np.float32)[label]
-  real = evaluations.Images(
+  real = scenes.Images(
     np.zeros((4, 1, 1, 1), np.float32),
     np.array([0, 0, 1, 1]),
     types.Perception(
       np.array([[0.0], [2.0], [10.0], [14.0]]), np.zeros((4, 2))
     ),
   )
-  return evaluations.Scene(
+  return scenes.Scene(
     real,
     real.x,
     None,
-    evaluations.Images(
+    scenes.Images(
       np.zeros((len(fake), 1, 1, 1), np.float32),
       None,
       types.Perception(fake[:, None], logits),
@@ -108,9 +108,7 @@ def scene(fake: np.ndarray, label: np.ndarray) -> evaluations.Scene:
 def test_the_distance_within_classes_by_hand():
   """(mean difference)^2 + (std difference)^2, averaged over two classes."""
   fake = np.array([1.0, 3.0, 10.0, 12.0])
-  found = evaluations.METRICS['intra_fid'].value(
-    scene(fake, np.array([0, 0, 1, 1]))
-  )
+  found = scenes.METRICS['intra_fid'].value(scene(fake, np.array([0, 0, 1, 1])))
   std = np.sqrt([2.0, 2.0, 8.0, 2.0])  # Of n - 1, real and fake by class.
   first = 1.0**2 + (std[0] - std[1]) ** 2
   second = 1.0**2 + (std[2] - std[3]) ** 2
@@ -119,9 +117,7 @@ def test_the_distance_within_classes_by_hand():
 
 def test_a_class_without_samples_has_no_distance():
   fake = np.array([1.0, 3.0, 5.0])
-  found = evaluations.METRICS['intra_fid'].value(
-    scene(fake, np.array([0, 0, 0]))
-  )
+  found = scenes.METRICS['intra_fid'].value(scene(fake, np.array([0, 0, 0])))
   assert np.isnan(found['intra_fid'])
 
 
@@ -235,7 +231,7 @@ def test_the_modes_of_stacks(digits: configs.Config):
   found = evaluator(digits)
   real = found._real
   assert real.x.shape == (1797, 8, 8, 3)
-  pixels, labels, _ = build.read_images(digits.data, 'train')
+  pixels, labels, _ = opening.read_images(digits.data, 'train')
   zeros = pixels[labels == 0].mean(axis=0)[..., 0] / 127.5 - 1
   middle = real.label // 10 % 10  # The second channel's.
   np.testing.assert_allclose(
@@ -283,7 +279,7 @@ def test_laws_have_figures_of_their_own(
 
 
 def test_reading_splits_needs_no_source(digits: configs.Config):
-  pixels, labels, _ = build.read_images(digits.data, 'train')
+  pixels, labels, _ = opening.read_images(digits.data, 'train')
   assert pixels.shape == (1797, 8, 8, 1)
   assert labels is not None
   assert sorted(set(labels.tolist())) == list(range(10))

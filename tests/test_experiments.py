@@ -14,8 +14,10 @@ import PIL.Image
 import pytest
 import tensorflow_datasets
 
-from gan_jax import config as configs, tables, train
+from gan_jax.config import checks, fields as configs
 from gan_jax.data import images
+from gan_jax.run import train
+from gan_jax.study import tables
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(
@@ -54,7 +56,7 @@ def test_every_config_runs_a_step(
   path: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   config = load(path)
-  configs.validate(config)
+  checks.validate(config)
   assert config.eval.every % config.log_every == 0
   shrink(config)
   if config.data.name == 'folder':

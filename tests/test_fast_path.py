@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from gan_jax import (
-  build,
-  compiler,
-  config as configs,
-  program,
-  state as states,
-)
+from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.networks import conv, onednn
+from gan_jax.engine import build, compiler, program
+from gan_jax.game import state as states
+from gan_jax.ops import conv, onednn
 
 
 def dcgan() -> configs.Config:

@@ -19,19 +19,10 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import kill
-from gan_jax import (
-  checkpoint,
-  config as configs,
-  events,
-  health,
-  interrupt,
-  program,
-  replay,
-  run as runs,
-  train,
-  workdir as workdirs,
-  writers,
-)
+from gan_jax.config import fields as configs
+from gan_jax.engine import health, program
+from gan_jax.run import interrupt, replay, train, trained as runs
+from gan_jax.storage import checkpoint, events, workdir as workdirs, writers
 
 ROOT = pathlib.Path(__file__).parent.parent
 GAUSSIAN = f'--config={ROOT}/experiments/configs/gaussian_1d.py'

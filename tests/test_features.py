@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from gan_jax import features, weights
-from gan_jax.networks import inception
+from gan_jax.evaluation import features, inception, weights
 
 CONFIG = features.DigitsConfig(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, PartitionSpec
 
-from gan_jax import flops
-from gan_jax.networks import conv
+from gan_jax.engine import flops
+from gan_jax.ops import conv
 
 
 def test_counts_what_is_needed_once():

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gan_jax import frames, plots
+from gan_jax.report import frames, plots
 
 pytestmark = pytest.mark.pictures
 

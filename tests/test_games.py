@@ -13,19 +13,19 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax import (
-  build,
-  checkpoint,
-  config as configs,
+from gan_jax import types
+from gan_jax.config import checks, fields as configs
+from gan_jax.data import source as sources
+from gan_jax.engine import build, sharding
+from gan_jax.game import (
   draws,
   dynamics,
-  games,
-  sharding,
+  rules as games,
+  spec as specs,
   state as states,
   steps,
-  types,
 )
-from gan_jax.data import source as sources
+from gan_jax.storage import checkpoint
 
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
 RATE, R1, CONSENSUS, SGA, ALPHA, PERIOD, UNROLL = 0.3, 0.4, 0.6, 0.7, 0.4, 3, 3
@@ -308,7 +308,7 @@ def gan(name: str, config: configs.Config) -> configs.Config:
 
 def start(
   config: configs.Config,
-) -> tuple[steps.Spec, types.Hyper, states.GanState, types.Batch]:
+) -> tuple[specs.Spec, types.Hyper, states.GanState, types.Batch]:
   spec = build.make_spec(config, LINE)
   hyper = build.make_hyper(config)
   state = build.init_state(spec, hyper, jax.random.key(0))
@@ -327,7 +327,7 @@ def identical(a: types.PyTree, b: types.PyTree) -> bool:
 
 
 def handwritten(
-  spec: steps.Spec, batch: types.Batch, key: jax.Array, r1: jax.Array
+  spec: specs.Spec, batch: types.Batch, key: jax.Array, r1: jax.Array
 ) -> games.Losses:
   """The non-saturating game with R1, written out."""
   gen_keys, disc_keys = (draws.split_keys(k) for k in jax.random.split(key))
@@ -535,7 +535,7 @@ class Program(NamedTuple):
   """
 
   run: Callable[..., Any]
-  spec: steps.Spec
+  spec: specs.Spec
   hyper: types.Hyper
   begin: states.GanState
   batch: types.Batch
@@ -669,4 +669,4 @@ def test_wrong_settings_of_the_game(tiny: configs.Config):
     config = configs.Config()
     setattr(config.game, field, value)
     with pytest.raises(ValueError, match=f'^game.{field}={value}: must be'):
-      configs.validate(config)
+      checks.validate(config)

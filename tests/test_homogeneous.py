@@ -8,16 +8,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gan_jax import (
-  build,
-  config as configs,
-  draws,
-  homogeneous,
-  penalties,
-  steps,
-)
+from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
+from gan_jax.engine import build
+from gan_jax.game import draws, objectives, penalties, steps
 from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.ops import homogeneous
 
 IMAGES = (8, 8, 3)
 
@@ -149,7 +145,7 @@ def test_a_step_is_the_same(
   def gradient(homogeneous: bool):
     own = spec._replace(disc=spec.disc._replace(homogeneous=homogeneous))
     fn = functools.partial(
-      steps.discriminator_loss, spec=own, hyper=hyper, step=state.step,
+      objectives.discriminator_loss, spec=own, hyper=hyper, step=state.step,
       averages=state.extra['lecam'], frozen=frozen,
     )  # fmt: skip
     return quick(jax.grad(fn, (0, 1), has_aux=True))(

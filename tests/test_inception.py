@@ -6,7 +6,7 @@ import make_inception_fixture as fixture
 import numpy as np
 import pytest
 
-from gan_jax.networks import inception
+from gan_jax.evaluation import inception
 
 
 @pytest.fixture(scope='module')

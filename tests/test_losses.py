@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import pytest
 from scipy import special
 
-from gan_jax import build, losses
+from gan_jax.engine import build
+from gan_jax.game import losses
 
 REAL = jnp.array([0.5, 2.0])
 FAKE = jnp.array([-1.0, 1.5])

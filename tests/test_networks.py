@@ -10,15 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks import (
-  dcgan,
-  layers,
-  maxout,
-  mlp,
-  r3gan,
-  resample,
-  small_dcgan,
-)
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.ops import linear, resample
 
 KEY = jax.random.key(0)
 
@@ -202,12 +195,12 @@ def test_relu_is_flaxs():
   """Its slopes too; what is not a number stays so."""
   x = jnp.array([-jnp.inf, -2.0, -0.0, 0.0, 1e-40, 3.0, jnp.inf])
   for ours, theirs in (
-    (layers.relu, jax.nn.relu),
-    (jax.vmap(jax.grad(layers.relu)), jax.vmap(jax.grad(jax.nn.relu))),
+    (linear.relu, jax.nn.relu),
+    (jax.vmap(jax.grad(linear.relu)), jax.vmap(jax.grad(jax.nn.relu))),
   ):
     np.testing.assert_array_equal(ours(x), theirs(x))
-  assert jnp.isnan(layers.relu(jnp.nan))
-  assert layers.relu(jnp.bfloat16(2)).dtype == jnp.bfloat16
+  assert jnp.isnan(linear.relu(jnp.nan))
+  assert linear.relu(jnp.bfloat16(2)).dtype == jnp.bfloat16
 
 
 def test_single_samples_as_vectors_under_vmap():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import penalties
+from gan_jax.game import penalties
 
 KEY = jax.random.key(0)
 W = jnp.array([[0.6, -0.8, 2.0], [0.1, 0.3, -0.5]])  # |w|^2 = 5.35

@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gan_jax import (
-  config as configs,
-  population,
-  program,
-  reports,
-  run as runs,
-  statistics,
-  tables,
-  train,
-  writers,
-)
+from gan_jax.config import checks, fields as configs
+from gan_jax.engine import program
+from gan_jax.report import population as population_report
+from gan_jax.run import members, train, trained as runs
+from gan_jax.storage import writers
+from gan_jax.study import population, statistics, tables
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -176,7 +171,7 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
 def test_what_cannot_vary(field: str, message: str, tiny: configs.Config):
   tiny.population.vary = {field: [1.0, 2.0]}
   with pytest.raises(ValueError, match=message):
-    configs.validate(tiny)
+    checks.validate(tiny)
 
 
 def test_collapsed_members_are_counted(four: configs.Config):
@@ -191,13 +186,13 @@ def test_the_last_state_is_measured_once(
 ):
   """For its frame and for the summary."""
   measured = []
-  original = reports.PopulationReport._measured
+  original = population_report.PopulationReport._measured
 
   def counted(self, state):
     measured.append(int(state.step[0]))
     return original(self, state)
 
-  monkeypatch.setattr(reports.PopulationReport, '_measured', counted)
+  monkeypatch.setattr(population_report.PopulationReport, '_measured', counted)
   train.train(four, tmp_path)
   frames = [r['step'] for r in writers.read_rows(tmp_path) if 'eval/ks' in r]
   assert measured == frames
@@ -224,13 +219,13 @@ def test_images_without_a_classifier(
 def test_varied_values_are_checked(tiny: configs.Config):
   tiny.population.vary = {'optim.gen.b1': [0.5, 1.5]}
   with pytest.raises(ValueError, match=r'optim.gen.b1=1.5: must be'):
-    configs.validate(tiny)
+    checks.validate(tiny)
 
 
 @pytest.mark.pictures
 def test_members_become_runs(four: configs.Config, tmp_path: pathlib.Path):
   train.train(four, tmp_path / 'all')
-  train.export_member(tmp_path / 'all', 3, tmp_path / 'third')
+  members.export_member(tmp_path / 'all', 3, tmp_path / 'third')
   run = runs.load(tmp_path / 'third')
   assert (run.config.seed, run.config.penalties.r1.weight) == (1, 0.5)
   # Its own command goes on with it: here to figures and pictures.
@@ -245,7 +240,7 @@ def test_members_become_runs(four: configs.Config, tmp_path: pathlib.Path):
   assert (tmp_path / 'third' / 'figure.png').exists()
   assert (tmp_path / 'third' / 'evolution.gif').exists()
   with pytest.raises(ValueError, match='is there already'):
-    train.export_member(tmp_path / 'all', 3, tmp_path / 'third')
+    members.export_member(tmp_path / 'all', 3, tmp_path / 'third')
   with pytest.raises(ValueError, match='members 0 to 3'):
     runs.load(tmp_path / 'all')
   with pytest.raises(ValueError, match='is a single run'):

@@ -9,16 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import (
-  checkpoint,
-  config as configs,
-  program,
-  recorder,
-  reports,
-  sharding,
-  state as states,
-  train,
-)
+from gan_jax.config import fields as configs
+from gan_jax.engine import program, sharding
+from gan_jax.game import state as states
+from gan_jax.report import single as reports
+from gan_jax.run import recorder, train
+from gan_jax.storage import checkpoint
 
 STATE = states.GanState(*[()] * len(states.GanState._fields))
 

@@ -6,14 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import (
-  build,
-  config as configs,
-  sampling,
-  state as states,
-  steps,
-)
+from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
+from gan_jax.engine import build
+from gan_jax.game import sampling, spec as specs, state as states
 
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
 IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
@@ -21,7 +17,7 @@ IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
 
 def start(
   config: configs.Config, info: sources.Info
-) -> tuple[steps.Spec, states.GanState]:
+) -> tuple[specs.Spec, states.GanState]:
   spec, hyper = build.make_spec(config, info), build.make_hyper(config)
   init = jax.jit(functools.partial(build.init_state, spec))
   return spec, init(hyper, jax.random.key(0))

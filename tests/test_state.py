@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import build, config as configs, schedules, state as states
+from gan_jax.config import fields as configs
+from gan_jax.engine import build
+from gan_jax.game import schedules, state as states
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.5, 0.999, 1 - 1e-6])

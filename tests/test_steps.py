@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import (
-  build,
-  config as configs,
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.data import source as sources
+from gan_jax.engine import build
+from gan_jax.game import (
   draws,
+  objectives,
   penalties,
+  spec as specs,
   state as states,
   steps,
-  types,
 )
-from gan_jax.data import source as sources
 
 IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
@@ -33,7 +35,7 @@ def image_game(**fields: object) -> configs.Config:
 
 def start(
   config: configs.Config, info: sources.Info
-) -> tuple[steps.Spec, types.Hyper, states.GanState, types.Batch]:
+) -> tuple[specs.Spec, types.Hyper, states.GanState, types.Batch]:
   spec = build.make_spec(config, info)
   hyper = build.make_hyper(config)
   init = jax.jit(functools.partial(build.init_state, spec))
@@ -44,7 +46,7 @@ def start(
   return spec, hyper, state, batch
 
 
-def train_step(spec: steps.Spec) -> steps.TrainStep:
+def train_step(spec: specs.Spec) -> steps.TrainStep:
   return jax.jit(steps.make_train_step(spec))
 
 
@@ -76,7 +78,7 @@ def test_each_loss_moves_its_own_player_only(loss: str):
   gen, disc = state.gen, state.disc
 
   disc_loss = functools.partial(
-    steps.discriminator_loss,
+    objectives.discriminator_loss,
     spec=spec, hyper=hyper, step=state.step, averages=NO_AVERAGES,
   )  # fmt: skip
   (own, other), _ = jax.jit(jax.grad(disc_loss, (0, 1), has_aux=True))(
@@ -85,7 +87,7 @@ def test_each_loss_moves_its_own_player_only(loss: str):
   assert any_nonzero_each(own)
   assert all_zero(other)
 
-  gen_loss = functools.partial(steps.generator_loss, spec=spec)
+  gen_loss = functools.partial(objectives.generator_loss, spec=spec)
   (own, other), _ = jax.jit(jax.grad(gen_loss, (0, 1), has_aux=True))(
     gen.params, disc.params, gen.vars, disc.vars, real, z, keys
   )
@@ -241,14 +243,14 @@ def test_lazy_penalty_keeps_its_mean(tiny: configs.Config):
   real = jax.tree.map(lambda x: x[0], batch)
   values = []
   for step in range(8):
-    _, (_, logs) = steps.discriminator_loss(
+    _, (_, logs) = objectives.discriminator_loss(
       state.disc.params, state.gen.params, {}, {}, real, z, keys,
       spec=spec, hyper=hyper, step=jnp.int32(step), averages=NO_AVERAGES,
     )  # fmt: skip
     values.append(float(logs['penalties/r1']))
   tiny.penalties.r1.every = 1
   spec = build.make_spec(tiny, LINE)
-  _, (_, logs) = steps.discriminator_loss(
+  _, (_, logs) = objectives.discriminator_loss(
     state.disc.params, state.gen.params, {}, {}, real, z, keys,
     spec=spec, hyper=hyper, step=jnp.int32(1), averages=NO_AVERAGES,
   )  # fmt: skip
@@ -258,7 +260,7 @@ def test_lazy_penalty_keeps_its_mean(tiny: configs.Config):
 
 def test_packing_joins_samples_of_one_kind(tiny: configs.Config):
   x = jnp.arange(12.0).reshape(6, 2)
-  packed = steps.pack(x, 3)
+  packed = objectives.pack(x, 3)
   assert packed.shape == (2, 6)
   assert sorted(packed.reshape(-1).tolist()) == list(range(12))
   tiny.packing = 2

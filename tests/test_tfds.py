@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets
 
-from gan_jax import build, config as configs
+from gan_jax.config import fields as configs
 from gan_jax.data import images
+from gan_jax.engine import build
 
 REAL = os.environ.get('TFDS_DATA_DIR', '')
 

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from gan_jax import config as configs, threads
+from gan_jax.config import fields as configs, values
+from gan_jax.engine import threads
 
 _COUNT = """
 import pathlib
@@ -63,5 +64,5 @@ def test_the_size_of_a_layer_decides(
   module = importlib.import_module(f'experiments.configs.{name}')
   config: configs.Config = module.get_config()
   for field, value in fields.items():
-    configs.assign(config, field, value)
+    values.assign(config, field, value)
   assert threads.suit_one(config) == small

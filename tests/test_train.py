@@ -14,17 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import (
-  build,
-  checkpoint,
-  config as configs,
-  program,
-  run as runs,
-  sharding,
-  state as states,
-  train,
-  workdir as workdirs,
-)
+from gan_jax.config import fields as configs
+from gan_jax.engine import build, program, sharding
+from gan_jax.game import state as states
+from gan_jax.run import train, trained as runs
+from gan_jax.storage import checkpoint, workdir as workdirs
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -242,7 +236,7 @@ def test_a_checkpoint_of_four_devices_restores_on_one(
 ):
   train.train(tiny, tmp_path / 'a')
   code = (
-    'import pathlib, sys, jax; from gan_jax import run;'
+    'import pathlib, sys, jax; from gan_jax.run import trained as run;'
     'state = run.load(pathlib.Path(sys.argv[1])).state;'
     'print(jax.device_count(), int(state.step),'
     ' sum(float(abs(x).sum()) for x in jax.tree.leaves(state.gen.params)))'

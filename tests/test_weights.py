@@ -10,7 +10,8 @@ import make_inception_fixture as fixture
 import numpy as np
 import pytest
 
-from gan_jax import weights
+from gan_jax import cache
+from gan_jax.evaluation import weights
 
 ZIP = fixture.PATH.with_name('checkpoint.pth')
 LEGACY = fixture.PATH.with_name('checkpoint_legacy.pth')
@@ -130,10 +131,10 @@ def test_save_and_load(tmp_path: pathlib.Path):
 
 def test_where_weights_are_kept(monkeypatch: pytest.MonkeyPatch):
   monkeypatch.setenv('XDG_CACHE_HOME', '/somewhere')
-  assert weights.cache_dir() == pathlib.Path('/somewhere/gan_jax')
+  assert cache.folder() == pathlib.Path('/somewhere/gan_jax')
   monkeypatch.delenv('XDG_CACHE_HOME')
   monkeypatch.setenv('HOME', '/home/of')
-  assert weights.cache_dir() == pathlib.Path('/home/of/.cache/gan_jax')
+  assert cache.folder() == pathlib.Path('/home/of/.cache/gan_jax')
 
 
 def test_sha256(tmp_path: pathlib.Path):

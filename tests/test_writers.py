@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 from tensorboardX.proto import event_pb2
 
-from gan_jax import plots, writers
+from gan_jax.report import plots
+from gan_jax.storage import writers
 
 
 @pytest.fixture

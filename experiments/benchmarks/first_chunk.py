@@ -23,7 +23,7 @@ def noticed(say: Callable[[str], None]) -> Iterator[None]:
   """Within, `train.train` says `REACHED` and `ENDED` of its first chunk."""
   import jax
 
-  from gan_jax import program
+  from gan_jax.engine import program
 
   original = program.compile_chunk
 

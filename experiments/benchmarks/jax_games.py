@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import suites
-from gan_jax import build, compiler, config as configs, flops, program
+from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.networks import conv
+from gan_jax.engine import build, compiler, flops, program
+from gan_jax.ops import conv
 
 
 def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
@@ -30,7 +31,7 @@ class Game:
 
   def __init__(self, suite: suites.Suite, stock: bool = False):
     config = suite.config()
-    configs.validate(config)
+    checks.validate(config)
     data = source(config, suite.shape)
     game = program.game_of(config, data)
     self._rest = game.place(game.hyper), data.chunk(0, suite.length)

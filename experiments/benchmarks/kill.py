@@ -88,7 +88,7 @@ def kill_and_compare(
     killed, _, _ = run(arguments, parts, rng.uniform(0.0, horizon))
     hit += killed
   run(arguments, parts, None)
-  from gan_jax import checkpoint
+  from gan_jax.storage import checkpoint
 
   ends = []
   for workdir in (whole, parts):

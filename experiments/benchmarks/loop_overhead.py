@@ -21,7 +21,7 @@ from absl import flags
 
 from experiments import launch
 from experiments.benchmarks import first_chunk, medians, suites
-from gan_jax import config as configs
+from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Turns of each.', lower_bound=1)
@@ -30,7 +30,7 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 def _train(config: configs.Config, workdir: pathlib.Path) -> dict[str, float]:
   """Seconds until the first chunk is done, and from there to the end."""
-  from gan_jax import train
+  from gan_jax.run import train
 
   ended: list[float] = []
 
@@ -52,7 +52,7 @@ def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
     ValueError: there is but one chunk.
   """
   from experiments.benchmarks import jax_games
-  from gan_jax import program, threads
+  from gan_jax.engine import program, threads
 
   threads.choose(config)
   length = program.chunk_length(config, 0)

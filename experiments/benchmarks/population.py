@@ -38,7 +38,7 @@ def _population(
   import jax
 
   from experiments.benchmarks import jax_games
-  from gan_jax import program
+  from gan_jax.engine import program
 
   config = suite.config()
   config.population.seeds, config.population.at_once = members, at_once

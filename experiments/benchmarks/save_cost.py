@@ -19,7 +19,7 @@ import time
 from absl import flags
 
 from experiments import launch
-from gan_jax import config as configs
+from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Saves.', lower_bound=1)
@@ -34,7 +34,9 @@ def measure(
   import jax
   import numpy as np
 
-  from gan_jax import checkpoint, program, train
+  from gan_jax.engine import program
+  from gan_jax.run import train
+  from gan_jax.storage import checkpoint
 
   game = program.open_game(config)
   # Noise, which does not compress as the zeros of a fresh optimiser do.

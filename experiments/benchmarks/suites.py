@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 
-from gan_jax import config as configs
+from gan_jax.config import fields as configs
 
 
 def _from_file(name: str) -> configs.Config:

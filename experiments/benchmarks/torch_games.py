@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from experiments.benchmarks import suites
-from gan_jax import config as configs, threads
+from gan_jax.config import fields as configs
+from gan_jax.engine import threads
 
 
 def _mlp(

@@ -65,7 +65,7 @@ def _game(
   """`play()`, how many steps that is, and what is known beforehand."""
   if kind in ('ours', 'stock'):
     from experiments.benchmarks import jax_games
-    from gan_jax import threads
+    from gan_jax.engine import threads
 
     if name is None:
       return _nothing, 1, {'gflops': jax_games.matmul_gflops(2048, 1.0)}

@@ -10,7 +10,7 @@ Machine: meant for an accelerator.
 Result: not measured: no face set is at hand.
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

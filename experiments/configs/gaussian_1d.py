@@ -19,7 +19,7 @@ with --config.eval.every=16000 and seeds from 0:
   exponential  .016 (.007 ... .044)  10 seeds
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

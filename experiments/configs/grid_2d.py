@@ -16,7 +16,7 @@ Result: not measured at the full budget; after 10,000 steps, 19.3 ± 1.2 modes
 17.3 ± .8 modes for GAN, 23.8 ± .7 for PacGAN2.
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

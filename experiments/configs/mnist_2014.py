@@ -19,7 +19,7 @@ images the Parzen figure is -85 ± 62 (standard error of 3 seeds), of the data
 
 import math
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

@@ -12,7 +12,7 @@ Result: 1 seed: the grid shows digits of all ten kinds, most of them clean
 and some twenty of a hundred malformed.
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

@@ -12,7 +12,7 @@ Result: 1 seed: 8 modes, 97.1 % of 2,500 samples of high quality, reverse KL
 .0002.
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

@@ -15,7 +15,7 @@ Result: not measured at the full budget; a small one, at ten times these rates,
 is in experiments/tables/stacked_mnist.py.
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

@@ -17,7 +17,7 @@ find 6.9 ± .5 (standard error) of the 8 modes, plain ones 5.6 ± .6
 (experiments/tables/unrolled_ring.py).
 """
 
-from gan_jax import config
+from gan_jax.config import fields as config
 
 
 def get_config() -> config.Config:

@@ -15,7 +15,8 @@ Result: 3 seeds, modes ± standard error of GAN and PacGAN2 to 4: ring 8.0 ± 0,
 """
 
 from experiments.configs import grid_2d
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 
 def get_row(law: str, packing: int) -> config.Config:

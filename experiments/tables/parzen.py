@@ -15,7 +15,8 @@ Result: 3 seeds: -85.4 ± 62.1 (standard error), of the data 247.3.
 """
 
 from experiments.configs import mnist_2014
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 
 def get_row() -> config.Config:

@@ -11,7 +11,8 @@ Machine: 2 shared x86 cores, 7 min 21 s.
 """
 
 from experiments.configs import ring_2d
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 LOSSES = {
   'non-saturating': 'non_saturating',

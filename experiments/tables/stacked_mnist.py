@@ -20,7 +20,8 @@ relativistic 42.7 ± 11.9.
 import math
 
 from experiments.configs import stacked_mnist
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 
 def get_plain() -> config.Config:

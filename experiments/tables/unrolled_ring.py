@@ -12,7 +12,8 @@ Machine: 2 shared x86 cores, 7 min 24 s.
 """
 
 from experiments.configs import unrolled_ring
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 
 def get_row(rule: str) -> config.Config:

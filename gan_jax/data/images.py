@@ -20,7 +20,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from gan_jax import weights
+from gan_jax import cache
 
 # Pixels beyond which an image file is refused and not decoded.
 MAX_PIXELS = 100_000_000
@@ -319,7 +319,7 @@ def read_all(image_set: ImageSet) -> Pixels:
   size = image_set.total * math.prod(image_set.shape)
   if image_set.stored is None or size > _KEPT_BYTES:
     return image_set.fetch(range(image_set.total))
-  kept = weights.cache_dir() / f'images-{image_set.stored()}.npz'
+  kept = cache.folder() / f'images-{image_set.stored()}.npz'
   found = _kept(kept)
   if found is not None:
     return found

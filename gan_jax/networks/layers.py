@@ -9,20 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.networks import conv
-
-
-def relu(x: jax.Array) -> jax.Array:
-  """max(x, 0), NaN where x is, as a choice.
-
-  XLA's maximum is slower on CPU, which shows in networks as small as the MLPs
-  of points (a step takes 2 to 4 % less) and not in those of images.
-  """
-  return jnp.where(x <= 0, jnp.zeros_like(x), x)
-
+from gan_jax.ops import conv, linear
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-  'relu': relu,
+  'relu': linear.relu,
   'leaky_relu': functools.partial(nn.leaky_relu, negative_slope=0.2),
   'tanh': nn.tanh,
   'elu': nn.elu,
@@ -57,21 +47,6 @@ INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
 }
 
 
-def _product(
-  x: jax.Array, kernel: jax.Array, axes: Any, precision: Any
-) -> jax.Array:
-  """`lax.dot_general`, of one sample `[1, C]` as of a vector.
-
-  Under `vmap`, as homogeneous.py shows D its samples, the gradient of
-  `[B, 1, C]` by `[C, O]` is a sum over two axes, for which XLA transposes a
-  factor; that of `[B, C]` by `[C, O]` is a sum over one.
-  """
-  if x.shape[:-1] != (1,):
-    return jax.lax.dot_general(x, kernel, axes, precision)
-  axes = (((0,), (0,)), ((), ()))
-  return jax.lax.dot_general(x[0], kernel, axes, precision)[None]
-
-
 def dense(
   features: int, init: str, kernel_scale: float, dtype: Any, **kwargs: Any
 ) -> nn.Dense:
@@ -80,7 +55,7 @@ def dense(
     features,
     kernel_init=INITIALISERS[init](kernel_scale),
     dtype=dtype,
-    dot_general=_product,
+    dot_general=linear.product,
     **kwargs,
   )
 

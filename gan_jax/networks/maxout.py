@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import layers
+from gan_jax.ops import linear
 
 
 class Generator(nn.Module):
@@ -69,20 +70,6 @@ class Generator(nn.Module):
     return jnp.log(mean / (1 - mean)).reshape(shape).astype(dtype)
 
 
-def _as_matrices(
-  x: jax.Array, kernel: jax.Array, *args: Any, **options: Any
-) -> jax.Array:
-  """x `[B, I]` by a kernel `[I, pieces, units]`, to `[B, pieces, units]`.
-
-  XLA transposes a product of matrices by exchanging its factors, but one with a
-  third axis by copying it; so the kernel's gradient needs no copy.
-  """
-  out = jax.lax.dot_general(
-    x, kernel.reshape(len(kernel), -1), *args, **options
-  )
-  return out.reshape(*out.shape[:-1], *kernel.shape[1:])
-
-
 class Discriminator(nn.Module):
   """Samples `[B, ...]` to logits `[B]`: maxout layers with dropout.
 
@@ -119,7 +106,7 @@ class Discriminator(nn.Module):
         (self.pieces, self.width),
         kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
         dtype=self.dtype,
-        dot_general_cls=lambda: _as_matrices,
+        dot_general_cls=lambda: linear.as_matrices,
       )(h)
       h = h.max(axis=1)
       h = nn.Dropout(self.hidden_dropout, deterministic=not train)(h)

@@ -12,7 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import conv, layers, resample
+from gan_jax.networks import layers
+from gan_jax.ops import conv, resample
 
 _BASE = 4
 # Keeps the variance through the activation: 2 / (1 + 0.2^2).

@@ -1,0 +1,1 @@
+"""A game as a compiled program, on the devices there are."""

@@ -1,0 +1,383 @@
+"""From a configuration to functions; nowhere else does a name become one."""
+
+import dataclasses
+import functools
+import types as python_types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from gan_jax import types
+from gan_jax.config import fields as configs, values
+from gan_jax.data import opening, source as sources
+from gan_jax.engine import sharding
+from gan_jax.game import (
+  losses,
+  penalties,
+  rules as games,
+  schedules,
+  spec as specs,
+  state as states,
+)
+from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.study import population
+
+LOSSES: dict[str, losses.GanLoss] = {
+  'saturating': losses.SATURATING,
+  'non_saturating': losses.NON_SATURATING,
+  'least_squares': losses.LEAST_SQUARES,
+  'wasserstein': losses.WASSERSTEIN,
+  'hinge': losses.HINGE,
+  'relativistic_average': losses.RELATIVISTIC_AVERAGE,
+  'relativistic_paired': losses.RELATIVISTIC_PAIRED,
+}
+
+PENALTIES: dict[str, specs.Penalty] = {
+  'r1': specs.Penalty(
+    lambda r: penalties.zero_centred(r.real.slopes()), slopes_of='real'
+  ),
+  'r2': specs.Penalty(
+    lambda r: penalties.zero_centred(r.fake.slopes()), slopes_of='fake'
+  ),
+  'wgan_gp': specs.Penalty(
+    lambda r: penalties.wgan_gp(r.disc, r.real.x, r.fake.x, r.key)
+  ),
+  'dragan': specs.Penalty(lambda r: penalties.dragan(r.disc, r.real.x, r.key)),
+  'lecam': specs.Penalty(
+    lambda r: penalties.lecam(r.real.logits, r.fake.logits, r.averages)
+  ),
+}
+
+NETWORKS: dict[str, python_types.ModuleType] = {
+  'mlp': mlp,
+  'maxout': maxout,
+  'dcgan': dcgan,
+  'r3gan': r3gan,
+  'small_dcgan': small_dcgan,
+}
+
+LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
+  'uniform': lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
+  'normal': jax.random.normal,
+}
+
+OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+  'adam': lambda rate, b1, b2, eps, root: optax.adam(
+    rate, b1=b1, b2=b2, eps=eps, eps_root=root
+  ),
+  'sgd': lambda rate, b1, b2, eps, root: optax.sgd(rate, momentum=b1),
+}
+
+# Adam's `eps_root` where a rule differentiates through it: the derivative of
+# the root it divides by is infinite for a parameter without a gradient, such
+# as those of a rectifier that is off.
+_ROOT = 1e-16
+
+RULES: dict[str, Callable[[configs.Game], games.Rule]] = {
+  'alternating': lambda _: games.ALTERNATING,
+  'simultaneous': lambda _: games.Rule(games.simultaneous),
+  'extragradient': lambda _: games.Rule(games.extragradient),
+  'optimistic': lambda _: games.Rule(games.optimistic, memory=games.no_updates),
+  'consensus': lambda _: games.Rule(
+    games.consensus,
+    numbers=lambda hyper: {'weight': hyper['game.consensus_weight']},
+    second_order=True,
+  ),
+  'sga': lambda game: games.Rule(
+    functools.partial(games.sga, align=game.sga_align),
+    numbers=lambda hyper: {'weight': hyper['game.sga_weight']},
+    second_order=True,
+  ),
+  'lookahead': lambda game: games.Rule(
+    functools.partial(games.lookahead, steps=game.lookahead_steps),
+    numbers=lambda hyper: {'alpha': hyper['game.lookahead_alpha']},
+    memory=games.copy,
+    takes_turns=True,
+    look_back=functools.partial(games.look_back, steps=game.lookahead_steps),
+    period=game.lookahead_steps,
+  ),
+  'unrolled': lambda game: games.Rule(
+    functools.partial(games.unrolled, steps=game.unroll_steps),
+    second_order=True,
+    through_optimiser=True,
+  ),
+}
+
+SCHEDULES: dict[str, schedules.Shape | None] = {
+  'constant': None,
+  'exponential': None,
+  'linear': schedules.linear,
+  'cosine': schedules.cosine,
+}
+
+PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+LATENT_SHARING = {'fresh': False, 'shared': True}
+
+
+def make_hyper(config: configs.Config) -> types.Hyper:
+  """Every number that reaches the step as an array, by its dotted name."""
+  return {
+    name: jnp.asarray(value, jnp.float32)
+    for name, value in values.swept(config).items()
+  }
+
+
+def make_schedule(
+  config: configs.Config,
+) -> Callable[[types.Hyper, jax.Array], types.Hyper]:
+  """`schedule(hyper, step) -> hyper` of every field with a moving schedule."""
+  leaves = values.flatten(config)
+  moving = {}
+  for field, kind in leaves.items():
+    if field.endswith('_schedule.kind'):
+      shape = values.choose(field, kind, SCHEDULES)
+      if kind != 'constant':
+        moving[field.removesuffix('_schedule.kind')] = shape
+
+  def schedule(hyper: types.Hyper, step: jax.Array) -> types.Hyper:
+    now = dict(hyper)
+    for name, shape in moving.items():
+      own = f'{name}_schedule.'
+      base, final = hyper[name], hyper[own + 'final']
+      if shape is None:
+        rate = hyper[own + 'rate']
+        now[name] = schedules.exponential(base, final, rate, step)
+      else:
+        now[name] = schedules.ramp(
+          shape,
+          base,
+          final,
+          step,
+          begin=leaves[own + 'begin'],
+          end=leaves[own + 'end'],
+        )
+    return now
+
+  return schedule
+
+
+def _make_module(
+  player: str,
+  kind: str,
+  settings: configs.Gen | configs.Disc,
+  given: Mapping[str, Any],
+) -> nn.Module:
+  """The network a player's settings name, with `given` what the data fix."""
+  architecture = values.choose(f'{player}.name', settings.name, NETWORKS)
+  module: type[nn.Module] = getattr(architecture, kind)
+  fields = {f.name for f in dataclasses.fields(module)} - {'parent', 'name'}
+  own = {}
+  for name, value in dataclasses.asdict(settings).items():
+    if value is None or name in ('name', 'latent', 'latent_dim'):
+      continue
+    if name not in fields:
+      has = sorted(fields - given.keys())
+      raise ValueError(
+        f'{player}.{name}={value!r}: the network {settings.name!r} has no '
+        f'such field; it has {", ".join(has)}'
+      )
+    own[name] = value
+  for name, options in (
+    ('kernel_init', layers.INITIALISERS),
+    ('activation', layers.ACTIVATIONS),
+  ):
+    if name in own:
+      values.choose(f'{player}.{name}', own[name], options)
+  return module(**own, **{k: v for k, v in given.items() if k in fields})
+
+
+def _make_rule(config: configs.Config) -> games.Rule:
+  """How the players move; raises ValueError where D is to move more often."""
+  make = values.choose('game.rule', config.game.rule, RULES)
+  rule = make(config.game)
+  if config.disc_steps > 1 and not rule.takes_turns:
+    raise ValueError(
+      f'disc_steps={config.disc_steps}: game.rule={config.game.rule!r} moves '
+      'both players at once; set disc_steps=1'
+    )
+  return rule
+
+
+def _make_optimiser(
+  player: str, settings: configs.Optimiser, root: float = 0.0
+) -> states.OptimiserFn:
+  field = f'optim.{player}.'
+  make = values.choose(field + 'name', settings.name, OPTIMISERS)
+
+  def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
+    names = ('learning_rate', 'b1', 'b2', 'eps')
+    return make(*(hyper[field + name] for name in names), root)
+
+  return optimiser
+
+
+def _make_penalties(config: configs.Config) -> dict[str, specs.Penalty]:
+  """Those whose weight is not 0."""
+  return {
+    name: penalty._replace(every=getattr(config.penalties, name).every)
+    for name, penalty in PENALTIES.items()
+    if getattr(config.penalties, name).weight
+  }
+
+
+def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
+  """Raises ValueError for a penalty that D's normalisation makes senseless."""
+  weight = config.penalties.wgan_gp.weight
+  if weight and getattr(disc, 'batch_norm', False):
+    raise ValueError(
+      f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
+      'batch normalisation in D couples; set disc.batch_norm=False'
+    )
+
+
+def _make_latent(
+  config: configs.Gen, mesh: Mesh | None
+) -> Callable[[jax.Array, int], jax.Array]:
+  """`latent(key, n) -> [n, Z]`, split over the mesh where that divides n."""
+  draw = values.choose('gen.latent', config.latent, LATENTS)
+
+  def latent(key: jax.Array, n: int) -> jax.Array:
+    z: jax.Array = draw(key, (n, config.latent_dim))
+    if mesh is None or n % mesh.size:
+      return z
+    return sharding.split_batch(z, mesh)
+
+  return latent
+
+
+def _make_units(
+  info: sources.Info,
+) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
+  """From the networks' units to those of the data, and the reverse.
+
+  Images are clipped to [-1, 1], for not every generator ends in a tanh.
+  """
+  # Along the last axis of a batch.
+  units = (1,) * len(info.shape) + (-1,)
+  mean = np.array(info.mean or (0.0,), np.float32).reshape(units)
+  std = np.array(info.std or (1.0,), np.float32).reshape(units)
+
+  def to_data(x: jax.Array) -> jax.Array:
+    x = x * std + mean
+    return jnp.clip(x, -1.0, 1.0) if info.kind == 'images' else x
+
+  return to_data, lambda x: (x - mean) / std
+
+
+def make_spec(
+  config: configs.Config,
+  info: sources.Info,
+  *,
+  mesh: Mesh | None = None,
+  marginals: np.ndarray | None = None,
+) -> specs.Spec:
+  """The game that a configuration describes, for data such as `info` tells.
+
+  Args:
+    config: validated.
+    info: of the data; the data themselves are not needed.
+    mesh: splits the batch over its devices.
+    marginals: the data's mean of each pixel, for a generator that starts
+      from it.
+
+  Raises:
+    ValueError: a name is unknown, a network lacks a field that is set, or it
+      cannot make samples of this shape, or the rule allows D but one step.
+  """
+  dtype = values.choose('precision', config.precision, PRECISIONS)
+  loss = values.choose('loss', config.loss, LOSSES)
+  packed = (*info.shape[:-1], config.packing * info.shape[-1])
+  gen = _make_module(
+    'gen',
+    'Generator',
+    config.gen,
+    {'shape': info.shape, 'marginals': marginals, 'dtype': dtype},
+  )
+  disc = _make_module('disc', 'Discriminator', config.disc, {'dtype': dtype})
+  _check_penalties(config, disc)
+  rule = _make_rule(config)
+  to_data, from_data = _make_units(info)
+  spec = specs.Spec(
+    gen=layers.as_network(
+      gen, jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
+    ),
+    disc=layers.as_network(
+      disc, jax.ShapeDtypeStruct((1, *packed), jnp.float32)
+    ),
+    loss=loss,
+    gen_optimiser=_make_optimiser('gen', config.optim.gen),
+    disc_optimiser=_make_optimiser(
+      'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
+    ),
+    latent=_make_latent(config.gen, mesh),
+    schedule=make_schedule(config),
+    penalties=_make_penalties(config),
+    batch_size=config.batch_size * config.packing,
+    disc_steps=config.disc_steps,
+    share_latents=values.choose('latents', config.latents, LATENT_SHARING),
+    packing=config.packing,
+    skip_nonfinite=config.nonfinite == 'skip',
+    to_data=to_data,
+    from_data=from_data,
+    rule=rule,
+  )
+  # Networks refuse shapes they cannot make when traced; nothing is compiled.
+  jax.eval_shape(spec.gen.init, jax.random.key(0))
+  jax.eval_shape(spec.disc.init, jax.random.key(0))
+  return spec
+
+
+def init_state(
+  spec: specs.Spec, hyper: types.Hyper, key: jax.Array
+) -> states.GanState:
+  """The state before the first step."""
+  extra: dict[str, Any] = {
+    'lecam': penalties.LogitAverages(jnp.zeros(()), jnp.zeros(()))
+  }
+  if spec.skip_nonfinite:
+    extra['skipped'] = {name: jnp.int32(0) for name in ('disc', 'gen')}
+  state = states.init_state(
+    key,
+    hyper,
+    gen=spec.gen,
+    disc=spec.disc,
+    gen_optimiser=spec.gen_optimiser,
+    disc_optimiser=spec.disc_optimiser,
+    extra=extra,
+  )
+  memory = spec.rule.memory(games.Pair(state.gen.params, state.disc.params))
+  if not jax.tree.leaves(memory):
+    return state
+  return state._replace(extra={**state.extra, 'game': memory})
+
+
+def samples_per_step(config: configs.Config) -> int:
+  """Real samples that one training step uses."""
+  loss = values.choose('loss', config.loss, LOSSES)
+  own = loss.gen_sees_real and config.latents == 'fresh'
+  return config.batch_size * config.packing * (config.disc_steps + own)
+
+
+def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
+  """Opens the data: a density by name, or images.
+
+  Args:
+    config: validated.
+    key: the data's key.
+
+  Raises:
+    ValueError: the name is unknown, or the data cannot be read.
+  """
+  return opening.open_source(
+    config.data,
+    key,
+    samples_per_step(config),
+    shared=population.is_population(config),
+  )

@@ -1,0 +1,311 @@
+"""A game as a program: data, functions and keys, and its steps in chunks."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from gan_jax import types
+from gan_jax.config import checks, fields as configs
+from gan_jax.data import source as sources
+from gan_jax.engine import batching, build, compiler, health, sharding
+from gan_jax.game import draws, spec as specs, state as states, steps
+from gan_jax.study import population
+
+
+class Keys(NamedTuple):
+  """One key for each use of the seed."""
+
+  init: jax.Array
+  data: jax.Array
+  steps: jax.Array
+  eval: jax.Array
+
+
+def root_keys(seed: int) -> Keys:
+  return _split(jax.random.key(seed))
+
+
+@jax.jit
+def _split(key: jax.Array) -> Keys:
+  return Keys(*jax.random.split(key, len(Keys._fields)))
+
+
+class Game(NamedTuple):
+  """All that a configuration fixes before there is a state.
+
+  Attributes:
+    config: validated.
+    mesh: of the devices it runs on.
+    keys: of its seed; of a population, `[P]` each.
+    source: the data, open.
+    spec: what shapes its program.
+    hyper: its numbers; of a population, `[P]` each.
+    members: of a population; `()` for a single run.
+  """
+
+  config: configs.Config
+  mesh: Mesh
+  keys: Keys
+  source: sources.Source
+  spec: specs.Spec
+  hyper: types.Hyper
+  members: tuple[population.Member, ...] = ()
+
+  def initial_state(self) -> states.GanState:
+    """Before the first step, `[P, ...]` for a population; traceable."""
+    make = functools.partial(build.init_state, self.spec)
+    if not self.members:
+      return make(self.hyper, self.keys.init)
+    # One after another: on a CPU, jaxlib 0.10.2 never returns from the
+    # decompositions of a batch of orthogonal kernels.
+    return jax.lax.map(lambda each: make(*each), (self.hyper, self.keys.init))
+
+  def start(self) -> states.GanState:
+    """The state before the first step, on the devices."""
+    state: states.GanState = self.place(compiler.run_once(self.initial_state))
+    return state
+
+  def place(self, tree: types.PyTree) -> types.PyTree:
+    """Puts a state, or what goes with it, on the devices."""
+    if self.members:
+      return sharding.split_members(tree, self.mesh)
+    return sharding.replicate(tree, self.mesh)
+
+
+def open_game(config: configs.Config) -> Game:
+  """Opens the data and builds the functions; compiles and writes nothing.
+
+  Raises:
+    ValueError: one line on what is wrong with the configuration or the data.
+  """
+  checks.validate(config)
+  source = build.make_source(config, root_keys(config.seed).data)
+  return game_of(config, source)
+
+
+def game_of(config: configs.Config, source: sources.Source) -> Game:
+  """The game of a validated configuration over data that are open."""
+  members = tuple(population.members(config))
+  if len(members) == 1:
+    mesh = sharding.make_mesh()
+    sharding.check_divides(mesh, config.batch_size)
+    spec = build.make_spec(
+      config, source.info, mesh=mesh, marginals=source.marginals
+    )
+    keys, hyper = root_keys(config.seed), build.make_hyper(config)
+    return Game(config, mesh, keys, source, spec, hyper)
+  spec = build.make_spec(
+    population.program_config(config),
+    source.info,
+    marginals=source.marginals,
+  )
+  each = [
+    (
+      root_keys(member.seed),
+      build.make_hyper(population.member_config(config, member)),
+    )
+    for member in members
+  ]
+  keys, hyper = jax.tree.map(lambda *x: jnp.stack(x), *each)
+  mesh = sharding.make_mesh(batching.devices_for(len(members)))
+  return Game(config, mesh, keys, source, spec, hyper, members)
+
+
+class _Drawn(NamedTuple):
+  """A step's batch `[rounds, B, ...]`, and what chance gives it besides."""
+
+  batch: types.Batch
+  draws: draws.Draws
+
+
+def _draw(
+  spec: specs.Spec,
+  source: sources.Source,
+  arrays: types.PyTree,
+  keys: Keys,
+  number: jax.Array,
+) -> _Drawn:
+  """What step `number` is given, a function of the seed and of that alone."""
+  batch = jax.tree.map(
+    lambda x: x.reshape(-1, spec.batch_size, *x.shape[1:]),
+    source.batch(arrays, keys.data, number),
+  )
+  key = jax.random.fold_in(keys.steps, number)
+  return _Drawn(batch, steps.draw(spec, key))
+
+
+def _make_drawn_step(
+  spec: specs.Spec, mesh: Mesh | None
+) -> Callable[
+  [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
+]:
+  """The batch is split over the mesh, where there is one."""
+  step = steps.make_drawn_step(spec)
+
+  def drawn_step(
+    state: states.GanState, hyper: types.Hyper, drawn: _Drawn
+  ) -> tuple[states.GanState, types.Logs]:
+    batch = drawn.batch
+    if mesh is not None:
+      batch = sharding.split_batch(batch, mesh, axis=1)
+    return step(state, hyper, batch, drawn.draws)
+
+  return drawn_step
+
+
+def make_step(
+  spec: specs.Spec, source: sources.Source, mesh: Mesh | None
+) -> Callable[
+  [states.GanState, types.Hyper, types.PyTree, Keys],
+  tuple[states.GanState, types.Logs],
+]:
+  """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch.
+
+  The batch is split over the mesh, where there is one.
+  """
+  step = _make_drawn_step(spec, mesh)
+  return lambda state, hyper, arrays, keys: step(
+    state, hyper, _draw(spec, source, arrays, keys, state.step)
+  )
+
+
+# On one device, steps are drawn for as many at once as these bytes hold, and as
+# divide the chunk: few enough that the steps find them in a cache.
+_DRAWN_BYTES = 2**18
+
+
+def make_steps(
+  spec: specs.Spec, source: sources.Source, mesh: Mesh | None, length: int
+) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
+  """Makes `run(state, hyper, arrays, keys) -> (state, logs, first)`.
+
+  `length` steps in a `lax.scan`; small ones draw for many of them at once.
+  `logs` are means over the steps, and `first` says by name at which of them a
+  log was first not finite, as `health.first_nonfinite` does.
+  """
+  step = _make_drawn_step(spec, mesh)
+  mean = health.finite_mean if spec.skip_nonfinite else jnp.mean
+
+  def run(
+    state: states.GanState,
+    hyper: types.Hyper,
+    arrays: types.PyTree,
+    keys: Keys,
+  ) -> tuple[states.GanState, types.Logs, types.Logs]:
+    draw = functools.partial(_draw, spec, source, arrays, keys)
+    at_once = 1
+    # On several, the compiler splits what a step draws with its batch.
+    if mesh is None or mesh.size == 1:
+      shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
+      size = sum(x.size * x.dtype.itemsize for x in shapes)
+      fitting = range(1, min(_DRAWN_BYTES // size, length) + 1)
+      at_once = max((n for n in fitting if length % n == 0), default=1)
+
+    def play(
+      state: states.GanState, drawn: _Drawn
+    ) -> tuple[states.GanState, types.Logs]:
+      return step(state, hyper, drawn)
+
+    def block(
+      state: states.GanState, _: None
+    ) -> tuple[states.GanState, types.Logs]:
+      if at_once == 1:
+        return play(state, draw(state.step))
+      drawn = jax.vmap(draw)(state.step + jnp.arange(at_once))
+      return jax.lax.scan(play, state, drawn)
+
+    state, logs = jax.lax.scan(block, state, None, length=length // at_once)
+    logs = jax.tree.map(lambda x: x.reshape(length), logs)
+    return state, jax.tree.map(mean, logs), health.first_nonfinite(logs)
+
+  return run
+
+
+def make_chunk(
+  game: Game, length: int, at_once: int | None = None
+) -> jax.stages.Wrapped:
+  """`make_steps` jitted, of all members; the state is donated.
+
+  Args:
+    game: single or of a population.
+    length: steps.
+    at_once: members side by side on a device, by default `most_at_once`.
+  """
+  if not game.members:
+    run = make_steps(game.spec, game.source, game.mesh, length)
+    return jax.jit(run, donate_argnums=0)
+  one = make_steps(game.spec, game.source, None, length)
+  each = batching.over_members(
+    lambda member, arrays: one(member[0], member[1], arrays, member[2]),
+    len(game.members),
+    at_once or most_at_once(game),
+    game.mesh,
+  )
+  return jax.jit(
+    lambda state, hyper, arrays, keys: each((state, hyper, keys), arrays),
+    donate_argnums=0,
+  )
+
+
+def most_at_once(game: Game) -> int:
+  """Members side by side on a device, as configured or for speed."""
+  here = len(game.members) // game.mesh.size
+  if game.config.population.at_once:
+    return min(game.config.population.at_once, here)
+  state = jax.eval_shape(game.initial_state)
+  size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+  return batching.choose_at_once(here, size // len(game.members))
+
+
+def chunk_length(config: configs.Config, start: int) -> int:
+  """The longest from `start` on that ends at every row and the last step."""
+  return math.gcd(config.log_every, config.steps, start)
+
+
+def make_batches(game: Game, length: int) -> Callable[[int], types.PyTree]:
+  """Makes `batches(step)`: the arrays of the chunk at `step`, on the devices.
+
+  A set that is the same for every chunk is copied to them once.
+  """
+  held: list[types.PyTree] = [None, None]
+
+  def batches(step: int) -> types.PyTree:
+    arrays = game.source.chunk(step, length)
+    if arrays is not held[0]:
+      held[:] = arrays, sharding.replicate(arrays, game.mesh)
+    return held[1]
+
+  return batches
+
+
+def compile_chunk(
+  game: Game,
+  length: int,
+  args: tuple[Any, ...],
+  say: Callable[[str], None] = lambda _: None,
+) -> jax.stages.Compiled:
+  """The chunk for arguments like these, with members as memory allows.
+
+  What a population takes of it is told to `say`.
+  """
+  at_once = most_at_once(game) if game.members else 1
+  while True:
+    compiled = compiler.compile(make_chunk(game, length, at_once), *args)
+    needed, limit = (
+      batching.memory_needed(compiled),
+      batching.memory_limit(),
+    )
+    if at_once == 1 or game.config.population.at_once or needed < limit:
+      break
+    at_once //= 2
+  if game.members:
+    say(
+      f'{len(game.members)} members, {at_once} at once on each of '
+      f'{game.mesh.size} devices, {needed / 2**20:,.0f} MiB each'
+    )
+  return compiled

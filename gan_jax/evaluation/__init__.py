@@ -1,0 +1,1 @@
+"""A generator measured, and by which protocol."""

@@ -1,0 +1,269 @@
+"""Inception-v3 as FID uses it, which is not quite the published network.
+
+The network of 2015-12-05 whose weights pytorch-fid ported: average pools leave
+padding out of their means, and the last block pools by maxima (Szegedy et al.
+2016, "Rethinking the Inception Architecture", figures 5 to 7 and 10). It is
+never trained here, so that batch normalisation is part of the kernels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import types
+from gan_jax.ops import conv
+
+# The side of the images it was trained on.
+SIDE = 299
+
+_EPSILON = 1e-3  # Of its batch normalisation.
+
+
+class _Conv(nn.Module):
+  """Convolution, bias and ReLU; padded by half a window unless 'VALID'."""
+
+  features: int
+  window: tuple[int, int] = (1, 1)
+  stride: int = 1
+  valid: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (*self.window, x.shape[-1], self.features)
+    kernel = self.param('kernel', nn.initializers.he_normal(), shape)
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    strides = (self.stride, self.stride)
+    padding = 'VALID' if self.valid else 'SAME'
+    y = conv.conv(x, kernel, strides=strides, padding=padding)
+    return nn.relu(y + bias.reshape(1, 1, 1, -1))
+
+
+def _max_pool(x: jax.Array) -> jax.Array:
+  """Halves the sides."""
+  return nn.max_pool(x, (3, 3), (2, 2))
+
+
+def _average(x: jax.Array) -> jax.Array:
+  """The mean of what a window of 3 x 3 meets, padding left out."""
+  return nn.avg_pool(x, (3, 3), padding='SAME', count_include_pad=False)
+
+
+# Modules and their parts are named as in the checkpoint.
+
+
+class _BlockA(nn.Module):
+  pooled: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    five = _Conv(48, name='branch5x5_1')(x)
+    three = _Conv(64, name='branch3x3dbl_1')(x)
+    three = _Conv(96, (3, 3), name='branch3x3dbl_2')(three)
+    branches = [
+      _Conv(64, name='branch1x1')(x),
+      _Conv(64, (5, 5), name='branch5x5_2')(five),
+      _Conv(96, (3, 3), name='branch3x3dbl_3')(three),
+      _Conv(self.pooled, name='branch_pool')(_average(x)),
+    ]
+    return jnp.concatenate(branches, -1)
+
+
+class _BlockB(nn.Module):
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    three = _Conv(64, name='branch3x3dbl_1')(x)
+    three = _Conv(96, (3, 3), name='branch3x3dbl_2')(three)
+    branches = [
+      _Conv(384, (3, 3), 2, valid=True, name='branch3x3')(x),
+      _Conv(96, (3, 3), 2, valid=True, name='branch3x3dbl_3')(three),
+      _max_pool(x),
+    ]
+    return jnp.concatenate(branches, -1)
+
+
+class _BlockC(nn.Module):
+  width: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    seven = _Conv(self.width, name='branch7x7_1')(x)
+    seven = _Conv(self.width, (1, 7), name='branch7x7_2')(seven)
+    double = _Conv(self.width, name='branch7x7dbl_1')(x)
+    double = _Conv(self.width, (7, 1), name='branch7x7dbl_2')(double)
+    double = _Conv(self.width, (1, 7), name='branch7x7dbl_3')(double)
+    double = _Conv(self.width, (7, 1), name='branch7x7dbl_4')(double)
+    branches = [
+      _Conv(192, name='branch1x1')(x),
+      _Conv(192, (7, 1), name='branch7x7_3')(seven),
+      _Conv(192, (1, 7), name='branch7x7dbl_5')(double),
+      _Conv(192, name='branch_pool')(_average(x)),
+    ]
+    return jnp.concatenate(branches, -1)
+
+
+class _BlockD(nn.Module):
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    three = _Conv(192, name='branch3x3_1')(x)
+    seven = _Conv(192, name='branch7x7x3_1')(x)
+    seven = _Conv(192, (1, 7), name='branch7x7x3_2')(seven)
+    seven = _Conv(192, (7, 1), name='branch7x7x3_3')(seven)
+    branches = [
+      _Conv(320, (3, 3), 2, valid=True, name='branch3x3_2')(three),
+      _Conv(192, (3, 3), 2, valid=True, name='branch7x7x3_4')(seven),
+      _max_pool(x),
+    ]
+    return jnp.concatenate(branches, -1)
+
+
+class _BlockE(nn.Module):
+  """Pools by maxima where `maxima`, which only the last block does."""
+
+  maxima: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    three = _Conv(384, name='branch3x3_1')(x)
+    double = _Conv(448, name='branch3x3dbl_1')(x)
+    double = _Conv(384, (3, 3), name='branch3x3dbl_2')(double)
+    pooled = nn.max_pool(x, (3, 3), padding='SAME')
+    branches = [
+      _Conv(320, name='branch1x1')(x),
+      _Conv(384, (1, 3), name='branch3x3_2a')(three),
+      _Conv(384, (3, 1), name='branch3x3_2b')(three),
+      _Conv(384, (1, 3), name='branch3x3dbl_3a')(double),
+      _Conv(384, (3, 1), name='branch3x3dbl_3b')(double),
+      _Conv(192, name='branch_pool')(pooled if self.maxima else _average(x)),
+    ]
+    return jnp.concatenate(branches, -1)
+
+
+class Inception(nn.Module):
+  """Images `[N, 299, 299, 3]` in [-1, 1] to features and logits.
+
+  The features `[N, 2048]` are of the last average pool; the logits `[N, 1008]`
+  of ImageNet's classes and eight unused ones.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> types.Perception:
+    x = _Conv(32, (3, 3), 2, valid=True, name='Conv2d_1a_3x3')(x)
+    x = _Conv(32, (3, 3), valid=True, name='Conv2d_2a_3x3')(x)
+    x = _max_pool(_Conv(64, (3, 3), name='Conv2d_2b_3x3')(x))
+    x = _Conv(80, name='Conv2d_3b_1x1')(x)
+    x = _max_pool(_Conv(192, (3, 3), valid=True, name='Conv2d_4a_3x3')(x))
+    x = _BlockA(32, name='Mixed_5b')(x)
+    x = _BlockA(64, name='Mixed_5c')(x)
+    x = _BlockA(64, name='Mixed_5d')(x)
+    x = _BlockB(name='Mixed_6a')(x)
+    x = _BlockC(128, name='Mixed_6b')(x)
+    x = _BlockC(160, name='Mixed_6c')(x)
+    x = _BlockC(160, name='Mixed_6d')(x)
+    x = _BlockC(192, name='Mixed_6e')(x)
+    x = _BlockD(name='Mixed_7a')(x)
+    x = _BlockE(maxima=False, name='Mixed_7b')(x)
+    x = _BlockE(maxima=True, name='Mixed_7c')(x)
+    features = x.mean(axis=(1, 2))
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), (2048, 1008))
+    bias = self.param('bias', nn.initializers.zeros, (1008,))
+    return types.Perception(features, features @ kernel + bias[None])
+
+
+def resized(images: jax.Array) -> jax.Array:
+  """Images as the network takes them: bilinear, without antialiasing.
+
+  As pytorch-fid and the original do, also where that aliases; figures of
+  images that were shrunk otherwise are not comparable (Parmar et al. 2022).
+
+  Args:
+    images: `[N, H, W, C]` in [-1, 1]; C is 3, or 1, which becomes 3 alike.
+
+  Returns:
+    `[N, 299, 299, 3]`.
+
+  Raises:
+    ValueError: the images have another shape.
+  """
+  if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    raise ValueError(
+      'images must have shape [N, H, W, C] with 1 or 3 channels, got '
+      f'{list(images.shape)}'
+    )
+  shape = (len(images), SIDE, SIDE, images.shape[-1])
+  images = jax.image.resize(
+    images.astype(jnp.float32), shape, 'bilinear', antialias=False
+  )
+  return jnp.broadcast_to(images, (*shape[:3], 3))
+
+
+def apply(params: types.PyTree, images: jax.Array) -> types.Perception:
+  """Features and logits of images of any size; see `resized`."""
+  seen = Inception().apply({'params': params}, resized(images))
+  assert isinstance(seen, types.Perception)
+  return seen
+
+
+def _shapes() -> types.PyTree:
+  """Of the parameters."""
+  example = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+  return jax.eval_shape(Inception().init, jax.random.key(0), example)['params']
+
+
+def _folded(arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+  """A kernel [O, I, H, W] and its batch normalisation as one convolution."""
+  weight, gamma, beta, mean, var = (np.asarray(a, np.float64) for a in arrays)
+  scale = gamma / np.sqrt(var + _EPSILON)
+  kernel = (weight * scale[:, None, None, None]).transpose(2, 3, 1, 0)
+  return {
+    'kernel': kernel.astype(np.float32),
+    'bias': (beta - mean * scale).astype(np.float32),
+  }
+
+
+def convert(arrays: Mapping[str, np.ndarray]) -> types.PyTree:
+  """The parameters in pytorch-fid's checkpoint.
+
+  Args:
+    arrays: by name, as in the checkpoint: 'Mixed_5b.branch1x1.conv.weight'.
+      What is not of the network, such as counts of batches, is left out.
+
+  Returns:
+    Those of `Inception`, float32.
+
+  Raises:
+    ValueError: one is missing, or has another shape.
+  """
+
+  def take(name: str) -> np.ndarray:
+    if name not in arrays:
+      raise ValueError(f'weights: there is no {name}; they are not of FID')
+    return np.asarray(arrays[name])
+
+  def walk(shapes: types.PyTree, path: tuple[str, ...]) -> types.PyTree:
+    if 'kernel' not in shapes:
+      return {k: walk(v, (*path, k)) for k, v in shapes.items()}
+    name = '.'.join(path)
+    parts = ('weight', 'bias', 'running_mean', 'running_var')
+    names = [f'{name}.conv.weight', *(f'{name}.bn.{part}' for part in parts)]
+    taken = [take(n) for n in names]
+    *window, i, o = shapes['kernel'].shape
+    wanted = [(o, i, *window)] + 4 * [(o,)]
+    for n, array, shape in zip(names, taken, wanted, strict=True):
+      if array.shape != shape:
+        raise ValueError(
+          f'weights: {n} has shape {list(array.shape)} instead of {list(shape)}'
+        )
+    return _folded(taken)
+
+  shapes = dict(_shapes())
+  top = {name: shapes.pop(name) for name in ('kernel', 'bias')}
+  params = walk(shapes, ())
+  params['kernel'] = take('fc.weight').astype(np.float32).T
+  params['bias'] = take('fc.bias').astype(np.float32)
+  for name, shape in top.items():
+    if params[name].shape != shape.shape:
+      raise ValueError(f'weights: fc has shape {list(params[name].T.shape)}')
+  return params

@@ -1,0 +1,218 @@
+"""The figures of a game, by the kind of data, and the arrays of its picture."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.config import fields as configs, values
+from gan_jax.data import densities, source as sources
+from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.metrics import modes, one_dimensional, sliced
+
+# `measure(state, key)`: figures, and the arrays of a picture.
+Measure = Callable[
+  [states.GanState, jax.Array], tuple[types.Logs, dict[str, jax.Array]]
+]
+
+
+def _verdict(
+  spec: specs.Spec, disc: states.NetState, real: jax.Array, fake: jax.Array
+) -> types.Logs:
+  """Mean D on real and on fake samples `[N, ...]` and the value of the game.
+
+  The value is E log D(x) + E log(1 - D(G(z))) (Goodfellow et al. 2014, eq.
+  1), -log 4 at the equilibrium. Nothing where D is no classifier.
+  """
+  if not spec.loss.classifier:
+    return {}
+  real = sampling.judge(spec, disc, real)
+  fake = sampling.judge(spec, disc, fake)
+  return {
+    'd_real': jax.nn.sigmoid(real).mean(),
+    'd_fake': jax.nn.sigmoid(fake).mean(),
+    'value': -spec.loss.disc(real=real, fake=fake),
+  }
+
+
+def _measure_density(
+  spec: specs.Spec,
+  law: densities.Density,
+  *,
+  num: int,
+  ema: bool,
+) -> Measure:
+  """Figures and `frames.Curves` of a one-dimensional game.
+
+  Args:
+    spec: the game.
+    law: what the generator should follow.
+    num: samples; a multiple of `spec.packing`.
+    ema: look at the averaged generator.
+  """
+
+  def measure(
+    state: states.GanState, key: jax.Array
+  ) -> tuple[types.Logs, dict[str, jax.Array]]:
+    gen_key, z_key, real_key = jax.random.split(key, 3)
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    z = spec.latent(z_key, num)
+    samples = sampling.sample(spec, *gen, z)
+    line = samples[:, 0]
+    figures = {
+      'ks': one_dimensional.ks_statistic(line, law.cdf),
+      'wasserstein_1': one_dimensional.wasserstein_1(
+        line, law.cdf, law.interval
+      ),
+      **_verdict(spec, state.disc, law.sample(real_key, num), samples),
+    }
+    x, data, generated = _densities(law, line)
+    curves = {
+      'x': x,
+      'data': data,
+      'generated': generated,
+      'optimal': data / (data + generated),
+      'disc': jnp.full_like(x, jnp.nan),
+      'z': jnp.zeros(0),
+      'mapped': jnp.zeros(0),
+      'ks': figures['ks'],
+    }
+    if spec.loss.classifier and spec.packing == 1:
+
+      def disc(x: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid(sampling.judge(spec, state.disc, x[:, None]))
+
+      curves['disc'] = disc(x)
+      figures['max_d_gap'] = one_dimensional.max_disc_gap(
+        line, disc, law.cdf, law.interval
+      )
+    if z.shape[1] == 1:
+      # Latents in order, at even shares of their mass; sorting all is slow.
+      curves['z'] = jnp.quantile(z[:8192, 0], jnp.linspace(0.0, 1.0, 61))
+      mapped = sampling.sample(spec, *gen, curves['z'][:, None])
+      curves['mapped'] = mapped[:, 0]
+    return figures, curves
+
+  return measure
+
+
+def _densities(
+  law: densities.Density, line: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """The law's density and that of samples `[N]`, over cells `[K]` each.
+
+  Returns:
+    The cells' centres, and the two densities.
+  """
+  # The central part of the law, with room for a generator that is off.
+  low, high = one_dimensional.quantiles(
+    jnp.array([0.002, 0.998]), law.cdf, law.interval
+  )
+  margin = 0.15 * (high - low)
+  edges = jnp.linspace(low - margin, high + margin, 201)
+  width, x = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
+  generated = jnp.histogram(line, bins=edges)[0] / len(line) / width
+  return x, jnp.diff(law.cdf(edges)) / width, generated
+
+
+def _measure_points(
+  spec: specs.Spec,
+  law: densities.Points,
+  *,
+  num: int,
+  ema: bool,
+) -> Measure:
+  """Figures and `frames.Cloud` of a two-dimensional game; as above."""
+
+  def measure(
+    state: states.GanState, key: jax.Array
+  ) -> tuple[types.Logs, dict[str, jax.Array]]:
+    gen_key, z_key, real_key, slice_key = jax.random.split(key, 4)
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    real = law.sample(real_key, num)
+    figures = _verdict(spec, state.disc, real, samples)
+    figures['sliced_wasserstein_1'] = sliced.sliced_wasserstein_1(
+      samples, real, slice_key
+    )
+    if law.modes is not None:
+      coverage = modes.mode_coverage(
+        samples, jnp.asarray(law.modes), law.mode_std
+      )
+      figures |= coverage._asdict()
+    low, high = real.min(axis=0), real.max(axis=0)
+    reach = 0.65 * (high - low).max() * jnp.linspace(-1.0, 1.0, 101)
+    x, y = (low + high)[:, None] / 2 + reach[None]
+    disc = jnp.full((101, 101), jnp.nan)
+    if spec.packing == 1:
+      plane = jnp.stack(jnp.meshgrid(x, y), axis=-1).reshape(-1, 2)
+      disc = sampling.judge(spec, state.disc, plane).reshape(disc.shape)
+      disc = jax.nn.sigmoid(disc) if spec.loss.classifier else disc
+    return figures, {
+      'real': real[:2000],
+      'generated': samples[:2000],
+      'x': x,
+      'y': y,
+      'disc': disc,
+    }
+
+  return measure
+
+
+def _measure_images(
+  spec: specs.Spec, real: jax.Array, *, num: int, ema: bool
+) -> Measure:
+  """D's verdict on real images `[N, H, W, C]` and as many samples.
+
+  The picture's array is `images`, `[num, H, W, C]`.
+  """
+
+  def measure(
+    state: states.GanState, key: jax.Array
+  ) -> tuple[types.Logs, dict[str, jax.Array]]:
+    gen_key, z_key = jax.random.split(key)
+    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    images = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    return _verdict(spec, state.disc, real, images[: len(real)]), {
+      'images': images
+    }
+
+  return measure
+
+
+def make_measure(
+  config: configs.Config, spec: specs.Spec, source: sources.Source
+) -> Measure:
+  """What is measured in a game with data of this kind."""
+  ema = values.uses_ema(config)
+  num = config.eval.num_samples // spec.packing * spec.packing
+  if source.info.kind == 'density':
+    law = densities.DENSITIES[config.data.name]
+    return _measure_density(spec, law, num=num, ema=ema)
+  if source.info.kind == 'points':
+    points = densities.POINTS[config.data.name]
+    return _measure_points(spec, points, num=num, ema=ema)
+  # The same images for every seed, unless they are streamed.
+  key, step = jax.random.key(0), jnp.int32(0)
+  real = jax.jit(source.batch)(source.chunk(0, 1), key, step).x
+  num = min(len(real), GRID**2) // spec.packing * spec.packing
+  return _measure_images(spec, real[:num], num=GRID**2, ema=ema)
+
+
+# Images a side of a grid of samples.
+GRID = 10
+
+
+_VERDICT = ('d_real', 'd_fake', 'value')
+
+
+def figure_names(config: configs.Config, info: sources.Info) -> list[str]:
+  """Of a game's summary, in the order in which they are told."""
+  if info.kind == 'density':
+    return ['ks', 'wasserstein_1', *_VERDICT, 'max_d_gap']
+  if info.kind == 'images':
+    return list(_VERDICT)
+  known = densities.POINTS[config.data.name].modes is not None
+  coverage = modes.ModeCoverage._fields if known else ()
+  return [*coverage, 'sliced_wasserstein_1', *_VERDICT]

@@ -1,0 +1,1 @@
+"""The mathematics: losses, penalties, rules of play, the state and the step."""

@@ -1,0 +1,1 @@
+"""How arithmetic is made fast on a CPU, each beside its plain reference."""

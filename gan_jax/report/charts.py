@@ -1,0 +1,211 @@
+"""Charts of figures: against the step, over a population, in the plane."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.report import plots
+from gan_jax.study import statistics
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+# For up to nine lines that may lie on one another, in front of grey.
+_MANY: tuple[dict[str, Any], ...] = tuple(
+  {'color': f'C{colour}', 'ls': (0, (3, 1.5)) if i % 4 == 3 else '-'}
+  for i, colour in enumerate((0, 1, 2, 3, 4, 5, 6, 9, 8))
+)
+
+
+def save_lines(
+  path: pathlib.Path,
+  lines: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+  *,
+  label: str,
+  log: bool,
+) -> None:
+  """Values against steps, a named line for each run."""
+  plt = plots.pyplot()
+  figure, axes = plt.subplots(figsize=(6, 3), dpi=130, layout='constrained')
+  for name, (steps, values) in lines.items():
+    axes.plot(steps, values, label=name)
+  axes.set(xlabel='step', ylabel=label, yscale='log' if log else 'linear')
+  axes.legend(fontsize=8)
+  figure.savefig(path)
+  plt.close(figure)
+
+
+class Spread(NamedTuple):
+  """One figure of a population.
+
+  Attributes:
+    name: of the figure.
+    steps: `[T]`.
+    lines: for each combination of what varies, `[T]` estimates.
+    fields: for each number that varies, the final estimate at each of its
+      values, whatever the others are; one nameless field where none varies.
+  """
+
+  name: str
+  steps: Sequence[int]
+  lines: Mapping[str, Sequence[statistics.Estimate]]
+  fields: Mapping[str, Mapping[str, statistics.Estimate]]
+
+
+def save_population(path: pathlib.Path, spreads: Sequence[Spread]) -> None:
+  """Curves with 95 % bands, then a row of final values a varied field."""
+  plt = plots.pyplot()
+  rows, columns = 1 + len(spreads[0].fields), len(spreads)
+  figure, axes = plt.subplots(
+    rows, columns, figsize=(2.9 * columns, 2.5 * rows), dpi=110,
+    layout='constrained', squeeze=False,
+  )  # fmt: skip
+  for column, spread in zip(axes.T, spreads, strict=True):
+    _draw_bands(column[0], spread)
+    for place, (field, values) in zip(
+      column[1:], spread.fields.items(), strict=True
+    ):
+      _draw_strip(place, values)
+      place.set_xlabel(field, fontsize=8)
+  if 1 < len(spreads[0].lines) <= 8:
+    axes[0, 0].legend(fontsize=6)
+  for place in axes[1:, 0]:
+    place.set_ylabel('at the end', fontsize=8)
+  plots.save_figure(path, figure)
+
+
+def _colours(count: int) -> Any:
+  return plots.pyplot().get_cmap('viridis')(np.linspace(0, 0.85, count))
+
+
+def _draw_bands(axes: 'Axes', spread: Spread) -> None:
+  """Means and their 95 % intervals against the step."""
+  axes.set_title(spread.name, fontsize=9)
+  axes.set_xlabel('step', fontsize=8)
+  for (title, line), colour in zip(
+    spread.lines.items(), _colours(len(spread.lines)), strict=True
+  ):
+    low, high = [e.low for e in line], [e.high for e in line]
+    means = [e.mean for e in line]
+    axes.plot(spread.steps, means, color=colour, lw=1.2, label=title)
+    axes.fill_between(spread.steps, low, high, color=colour, alpha=0.2, lw=0)
+  means = [e.mean for line in spread.lines.values() for e in line]
+  if min(means) > 0 and max(means) > 20 * min(means):
+    axes.set_yscale('log')
+
+
+def _draw_strip(
+  axes: 'Axes', values: Mapping[str, statistics.Estimate]
+) -> None:
+  """Every member as a point; the mean and its 95 % interval beside them."""
+  rng = np.random.default_rng(0)
+  for place, (estimate, colour) in enumerate(
+    zip(values.values(), _colours(len(values)), strict=True)
+  ):
+    spots = place + rng.uniform(-0.2, 0.05, len(estimate.members))
+    axes.plot(spots, estimate.members, '.', color=colour, ms=4, alpha=0.6)
+    axes.errorbar(
+      place + 0.2,
+      estimate.mean,
+      [[estimate.mean - estimate.low], [estimate.high - estimate.mean]],
+      fmt='o', ms=3, color='black', capsize=3, lw=1,
+    )  # fmt: skip
+  axes.set_xticks(range(len(values)), list(values), fontsize=8)
+  axes.set_xlim(-0.6, len(values) - 0.4)
+
+
+def _mean(value: Any) -> float:
+  """A figure as it stands in a row, which may be a population's, or null."""
+  if isinstance(value, Mapping):
+    value = value['mean']
+  return np.nan if value is None else float(value)
+
+
+def save_health(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+  """D's accuracy, both players' gradients and the ratio of their losses.
+
+  Args:
+    path: the png.
+    rows: of `metrics.jsonl`; null is a gap.
+  """
+  panels = (
+    ('accuracy of D', 'linear', {'': 'disc/accuracy'}),
+    ('gradient norm', 'log', {'D': 'disc/grad_norm', 'G': 'gen/grad_norm'}),
+    ('loss of D / loss of G', 'linear', {'': 'health/loss_ratio'}),
+  )
+  plt = plots.pyplot()
+  figure, axes = plt.subplots(
+    1, 3, figsize=(10, 2.6), dpi=110, layout='constrained'
+  )
+  for place, (title, scale, lines) in zip(axes, panels, strict=True):
+    for name, key in lines.items():
+      found = [row for row in rows if key in row]
+      values = [_mean(row[key]) for row in found]
+      place.plot([row['step'] for row in found], values, label=name, lw=1)
+    place.set(title=title, xlabel='step', yscale=scale)
+    if len(lines) > 1:
+      place.legend(fontsize=8)
+  axes[0].axhline(0.5, color='gray', lw=0.8, ls=':')
+  axes[0].set_ylim(0, 1)
+  plots.save_figure(path, figure)
+
+
+class Plane(NamedTuple):
+  """A game of two numbers.
+
+  Attributes:
+    name: its title.
+    paths: by the rule's name, `[T, 2]`: G's number and D's after each update;
+      the equilibrium is (0, 0).
+    axis: `[K]`, where the arrows stand on either axis.
+    arrows: `[K, K, 2]` where the players are drawn, of length 1; rows are D's
+      number.
+  """
+
+  name: str
+  paths: Mapping[str, np.ndarray]
+  axis: np.ndarray
+  arrows: np.ndarray
+
+
+def _draw_plane(axes: 'Axes', plane: Plane) -> None:
+  """Every path from the common start, over the arrows."""
+  limit = plane.axis[-1]
+  axes.quiver(
+    plane.axis, plane.axis, *plane.arrows.transpose(2, 0, 1),
+    color='0.87', scale=26, width=0.004, pivot='mid', zorder=0,
+  )  # fmt: skip
+  for style, points in zip(_MANY, plane.paths.values(), strict=False):
+    axes.plot(*points.T, lw=1.2, **style)
+  start = next(iter(plane.paths.values()))[0]
+  axes.plot(*start, 'o', ms=6, color='black')
+  axes.plot(0, 0, '*', ms=11, color='black', mec='white', mew=0.8)
+  axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect='equal')
+  axes.set(xlabel='generator', title=plane.name)
+
+
+def save_planes(path: pathlib.Path, planes: Sequence[Plane]) -> None:
+  """Paths over the plane, and below them their distance to the equilibrium."""
+  plt = plots.pyplot()
+  figure, axes = plt.subplots(
+    2, len(planes), figsize=(4 * len(planes), 6.8), dpi=110, squeeze=False,
+    sharey='row', height_ratios=(3, 2), layout='constrained',
+  )  # fmt: skip
+  for top, bottom, plane in zip(*axes, planes, strict=True):
+    _draw_plane(top, plane)
+    for style, (name, points) in zip(_MANY, plane.paths.items(), strict=False):
+      bottom.semilogy(np.hypot(*points.T), lw=1.5, label=name, **style)
+    bottom.set(xlim=(0, len(points) - 1), ylim=(1e-6, 20), xlabel='step')
+    bottom.grid(color='0.92')
+  axes[0, 0].set_ylabel('discriminator')
+  axes[1, 0].set_ylabel('distance to the equilibrium')
+  figure.legend(
+    *axes[1, 0].get_legend_handles_labels(),
+    ncols=8,
+    loc='outside lower center',
+    frameon=False,
+  )
+  figure.savefig(path)
+  plt.close(figure)

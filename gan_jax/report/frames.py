@@ -1,0 +1,262 @@
+"""Moments of a game of one or two dimensions: kept as arrays, and drawn.
+
+`Curves` and `Cloud` are moments, `CurvesPanel` and `CloudPanel` draw them, and
+`Frames` makes a figure and an animation of those of a run.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gan_jax.report import plots
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+_DATA, _GEN, _DISC, _BEST = 'black', 'tab:green', 'tab:blue', 'tab:orange'
+
+
+class Curves(NamedTuple):
+  """A one-dimensional game at one moment.
+
+  Attributes:
+    step: when.
+    x: `[K]`, centres of even cells over the data's interval.
+    data: `[K]` the density of the data.
+    generated: `[K]` the generator's.
+    disc: `[K]` D(x), NaN where D is no classifier of single samples.
+    optimal: `[K]` D*(x) = p / (p + p_g), NaN where both are 0.
+    z: `[M]` latents in order, empty unless they are one-dimensional.
+    mapped: `[M]` G(z).
+    ks: the Kolmogorov-Smirnov statistic.
+  """
+
+  step: int
+  x: np.ndarray
+  data: np.ndarray
+  generated: np.ndarray
+  disc: np.ndarray
+  optimal: np.ndarray
+  z: np.ndarray
+  mapped: np.ndarray
+  ks: float
+
+
+class Cloud(NamedTuple):
+  """A two-dimensional game at one moment.
+
+  Attributes:
+    step: when.
+    real: `[N, 2]` points of the data.
+    generated: `[N, 2]`.
+    x: `[K]` the columns of `disc`.
+    y: `[K]` its rows.
+    disc: `[K, K]` D over the plane: a probability, or an output where D is no
+      classifier; NaN where it judges several samples at once.
+  """
+
+  step: int
+  real: np.ndarray
+  generated: np.ndarray
+  x: np.ndarray
+  y: np.ndarray
+  disc: np.ndarray
+
+
+class Panel(Protocol):
+  """A place in a figure that shows one moment after another."""
+
+  def __init__(self, place: Any, frames: Sequence[Any]):
+    """Draws what is the same in all the moments it is going to show."""
+
+  def show(self, frame: Any) -> Sequence[Any]:
+    """Shows that moment; returns the artists of what differs."""
+
+
+class CurvesPanel:
+  """`Curves` as in figure 1 of Goodfellow et al. 2014."""
+
+  def __init__(self, place: Any, frames: Sequence[Curves]):
+    from matplotlib import collections
+
+    top, bottom = place.subgridspec(
+      2, 1, height_ratios=(4, 1), hspace=0
+    ).subplots()
+    x, density = frames[0].x, frames[0].data
+    (data,) = top.plot(x, density, ':', color=_DATA, label='data')
+    (self._generated,) = top.plot([], [], color=_GEN, label='generated')
+    top.set(xlim=(x[0], x[-1]), ylim=(0, 1.6 * density.max()), xticks=[])
+    self._title = top.set_title('', fontsize=9)
+    right = top.twinx()
+    (self._disc,) = right.plot([], [], '--', color=_DISC, label='D(x)')
+    (self._optimal,) = right.plot([], [], color=_BEST, lw=0.8, label='D*(x)')
+    right.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+    handles = [data, self._generated]
+    if any(np.isfinite(frame.disc).any() for frame in frames):
+      handles += [self._disc, self._optimal]
+    self._legend = right.legend(
+      handles=handles, fontsize=6, ncols=2, loc='upper center'
+    )
+    bottom.set(xlim=(x[0], x[-1]), ylim=(0, 1), yticks=[])
+    # From z to G(z).
+    self._lines = collections.LineCollection([], colors=_GEN, linewidths=0.5)
+    bottom.add_collection(self._lines, autolim=False)
+    if frames[0].z.size:
+      bottom.set_ylabel('z → x', fontsize=7)
+
+  def show(self, frame: Curves) -> Sequence[Any]:
+    self._title.set_text(f'step {frame.step:,}   KS {frame.ks:.3f}')
+    self._generated.set_data(frame.x, frame.generated)
+    self._disc.set_data(frame.x, frame.disc)
+    self._optimal.set_data(frame.x, frame.optimal)
+    if frame.z.size:
+      # z on the lower edge, spread over the panel's width; x on the upper.
+      low, high = frame.x[0], frame.x[-1]
+      span = frame.z.max() - frame.z.min()
+      start = low + (high - low) * (frame.z - frame.z.min()) / span
+      ends = np.stack([start, frame.mapped], axis=1)
+      heights = np.broadcast_to([0.0, 1.0], ends.shape)
+      self._lines.set_segments([*np.stack([ends, heights], axis=2)])
+    curves = self._generated, self._disc, self._optimal
+    return self._title, *curves, self._legend, self._lines
+
+
+class CloudPanel:
+  """`Cloud`: real and generated points over the level sets of D."""
+
+  def __init__(self, place: Any, frames: Sequence[Cloud]):
+    from matplotlib import ticker
+
+    figure = place.get_gridspec().figure
+    self._axes: Axes = figure.add_subplot(place)
+    x, y = frames[0].x, frames[0].y
+    self._axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect='equal')
+    self._shades: Any = None
+    planes = np.array([frame.disc for frame in frames])
+    found = planes[np.isfinite(planes)]
+    if found.size:
+      locator = ticker.MaxNLocator(12)
+      self._levels = locator.tick_values(found.min(), found.max())
+      self._shades = self._shade(x, y, planes[0])
+      figure.colorbar(self._shades, ax=self._axes, fraction=0.046, label='D')
+    style: dict[str, Any] = {'ls': '', 'marker': '.', 'ms': 1.5}
+    self._points = [
+      *self._axes.plot([], [], color=_DATA, label='data', **style),
+      *self._axes.plot([], [], color=_GEN, label='generated', **style),
+    ]
+    self._title = self._axes.set_title('', fontsize=9)
+    self._legend = self._axes.legend(fontsize=6, loc='upper right')
+
+  def _shade(self, x: np.ndarray, y: np.ndarray, disc: np.ndarray) -> Any:
+    """Level sets, of the same levels each time."""
+    return self._axes.contourf(
+      x, y, disc, levels=self._levels, cmap='coolwarm', alpha=0.5
+    )
+
+  def show(self, frame: Cloud) -> Sequence[Any]:
+    self._title.set_text(f'step {frame.step:,}')
+    for line, points in zip(
+      self._points, (frame.real, frame.generated), strict=True
+    ):
+      line.set_data(*points.T)
+    artists = *self._points, self._legend, self._title
+    if self._shades is None:
+      return artists
+    self._shades.remove()
+    self._shades = self._shade(frame.x, frame.y, frame.disc)
+    return self._shades, *artists
+
+
+def _make_figure(count: int, dpi: int) -> tuple[Any, list[Any]]:
+  """A figure, and its places side by side."""
+  figure = plots.pyplot().figure(
+    figsize=(3.4 * count, 3.2), dpi=dpi, layout='constrained'
+  )
+  return figure, list(figure.add_gridspec(1, count))
+
+
+def _save_still(
+  path: pathlib.Path, frames: Sequence[Any], panel: type[Panel]
+) -> None:
+  """The given moments side by side, as a png."""
+  figure, places = _make_figure(len(frames), dpi=130)
+  for place, frame in zip(places, frames, strict=True):
+    panel(place, [frame]).show(frame)
+  plots.save_figure(path, figure)
+
+
+def _save_animation(
+  path: pathlib.Path, frames: Sequence[Any], panel: type[Panel]
+) -> None:
+  """One moment after another, as a gif that rests on the last.
+
+  What stays the same is laid out and drawn once: that is most of the work.
+  """
+  figure, (place,) = _make_figure(1, dpi=80)
+  shown = panel(place, frames)
+  for artist in shown.show(frames[0]):
+    artist.set_animated(True)  # Left out of the drawing.
+  canvas, pictures = figure.canvas, []
+  canvas.draw()
+  background = canvas.copy_from_bbox(figure.bbox)
+  for frame in frames:
+    canvas.restore_region(background)
+    for artist in shown.show(frame):
+      artist.draw(canvas.get_renderer())
+    pictures.append(plots.pixels(figure))
+  plots.pyplot().close(figure)
+  plots.save_gif(path, pictures)
+
+
+class Frames:
+  """The moments of a run on disk, from which its pictures are drawn."""
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    moment: type[Any],
+    panel: type[Panel],
+  ):
+    self._workdir, self._moment, self._panel = workdir, moment, panel
+    self._folder = workdir / 'frames'
+    self._folder.mkdir(exist_ok=True)
+
+  def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+    frame = self._moment(step=step, **arrays)
+    path = self._folder / f'step_{step:08d}.npz'
+    temporary = path.with_suffix('.tmp')  # Whole or not at all.
+    with temporary.open('wb') as file:
+      np.savez_compressed(file, **frame._asdict())
+    temporary.rename(path)
+
+  def has(self, step: int) -> bool:
+    return (self._folder / f'step_{step:08d}.npz').exists()
+
+  def draw(self) -> None:
+    """`figure.png` of four moments and `evolution.gif` of up to 48."""
+    paths = sorted(self._folder.glob('*.npz'))
+    last = len(paths) - 1
+    # Most of a game happens early: at its start, 1/16, 1/4 and end.
+    moments = sorted({0, -(-last // 16), -(-last // 4), last})
+    picked = sorted({round(i * last / 47) for i in range(48)})
+    _save_still(
+      self._workdir / 'figure.png',
+      [self._load(paths[i]) for i in moments],
+      self._panel,
+    )
+    _save_animation(
+      self._workdir / 'evolution.gif',
+      [self._load(paths[i]) for i in picked],
+      self._panel,
+    )
+
+  def _load(self, path: pathlib.Path) -> Any:
+    with np.load(path, allow_pickle=False) as stored:
+      return self._moment(
+        **{
+          name: value if value.ndim else value.item()
+          for name, value in stored.items()
+        }
+      )

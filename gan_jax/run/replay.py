@@ -1,0 +1,228 @@
+"""Plays parts of a run again: to compare them, or to look more closely."""
+
+import math
+import pathlib
+import traceback
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.engine import health, program
+from gan_jax.game import state as states
+from gan_jax.run import trained as runs
+from gan_jax.storage import checkpoint, workdir as workdirs, writers
+
+
+class Difference(NamedTuple):
+  """One tensor of a run beside the same one of its replay.
+
+  Attributes:
+    name: its path in the state, or the metric's.
+    largest: the largest absolute difference; 0 only where every bit agrees,
+      NaN where its size is not known.
+  """
+
+  name: str
+  largest: float
+
+
+class Part(NamedTuple):
+  """A stretch of a run and what came of playing it again.
+
+  Attributes:
+    title: which stretch.
+    differences: of everything compared.
+  """
+
+  title: str
+  differences: list[Difference]
+
+
+def _play(
+  game: program.Game, state: states.GanState, until: int
+) -> Iterator[tuple[int, states.GanState, dict[str, Any]]]:
+  """Plays the run's own chunks; the step, the state and the logs of each."""
+  step = states.step_of(state)
+  if step == until:
+    return
+  # The run's own, but where it was since given more steps.
+  length = math.gcd(program.chunk_length(game.config, step), until - step)
+  batches = program.make_batches(game, length)
+  hyper, keys = game.place((game.hyper, game.keys))
+  arrays = batches(step)
+  args = state, hyper, arrays, keys
+  chunk = program.compile_chunk(game, length, args)
+  while step < until:
+    state, logs, _ = chunk(state, hyper, arrays, keys)
+    step += length
+    logs = jax.device_get(logs)
+    # A copy: the next chunk is given the state's own buffers.
+    yield step, jax.tree.map(jnp.copy, state), logs | health.balance(logs)
+    if step < until:
+      arrays = batches(step)
+
+
+def _apart(a: states.GanState, b: states.GanState) -> list[Difference]:
+  """Tensor by tensor."""
+
+  def largest(x: np.ndarray, y: np.ndarray) -> float:
+    if x.tobytes() == y.tobytes():
+      return 0.0
+    gap = np.abs(x.astype(np.float64) - y.astype(np.float64)).max()
+    # Signs of zero and the bits of a NaN differ by no amount.
+    return float(gap) or float(np.finfo(np.float64).tiny)
+
+  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(a))
+  others = jax.tree.leaves(jax.device_get(b))
+  return [
+    Difference(
+      jax.tree_util.keystr(path, simple=True, separator='/'),
+      largest(np.asarray(x), np.asarray(y)),
+    )
+    for (path, x), y in zip(leaves, others, strict=True)
+  ]
+
+
+# A value that no row has.
+_MISSING = 'missing'
+
+
+def _gap(known: Any, value: np.ndarray) -> float:
+  """The largest difference; NaN where one is missing or no number alone."""
+  if isinstance(known, str):
+    return math.nan
+  there = np.array(known, np.float64)  # A null becomes a NaN.
+  value = np.where(np.isfinite(value), value, math.nan)
+  same = (there == value) | (np.isnan(there) & np.isnan(value))
+  return float(np.where(same, 0.0, np.abs(there - value)).max())
+
+
+def first_steps(
+  game: program.Game, workdir: pathlib.Path, num_steps: int
+) -> Part:
+  """Plays the beginning again and compares the rows of its steps.
+
+  The figures of the reports, which are functions of the state, are left out.
+
+  Args:
+    game: of the run's own configuration.
+    workdir: of the run.
+    num_steps: at least so many, up to the next row.
+  """
+  every = game.config.log_every
+  until = min(-(-num_steps // every) * every, game.config.steps)
+  rows = {row['step']: row for row in writers.read_rows(workdir)}
+  state = game.start()
+  largest: dict[str, float] = {}
+  for step, _, logs in _play(game, state, until):
+    if step % every and step != game.config.steps:
+      continue
+    for name, value in logs.items():
+      known = rows.get(step, {}).get(name, _MISSING)
+      known = known['members'] if isinstance(known, dict) else known
+      gap = _gap(known, np.asarray(value, np.float64))
+      # A NaN stays one.
+      largest[name] = float(np.maximum(largest.get(name, 0.0), gap))
+  return Part(
+    f'steps 1 to {until:,}, row by row',
+    [Difference(*item) for item in largest.items()],
+  )
+
+
+def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
+  """Plays from the last checkpoint but one to the last one, and compares.
+
+  Raises:
+    ValueError: the run has not two sound checkpoints.
+  """
+  template = jax.eval_shape(game.initial_state)
+  with checkpoint.Checkpoints(workdir) as saved:
+    *_, before, last = [-1, -1, *saved.steps]
+    if before < 0:
+      raise ValueError(
+        f'--workdir={workdir}: has fewer than two checkpoints to compare'
+      )
+    try:
+      state = game.place(saved.restore(template, game.mesh, before))
+      expected = saved.restore(template, game.mesh, last)
+    except checkpoint.DamagedError as error:
+      raise ValueError(
+        f'--workdir={workdir}: a checkpoint is damaged ({error})'
+      ) from None
+  *_, (_, again, _) = _play(game, state, last)
+  return Part(
+    f'steps {before + 1:,} to {last:,}, tensor by tensor',
+    _apart(expected, again),
+  )
+
+
+def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
+  """What of versions, devices and flags differs: there, and here."""
+  then = workdirs.sessions(workdir)[-1]
+  now = workdirs.provenance()
+  flat_then, flat_now = (
+    {k: v for k, v in x.items() if k != 'versions'} | x['versions']
+    for x in (then, now)
+  )
+  return {
+    name: (flat_then.get(name), value)
+    for name, value in flat_now.items()
+    if flat_then.get(name) != value
+  }
+
+
+def find_nonfinite(
+  workdir: pathlib.Path, step: int, member: int | None = None
+) -> str:
+  """Which operation first gave a number that is not finite, in words.
+
+  Plays up to the step and then through it one operation at a time, first
+  looking for NaN alone: some infinities are meant.
+
+  Args:
+    workdir: of a run that diverged.
+    step: at which, counted from 1.
+    member: of a population, which of its runs.
+
+  Raises:
+    ValueError: the checkpoint before is damaged.
+  """
+  with checkpoint.Checkpoints(workdir) as saved:
+    before = max(there for there in saved.steps if there < step)
+  run = runs.load(workdir, str(before), member)
+  game, state = program.open_game(run.config), run.state
+  batches = program.make_batches(game, 1)
+  one = program.make_step(game.spec, game.source, game.mesh)
+  compiled = jax.jit(one)
+  for done in range(before, step - 1):
+    state, _ = compiled(state, game.hyper, batches(done), game.keys)
+  arrays = batches(step - 1)
+  for looking_for in (jax.debug_nans, jax.debug_infs):
+    with looking_for(True), jax.disable_jit():
+      try:
+        one(state, game.hyper, arrays, game.keys)
+      except FloatingPointError as error:
+        return _where(error)
+  return (
+    'played one operation at a time, the step is finite: the overflow is of '
+    'the compiled program alone'
+  )
+
+
+def _where(error: FloatingPointError) -> str:
+  """The operation, and the last line of ours that led to it."""
+  root = str(pathlib.Path(__file__).parent)
+  frames = traceback.extract_tb(error.__traceback__)
+  ours = [
+    frame
+    for frame in frames
+    if frame.filename.startswith(root) and frame.filename != __file__
+  ]
+  what = str(error).strip().splitlines()[0].rstrip('.')
+  if not ours:
+    return what
+  place = pathlib.Path(ours[-1].filename).relative_to(root)
+  return f'{what} at gan_jax/{place}:{ours[-1].lineno}: {ours[-1].line}'

@@ -1,0 +1,136 @@
+"""A run that was trained, for whoever samples from it: no data needed."""
+
+import functools
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gan_jax.config import fields as configs, values
+from gan_jax.data import source as sources
+from gan_jax.engine import batching, build, sharding
+from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.storage import checkpoint, workdir as workdirs
+from gan_jax.study import population
+
+
+class Run(NamedTuple):
+  """What a workdir holds.
+
+  Attributes:
+    config: that made it; a member's own, if it is one.
+    info: of the data it was trained on.
+    spec: the game.
+    state: of the newest checkpoint.
+  """
+
+  config: configs.Config
+  info: sources.Info
+  spec: specs.Spec
+  state: states.GanState
+
+
+def load(
+  workdir: pathlib.Path, which: str = 'latest', member: int | None = None
+) -> Run:
+  """Restores a checkpoint of a run, which may be in training.
+
+  Args:
+    workdir: of the run.
+    which: 'latest'; 'best', by the run's own `checkpoint.best`; or a step.
+    member: which run of a population.
+
+  Raises:
+    ValueError: there is no run here, or no such checkpoint or member, or it
+      is damaged.
+  """
+  config, info = workdirs.load(workdir)
+  members = population.members(config)
+  single = _member_config(workdir, config, member)
+  spec = build.make_spec(population.program_config(config), info)
+  template = jax.eval_shape(
+    functools.partial(build.init_state, spec),
+    build.make_hyper(config),
+    jax.random.key(0),
+  )
+  if member is not None:
+    template = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct((len(members), *x.shape), x.dtype),
+      template,
+    )
+  with checkpoint.Checkpoints(workdir) as saved:
+    try:
+      step = _chosen(workdir, config, saved, which)
+      state = saved.restore(template, sharding.make_mesh(), step)
+      if member is not None:
+        state = batching.take(state, member)
+      return Run(single, info, build.make_spec(single, info), state)
+    except checkpoint.DamagedError as error:
+      there = ', '.join(map(str, saved.steps))
+      raise ValueError(
+        f'--workdir={workdir}: the {which} checkpoint is damaged ({error}); '
+        f'there are those of steps {there}'
+      ) from None
+
+
+def _member_config(
+  workdir: pathlib.Path, config: configs.Config, member: int | None
+) -> configs.Config:
+  """The configuration of the run that is meant."""
+  members = population.members(config)
+  if len(members) == 1 and member is None:
+    return config
+  if len(members) == 1:
+    raise ValueError(f'--member={member}: {workdir} is a single run')
+  if member is None or not 0 <= member < len(members):
+    raise ValueError(
+      f'--member={member}: {workdir} is a population of members 0 to '
+      f'{len(members) - 1}'
+    )
+  return population.member_config(config, members[member])
+
+
+def _chosen(
+  workdir: pathlib.Path,
+  config: configs.Config,
+  saved: checkpoint.Checkpoints,
+  which: str,
+) -> int:
+  """The step of the checkpoint that `which` names."""
+  if not saved.steps:
+    raise ValueError(f'--workdir={workdir}: has no checkpoint yet')
+  if which == 'latest':
+    return saved.steps[-1]
+  if which == 'best':
+    settings = config.checkpoint
+    step = saved.best(settings.best, settings.best_mode)
+    if step is not None:
+      return step
+    raise ValueError(
+      f'--workdir={workdir}: no checkpoint has the figure '
+      f'checkpoint.best={settings.best!r} of its run'
+    )
+  if not which.isdecimal() or int(which) not in saved.steps:
+    raise ValueError(
+      f'--checkpoint={which}: there are latest, best and '
+      f'{", ".join(map(str, saved.steps))}'
+    )
+  return int(which)
+
+
+def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
+  """Samples in blocks, a function of (state, seed) alone.
+
+  Args:
+    run: from `load`. Its configuration says which generator, as in training.
+    num: how many in all.
+    seed: of the latents.
+
+  Yields:
+    `[n, ...]` float32 in the units of the data; images in [-1, 1].
+  """
+  ema = values.uses_ema(run.config)
+  sampler = sampling.Sampler(run.spec, num, ema=ema)
+  yield from sampler.draw(run.state, jax.random.key(seed))

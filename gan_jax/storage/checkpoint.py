@@ -1,0 +1,302 @@
+"""Checkpoints: the state, a pytree of plain arrays, written by Orbax.
+
+A save goes to a temporary name and is renamed when complete, so that a kill
+at any moment leaves the one before it. The arrays are copied before `save`
+returns and written behind the next steps. Beside them stands a manifest: the
+format's version, the configuration, the versions of the libraries, and a
+checksum of every array, which a restore verifies.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import pathlib
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint import checkpoint_managers
+
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.game import state as states
+
+# Of what a checkpoint consists. 0: the arrays alone, as Orbax's default item.
+# 1: the items `state` and `manifest`.
+FORMAT = 1
+
+
+@contextlib.contextmanager
+def _file_errors() -> Iterator[None]:
+  """What the array writer says of the disk, as an OSError like all others.
+
+  It raises a ValueError with the system's error code in its text.
+  """
+  try:
+    yield
+  except (ValueError, RuntimeError) as error:
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code is None:
+      raise
+    number = int(code.group(1))
+    raise OSError(number, os.strerror(number)) from error
+
+
+def _raise_if_no_damage(error: Exception) -> None:
+  """Raises again what says more of this machine than of the files."""
+  said = ('RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'Permission denied')
+  if isinstance(error, MemoryError) or any(x in str(error) for x in said):
+    raise error
+  missing = (errno.ENOENT, errno.ENOTDIR, None)
+  if isinstance(error, OSError) and error.errno not in missing:
+    raise error
+
+
+class DamagedError(Exception):
+  """A checkpoint whose content is not what was saved."""
+
+
+def checksums(state: types.PyTree) -> dict[str, str]:
+  """The CRC-32 of every array's bytes, dtype and shape, by its path."""
+
+  def checksum(x: np.ndarray) -> str:
+    kind = zlib.crc32(f'{x.dtype}{x.shape}'.encode())
+    return f'{zlib.crc32(np.ascontiguousarray(x).reshape(-1).data, kind):08x}'
+
+  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): checksum(
+      np.asarray(x)
+    )
+    for path, x in leaves
+  }
+
+
+def _text_checksum(manifest: Mapping[str, Any]) -> str:
+  """The CRC-32 of plain values, however they are laid out in a file."""
+  return f'{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}'
+
+
+def _policy(
+  settings: configs.Checkpoint,
+) -> checkpoint_managers.PreservationPolicy:
+  """The newest, every k-th, and the best by a metric."""
+  policies: list[checkpoint_managers.PreservationPolicy] = [
+    checkpoint_managers.LatestN(settings.keep)
+  ]
+  if settings.keep_every:
+    policies.append(checkpoint_managers.EveryNSteps(settings.keep_every))
+  if settings.best:
+    policies.append(
+      checkpoint_managers.BestN(
+        get_metric_fn=lambda metrics: metrics[settings.best],
+        # The last of the order are kept.
+        reverse=settings.best_mode == 'min',
+        n=1,
+        keep_checkpoints_without_metrics=False,
+      )
+    )
+  return checkpoint_managers.AnyPreservationPolicy(policies)
+
+
+class Checkpoints:
+  """The checkpoints of a run, under `workdir/checkpoints/STEP`."""
+
+  def __init__(
+    self, workdir: pathlib.Path, settings: configs.Checkpoint | None = None
+  ):
+    """Opens, and makes at the first save, the folder of checkpoints.
+
+    Args:
+      workdir: of the run.
+      settings: which to keep; None opens them to be read alone.
+    """
+    self._folder = (workdir / 'checkpoints').absolute()
+    self._best = settings.best if settings else ''
+    reads = settings is None
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=None if settings is None else _policy(settings),
+      create=not reads,
+      read_only=reads,
+      # What a kill left half-written.
+      cleanup_tmp_directories=not reads,
+      save_root_metadata=False,
+    )
+    self._manager: ocp.CheckpointManager | None = None
+    if self._folder.is_dir() or not reads:
+      self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+  @property
+  def steps(self) -> list[int]:
+    """Those that are on the disk whole, in order."""
+    names = [path.name for path in self._folder.glob('*')]
+    # What is being written has a longer name.
+    return sorted(int(name) for name in names if name.isdecimal())
+
+  @property
+  def latest(self) -> int | None:
+    return max(self.steps, default=None)
+
+  def safe(self) -> str:
+    """What a run that has to end can count on, in words."""
+    step = self.latest
+    if step is None:
+      return 'there is no checkpoint yet'
+    return f'the checkpoint of step {step:,} is whole'
+
+  def best(self, metric: str, mode: str) -> int | None:
+    """The step with the best value of a metric, among those still here."""
+    sign = 1.0 if mode == 'max' else -1.0
+    values = {
+      step: sign * saved[metric]
+      for step in self.steps
+      if metric in (saved := self.manifest(step).get('metrics', {}))
+    }
+    return max(values, key=lambda step: (values[step], step), default=None)
+
+  def save(
+    self,
+    state: states.GanState,
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, float],
+  ) -> None:
+    """Saves, unless this step is there already.
+
+    Args:
+      state: copied before this returns, and written behind the next steps.
+      facts: what the manifest says beside the checksums; plain values.
+      metrics: of this step, among them the one by which the best is kept.
+    """
+    assert self._manager is not None
+    step = states.step_of(state)
+    if step == self._manager.latest_step():
+      return
+    # Owned by nobody else: a chunk of steps may be given the state's buffers.
+    arrays = jax.tree.map(np.array, jax.device_get(state))
+    known = {name: x for name, x in metrics.items() if math.isfinite(x)}
+    manifest: dict[str, Any] = {
+      'format': FORMAT,
+      'step': step,
+      **facts,
+      'metrics': known,
+      'checksums': checksums(arrays),
+    }
+    manifest['own_checksum'] = _text_checksum(manifest)
+    with _file_errors():
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(arrays),
+          manifest=ocp.args.JsonSave(manifest),
+        ),
+        metrics=known if self._best in known else None,
+      )
+
+  def wait(self) -> None:
+    """Returns when what was saved is on the disk."""
+    if self._manager:
+      with _file_errors():
+        self._manager.wait_until_finished()
+
+  def manifest(self, step: int) -> dict[str, Any]:
+    """What was written beside a state; `{'format': 0}` for the oldest ones.
+
+    Raises:
+      DamagedError: it cannot be read.
+    """
+    assert self._manager is not None
+    if not (self._folder / str(step) / 'manifest').is_dir():
+      if (self._folder / str(step) / 'default').is_dir():
+        return {'format': 0}
+      raise DamagedError('its manifest is gone')
+    try:
+      items = self._manager.restore(
+        step, args=ocp.args.Composite(manifest=ocp.args.JsonRestore())
+      )
+      manifest: dict[str, Any] = items['manifest']
+      own = manifest.pop('own_checksum')
+    except Exception as error:
+      _raise_if_no_damage(error)
+      raise DamagedError(f'its manifest cannot be read ({error})') from None
+    if own != _text_checksum(manifest):
+      raise DamagedError('the checksum of its manifest differs')
+    return manifest
+
+  def restore(
+    self, template: states.GanState, mesh: Mesh, step: int
+  ) -> states.GanState:
+    """The state of a step, copied to every device of the mesh.
+
+    Args:
+      template: shapes and dtypes (`jax.eval_shape` of the initial state).
+      mesh: of the devices there are now, which may be others than before.
+      step: a saved step.
+
+    Raises:
+      DamagedError: it cannot be read, or a checksum does not match.
+      ValueError: a later version of this code wrote it.
+    """
+    assert self._manager is not None
+    manifest = self.manifest(step)
+    if manifest['format'] > FORMAT:
+      raise ValueError(
+        f'{self._folder / str(step)}: is of format {manifest["format"]}; '
+        f'this version reads up to {FORMAT}'
+      )
+    sharding = NamedSharding(mesh, PartitionSpec())
+    abstract = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+      template,
+    )
+    arguments = ocp.args.StandardRestore(abstract)
+    try:
+      if manifest['format'] == 0:
+        state = self._manager.restore(step, args=arguments)
+      else:
+        items = ocp.args.Composite(state=arguments)
+        state = self._manager.restore(step, args=items)['state']
+    except Exception as error:
+      _raise_if_no_damage(error)
+      # Whatever a reader trips over in a file that was cut short or changed.
+      reason = str(error).strip().splitlines()
+      raise DamagedError(
+        f'cannot be read: {reason[0] if reason else type(error).__name__}'
+      ) from None
+    expected = manifest.get('checksums')
+    if expected is not None:
+      found = checksums(state)
+      wrong = [name for name in expected if found.get(name) != expected[name]]
+      if wrong or expected.keys() != found.keys():
+        raise DamagedError(
+          f'the checksum of {(wrong or ["its arrays"])[0]} differs'
+        )
+    restored: states.GanState = state
+    return restored
+
+  def put_aside(self, step: int) -> pathlib.Path:
+    """Moves a damaged checkpoint out of the way, and says where to."""
+    assert self._manager is not None
+    aside = self._folder.parent / 'damaged'
+    aside.mkdir(exist_ok=True)
+    count = len(list(aside.glob(f'{step}.*')))
+    target = aside / f'{step}.{count}'
+    (self._folder / str(step)).rename(target)
+    self._manager.reload()
+    return target
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, kind: object, error: object, trace: object) -> None:
+    """Waits for what is being written."""
+    if self._manager:
+      # Where the disk is full, writing behind fails after the fact as well.
+      with contextlib.suppress(*[OSError] * bool(error)), _file_errors():
+        self._manager.close()

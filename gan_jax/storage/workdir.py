@@ -1,0 +1,267 @@
+"""The folder of a run: whose it is, and what made it."""
+
+import contextlib
+import fcntl
+import functools
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from gan_jax.config import fields as configs, values
+from gan_jax.data import source as sources
+
+# What a run writes into its folder.
+_OURS = (
+  'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
+  'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
+  'frames', 'health.png', 'lock', 'metrics.jsonl', 'samples', 'summary.json',
+  'tensorboard',
+)  # fmt: skip
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+
+
+_FACTS = ('python', 'devices', 'xla_flags', 'commit')
+
+
+def provenance() -> dict[str, Any]:
+  """Versions, devices and the git commit: what a figure depends on."""
+  return {
+    'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
+    'python': platform.python_version(),
+    'devices': [device.device_kind for device in jax.devices()],
+    'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'commit': _commit(),
+  }
+
+
+@functools.cache
+def _commit() -> str | None:
+  """That of this code when it was first asked for; None where git has none."""
+  try:
+    git = subprocess.run(
+      ['git', 'describe', '--always', '--dirty', '--abbrev=40'],
+      cwd=pathlib.Path(__file__).parent.parent,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+  except OSError:  # No git.
+    return None
+  return git.stdout.strip() or None
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes whole or not at all: a temporary file, then a rename."""
+  temporary = path.with_suffix(path.suffix + '.tmp')
+  temporary.write_text(json.dumps(value, indent=2) + '\n')
+  temporary.rename(path)
+
+
+def append_json(path: pathlib.Path, value: Any) -> None:
+  """Adds a line, which is on the disk before this returns.
+
+  A line that a kill cut short stays alone on its own.
+
+  Raises:
+    ValueError: the file cannot be written, or is a link.
+  """
+  if path.is_symlink():
+    raise ValueError(
+      f'{path}: is a link; what a run writes stays in its folder'
+    )
+  try:
+    _append(path, json.dumps(value) + '\n')
+  except OSError as error:
+    raise ValueError(f'{path}: cannot be written ({error.strerror})') from None
+
+
+def _append(path: pathlib.Path, line: str) -> None:
+  torn = path.exists() and not path.read_bytes().endswith(b'\n')
+  with path.open('a') as file:
+    file.write('\n' * (torn and path.stat().st_size > 0) + line)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def check(
+  workdir: pathlib.Path,
+  config: configs.Config,
+  info: sources.Info | None = None,
+) -> None:
+  """Looks whether this configuration may run here; changes nothing.
+
+  A run may be taken up with more steps and with other checkpoints; any other
+  difference is refused.
+
+  Args:
+    workdir: which need not be there.
+    config: that wants to run.
+    info: of its data, once they are open.
+
+  Raises:
+    ValueError: the folder holds a run of another configuration or of other
+      data, or something that is no run.
+  """
+  path = workdir / 'config.json'
+  if workdir.exists() and not workdir.is_dir():
+    raise ValueError(f'--workdir={workdir}: is a file, not a folder')
+  for name in _OURS:
+    if (workdir / name).is_symlink():
+      raise ValueError(
+        f'--workdir={workdir}: {name} is a link; what a run writes stays in '
+        'its folder'
+      )
+  if not path.exists():
+    for name in ('checkpoints', 'metrics.jsonl'):
+      if (workdir / name).exists():
+        raise ValueError(
+          f'--workdir={workdir}: has {name} but no config.json; choose '
+          'another folder'
+        )
+    return
+  stored, known = load(workdir)
+  old, new = values.flatten(stored), values.flatten(config)
+  differing = [
+    f'{name}={old[name]!r} there, {value!r} here'
+    for name, value in new.items()
+    if value != old[name]
+    and not name.startswith('checkpoint.')
+    and not (name == 'steps' and value > old[name])
+  ]
+  if differing:
+    raise ValueError(
+      f'--workdir={workdir}: holds a run of another configuration '
+      f'({"; ".join(differing)}); choose another folder'
+    )
+  # Runs from before there were fingerprints have none.
+  if info and known.fingerprint and info.fingerprint != known.fingerprint:
+    raise ValueError(
+      f'--workdir={workdir}: the data have changed since this run began '
+      f'(fingerprint {known.fingerprint[:12]} there, '
+      f'{info.fingerprint[:12]} here); bring them back or choose another '
+      'folder'
+    )
+
+
+@contextlib.contextmanager
+def claim(
+  workdir: pathlib.Path, config: configs.Config, info: sources.Info
+) -> Iterator[None]:
+  """Makes the folder, keeps other processes out, and writes `config.json`.
+
+  The lock is the kernel's and goes with the process, however it ends.
+
+  Raises:
+    ValueError: another process is at work here, `check` refuses, or the
+      folder cannot be written.
+  """
+  with contextlib.ExitStack() as stack:
+    with writing(workdir, lambda: 'nothing has been changed'):
+      workdir.mkdir(parents=True, exist_ok=True)
+      lock = stack.enter_context((workdir / 'lock').open('a+'))
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      lock.seek(0)
+      raise ValueError(
+        f'--workdir={workdir}: another process ({lock.read().strip()}) is at '
+        'work here; wait for its end or choose another folder'
+      ) from None
+    check(workdir, config, info)
+    with writing(workdir, lambda: 'nothing has been changed'):
+      lock.truncate(0)
+      print(f'{os.getpid()} on {platform.node()}', file=lock, flush=True)
+      _write_config(workdir / 'config.json', config, info)
+    yield
+
+
+def _write_config(
+  path: pathlib.Path, config: configs.Config, info: sources.Info
+) -> None:
+  """The configuration, and with what each part of the run was made."""
+  now = provenance()
+  past = sessions(path.parent) if path.exists() else []
+  if not past or past[-1] != now:
+    past.append(now)
+  write_json(
+    path,
+    {
+      'config': values.to_dict(config),
+      'data': info._asdict(),
+      'sessions': past,
+    },
+  )
+
+
+@contextlib.contextmanager
+def writing(workdir: pathlib.Path, kept: Callable[[], str]) -> Iterator[None]:
+  """Says in one line that the disk is full or closed, and what is safe.
+
+  Args:
+    workdir: of the run.
+    kept: says what is not lost.
+
+  Raises:
+    ValueError: for an OSError in the body.
+  """
+  try:
+    yield
+  except OSError as error:
+    reason = error.strerror or str(error).splitlines()[0]
+    own, name = workdir.absolute(), error.filename
+    path = pathlib.Path(name or own).absolute()
+    if not (path.is_relative_to(own) or own.is_relative_to(path)):
+      raise ValueError(f'{name}: {reason}; {kept()}') from None
+    raise ValueError(
+      f'--workdir={workdir}: cannot be written ({reason}); {kept()}'
+    ) from None
+
+
+def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:
+  """The figures of a run that came to its end, or None."""
+  path = workdir / 'summary.json'
+  if not path.exists():
+    return None
+  summary: dict[str, Any] = json.loads(path.read_text())
+  return summary
+
+
+def sessions(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """What the parts of a run were made with, as `provenance` tells it."""
+  stored = json.loads((workdir / 'config.json').read_text())
+  # The oldest files have the first session's facts beside the config.
+  first = {name: stored.get(name) for name in ('versions', *_FACTS)}
+  past: list[dict[str, Any]] = stored.get('sessions') or [first]
+  return past
+
+
+def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
+  """The configuration of a run and what it knew of its data.
+
+  Raises:
+    ValueError: there is no run here, or its `config.json` is damaged.
+  """
+  path = workdir / 'config.json'
+  try:
+    stored = json.loads(path.read_text())
+    config = values.from_dict(stored['config'])
+    info = sources.Info(**stored['data'])
+    info = info._replace(
+      shape=tuple(info.shape),
+      mean=tuple(info.mean),
+      std=tuple(info.std),
+      class_names=tuple(info.class_names),
+    )
+  except FileNotFoundError:
+    raise ValueError(f'--workdir={workdir}: holds no run') from None
+  except (OSError, KeyError, TypeError, ValueError) as error:
+    raise ValueError(f'{path}: cannot be read ({error})') from None
+  return config, info

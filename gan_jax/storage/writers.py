@@ -1,0 +1,207 @@
+"""Where figures go: the terminal, `metrics.jsonl` and TensorBoard."""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import tqdm
+
+from gan_jax.storage import events
+from gan_jax.study import statistics
+
+# A figure of a run, or of a population.
+Value = float | statistics.Estimate
+
+# The health of a game in one line: (shown as, key, format).
+_SHOWN = (
+  ('D', 'disc/loss', '.3f'),
+  ('G', 'gen/loss', '.3f'),
+  ('accuracy', 'disc/accuracy', '.2f'),
+  ('|dD|', 'disc/grad_norm', '.1e'),
+  ('|dG|', 'gen/grad_norm', '.1e'),
+  ('D/G', 'health/loss_ratio', '.2f'),
+)
+
+
+class Writers:
+  """The three sinks of a run's scalars, and TensorBoard's images.
+
+  `metrics.jsonl` holds what (config, seed) determines, so that two runs have
+  equal files; speeds go to the terminal and to TensorBoard.
+  """
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    *,
+    step: int,
+    rows: int | None,
+    steps: int,
+    step_samples: int,
+  ):
+    """Opens the sinks, dropping what is later than `step`.
+
+    Args:
+      workdir: of the run.
+      step: the checkpoint to go on from. Rows after it are of a run that was
+        killed between a row and its checkpoint, and will come again; those of
+        step 0 come after its checkpoint too.
+      rows: how many there were at that checkpoint, if it says so.
+      steps: the run's last step.
+      step_samples: samples that one step counts for.
+
+    Raises:
+      ValueError: rows that the checkpoint counts are not there any more.
+    """
+    path, last = workdir / 'metrics.jsonl', step or -1
+    self.rows = _keep_rows_until(path, last, rows)
+    events.keep_until(workdir / 'tensorboard', last)
+    self._file = path.open('a')
+    self._tensorboard = events.Writer(workdir / 'tensorboard')
+    self._step_samples = step_samples
+    self._steps = steps
+    self._bar = tqdm.tqdm(
+      total=steps, initial=step, unit='step', disable=None, dynamic_ncols=True
+    )
+    # When the first row was written, and its step: compiling comes before.
+    self._began: tuple[float, int] | None = None
+    self._said = 0.0
+    if step:
+      self.say(f'{workdir}: going on from the checkpoint of step {step:,}')
+
+  def write(
+    self, step: int, row: Mapping[str, Value], *, steps_per_second: float
+  ) -> None:
+    """Writes one row of scalars; what is no number is null in the file.
+
+    The row is the operating system's before this returns: killing the process
+    does not lose it.
+    """
+    plain = {name: to_json(value) for name, value in row.items()}
+    line = json.dumps({'step': step, **plain}, allow_nan=False)
+    self._file.write(line + '\n')
+    self._file.flush()
+    self.rows += 1
+    self._tensorboard.scalars(
+      step, {**dict(_scalars(row)), 'speed/steps': steps_per_second}
+    )
+    now = time.monotonic()
+    if self._began is None:
+      self._began, self._said = (now, step), now
+    began, began_at = self._began
+    samples = steps_per_second * self._step_samples
+    shown = {
+      name: format(central(row[key]), form)
+      for name, key, form in _SHOWN
+      if key in row
+    }
+    if not self._bar.disable:
+      self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **shown})
+      self._bar.update(step - self._bar.n)
+    elif step == self._steps or now - self._said > 5:
+      self._said = now
+      left = (now - began) * (self._steps - step) / max(step - began_at, 1)
+      said = '  '.join(f'{name} {value}' for name, value in shown.items())
+      self.say(
+        f'step {step:>7,} of {self._steps:,}  {said}  '
+        f'{samples:,.0f} samples/s  {left:.0f} s left'
+      )
+
+  def sync(self) -> None:
+    """Returns when the rows are on the disk itself."""
+    os.fsync(self._file.fileno())
+
+  def image(
+    self, step: int, name: str, png: bytes, shape: tuple[int, ...]
+  ) -> None:
+    """Shows an encoded image, `[H, W, 1 or 3]` before, in TensorBoard."""
+    self._tensorboard.image(step, name, png, shape)
+
+  def say(self, line: str) -> None:
+    """Prints a line, above the progress bar where there is one."""
+    tqdm.tqdm.write(line, file=sys.stderr)
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *exception: object) -> None:
+    # All of them, where closing one fails.
+    with contextlib.ExitStack() as stack:
+      for sink in (self._tensorboard, self._file, self._bar):
+        stack.callback(sink.close)
+
+
+def to_json(value: Value) -> Any:
+  """As it stands in `metrics.jsonl` and `summary.json`."""
+  if isinstance(value, statistics.Estimate):
+    return value.to_json()
+  return value if math.isfinite(value) else None
+
+
+def central(value: Value) -> float:
+  """The figure itself, or a population's mean."""
+  return value.mean if isinstance(value, statistics.Estimate) else value
+
+
+def _scalars(row: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
+  """What TensorBoard shows of a row, by name.
+
+  Of a population the mean and its interval, and of the reports' figures each
+  member's as well.
+  """
+  for name, value in row.items():
+    if not isinstance(value, statistics.Estimate):
+      yield name, value
+      continue
+    yield f'{name}/mean', value.mean
+    yield f'{name}/low', value.low
+    yield f'{name}/high', value.high
+    if name.startswith('eval/'):
+      for i, own in enumerate(value.members):
+        yield f'{name}/members/{i}', own
+
+
+def read_rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """The rows of `metrics.jsonl`, those cut short left out."""
+  path = workdir / 'metrics.jsonl'
+  if not path.exists():
+    return []
+  lines = path.read_text().splitlines(keepends=True)
+  return [json.loads(line) for line in lines if line.endswith('\n')]
+
+
+def _keep_rows_until(
+  path: pathlib.Path, step: int, expected: int | None
+) -> int:
+  """Drops the rows of later steps, and a last line cut short by a kill.
+
+  Returns:
+    How many are left.
+
+  Raises:
+    ValueError: there are fewer than expected, or one is no JSON.
+  """
+  kept = []
+  if path.exists():
+    for number, line in enumerate(path.read_text().splitlines(keepends=True)):
+      try:
+        if line.endswith('\n') and json.loads(line)['step'] <= step:
+          kept.append(line)
+      except (ValueError, KeyError, TypeError):
+        raise ValueError(f'{path}: line {number + 1} is damaged') from None
+  if expected is not None and len(kept) != expected:
+    raise ValueError(
+      f'{path}: has {len(kept)} rows up to step {step:,} where the checkpoint '
+      f'counted {expected}; the run cannot go on without the others'
+    )
+  if path.exists():
+    temporary = path.with_suffix('.tmp')
+    temporary.write_text(''.join(kept))
+    temporary.rename(path)
+  return len(kept)

@@ -1,0 +1,225 @@
+"""Tables of results: rows of populations, columns of figures with errors."""
+
+import csv
+import io
+import json
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gan_jax.config import checks, fields as configs
+from gan_jax.study import statistics
+
+
+class Column(NamedTuple):
+  """A figure of the rows' summaries.
+
+  Attributes:
+    metric: its name in `summary.json`.
+    title: above the column; the name, if not given.
+    digits: after the point.
+    scale: what it is multiplied by, 100 for a percentage.
+  """
+
+  metric: str
+  title: str = ''
+  digits: int = 3
+  scale: float = 1.0
+
+
+class Table(NamedTuple):
+  """Rows are populations, whose programs may differ.
+
+  Attributes:
+    rows: configurations by title.
+    columns: of figures.
+    comparisons: (row, row, metric) to hold against each other.
+    note: what the reader must know of the budget.
+  """
+
+  rows: Mapping[str, configs.Config]
+  columns: Sequence[Column]
+  comparisons: Sequence[tuple[str, str, str]] = ()
+  note: str = ''
+
+
+Summaries = Mapping[str, Mapping[str, Any]]
+
+
+def check(table: Table) -> None:
+  """Raises ValueError for a row that cannot run or is not there."""
+  folders: dict[str, str] = {}
+  for title, config in table.rows.items():
+    try:
+      checks.validate(config)
+    except ValueError as error:
+      raise ValueError(f'row {title!r}: {error}') from None
+    other = folders.setdefault(folder(title), title)
+    if other != title:
+      raise ValueError(f'rows {other!r} and {title!r} have one folder')
+  for a, b, _ in table.comparisons:
+    for title in (a, b):
+      if title not in table.rows:
+        raise ValueError(f'comparison: there is no row {title!r}')
+
+
+def folder(title: str) -> str:
+  """The name of a row's workdir."""
+  return re.sub(r'[^A-Za-z0-9.]+', '_', title).strip('_')
+
+
+def figure(summary: Mapping[str, Any], metric: str) -> statistics.Estimate:
+  """One row's figure, of as many members as it has.
+
+  Raises:
+    ValueError: the row has no such figure.
+  """
+  value = summary.get(metric)
+  if metric in summary and value is None:
+    return statistics.estimate(metric, [float('nan')])
+  if isinstance(value, dict):
+    members = [float('nan') if x is None else x for x in value['members']]
+    return statistics.estimate(metric, members)
+  if value is None:
+    names = ', '.join(name for name, x in summary.items() if x is not None)
+    raise ValueError(
+      f'column {metric!r}: not in the summary, which has {names}'
+    )
+  return statistics.estimate(metric, [float(value)])
+
+
+def _cell(estimate: statistics.Estimate, column: Column) -> tuple[str, str]:
+  """The mean, and ± its standard error, both as they are shown."""
+  mean = f'{estimate.mean * column.scale:.{column.digits}f}'
+  error = f'{estimate.stderr * column.scale:.{column.digits}f}'
+  return mean, error
+
+
+def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
+  """Title, n, failed, and a cell for each column."""
+  lines = []
+  for title in table.rows:
+    found = [figure(summaries[title], c.metric) for c in table.columns]
+    cells = [
+      ' ± '.join(_cell(estimate, column))
+      for estimate, column in zip(found, table.columns, strict=True)
+    ]
+    failed = max(estimate.failed for estimate in found)
+    count = len(found[0].members)
+    lines.append([title, str(count), str(failed), *cells])
+  return lines
+
+
+def compared(table: Table, summaries: Summaries) -> list[str]:
+  """A line for each comparison that was asked for."""
+  lines = []
+  for a, b, metric in table.comparisons:
+    one, other = (figure(summaries[row], metric) for row in (a, b))
+    try:
+      c = statistics.compare(one.members, other.members)
+    except ValueError as error:
+      lines.append(f'{metric}: {a} - {b}: {error}')
+      continue
+    lines.append(
+      f'{metric}: {a} - {b} = {c.difference:.4g} '
+      f'[{c.low:.4g}, {c.high:.4g}], p = {c.p:.3g}'
+    )
+  return lines
+
+
+def _header(table: Table) -> list[str]:
+  return ['', 'n', 'failed', *(c.title or c.metric for c in table.columns)]
+
+
+def as_text(table: Table, summaries: Summaries, command: str) -> str:
+  """Aligned columns for a terminal."""
+  lines = [_header(table), *_rows(table, summaries)]
+  widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
+  text = [
+    '  '.join(
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
+    for row in lines
+  ]
+  return '\n'.join([*text, '', *_foot(table, summaries, command)]) + '\n'
+
+
+def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
+  """What stands below every form of the table."""
+  said = ['mean ± standard error of n members; failed: without a finite value']
+  note = [' '.join(table.note.split())] if table.note else []
+  return [*said, *note, *compared(table, summaries), command]
+
+
+def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
+  header, *rows = [_header(table), *_rows(table, summaries)]
+  rule = ['---'] + ['---:'] * (len(header) - 1)
+  lines = [f'| {" | ".join(row)} |' for row in (header, rule, *rows)]
+  *foot, last = _foot(table, summaries, command)
+  return '\n'.join([*lines, '', *foot, '', f'`{last}`']) + '\n'
+
+
+def as_latex(table: Table, summaries: Summaries, command: str) -> str:
+  """A tabular of booktabs."""
+
+  def escaped(text: str) -> str:
+    text = re.sub(r'([&%$#_{}])', r'\\\1', text)
+    return text.replace(' ± ', ' $\\pm$ ')
+
+  header, *rows = [_header(table), *_rows(table, summaries)]
+  lines = [' & '.join(map(escaped, row)) + r' \\' for row in rows]
+  foot = [f'% {line}' for line in _foot(table, summaries, command)]
+  return (
+    '\n'.join(
+      [
+        *foot,
+        f'\\begin{{tabular}}{{l{"r" * (len(header) - 1)}}}',
+        r'\toprule',
+        ' & '.join(map(escaped, header)) + r' \\',
+        r'\midrule',
+        *lines,
+        r'\bottomrule',
+        r'\end{tabular}',
+      ]
+    )
+    + '\n'
+  )
+
+
+def as_csv(table: Table, summaries: Summaries) -> str:
+  """A line for each row and column, with every digit."""
+  out = io.StringIO()
+  writer = csv.writer(out, lineterminator='\n')
+  writer.writerow(
+    ['row', 'metric', 'n', 'failed', 'mean', 'stderr', 'low', 'high']
+  )
+  for title in table.rows:
+    for column in table.columns:
+      e = figure(summaries[title], column.metric)
+      writer.writerow([
+        title, column.metric, len(e.members), e.failed, e.mean, e.stderr,
+        e.low, e.high,
+      ])  # fmt: skip
+  return out.getvalue()
+
+
+def failed(table: Table, title: str) -> dict[str, Any]:
+  """The summary of a row all of whose members diverged."""
+  count = table.rows[title].population.seeds
+  return {c.metric: {'members': [None] * count} for c in table.columns}
+
+
+def write(
+  table: Table, summaries: Summaries, command: str, workdir: pathlib.Path
+) -> str:
+  """`table.txt`, `.md`, `.tex`, `.csv` and `.json`; the text itself."""
+  text = as_text(table, summaries, command)
+  (workdir / 'table.txt').write_text(text)
+  (workdir / 'table.md').write_text(as_markdown(table, summaries, command))
+  (workdir / 'table.tex').write_text(as_latex(table, summaries, command))
+  (workdir / 'table.csv').write_text(as_csv(table, summaries))
+  found = {title: dict(summaries[title]) for title in table.rows}
+  (workdir / 'table.json').write_text(json.dumps(found, indent=2) + '\n')
+  return text
