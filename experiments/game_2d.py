@@ -24,16 +24,17 @@ def main() -> None:
   import numpy as np
   import optax
 
+  from gan_jax import types
   from gan_jax.config import fields as configs
   from gan_jax.engine import build
-  from gan_jax.game import dynamics, rules as games
+  from gan_jax.game import dynamics
   from gan_jax.report import charts
 
   config = configs.Config()
   config.game.consensus_weight = 0.5
   hyper = build.make_hyper(config)
-  optimisers = games.Pair(optax.sgd(_RATE.value), optax.sgd(_RATE.value))
-  origin, begin = games.Pair(0.0, 0.0), games.Pair(1.0, 1.0)
+  optimisers = types.Pair(optax.sgd(_RATE.value), optax.sgd(_RATE.value))
+  origin, begin = types.Pair(0.0, 0.0), types.Pair(1.0, 1.0)
   axis = np.linspace(-2, 2, 17)
   panels = []
   for name, losses in (

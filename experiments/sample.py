@@ -49,7 +49,7 @@ def main() -> None:
     raise ValueError(f'--out={out}: these samples are no images; use .npz')
   if _EMA.value is not None:
     run.config.eval.ema = _EMA.value
-  blocks = runs.draw(run, _NUM.value, seed=_SEED.value)
+  blocks = runs.samples(run, _NUM.value, seed=_SEED.value)
   samples = np.concatenate(list(blocks))
   try:
     if out.suffix == '.npz':

@@ -15,12 +15,31 @@ Hyper = dict[str, jax.Array]
 # What a step reports: a flat dict of scalars.
 Logs = dict[str, jax.Array]
 
-# A discriminator closed over its parameters: [B, ...] -> logits [B].
-DiscFn = Callable[[jax.Array], jax.Array]
+# A discriminator closed over its parameters: a `Batch` to logits `[B]`.
+DiscFn = Callable[['Batch'], jax.Array]
+
+
+class Pair(NamedTuple):
+  """One thing of each player: parameters, gradients, optimisers, ..."""
+
+  gen: Any
+  disc: Any
+
+
+class Latent(NamedTuple):
+  """What a generator makes samples of.
+
+  Attributes:
+    z: `[B, Z]` float32.
+    label: `[B]` int32, the class asked for; None in a game without classes.
+  """
+
+  z: jax.Array
+  label: jax.Array | None = None
 
 
 class Batch(NamedTuple):
-  """Samples and, where the data have classes, their labels.
+  """Samples and, in a game of classes, their labels.
 
   Attributes:
     x: `[B, ...]` float32; images are `[B, H, W, C]` in [-1, 1].
@@ -31,6 +50,27 @@ class Batch(NamedTuple):
   label: jax.Array | None = None
 
 
+class Mode(NamedTuple):
+  """How a network computes.
+
+  Attributes:
+    batch_stats: normalise by the statistics of the batch, and not by the
+      running averages.
+    dropout: drop units.
+    update_vars: hand on new `vars`; otherwise they come back as they were.
+  """
+
+  batch_stats: bool
+  dropout: bool
+  update_vars: bool
+
+
+# A player in its own update; the other player in that update; after training.
+TRAIN = Mode(batch_stats=True, dropout=True, update_vars=True)
+OPPONENT = Mode(batch_stats=True, dropout=True, update_vars=False)
+EVAL = Mode(batch_stats=False, dropout=False, update_vars=False)
+
+
 class Apply(Protocol):
   """A network's forward pass; see `Network`."""
 
@@ -38,11 +78,10 @@ class Apply(Protocol):
     self,
     params: PyTree,
     vars: PyTree,
-    x: jax.Array,
+    input: Any,
     *,
-    labels: jax.Array | None,
     key: jax.Array,
-    train: bool,
+    mode: Mode,
   ) -> tuple[jax.Array, PyTree]: ...
 
 
@@ -51,15 +90,15 @@ class Network(NamedTuple):
 
   Attributes:
     init: `init(key) -> (params, vars)`; `vars` are the collections that no
-      gradient reaches (batch statistics), `{}` if there are none.
-    apply: `apply(params, vars, x, *, labels, key, train) -> (y, vars)`. A
-      generator maps latents `[B, Z]` to samples `[B, ...]`; a discriminator
-      maps samples to logits `[B]`. `key` feeds dropout. `train` chooses batch
-      statistics and dropout; otherwise `vars` come back unchanged.
+      gradient reaches, by name: `batch_stats` (running averages), `spectral`
+      (the vectors of power iterations), `averages`; `{}` if there are none.
+    apply: `apply(params, vars, input, *, key, mode) -> (y, vars)`. A generator
+      maps a `Latent` to samples `[B, ...]`; a discriminator maps a `Batch` to
+      logits `[B]`. `key` feeds dropout.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and
       treats each sample by itself and without its label; see
-      `homogeneous.py`.
+      `ops/homogeneous.py`.
   """
 
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]

@@ -12,12 +12,13 @@ import PIL.Image
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import build
-from gan_jax.game import dynamics, rules as games
+from gan_jax.game import dynamics, rules
 
 ROOT = pathlib.Path(__file__).parent.parent
-ORIGIN = games.Pair(jnp.zeros(()), jnp.zeros(()))
+ORIGIN = types.Pair(jnp.zeros(()), jnp.zeros(()))
 
 
 def assert_same_set(ours: np.ndarray, expected: np.ndarray) -> None:
@@ -46,10 +47,13 @@ def test_eigenvalues_of_a_network_game():
     return jnp.tanh(x @ disc['a']) @ disc['b']
 
   z = jax.random.normal(jax.random.key(0), (16, 3))
-  losses = games.Losses(
-    gen=lambda gen, disc: jax.nn.softplus(-logit(disc, z @ gen)).mean(),
-    disc=lambda gen, disc: jax.nn.softplus(logit(disc, z @ gen)).mean(),
-  )
+
+  def gen_loss(gen: jax.Array, disc: dict[str, jax.Array]) -> jax.Array:
+    return jax.nn.softplus(-logit(disc, z @ gen)).mean()
+
+  def disc_loss(gen: jax.Array, disc: dict[str, jax.Array]) -> jax.Array:
+    return jax.nn.softplus(logit(disc, z @ gen)).mean()
+
   gen = jax.random.normal(jax.random.key(1), (3, 2))
   disc = {
     'a': jax.random.normal(jax.random.key(2), (2, 6)),
@@ -60,12 +64,14 @@ def test_eigenvalues_of_a_network_game():
 
   def field(w: jax.Array) -> jax.Array:
     gen_grad, disc_grad = (
-      jax.grad(lambda w, loss=loss: loss(*unravel(w)))(w) for loss in losses[:2]
+      jax.grad(lambda w, loss=loss: loss(*unravel(w)))(w)
+      for loss in (gen_loss, disc_loss)
     )
     return jnp.where(first, gen_grad, disc_grad)
 
   whole = jax.jit(jax.jacrev(field))(w)
   expected = np.linalg.eigvals(np.asarray(whole, np.float64))
+  losses = rules.exact(gen_loss, disc_loss)
   found = dynamics.jacobian_eigenvalues(losses, gen, disc)
   assert found.shape == (24,)
   assert_same_set(found, expected)
@@ -95,7 +101,7 @@ def test_rates_of_convergence_on_the_bilinear_game():
     lookahead_steps=k, unroll_steps=unroll,
   )  # fmt: skip
   hyper = build.make_hyper(configs.Config(game=game))
-  sgd = games.Pair(optax.sgd(rate), optax.sgd(rate))
+  sgd = types.Pair(optax.sgd(rate), optax.sgd(rate))
 
   def found(name: str) -> float:
     rule = build.RULES[name](game)

@@ -606,25 +606,37 @@ def test_links_out_of_the_folder_are_refused(
     train.train(tiny, workdir)
 
 
-def test_a_checkpoint_of_the_first_format():
-  """Kept from before there were manifests and checksums."""
-  run = runs.load(ROOT / 'tests' / 'fixtures' / 'format_0')
-  assert int(run.state.step) == 12
-  # As the code that wrote it read it.
-  kernel = run.state.gen.params['Dense_0']['kernel']
-  assert float(np.abs(kernel).sum()) == pytest.approx(7.320219039916992)
+def test_a_run_of_another_version_is_refused(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  """By name, and left as it is; before format 2 there was no number."""
+  finished(tiny, tmp_path)
+  path = tmp_path / 'config.json'
+  stored = json.loads(path.read_text())
+  stored['sessions'][-1]['commit'] = 'abc'
+  for number, named in ((None, 'format 1'), (9, 'format 9')):
+    stored['format'] = number
+    if number is None:
+      del stored['format']
+    path.write_text(json.dumps(stored))
+    for use in (runs.load, lambda folder: train.train(tiny, folder)):
+      with pytest.raises(ValueError, match=f'in {named}, by .* commit abc;'):
+        use(tmp_path)
+    assert json.loads(path.read_text()) == stored
 
 
-def test_a_later_format_is_refused(
+def test_a_checkpoint_of_another_format_is_refused(
   tiny: configs.Config,
   tmp_path: pathlib.Path,
   monkeypatch: pytest.MonkeyPatch,
 ):
-  with monkeypatch.context() as patch:
-    patch.setattr(checkpoint, 'FORMAT', 9)
-    train.train(tiny, tmp_path)
-  with pytest.raises(ValueError, match='is of format 9; this version reads'):
-    runs.load(tmp_path)
+  train.train(tiny, tmp_path)
+  monkeypatch.setattr(checkpoint, 'FORMAT', 9)
+  with checkpoint.Checkpoints(tmp_path) as saved:
+    game = program.open_game(tiny)
+    template = jax.eval_shape(game.initial_state)
+    with pytest.raises(ValueError, match='is of format 2, written by'):
+      saved.restore(template, game.mesh, saved.steps[-1])
 
 
 def test_which_checkpoints_stay(tiny: configs.Config, tmp_path: pathlib.Path):

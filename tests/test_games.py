@@ -20,7 +20,8 @@ from gan_jax.engine import build, sharding
 from gan_jax.game import (
   draws,
   dynamics,
-  rules as games,
+  objectives,
+  rules,
   spec as specs,
   state as states,
   steps,
@@ -44,7 +45,7 @@ JOINT = [name for name, make in build.RULES.items()
 NEW = [name for name in build.RULES if name != 'alternating']
 
 
-def make_rule(name: str) -> games.Rule:
+def make_rule(name: str) -> rules.Rule:
   return build.RULES[name](GAME)
 
 
@@ -59,7 +60,7 @@ class Reference:
     cross: the derivative of L_G with respect to D's number.
   """
 
-  losses: games.Losses
+  losses: rules.Losses
   field: Callable[[np.ndarray], np.ndarray]
   jacobian: Callable[[np.ndarray], np.ndarray]
   cross: Callable[[np.ndarray], float]
@@ -68,7 +69,7 @@ class Reference:
 # Neither zero-sum nor without a potential, so that J, J^T and A all differ.
 A = np.array([[0.3, 1.2], [-0.8, 0.1]])
 QUADRATIC = Reference(
-  losses=games.Losses(
+  losses=rules.exact(
     gen=lambda x, y: 0.5 * A[0, 0] * x**2 + A[0, 1] * x * y,
     disc=lambda x, y: 0.5 * A[1, 1] * y**2 + A[1, 0] * x * y,
   ),
@@ -137,11 +138,11 @@ def iterates(name: str, game: Reference, begin: np.ndarray, n: int):
 
 
 def played(
-  rule: games.Rule, losses: games.Losses, begin: np.ndarray, n: int
+  rule: rules.Rule, losses: rules.Losses, begin: np.ndarray, n: int
 ) -> np.ndarray:
   """The same by the rule itself."""
-  sgd = games.Pair(optax.sgd(RATE), optax.sgd(RATE))
-  params = games.Pair(*jnp.asarray(begin, jnp.float32))
+  sgd = types.Pair(optax.sgd(RATE), optax.sgd(RATE))
+  params = types.Pair(*jnp.asarray(begin, jnp.float32))
   return np.stack(dynamics.play(rule, losses, sgd, params, HYPER, n), axis=1)
 
 
@@ -157,18 +158,18 @@ def test_iterates_are_those_of_the_formula(name: str, game: Reference):
 
 def test_aligned_adjustment_turns_from_unstable_points():
   """At a maximum of both players the adjustment changes its sign."""
-  rule = functools.partial(games.sga, weight=SGA, align=True)
+  rule = functools.partial(rules.sga, weight=SGA, align=True)
   for sign in (1, -1):
     # v = s w + rotation: stable where s is positive.
     j = np.array([[2.0 * sign, 1.0], [-1.0, 2.0 * sign]])
-    losses = games.Losses(
+    losses = rules.exact(
       gen=lambda x, y, j=j: 0.5 * j[0, 0] * x**2 + j[0, 1] * x * y,
       disc=lambda x, y, j=j: 0.5 * j[1, 1] * y**2 + j[1, 0] * x * y,
     )
     w = np.array([1.0, 0.5])
     turn = (j - j.T) / 2
     expected = w - RATE * (j @ w + sign * SGA * turn.T @ j @ w)
-    ours = played(games.Rule(rule), losses, w, 1)[-1]
+    ours = played(rules.Rule(rule), losses, w, 1)[-1]
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 
@@ -237,8 +238,8 @@ def test_extragradient_with_adam_is_extra_adam():
     update, m, v = adam_update(DIRAC.field(w + ahead), m, v, 2 * t + 2)
     w = w + update
   ours = dynamics.play(
-    make_rule('extragradient'), DIRAC.losses, games.Pair(adam(), adam()),
-    games.Pair(jnp.float32(1.0), jnp.float32(0.6)), HYPER, 3,
+    make_rule('extragradient'), DIRAC.losses, types.Pair(adam(), adam()),
+    types.Pair(jnp.float32(1.0), jnp.float32(0.6)), HYPER, 3,
   )  # fmt: skip
   np.testing.assert_allclose(np.stack(ours)[:, -1], w, rtol=1e-4)
 
@@ -251,8 +252,8 @@ def test_optimistic_with_adam_is_optimistic_adam():
     update, m, v = adam_update(DIRAC.field(w), m, v, t + 1)
     w, last = w + 2 * update - last, update
   ours = dynamics.play(
-    make_rule('optimistic'), DIRAC.losses, games.Pair(adam(), adam()),
-    games.Pair(jnp.float32(1.0), jnp.float32(0.6)), HYPER, 3,
+    make_rule('optimistic'), DIRAC.losses, types.Pair(adam(), adam()),
+    types.Pair(jnp.float32(1.0), jnp.float32(0.6)), HYPER, 3,
   )  # fmt: skip
   np.testing.assert_allclose(np.stack(ours)[:, -1], w, rtol=1e-4)
 
@@ -271,12 +272,12 @@ def test_unrolled_gradient_goes_through_adam():
 
   h = 1e-5
   expected = (answered(1.0 + h) - answered(1.0 - h)) / (2 * h)
-  optimisers = games.Pair(optax.sgd(RATE), adam())
-  begin = games.start(
-    games.Pair(jnp.float32(1.0), jnp.float32(0.6)), optimisers
+  optimisers = types.Pair(optax.sgd(RATE), adam())
+  begin = rules.start(
+    types.Pair(jnp.float32(1.0), jnp.float32(0.6)), optimisers
   )
   position, outcome = jax.jit(
-    lambda begin: games.unrolled(begin, DIRAC.losses, optimisers, steps=UNROLL)
+    lambda begin: rules.unrolled(begin, DIRAC.losses, optimisers, steps=UNROLL)
   )(begin)
   assert outcome.grads.gen == pytest.approx(expected, rel=1e-3)
   # Far from what D's present answer would give.
@@ -290,6 +291,14 @@ def test_unrolled_gradient_goes_through_adam():
 
 
 # The rules in the GAN's step.
+
+
+def keyed_step(spec: specs.Spec) -> Any:
+  """`step(state, hyper, batch, key)`, which draws by itself."""
+  step = steps.make_step(spec)
+  return lambda state, hyper, batch, key: step(
+    state, hyper, batch, draws.draw_step(spec, key)
+  )
 
 
 def compiled(
@@ -326,37 +335,46 @@ def identical(a: types.PyTree, b: types.PyTree) -> bool:
   return all(bool((x == y).all()) for x, y in leaves)
 
 
+class Written(NamedTuple):
+  """Both losses as functions of both players' parameters alone."""
+
+  gen: Callable[[Any, Any], jax.Array]
+  disc: Callable[[Any, Any], jax.Array]
+
+
 def handwritten(
   spec: specs.Spec, batch: types.Batch, key: jax.Array, r1: jax.Array
-) -> games.Losses:
+) -> Written:
   """The non-saturating game with R1, written out."""
   gen_keys, disc_keys = (draws.split_keys(k) for k in jax.random.split(key))
   if spec.share_latents:
     gen_keys = disc_keys
 
   def logits(disc: types.PyTree, x: jax.Array) -> jax.Array:
-    return spec.disc.apply(disc, {}, x, labels=None, key=key, train=True)[0]
+    return spec.disc.apply(disc, {}, types.Batch(x), key=key, mode=types.TRAIN)[
+      0
+    ]
 
   def fake(gen: types.PyTree, key: jax.Array) -> jax.Array:
-    z = spec.latent(key, 8)
-    return spec.gen.apply(gen, {}, z, labels=None, key=key, train=True)[0]
+    latent = spec.latent(key, 8)
+    return spec.gen.apply(gen, {}, latent, key=key, mode=types.TRAIN)[0]
 
   def gen_loss(gen: types.PyTree, disc: types.PyTree) -> jax.Array:
     return -jax.nn.log_sigmoid(logits(disc, fake(gen, gen_keys.latents))).mean()
 
   def disc_loss(gen: types.PyTree, disc: types.PyTree) -> jax.Array:
     real = batch.x[0]
-    slopes = jax.grad(lambda x: logits(disc, x).sum())(real)
+    grads = jax.grad(lambda x: logits(disc, x).sum())(real)
     right = jax.nn.log_sigmoid(logits(disc, real))
     wrong = jax.nn.log_sigmoid(-logits(disc, fake(gen, disc_keys.latents)))
-    return -(right + wrong).mean() + r1 * 0.5 * (slopes**2).mean()
+    return -(right + wrong).mean() + r1 * 0.5 * (grads**2).mean()
 
-  return games.Losses(gen_loss, disc_loss)
+  return Written(gen_loss, disc_loss)
 
 
 def one_step(
-  name: str, losses: games.Losses, params: games.Pair, scale: jax.Array
-) -> games.Pair:
+  name: str, losses: Written, params: types.Pair, scale: jax.Array
+) -> types.Pair:
   """The first SGD step of a rule, from the whole field and its Jacobian."""
   rate = RATE * scale
   w, unravel = ravel_pytree(params)
@@ -364,7 +382,7 @@ def one_step(
 
   def v(w: jax.Array) -> jax.Array:
     p = unravel(w)
-    return ravel_pytree(games.Pair(gen_grad(*p), disc_grad(*p)))[0]
+    return ravel_pytree(types.Pair(gen_grad(*p), disc_grad(*p)))[0]
 
   def answered(gen: types.PyTree) -> jax.Array:
     """L_G at D's answer, with every update of D written out."""
@@ -390,7 +408,7 @@ def one_step(
     case 'unrolled':
       there = unravel(v(w))._replace(gen=jax.grad(answered)(params.gen))
       followed = ravel_pytree(there)[0]
-  new: games.Pair = unravel(w - rate * followed)
+  new: types.Pair = unravel(w - rate * followed)
   return new
 
 
@@ -411,15 +429,15 @@ def test_members_of_a_population_follow_the_formula(
   keys = jax.random.split(jax.random.key(5))
   members = jax.vmap(functools.partial(build.init_state, spec))(hypers, keys)
   args = (members, hypers, batch, keys)
-  step = jax.vmap(steps.make_train_step(spec), in_axes=(0, 0, None, 0))
+  step = jax.vmap(keyed_step(spec), in_axes=(0, 0, None, 0))
   new, logs = compiled(step, *args)(*args)
 
   def alone(
     state: states.GanState, scale: jax.Array, key: jax.Array
-  ) -> tuple[games.Pair, games.Pair]:
-    params = games.Pair(state.gen.params, state.disc.params)
+  ) -> tuple[types.Pair, types.Pair]:
+    params = types.Pair(state.gen.params, state.disc.params)
     losses = handwritten(spec, batch, key, R1 * scale)
-    values = games.Pair(losses.gen(*params), losses.disc(*params))
+    values = types.Pair(losses.gen(*params), losses.disc(*params))
     return one_step(name, losses, params, scale), values
 
   def member(tree: types.PyTree, i: int) -> types.PyTree:
@@ -439,37 +457,48 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
 ):
   tiny.disc_steps = 2
   tiny.penalties.lecam.weight = 0.1
-  tiny.optim.gen.name = tiny.optim.disc.name = 'sgd'
+  for player in (tiny.optim.gen, tiny.optim.disc):
+    player.name, player.b1 = 'sgd', 0.0
   spec, hyper, state, batch = start(tiny)
-  assert 'game' not in state.extra
+  assert 'rule' not in state.memory
 
   def by_hand(
     state: states.GanState,
     hyper: types.Hyper,
     batch: types.Batch,
     key: jax.Array,
-  ) -> states.GanState:
+  ) -> Any:
     gen_key, *disc_keys = jax.random.split(key, 3)
+    vars, memory = types.Pair({}, {}), state.memory
+    gen, disc = state.gen.params, state.disc.params
+    rate = hyper['optim.gen.learning_rate']
 
-    def drawn(key: jax.Array) -> tuple[jax.Array, draws.Keys]:
+    def drawn(key: jax.Array) -> draws.UpdateDraw:
       keys = draws.split_keys(key)
-      return spec.latent(keys.latents, spec.batch_size), keys
+      return draws.UpdateDraw(spec.latent(keys.latents, spec.batch_size), keys)
 
     for i, disc_key in enumerate(disc_keys):
-      state, _ = steps.discriminator_step(
-        state, hyper, types.Batch(batch.x[i]), *drawn(disc_key),
-        spec=spec, count=state.step * 2 + i + 1,
-      )  # fmt: skip
-    state, _ = steps.generator_step(
-      state, hyper, types.Batch(batch.x[-1]), *drawn(gen_key), spec=spec
+      real = types.Batch(batch.x[i])
+      now = states.Now(hyper, state.step, memory)
+      grads, (carried, _) = jax.grad(
+        objectives.discriminator_loss, has_aux=True
+      )(disc, gen, vars, real, drawn(disc_key), now, spec)
+      disc = jax.tree.map(lambda p, g: p + -rate * g, disc, grads)
+      memory = carried.memory
+    now = states.Now(hyper, state.step, {})
+    real = types.Batch(batch.x[-1])
+    grads, _ = jax.grad(objectives.generator_loss, has_aux=True)(
+      gen, disc, vars, real, drawn(gen_key), now, spec
     )
-    return state._replace(step=state.step + 1)
+    gen = jax.tree.map(lambda p, g: p + -rate * g, gen, grads)
+    return gen, disc, memory
 
   # Without these emitters the two programs are fused differently.
   with_emitters = functools.partial(compiled, xla_cpu_use_fusion_emitters=True)
   args = (state, hyper, batch, jax.random.key(6))
-  new, _ = with_emitters(steps.make_train_step(spec), *args)(*args)
-  assert identical(new, with_emitters(by_hand, *args)(*args))
+  new, _ = with_emitters(keyed_step(spec), *args)(*args)
+  expected = with_emitters(by_hand, *args)(*args)
+  assert identical((new.gen.params, new.disc.params, new.memory), expected)
 
 
 def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
@@ -486,7 +515,7 @@ def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
     def member(alpha: jax.Array) -> states.GanState:
       numbers = {**hyper, 'game.lookahead_alpha': alpha}
       begin = build.init_state(spec, hyper, jax.random.key(0))
-      step = steps.make_train_step(spec)
+      step = keyed_step(spec)
 
       def body(state: states.GanState, key: jax.Array) -> Any:
         state = step(state, numbers, batch, key)[0]
@@ -500,7 +529,7 @@ def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
   pair = compiled(together, alphas)(alphas)
   ours, whole = (jax.tree.map(lambda x, i=i: x[i], pair) for i in range(2))
   args = (fast, hyper, batch, keys[0])
-  fast_step = compiled(steps.make_train_step(plain), *args)
+  fast_step = compiled(keyed_step(plain), *args)
   unhindered = slow = fast
   for t, key in enumerate(keys):
     fast, _ = fast_step(fast, hyper, batch, key)
@@ -517,7 +546,7 @@ def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
     now = jax.tree.map(lambda x, t=t: x[t], ours)
     close((now.gen, now.disc), (fast.gen, fast.disc))
     close(now.gen_ema, fast.gen.params)
-  close(now.extra['game'], (slow.gen.params, slow.disc.params))
+  close(now.memory['rule'], (slow.gen.params, slow.disc.params))
   # All of the way is plain alternation.
   last = jax.tree.map(lambda x: x[-1], whole)
   close((last.gen, last.disc), (unhindered.gen, unhindered.disc))
@@ -562,7 +591,7 @@ def program(name: str) -> Program:
     # A unit that is off: its gradient is 0, where the root in Adam's update
     # has no derivative.
     state.disc.params['BatchNorm_0']['bias'] = jnp.array([-100.0, 0, 0, 0])
-  step = steps.make_train_step(spec)
+  step = keyed_step(spec)
 
   def run(state: states.GanState, hyper: types.Hyper) -> Any:
     def body(state: states.GanState, _: None) -> Any:
@@ -589,9 +618,9 @@ def statistics_count_each_batch_once(made: Program) -> None:
     )
 
     def fake(keys: draws.Keys, vars: types.PyTree = gen_vars) -> Any:
-      z = spec.latent(keys.latents, spec.batch_size)
+      latent = spec.latent(keys.latents, spec.batch_size)
       return spec.gen.apply(
-        begin.gen.params, vars, z, labels=None, key=keys.gen, train=True
+        begin.gen.params, vars, latent, key=keys.gen, mode=types.TRAIN
       )
 
     logits = []
@@ -600,7 +629,7 @@ def statistics_count_each_batch_once(made: Program) -> None:
       (fake(disc_keys)[0], disc_keys.disc_fake),
     ):
       y, disc_vars = spec.disc.apply(
-        begin.disc.params, disc_vars, x, labels=None, key=key, train=True
+        begin.disc.params, disc_vars, types.Batch(x), key=key, mode=types.TRAIN
       )
       logits.append(y.mean())
     gen_vars = fake(gen_keys)[1]
@@ -625,7 +654,7 @@ def test_every_rule_trains_in_a_scan(name: str):
     'disc/loss', 'disc/real', 'disc/fake', 'disc/accuracy', 'disc/grad_norm',
     'penalties/lecam', 'gen/loss', 'gen/grad_norm',
   }  # fmt: skip
-  assert ('game' in state.extra) == (name in ('optimistic', 'lookahead'))
+  assert ('rule' in state.memory) == (name in ('optimistic', 'lookahead'))
 
 
 @pytest.mark.parametrize('name', ['optimistic', 'lookahead'])
@@ -642,7 +671,7 @@ def test_memory_is_in_the_checkpoint(name: str, tmp_path: pathlib.Path):
   )
   with checkpoint.Checkpoints(tmp_path, configs.Checkpoint(keep=1)) as saved:
     restored = saved.restore(template, mesh, saved.steps[-1])
-  memory = jax.tree.leaves(restored.extra['game'])
+  memory = jax.tree.leaves(restored.memory['rule'])
   assert any(bool((x != 0).any()) for x in memory)
   restored = jax.device_put(restored, jax.devices()[0])
   assert identical(run(restored, hyper)[0], whole)

@@ -1,6 +1,7 @@
 """Logits read off their gradient, against the forward pass and autodiff."""
 
 import functools
+from typing import Any
 
 import chex
 import flax.linen as nn
@@ -8,11 +9,19 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
-from gan_jax.game import draws, objectives, penalties, steps
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.game import (
+  draws,
+  looks,
+  objectives,
+  penalties,
+  spec as specs,
+  state as states,
+)
+from gan_jax.networks import adapter, dcgan, maxout, mlp, r3gan, small_dcgan
 from gan_jax.ops import homogeneous
 
 IMAGES = (8, 8, 3)
@@ -34,21 +43,23 @@ def noisy(params: dict, key: jax.Array) -> dict:
 
 
 def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
-  """Logits, slopes, and what both send to each of the parameters."""
-  example = jax.ShapeDtypeStruct((1, *IMAGES), jnp.float32)
-  network = layers.as_network(module, example)
+  """Logits, input gradients, and what both send to each of the parameters."""
+  example = types.Batch(jnp.zeros((1, *IMAGES)))
+  network = adapter.as_network(module, example)
   params = noisy(quick(network.init)(jax.random.key(0))[0], jax.random.key(1))
   x = jax.random.normal(jax.random.key(2), (64, *IMAGES))
 
   def disc(params: dict, x: jax.Array) -> jax.Array:
-    key = jax.random.key(0)
-    return network.apply(params, {}, x, labels=None, key=key, train=True)[0]
+    return network.apply(
+      params, {}, types.Batch(x), key=jax.random.key(0), mode=types.TRAIN
+    )[0]
 
   def look(params: dict) -> tuple[jax.Array, jax.Array]:
     if euler:
-      return homogeneous.logits_and_slopes(disc, params, x)
-    own = functools.partial(disc, params)
-    return own(x), penalties.slopes(own, x)
+      return homogeneous.logits_and_input_grads(disc, params, x)
+    batch = types.Batch(x)
+    grads = penalties.input_grads(lambda b: disc(params, b.x), batch)
+    return disc(params, x), grads
 
   @quick
   def both_ways(params: dict) -> tuple:
@@ -103,18 +114,18 @@ def test_bfloat16_loses_no_more():
   ids=lambda m: type(m).__module__,
 )
 def test_others_do_not_claim_it(module: nn.Module):
-  example = jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32)
-  assert not layers.as_network(module, example).homogeneous
+  example = types.Batch(jnp.zeros((1, 4, 4, 1)))
+  assert not adapter.as_network(module, example).homogeneous
 
 
 def test_a_smooth_network_is_none():
   """Euler's form of D(x) = tanh(x) is x (1 - tanh(x)^2), not tanh(x)."""
   x = jnp.array([[0.5], [-2.0]])
-  logits, slopes = homogeneous.logits_and_slopes(
+  logits, grads = homogeneous.logits_and_input_grads(
     lambda _, x: jnp.tanh(x[:, 0]), {}, x
   )
   slope = 1 - jnp.tanh(x) ** 2
-  chex.assert_trees_all_close(slopes, slope, rtol=1e-5)
+  chex.assert_trees_all_close(grads, slope, rtol=1e-5)
   chex.assert_trees_all_close(logits, (x * slope)[:, 0], rtol=1e-5)
 
 
@@ -141,17 +152,21 @@ def test_a_step_is_the_same(
   params = noisy(state.disc.params, jax.random.key(1))
   x = jax.random.normal(jax.random.key(2), (12, 2))
   keys = draws.split_keys(jax.random.key(3))
+  draw = draws.UpdateDraw(spec.latent(keys.latents, 12), keys)
+  now = states.Now(hyper, state.step, state.memory)
+  freeze = objectives.frozen if frozen else lambda loss: loss
 
-  def gradient(homogeneous: bool):
-    own = spec._replace(disc=spec.disc._replace(homogeneous=homogeneous))
-    fn = functools.partial(
-      objectives.discriminator_loss, spec=own, hyper=hyper, step=state.step,
-      averages=state.extra['lecam'], frozen=frozen,
-    )  # fmt: skip
-    return quick(jax.grad(fn, (0, 1), has_aux=True))(
-      params, state.gen.params, {}, {}, steps.types.Batch(x),
-      spec.latent(keys.latents, 12), keys,
-    )  # fmt: skip
+  def gradient(look: specs.Looks) -> Any:
+    own = spec._replace(look=look)
 
-  ours, plain = gradient(True), gradient(False)
+    def loss(disc: types.PyTree, gen: types.PyTree) -> Any:
+      return freeze(objectives.discriminator_loss)(
+        disc, gen, types.Pair({}, {}), types.Batch(x), draw, now, own
+      )
+
+    grad = quick(jax.grad(loss, (0, 1), has_aux=True))
+    return grad(params, state.gen.params)
+
+  assert looks.by_euler in spec.look
+  ours, plain = gradient(spec.look), gradient(specs.Looks())
   chex.assert_trees_all_close(ours, plain, rtol=1e-4, atol=1e-5)

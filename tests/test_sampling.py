@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
@@ -30,12 +31,12 @@ def test_blocks_change_nothing(
   """With what is left over and without; packs are made before."""
   tiny.packing = 2
   spec, state = start(tiny, LINE)
-  z = jax.random.uniform(jax.random.key(0), (24, 1))
-  x = sampling.sample(spec, state.gen.params, state.gen.vars, z)
+  latent = types.Latent(jax.random.uniform(jax.random.key(0), (24, 1)))
+  x = sampling.sample(spec, state.gen.params, state.gen.vars, latent)
   logits = sampling.judge(spec, state.disc, x)
   monkeypatch.setattr(sampling, '_BLOCK', size)
-  again = sampling.sample(spec, state.gen.params, state.gen.vars, z)
-  np.testing.assert_allclose(again, x, rtol=1e-6)
+  again = sampling.sample(spec, state.gen.params, state.gen.vars, latent)
+  np.testing.assert_allclose(again.x, x.x, rtol=1e-6)
   again = sampling.judge(spec, state.disc, x)
   np.testing.assert_allclose(again, logits, 1e-5)
 
@@ -46,7 +47,8 @@ def test_a_sampler_draws_what_its_key_says(tiny: configs.Config):
   key = jax.random.key(3)
 
   def draw(num: int, key: jax.Array) -> list[np.ndarray]:
-    return [*sampling.Sampler(spec, num, ema=True).draw(state, key)]
+    sampler = sampling.Sampler(spec, num, ema=True)
+    return [batch.x for batch in sampler.samples(state, key)]
 
   blocks = draw(2500, key)
   assert [len(block) for block in blocks] == [1000, 1000, 500]
@@ -68,7 +70,7 @@ def test_standing_statistics_are_those_of_the_averaged_generator():
     spec, state, jax.random.key(0), ema=True
   )
   dense = params['Dense_0']
-  z = spec.latent(jax.random.key(1), 50_000)
+  z = spec.latent(jax.random.key(1), 50_000).z
   h = z @ dense['kernel'] + dense['bias'][None]
   stats = vars['batch_stats']['BatchNorm_0']
   np.testing.assert_allclose(stats['mean'], h.mean(axis=0), atol=0.02)

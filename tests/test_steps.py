@@ -1,7 +1,10 @@
 """Who learns from what: the contracts of the two losses and of the step."""
 
 import functools
+from typing import Any
 
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,15 +17,16 @@ from gan_jax.engine import build
 from gan_jax.game import (
   draws,
   objectives,
-  penalties,
+  sampling,
   spec as specs,
   state as states,
   steps,
+  terms,
 )
+from gan_jax.networks import adapter
 
 IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
-NO_AVERAGES = penalties.LogitAverages(jnp.zeros(()), jnp.zeros(()))
 
 
 def image_game(**fields: object) -> configs.Config:
@@ -46,18 +50,42 @@ def start(
   return spec, hyper, state, batch
 
 
-def train_step(spec: specs.Spec) -> steps.TrainStep:
-  return jax.jit(steps.make_train_step(spec))
+def keyed_step(spec: specs.Spec) -> Any:
+  """`step(state, hyper, batch, key)`, which draws by itself."""
+  step = steps.make_step(spec)
+  return lambda state, hyper, batch, key: step(
+    state, hyper, batch, draws.draw_step(spec, key)
+  )
+
+
+def train_step(spec: specs.Spec) -> Any:
+  return jax.jit(keyed_step(spec))
+
+
+def drawn(spec: specs.Spec, key: jax.Array) -> draws.UpdateDraw:
+  keys = draws.split_keys(key)
+  return draws.UpdateDraw(spec.latent(keys.latents, spec.batch_size), keys)
+
+
+def both(state: states.GanState) -> tuple[types.Pair, types.Pair]:
+  """Parameters and `vars` of both players."""
+  return (
+    types.Pair(state.gen.params, state.disc.params),
+    types.Pair(state.gen.vars, state.disc.vars),
+  )
 
 
 def all_zero(tree: types.PyTree) -> bool:
   return all(bool((x == 0).all()) for x in jax.tree.leaves(tree))
 
 
-def any_nonzero_each(tree: types.PyTree) -> bool:
-  """Whether most leaves have a gradient (a bias before BN has none)."""
-  alive = [bool((x != 0).any()) for x in jax.tree.leaves(tree)]
-  return sum(alive) > len(alive) / 2
+def zero_leaves(tree: types.PyTree) -> set[str]:
+  """The names of the leaves that are all zero."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/')
+    for path, x in jax.tree_util.tree_leaves_with_path(tree)
+    if bool((x == 0).all())
+  }
 
 
 def identical(a: types.PyTree, b: types.PyTree) -> bool:
@@ -71,49 +99,84 @@ def identical(a: types.PyTree, b: types.PyTree) -> bool:
 def test_each_loss_moves_its_own_player_only(loss: str):
   config = image_game(loss=loss)
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0
+  config.penalties.orthogonal.weight = 1.0
   spec, hyper, state, batch = start(config, IMAGES)
   real = jax.tree.map(lambda x: x[0], batch)
-  keys = draws.split_keys(jax.random.key(2))
-  z = spec.latent(keys.latents, spec.batch_size)
-  gen, disc = state.gen, state.disc
+  params, vars = both(state)
+  draw = drawn(spec, jax.random.key(2))
+  now = states.Now(hyper, state.step, state.memory)
 
-  disc_loss = functools.partial(
-    objectives.discriminator_loss,
-    spec=spec, hyper=hyper, step=state.step, averages=NO_AVERAGES,
-  )  # fmt: skip
-  (own, other), _ = jax.jit(jax.grad(disc_loss, (0, 1), has_aux=True))(
-    disc.params, gen.params, disc.vars, gen.vars, real, z, keys
-  )
-  assert any_nonzero_each(own)
+  def grads(fn: Any, *of: types.PyTree) -> tuple[types.PyTree, types.PyTree]:
+    def loss(own: types.PyTree, other: types.PyTree) -> Any:
+      return objectives.frozen(fn)(own, other, vars, real, draw, now, spec)
+
+    found: Any = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(*of)
+    return found[0]
+
+  own, other = grads(objectives.discriminator_loss, params.disc, params.gen)
+  # What batch normalisation takes off again; and where only differences of
+  # logits count, the bias that is added to all of them.
+  exempt = {'Dense_0/bias'}
+  differences = 'wasserstein', 'relativistic_average', 'relativistic_paired'
+  last = {'Dense_1/bias'} if loss in differences else set()
+  assert zero_leaves(rounded(own)) == exempt | last
+  assert all_zero(other)
+  own, other = grads(objectives.generator_loss, params.gen, params.disc)
+  assert zero_leaves(rounded(own)) == exempt
   assert all_zero(other)
 
-  gen_loss = functools.partial(objectives.generator_loss, spec=spec)
-  (own, other), _ = jax.jit(jax.grad(gen_loss, (0, 1), has_aux=True))(
-    gen.params, disc.params, gen.vars, disc.vars, real, z, keys
-  )
-  assert any_nonzero_each(own)
-  assert all_zero(other)
+
+def rounded(grads: types.PyTree) -> types.PyTree:
+  """Zero where rounding alone is left."""
+  return jax.tree.map(lambda g: jnp.where(abs(g) < 1e-6, 0.0, g), grads)
 
 
-def test_a_step_leaves_the_other_half_bit_for_bit():
-  """Parameters, optimiser and batch statistics."""
+def test_a_loss_that_is_not_frozen_reaches_the_other_player():
   spec, hyper, state, batch = start(image_game(), IMAGES)
   real = jax.tree.map(lambda x: x[0], batch)
-  keys = draws.split_keys(jax.random.key(3))
-  z = spec.latent(keys.latents, spec.batch_size)
-  after_gen, _ = jax.jit(functools.partial(steps.generator_step, spec=spec))(
-    state, hyper, real, z, keys
-  )
-  assert identical(after_gen.disc, state.disc)
-  assert not identical(after_gen.gen.params, state.gen.params)
-  assert not identical(after_gen.gen.vars, state.gen.vars)
-  after_disc, _ = jax.jit(
-    functools.partial(steps.discriminator_step, spec=spec)
-  )(state, hyper, real, z, keys, count=jnp.int32(1))
-  assert identical(after_disc.gen, state.gen)
-  assert identical(after_disc.gen_ema, state.gen_ema)
-  assert not identical(after_disc.disc.params, state.disc.params)
-  assert not identical(after_disc.disc.vars, state.disc.vars)
+  params, vars = both(state)
+  rest = (
+    vars, real, drawn(spec, jax.random.key(2)),
+    states.Now(hyper, state.step, state.memory), spec,
+  )  # fmt: skip
+  grad = jax.grad(lambda gen: objectives.discriminator_loss(
+    params.disc, gen, *rest)[0])  # fmt: skip
+  assert zero_leaves(rounded(grad(params.gen))) == {'Dense_0/bias'}
+
+
+def test_an_update_leaves_the_other_half_bit_for_bit():
+  """Parameters, optimiser and batch statistics, where one player stands still.
+
+  G's update alone, by a rate of 0 for D, and the reverse.
+  """
+  config = image_game()
+  config.optim.gen.name = config.optim.disc.name = 'sgd'
+  spec, hyper, state, batch = start(config, IMAGES)
+  step = train_step(spec)
+  for still, moving in (('gen', 'disc'), ('disc', 'gen')):
+    numbers = {**hyper, f'optim.{still}.learning_rate': jnp.float32(0.0)}
+    new, _ = step(state, numbers, batch, jax.random.key(3))
+    stands, moves = getattr(new, still), getattr(new, moving)
+    assert identical(stands.params, getattr(state, still).params)
+    assert not identical(moves.params, getattr(state, moving).params)
+    assert not identical(moves.vars, getattr(state, moving).vars)
+
+
+def test_each_loss_writes_its_own_vars_only():
+  """Of G's update the new statistics are G's, and of D's update D's."""
+  spec, hyper, state, batch = start(image_game(), IMAGES)
+  real = jax.tree.map(lambda x: x[0], batch)
+  params, vars = both(state)
+  draw = drawn(spec, jax.random.key(3))
+  now = states.Now(hyper, state.step, state.memory)
+  for loss, own, other, player in (
+    (objectives.generator_loss, params.gen, params.disc, 'gen'),
+    (objectives.discriminator_loss, params.disc, params.gen, 'disc'),
+  ):
+    _, (carried, _) = loss(own, other, vars, real, draw, now, spec)
+    before = getattr(vars, player)
+    chex.assert_trees_all_equal_structs(carried.vars, before)
+    assert not identical(carried.vars, before)
 
 
 def test_disc_vars_come_from_real_then_fake():
@@ -121,15 +184,14 @@ def test_disc_vars_come_from_real_then_fake():
   spec, hyper, state, batch = start(image_game(), IMAGES)
   key = jax.random.key(4)
   new, _ = train_step(spec)(state, hyper, batch, key)
-  keys = draws.split_keys(jax.random.split(key, 2)[1])
-  z = spec.latent(keys.latents, 4)
+  latent = drawn(spec, jax.random.split(key, 2)[1]).latent
   fake, _ = spec.gen.apply(
-    state.gen.params, state.gen.vars, z, labels=None, key=key, train=True
+    state.gen.params, state.gen.vars, latent, key=key, mode=types.TRAIN
   )
   vars = state.disc.vars
   for x in (batch.x[0], fake):
     _, vars = spec.disc.apply(
-      state.disc.params, vars, x, labels=None, key=key, train=True
+      state.disc.params, vars, types.Batch(x), key=key, mode=types.TRAIN
     )
   for ours, expected in zip(
     jax.tree.leaves(new.disc.vars), jax.tree.leaves(vars), strict=True
@@ -149,13 +211,13 @@ def test_d_first_then_g_with_the_new_d(tiny: configs.Config):
   keys = draws.split_keys(disc_key)
 
   def logits(disc_params: types.PyTree, x: jax.Array) -> jax.Array:
-    y, _ = spec.disc.apply(disc_params, {}, x, labels=None, key=key, train=True)
-    return y
+    return spec.disc.apply(
+      disc_params, {}, types.Batch(x), key=key, mode=types.TRAIN
+    )[0]
 
   def fakes(gen_params: types.PyTree, key: jax.Array) -> jax.Array:
-    z = spec.latent(key, 8)
-    x, _ = spec.gen.apply(gen_params, {}, z, labels=None, key=key, train=True)
-    return x
+    latent = spec.latent(key, 8)
+    return spec.gen.apply(gen_params, {}, latent, key=key, mode=types.TRAIN)[0]
 
   def d_loss(disc_params: types.PyTree) -> jax.Array:
     real = jax.nn.log_sigmoid(logits(disc_params, batch.x[0]))
@@ -213,12 +275,12 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
 
     passed = []
 
-    def apply(params, vars, z, *, key, passed=passed, gen=spec.gen, **rest):
-      passed.append((np.asarray(z), jax.random.key_data(key).tolist()))
-      return gen.apply(params, vars, z, key=key, **rest)
+    def apply(params, vars, latent, *, key, mode, passed=passed, gen=spec.gen):
+      passed.append((np.asarray(latent.z), jax.random.key_data(key).tolist()))
+      return gen.apply(params, vars, latent, key=key, mode=mode)
 
     gen = spec.gen._replace(apply=apply)
-    step = steps.make_train_step(spec._replace(latent=record, gen=gen))
+    step = keyed_step(spec._replace(latent=record, gen=gen))
     step(state, hyper, batch, jax.random.key(8))
     assert len(seen) == len({tuple(key) for key in seen}) == expected
     # G's own pass is that of the last D step, or like none of them.
@@ -228,39 +290,109 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
     assert not np.array_equal(own, first)
 
 
-def test_no_key_is_used_twice():
-  keys = draws.split_keys(jax.random.key(9))
-  assert len({tuple(jax.random.key_data(k).tolist()) for k in keys}) == len(
-    keys
+def test_no_two_uses_share_a_key(tiny: configs.Config):
+  """Every key that reaches a draw in a step, by who used it and for what."""
+  tiny.disc_steps = 2
+  for name in ('r1', 'wgan_gp', 'dragan'):
+    getattr(tiny.penalties, name).weight = 1.0
+  # Not homogeneous, so that input gradients are a pass of their own.
+  tiny.disc.activation = 'tanh'
+  spec, hyper, state, batch = start(tiny, LINE)
+  uses: dict[tuple[int, ...], set[str]] = {}
+
+  def record(key: jax.Array, use: str) -> None:
+    uses.setdefault(tuple(jax.random.key_data(key).tolist()), set()).add(use)
+
+  def latent(key: jax.Array, n: int) -> types.Latent:
+    record(key, 'latents')
+    return spec.latent(key, n)
+
+  def noted(network: types.Network, name: str) -> types.Network:
+    def apply(params, vars, input, *, key, mode):
+      record(key, f'{name}, {"own" if mode.update_vars else "other"} update')
+      return network.apply(params, vars, input, key=key, mode=mode)
+
+    return network._replace(apply=apply)
+
+  def term(name: str, value: terms.Term) -> terms.Term:
+    def noted_value(update: terms.Update) -> jax.Array:
+      record(update.key, f'term {name}')
+      return value.value(update)
+
+    return value._replace(value=noted_value)
+
+  recorded = spec._replace(
+    latent=latent,
+    gen=noted(spec.gen, 'G'),
+    disc=noted(spec.disc, 'D'),
+    terms=types.Pair({}, {n: term(n, t) for n, t in spec.terms.disc.items()}),
   )
+  draw = draws.draw_step(recorded, jax.random.key(9))
+  with jax.disable_jit():
+    steps.make_step(recorded)(state, hyper, batch, draw)
+  assert all(len(found) == 1 for found in uses.values()), uses
+  # Three updates: latents; G; D on real and fake, and in D's own two updates
+  # its input gradients and three terms.
+  assert len(uses) == 3 + 3 + 3 * 2 + 2 + 2 * 3
 
 
 def test_lazy_penalty_keeps_its_mean(tiny: configs.Config):
   tiny.penalties.r1 = configs.Penalty(weight=2.0, every=4)
   spec, hyper, state, batch = start(tiny, LINE)
-  keys = draws.split_keys(jax.random.key(10))
-  z = spec.latent(keys.latents, spec.batch_size)
   real = jax.tree.map(lambda x: x[0], batch)
-  values = []
-  for step in range(8):
+  params, vars = both(state)
+  draw = drawn(spec, jax.random.key(10))
+
+  def penalty(spec: specs.Spec, step: int) -> float:
+    now = states.Now(hyper, jnp.int32(step), state.memory)
     _, (_, logs) = objectives.discriminator_loss(
-      state.disc.params, state.gen.params, {}, {}, real, z, keys,
-      spec=spec, hyper=hyper, step=jnp.int32(step), averages=NO_AVERAGES,
-    )  # fmt: skip
-    values.append(float(logs['penalties/r1']))
+      params.disc, params.gen, vars, real, draw, now, spec
+    )
+    return float(logs['penalties/r1'])
+
+  lazy = [penalty(spec, step) for step in range(8)]
   tiny.penalties.r1.every = 1
-  spec = build.make_spec(tiny, LINE)
-  _, (_, logs) = objectives.discriminator_loss(
-    state.disc.params, state.gen.params, {}, {}, real, z, keys,
-    spec=spec, hyper=hyper, step=jnp.int32(1), averages=NO_AVERAGES,
-  )  # fmt: skip
-  assert [value != 0 for value in values] == [True, False, False, False] * 2
-  assert np.mean(values) == pytest.approx(float(logs['penalties/r1']), rel=1e-5)
+  always = penalty(build.make_spec(tiny, LINE), 1)
+  assert [value != 0 for value in lazy] == [True, False, False, False] * 2
+  assert np.mean(lazy) == pytest.approx(always, rel=1e-5)
+
+
+def test_a_lazy_term_remembers_what_it_saw(tiny: configs.Config):
+  """Its memory moves where it is applied, and stands in between."""
+  tiny.penalties.lecam = configs.LeCam(weight=0.3, every=2)
+  spec, hyper, state, batch = start(tiny, LINE)
+  step, found = train_step(spec), []
+  for i in range(4):
+    state, _ = step(state, hyper, batch, jax.random.key(i))
+    found.append(int(state.memory['lecam'].updates))
+  assert found == [1, 1, 2, 2]
+
+
+def test_a_term_of_g_adds_to_its_loss_alone(tiny: configs.Config):
+  """Orthogonal regularisation, by numpy."""
+  spec, hyper, state, batch = start(tiny, LINE)
+  _, plain = train_step(spec)(state, hyper, batch, jax.random.key(0))
+  tiny.penalties.orthogonal.weight = 0.5
+  tiny.optim.gen.learning_rate = tiny.optim.disc.learning_rate = 0.0
+  spec, hyper, state, batch = start(tiny, LINE)
+  _, logs = train_step(spec)(state, hyper, batch, jax.random.key(0))
+  expected = 0.0
+  for layer in state.gen.params.values():
+    w = np.asarray(layer['kernel'], np.float64)
+    gram = w.T @ w
+    expected += np.square(gram - np.diag(np.diag(gram))).sum()
+  assert logs['penalties/orthogonal'] == pytest.approx(expected, rel=1e-5)
+  _, without = train_step(
+    spec._replace(terms=types.Pair({}, {}))
+  )(state._replace(memory={}), hyper, batch, jax.random.key(0))  # fmt: skip
+  added = float(logs['gen/loss'] - without['gen/loss'])
+  assert added == pytest.approx(0.5 * expected, rel=1e-4)
+  assert logs['disc/loss'] == plain['disc/loss']
 
 
 def test_packing_joins_samples_of_one_kind(tiny: configs.Config):
   x = jnp.arange(12.0).reshape(6, 2)
-  packed = objectives.pack(x, 3)
+  packed = objectives.pack(types.Batch(x), 3).x
   assert packed.shape == (2, 6)
   assert sorted(packed.reshape(-1).tolist()) == list(range(12))
   tiny.packing = 2
@@ -302,5 +434,64 @@ def test_lecam_averages_follow_the_logits(tiny: configs.Config):
   spec, hyper, state, batch = start(tiny, LINE)
   new, logs = train_step(spec)(state, hyper, batch, jax.random.key(0))
   # After one update the average is the first value.
-  assert new.extra['lecam'].real == pytest.approx(float(logs['disc/real']))
-  assert new.extra['lecam'].fake == pytest.approx(float(logs['disc/fake']))
+  assert new.memory['lecam'].real == pytest.approx(float(logs['disc/real']))
+  assert new.memory['lecam'].fake == pytest.approx(float(logs['disc/fake']))
+
+
+class Labelled(nn.Module):
+  """A linear player that adds a number of its own for each class."""
+
+  @nn.compact
+  def __call__(
+    self, input: types.Latent | types.Batch, mode: types.Mode
+  ) -> jax.Array:
+    del mode
+    x = input.z if isinstance(input, types.Latent) else input.x
+    y = nn.Dense(1)(x) + nn.Embed(3, 1)(input.label)
+    return y if isinstance(input, types.Latent) else y[:, 0]
+
+
+def test_labels_travel_with_latents_and_batches(tiny: configs.Config):
+  """Those asked for go to G and then to D; those of the data to D alone."""
+  tiny.penalties.wgan_gp.weight = tiny.penalties.r1.weight = 1.0
+  spec, hyper, _, batch = start(tiny, LINE)
+  asked, given = jnp.int32(1), jnp.int32(2)
+  label = jnp.full((1,), asked)
+  seen: list[tuple[str, int]] = []
+
+  def network(example: types.Latent | types.Batch, name: str) -> types.Network:
+    made = adapter.as_network(Labelled(), example)
+
+    def apply(params, vars, input, *, key, mode):
+      seen.append((name, int(input.label[0])))
+      return made.apply(params, vars, input, key=key, mode=mode)
+
+    return made._replace(apply=apply)
+
+  spec = spec._replace(
+    latent=lambda key, n: types.Latent(
+      jax.random.normal(key, (n, 1)), jnp.full((n,), asked)
+    ),
+    gen=network(types.Latent(jnp.zeros((1, 1)), label), 'G'),
+    disc=network(types.Batch(jnp.zeros((1, 1)), label), 'D'),
+    look=specs.Looks(),
+  )
+  batch = batch._replace(label=jnp.full(batch.x.shape[:2], given))
+  state = build.init_state(spec, hyper, jax.random.key(0))
+  params, vars = both(state)
+  draw = drawn(spec, jax.random.key(1))
+  now = states.Now(hyper, state.step, state.memory)
+  real = jax.tree.map(lambda x: x[0], batch)
+  objectives.discriminator_loss(
+    params.disc, params.gen, vars, real, draw, now, spec
+  )
+  # D on real, on fake, and once for each penalty, which look at real labels.
+  assert seen == [('G', 1), ('D', 2), ('D', 1), ('D', 2), ('D', 2)]
+  seen.clear()
+  objectives.generator_loss(
+    params.gen, params.disc, vars, real, draw, now, spec
+  )
+  assert seen == [('G', 1), ('D', 2), ('D', 1)]
+  samples = sampling.sample(spec, params.gen, {}, draw.latent)
+  assert samples.label.tolist() == [1] * 8
+  assert sampling.judge(spec, state.disc, samples).shape == (8,)

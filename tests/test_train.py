@@ -136,7 +136,7 @@ def test_one_compilation_for_the_whole_run(
   tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   traces = []
-  make = program.steps.make_drawn_step
+  make = program.steps.make_step
 
   def counting(spec):
     step = make(spec)
@@ -147,7 +147,7 @@ def test_one_compilation_for_the_whole_run(
 
     return traced
 
-  monkeypatch.setattr(program.steps, 'make_drawn_step', counting)
+  monkeypatch.setattr(program.steps, 'make_step', counting)
   train.train(tiny, tmp_path / 'a')
   assert len(traces) == 1
 
@@ -167,7 +167,7 @@ def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
   }  # fmt: skip
   assert keys <= summary.keys()
   stored = json.loads((tmp_path / 'a' / 'config.json').read_text())
-  assert stored.keys() == {'config', 'data', 'sessions'}
+  assert stored.keys() == {'format', 'config', 'data', 'sessions'}
   assert {'versions', 'devices', 'commit'} <= stored['sessions'][0].keys()
   restored, _ = workdirs.load(tmp_path / 'a')
   assert restored == tiny

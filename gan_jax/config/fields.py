@@ -115,7 +115,7 @@ class Optim:
 
 @dataclasses.dataclass
 class Penalty:
-  """A term of the discriminator's loss; off while its weight is 0."""
+  """A term of a player's loss; off while its weight is 0."""
 
   weight: float = 0.0  # [swept]
   # Applied at every k-th step, with k times the weight.
@@ -138,6 +138,8 @@ class Penalties:
   wgan_gp: Penalty = dataclasses.field(default_factory=Penalty)
   dragan: Penalty = dataclasses.field(default_factory=Penalty)
   lecam: LeCam = dataclasses.field(default_factory=LeCam)
+  # The only one of the generator's.
+  orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
 
 
 @dataclasses.dataclass

@@ -18,14 +18,24 @@ from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import sharding
 from gan_jax.game import (
+  looks,
   losses,
   penalties,
-  rules as games,
+  rules,
   schedules,
   spec as specs,
   state as states,
+  terms,
 )
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax.networks import (
+  adapter,
+  dcgan,
+  layers,
+  maxout,
+  mlp,
+  r3gan,
+  small_dcgan,
+)
 from gan_jax.study import population
 
 LOSSES: dict[str, losses.GanLoss] = {
@@ -38,21 +48,37 @@ LOSSES: dict[str, losses.GanLoss] = {
   'relativistic_paired': losses.RELATIVISTIC_PAIRED,
 }
 
-PENALTIES: dict[str, specs.Penalty] = {
-  'r1': specs.Penalty(
-    lambda r: penalties.zero_centred(r.real.slopes()), slopes_of='real'
-  ),
-  'r2': specs.Penalty(
-    lambda r: penalties.zero_centred(r.fake.slopes()), slopes_of='fake'
-  ),
-  'wgan_gp': specs.Penalty(
-    lambda r: penalties.wgan_gp(r.disc, r.real.x, r.fake.x, r.key)
-  ),
-  'dragan': specs.Penalty(lambda r: penalties.dragan(r.disc, r.real.x, r.key)),
-  'lecam': specs.Penalty(
-    lambda r: penalties.lecam(r.real.logits, r.fake.logits, r.averages)
-  ),
-}
+# What may be added to each player's loss; each has a weight in the config's
+# group `penalties`.
+TERMS = types.Pair(
+  gen={'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params))},
+  disc={
+    'r1': terms.Term(
+      lambda u: penalties.zero_centred(u.real.input_grads()),
+      input_grads_of='real',
+    ),
+    'r2': terms.Term(
+      lambda u: penalties.zero_centred(u.fake.input_grads()),
+      input_grads_of='fake',
+    ),
+    'wgan_gp': terms.Term(
+      lambda u: penalties.wgan_gp(u.disc, u.real.batch, u.fake.batch, u.key)
+    ),
+    'dragan': terms.Term(
+      lambda u: penalties.dragan(u.disc, u.real.batch, u.key)
+    ),
+    'lecam': terms.Term(
+      lambda u: penalties.lecam(u.real.logits, u.fake.logits, u.memory),
+      init=penalties.no_logits,
+      follow=lambda memory, u: penalties.follow_logits(
+        memory,
+        u.real.logits,
+        u.fake.logits,
+        u.hyper['penalties.lecam.decay'],
+      ),
+    ),
+  },
+)
 
 NETWORKS: dict[str, python_types.ModuleType] = {
   'mlp': mlp,
@@ -79,31 +105,30 @@ OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 # as those of a rectifier that is off.
 _ROOT = 1e-16
 
-RULES: dict[str, Callable[[configs.Game], games.Rule]] = {
-  'alternating': lambda _: games.ALTERNATING,
-  'simultaneous': lambda _: games.Rule(games.simultaneous),
-  'extragradient': lambda _: games.Rule(games.extragradient),
-  'optimistic': lambda _: games.Rule(games.optimistic, memory=games.no_updates),
-  'consensus': lambda _: games.Rule(
-    games.consensus,
+RULES: dict[str, Callable[[configs.Game], rules.Rule]] = {
+  'alternating': lambda _: rules.ALTERNATING,
+  'simultaneous': lambda _: rules.Rule(rules.simultaneous),
+  'extragradient': lambda _: rules.Rule(rules.extragradient),
+  'optimistic': lambda _: rules.Rule(rules.optimistic, memory=rules.no_updates),
+  'consensus': lambda _: rules.Rule(
+    rules.consensus,
     numbers=lambda hyper: {'weight': hyper['game.consensus_weight']},
     second_order=True,
   ),
-  'sga': lambda game: games.Rule(
-    functools.partial(games.sga, align=game.sga_align),
+  'sga': lambda game: rules.Rule(
+    functools.partial(rules.sga, align=game.sga_align),
     numbers=lambda hyper: {'weight': hyper['game.sga_weight']},
     second_order=True,
   ),
-  'lookahead': lambda game: games.Rule(
-    functools.partial(games.lookahead, steps=game.lookahead_steps),
+  'lookahead': lambda game: rules.Rule(
+    functools.partial(rules.lookahead, steps=game.lookahead_steps),
     numbers=lambda hyper: {'alpha': hyper['game.lookahead_alpha']},
-    memory=games.copy,
+    memory=rules.copy,
     takes_turns=True,
-    look_back=functools.partial(games.look_back, steps=game.lookahead_steps),
     period=game.lookahead_steps,
   ),
-  'unrolled': lambda game: games.Rule(
-    functools.partial(games.unrolled, steps=game.unroll_steps),
+  'unrolled': lambda game: rules.Rule(
+    functools.partial(rules.unrolled, steps=game.unroll_steps),
     second_order=True,
     through_optimiser=True,
   ),
@@ -193,7 +218,7 @@ def _make_module(
   return module(**own, **{k: v for k, v in given.items() if k in fields})
 
 
-def _make_rule(config: configs.Config) -> games.Rule:
+def _make_rule(config: configs.Config) -> rules.Rule:
   """How the players move; raises ValueError where D is to move more often."""
   make = values.choose('game.rule', config.game.rule, RULES)
   rule = make(config.game)
@@ -218,13 +243,30 @@ def _make_optimiser(
   return optimiser
 
 
-def _make_penalties(config: configs.Config) -> dict[str, specs.Penalty]:
-  """Those whose weight is not 0."""
-  return {
-    name: penalty._replace(every=getattr(config.penalties, name).every)
-    for name, penalty in PENALTIES.items()
-    if getattr(config.penalties, name).weight
-  }
+def _make_terms(config: configs.Config) -> types.Pair:
+  """Of each player, those whose weight is not 0."""
+
+  def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
+    return {
+      name: term._replace(every=getattr(config.penalties, name).every)
+      for name, term in known.items()
+      if getattr(config.penalties, name).weight
+    }
+
+  return types.Pair(chosen(TERMS.gen), chosen(TERMS.disc))
+
+
+def _make_looks(
+  disc: types.Network, of_disc: Mapping[str, terms.Term]
+) -> specs.Looks:
+  """By Euler's form where a homogeneous D's input gradients are all taken."""
+  always = {term.input_grads_of for term in of_disc.values() if term.every == 1}
+
+  def look(which: str) -> looks.Look:
+    suits = disc.homogeneous and which in always
+    return looks.by_euler if suits else looks.plain
+
+  return specs.Looks(real=look('real'), fake=look('fake'))
 
 
 def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
@@ -239,15 +281,16 @@ def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
 
 def _make_latent(
   config: configs.Gen, mesh: Mesh | None
-) -> Callable[[jax.Array, int], jax.Array]:
-  """`latent(key, n) -> [n, Z]`, split over the mesh where that divides n."""
+) -> Callable[[jax.Array, int], types.Latent]:
+  """`latent(key, n)`, split over the mesh where that divides n."""
   draw = values.choose('gen.latent', config.latent, LATENTS)
 
-  def latent(key: jax.Array, n: int) -> jax.Array:
-    z: jax.Array = draw(key, (n, config.latent_dim))
+  def latent(key: jax.Array, n: int) -> types.Latent:
+    made = types.Latent(draw(key, (n, config.latent_dim)))
     if mesh is None or n % mesh.size:
-      return z
-    return sharding.split_batch(z, mesh)
+      return made
+    split: types.Latent = sharding.split_batch(made, mesh)
+    return split
 
   return latent
 
@@ -304,21 +347,23 @@ def make_spec(
   _check_penalties(config, disc)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
+  of_players = _make_terms(config)
+  z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
+  x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
+  disc_network = adapter.as_network(disc, types.Batch(x))
   spec = specs.Spec(
-    gen=layers.as_network(
-      gen, jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
-    ),
-    disc=layers.as_network(
-      disc, jax.ShapeDtypeStruct((1, *packed), jnp.float32)
-    ),
+    gen=adapter.as_network(gen, types.Latent(z)),
+    disc=disc_network,
     loss=loss,
-    gen_optimiser=_make_optimiser('gen', config.optim.gen),
-    disc_optimiser=_make_optimiser(
-      'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
+    optimisers=types.Pair(
+      _make_optimiser('gen', config.optim.gen),
+      _make_optimiser(
+        'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
+      ),
     ),
     latent=_make_latent(config.gen, mesh),
     schedule=make_schedule(config),
-    penalties=_make_penalties(config),
+    terms=of_players,
     batch_size=config.batch_size * config.packing,
     disc_steps=config.disc_steps,
     share_latents=values.choose('latents', config.latents, LATENT_SHARING),
@@ -327,6 +372,7 @@ def make_spec(
     to_data=to_data,
     from_data=from_data,
     rule=rule,
+    look=_make_looks(disc_network, of_players.disc),
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
   jax.eval_shape(spec.gen.init, jax.random.key(0))
@@ -338,24 +384,24 @@ def init_state(
   spec: specs.Spec, hyper: types.Hyper, key: jax.Array
 ) -> states.GanState:
   """The state before the first step."""
-  extra: dict[str, Any] = {
-    'lecam': penalties.LogitAverages(jnp.zeros(()), jnp.zeros(()))
+  memory = {
+    name: term.init()
+    for of_player in spec.terms
+    for name, term in of_player.items()
   }
   if spec.skip_nonfinite:
-    extra['skipped'] = {name: jnp.int32(0) for name in ('disc', 'gen')}
+    memory['skipped'] = {name: jnp.int32(0) for name in ('disc', 'gen')}
   state = states.init_state(
     key,
     hyper,
-    gen=spec.gen,
-    disc=spec.disc,
-    gen_optimiser=spec.gen_optimiser,
-    disc_optimiser=spec.disc_optimiser,
-    extra=extra,
+    networks=types.Pair(spec.gen, spec.disc),
+    optimisers=spec.optimisers,
+    memory=memory,
   )
-  memory = spec.rule.memory(games.Pair(state.gen.params, state.disc.params))
-  if not jax.tree.leaves(memory):
-    return state
-  return state._replace(extra={**state.extra, 'game': memory})
+  rule = spec.rule.memory(types.Pair(state.gen.params, state.disc.params))
+  if jax.tree.leaves(rule):
+    memory['rule'] = rule
+  return state
 
 
 def samples_per_step(config: configs.Config) -> int:

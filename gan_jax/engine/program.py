@@ -17,7 +17,7 @@ from gan_jax.game import draws, spec as specs, state as states, steps
 from gan_jax.study import population
 
 
-class Keys(NamedTuple):
+class RootKeys(NamedTuple):
   """One key for each use of the seed."""
 
   init: jax.Array
@@ -26,13 +26,13 @@ class Keys(NamedTuple):
   eval: jax.Array
 
 
-def root_keys(seed: int) -> Keys:
+def root_keys(seed: int) -> RootKeys:
   return _split(jax.random.key(seed))
 
 
 @jax.jit
-def _split(key: jax.Array) -> Keys:
-  return Keys(*jax.random.split(key, len(Keys._fields)))
+def _split(key: jax.Array) -> RootKeys:
+  return RootKeys(*jax.random.split(key, len(RootKeys._fields)))
 
 
 class Game(NamedTuple):
@@ -50,7 +50,7 @@ class Game(NamedTuple):
 
   config: configs.Config
   mesh: Mesh
-  keys: Keys
+  keys: RootKeys
   source: sources.Source
   spec: specs.Spec
   hyper: types.Hyper
@@ -120,14 +120,14 @@ class _Drawn(NamedTuple):
   """A step's batch `[rounds, B, ...]`, and what chance gives it besides."""
 
   batch: types.Batch
-  draws: draws.Draws
+  draw: draws.StepDraw
 
 
 def _draw(
   spec: specs.Spec,
   source: sources.Source,
   arrays: types.PyTree,
-  keys: Keys,
+  keys: RootKeys,
   number: jax.Array,
 ) -> _Drawn:
   """What step `number` is given, a function of the seed and of that alone."""
@@ -136,7 +136,7 @@ def _draw(
     source.batch(arrays, keys.data, number),
   )
   key = jax.random.fold_in(keys.steps, number)
-  return _Drawn(batch, steps.draw(spec, key))
+  return _Drawn(batch, draws.draw_step(spec, key))
 
 
 def _make_drawn_step(
@@ -145,7 +145,7 @@ def _make_drawn_step(
   [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
 ]:
   """The batch is split over the mesh, where there is one."""
-  step = steps.make_drawn_step(spec)
+  step = steps.make_step(spec)
 
   def drawn_step(
     state: states.GanState, hyper: types.Hyper, drawn: _Drawn
@@ -153,7 +153,7 @@ def _make_drawn_step(
     batch = drawn.batch
     if mesh is not None:
       batch = sharding.split_batch(batch, mesh, axis=1)
-    return step(state, hyper, batch, drawn.draws)
+    return step(state, hyper, batch, drawn.draw)
 
   return drawn_step
 
@@ -161,7 +161,7 @@ def _make_drawn_step(
 def make_step(
   spec: specs.Spec, source: sources.Source, mesh: Mesh | None
 ) -> Callable[
-  [states.GanState, types.Hyper, types.PyTree, Keys],
+  [states.GanState, types.Hyper, types.PyTree, RootKeys],
   tuple[states.GanState, types.Logs],
 ]:
   """Makes `step(state, hyper, arrays, keys)`, one step that draws its batch.
@@ -195,7 +195,7 @@ def make_steps(
     state: states.GanState,
     hyper: types.Hyper,
     arrays: types.PyTree,
-    keys: Keys,
+    keys: RootKeys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
     draw = functools.partial(_draw, spec, source, arrays, keys)
     at_once = 1

@@ -204,7 +204,8 @@ class Evaluator:
       SamplesError: the samples are no images in [-1, 1].
       ValueError: there are too few of them.
     """
-    x = np.concatenate([*self._sampler.draw(state, key)])
+    blocks = [batch.x for batch in self._sampler.samples(state, key)]
+    x = np.concatenate(blocks)
     try:
       checks.check_images(x, 'samples')
     except ValueError as error:

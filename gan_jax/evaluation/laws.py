@@ -17,8 +17,8 @@ Measure = Callable[
 ]
 
 
-def _verdict(
-  spec: specs.Spec, disc: states.NetState, real: jax.Array, fake: jax.Array
+def _value(
+  spec: specs.Spec, disc: states.NetState, real: types.Batch, fake: types.Batch
 ) -> types.Logs:
   """Mean D on real and on fake samples `[N, ...]` and the value of the game.
 
@@ -27,12 +27,14 @@ def _verdict(
   """
   if not spec.loss.classifier:
     return {}
-  real = sampling.judge(spec, disc, real)
-  fake = sampling.judge(spec, disc, fake)
+  logits = {
+    'real': sampling.judge(spec, disc, real),
+    'fake': sampling.judge(spec, disc, fake),
+  }
   return {
-    'd_real': jax.nn.sigmoid(real).mean(),
-    'd_fake': jax.nn.sigmoid(fake).mean(),
-    'value': -spec.loss.disc(real=real, fake=fake),
+    'd_real': jax.nn.sigmoid(logits['real']).mean(),
+    'd_fake': jax.nn.sigmoid(logits['fake']).mean(),
+    'value': -spec.loss.disc(**logits),
   }
 
 
@@ -57,15 +59,17 @@ def _measure_density(
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key, real_key = jax.random.split(key, 3)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
-    z = spec.latent(z_key, num)
-    samples = sampling.sample(spec, *gen, z)
-    line = samples[:, 0]
+    latent = spec.latent(z_key, num)
+    samples = sampling.sample(spec, *gen, latent)
+    line = samples.x[:, 0]
     figures = {
       'ks': one_dimensional.ks_statistic(line, law.cdf),
       'wasserstein_1': one_dimensional.wasserstein_1(
         line, law.cdf, law.interval
       ),
-      **_verdict(spec, state.disc, law.sample(real_key, num), samples),
+      **_value(
+        spec, state.disc, types.Batch(law.sample(real_key, num)), samples
+      ),
     }
     x, data, generated = _densities(law, line)
     curves = {
@@ -81,17 +85,19 @@ def _measure_density(
     if spec.loss.classifier and spec.packing == 1:
 
       def disc(x: jax.Array) -> jax.Array:
-        return jax.nn.sigmoid(sampling.judge(spec, state.disc, x[:, None]))
+        return jax.nn.sigmoid(
+          sampling.judge(spec, state.disc, types.Batch(x[:, None]))
+        )
 
       curves['disc'] = disc(x)
       figures['max_d_gap'] = one_dimensional.max_disc_gap(
         line, disc, law.cdf, law.interval
       )
-    if z.shape[1] == 1:
+    if latent.z.shape[1] == 1:
       # Latents in order, at even shares of their mass; sorting all is slow.
-      curves['z'] = jnp.quantile(z[:8192, 0], jnp.linspace(0.0, 1.0, 61))
-      mapped = sampling.sample(spec, *gen, curves['z'][:, None])
-      curves['mapped'] = mapped[:, 0]
+      curves['z'] = jnp.quantile(latent.z[:8192, 0], jnp.linspace(0.0, 1.0, 61))
+      ordered = types.Latent(curves['z'][:, None])
+      curves['mapped'] = sampling.sample(spec, *gen, ordered).x[:, 0]
     return figures, curves
 
   return measure
@@ -131,14 +137,15 @@ def _measure_points(
     gen_key, z_key, real_key, slice_key = jax.random.split(key, 4)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
     samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    points = samples.x
     real = law.sample(real_key, num)
-    figures = _verdict(spec, state.disc, real, samples)
+    figures = _value(spec, state.disc, types.Batch(real), samples)
     figures['sliced_wasserstein_1'] = sliced.sliced_wasserstein_1(
-      samples, real, slice_key
+      points, real, slice_key
     )
     if law.modes is not None:
       coverage = modes.mode_coverage(
-        samples, jnp.asarray(law.modes), law.mode_std
+        points, jnp.asarray(law.modes), law.mode_std
       )
       figures |= coverage._asdict()
     low, high = real.min(axis=0), real.max(axis=0)
@@ -147,11 +154,12 @@ def _measure_points(
     disc = jnp.full((101, 101), jnp.nan)
     if spec.packing == 1:
       plane = jnp.stack(jnp.meshgrid(x, y), axis=-1).reshape(-1, 2)
-      disc = sampling.judge(spec, state.disc, plane).reshape(disc.shape)
+      disc = sampling.judge(spec, state.disc, types.Batch(plane))
+      disc = disc.reshape(101, 101)
       disc = jax.nn.sigmoid(disc) if spec.loss.classifier else disc
     return figures, {
       'real': real[:2000],
-      'generated': samples[:2000],
+      'generated': points[:2000],
       'x': x,
       'y': y,
       'disc': disc,
@@ -161,9 +169,9 @@ def _measure_points(
 
 
 def _measure_images(
-  spec: specs.Spec, real: jax.Array, *, num: int, ema: bool
+  spec: specs.Spec, real: types.Batch, *, num: int, ema: bool
 ) -> Measure:
-  """D's verdict on real images `[N, H, W, C]` and as many samples.
+  """D on real images `[N, H, W, C]` and on as many samples.
 
   The picture's array is `images`, `[num, H, W, C]`.
   """
@@ -173,12 +181,17 @@ def _measure_images(
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key = jax.random.split(key)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
-    images = sampling.sample(spec, *gen, spec.latent(z_key, num))
-    return _verdict(spec, state.disc, real, images[: len(real)]), {
-      'images': images
-    }
+    samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    as_many = _first(samples, len(real.x))
+    figures = _value(spec, state.disc, real, as_many)
+    return figures, {'images': samples.x}
 
   return measure
+
+
+def _first(batch: types.Batch, num: int) -> types.Batch:
+  first: types.Batch = jax.tree.map(lambda x: x[:num], batch)
+  return first
 
 
 def make_measure(
@@ -195,24 +208,24 @@ def make_measure(
     return _measure_points(spec, points, num=num, ema=ema)
   # The same images for every seed, unless they are streamed.
   key, step = jax.random.key(0), jnp.int32(0)
-  real = jax.jit(source.batch)(source.chunk(0, 1), key, step).x
-  num = min(len(real), GRID**2) // spec.packing * spec.packing
-  return _measure_images(spec, real[:num], num=GRID**2, ema=ema)
+  real = jax.jit(source.batch)(source.chunk(0, 1), key, step)
+  num = min(len(real.x), GRID**2) // spec.packing * spec.packing
+  return _measure_images(spec, _first(real, num), num=GRID**2, ema=ema)
 
 
 # Images a side of a grid of samples.
 GRID = 10
 
 
-_VERDICT = ('d_real', 'd_fake', 'value')
+_VALUE = ('d_real', 'd_fake', 'value')
 
 
 def figure_names(config: configs.Config, info: sources.Info) -> list[str]:
   """Of a game's summary, in the order in which they are told."""
   if info.kind == 'density':
-    return ['ks', 'wasserstein_1', *_VERDICT, 'max_d_gap']
+    return ['ks', 'wasserstein_1', *_VALUE, 'max_d_gap']
   if info.kind == 'images':
-    return list(_VERDICT)
+    return list(_VALUE)
   known = densities.POINTS[config.data.name].modes is not None
   coverage = modes.ModeCoverage._fields if known else ()
-  return [*coverage, 'sliced_wasserstein_1', *_VERDICT]
+  return [*coverage, 'sliced_wasserstein_1', *_VALUE]

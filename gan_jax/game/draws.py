@@ -1,4 +1,4 @@
-"""What chance gives a step, drawn apart from it.
+"""The randomness of a step, drawn apart from it.
 
 It depends on a key alone, and so can be drawn for many steps at once, which
 costs less than drawing for one after another where steps are small.
@@ -8,52 +8,79 @@ from typing import NamedTuple
 
 import jax
 
+from gan_jax import types
+from gan_jax.game import spec as specs
+
 
 class Keys(NamedTuple):
-  """One key for each use within one player's update."""
+  """One key for each use within one player's update.
+
+  New uses are appended, so that the others keep their keys.
+  """
 
   latents: jax.Array
   gen: jax.Array
   disc_real: jax.Array
   disc_fake: jax.Array
   disc_penalty: jax.Array
-  points: jax.Array
+  terms: jax.Array
 
 
 def split_keys(key: jax.Array) -> Keys:
   return Keys(*jax.random.split(key, len(Keys._fields)))
 
 
-class Draw(NamedTuple):
+class UpdateDraw(NamedTuple):
   """What one player's update draws.
 
   Attributes:
-    z: latents `[B, Z]`.
+    latent: of the generated samples.
     keys: for all that is drawn within the update.
   """
 
-  z: jax.Array
+  latent: types.Latent
   keys: Keys
 
 
-class Draws(NamedTuple):
+class StepDraw(NamedTuple):
   """What a step's updates draw.
 
   Attributes:
     disc: D's updates, one after another.
     gen_keys: the keys of G's update.
-    gen_z: G's own latents `[B, Z]`; None where it has those of D's last update.
+    gen_latent: G's own; None where it has those of D's last update.
   """
 
-  disc: tuple[Draw, ...]
+  disc: tuple[UpdateDraw, ...]
   gen_keys: Keys
-  gen_z: jax.Array | None
+  gen_latent: types.Latent | None
 
   @property
-  def gen(self) -> Draw:
+  def gen(self) -> UpdateDraw:
     """What G's update draws."""
-    if self.gen_z is not None:
-      return Draw(self.gen_z, self.gen_keys)
+    if self.gen_latent is not None:
+      return UpdateDraw(self.gen_latent, self.gen_keys)
     # Without batch normalisation the compiler merges G's two passes.
     last = self.disc[-1]
-    return Draw(last.z, self.gen_keys._replace(gen=last.keys.gen))
+    return UpdateDraw(last.latent, self.gen_keys._replace(gen=last.keys.gen))
+
+
+def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
+  """Latents and keys for all updates of one step.
+
+  Args:
+    spec: the game.
+    key: of the step.
+  """
+
+  def latent(keys: Keys) -> types.Latent:
+    return spec.latent(keys.latents, spec.batch_size)
+
+  gen_keys, *disc_keys = map(
+    split_keys, jax.random.split(key, spec.disc_steps + 1)
+  )
+  return StepDraw(
+    disc=tuple(UpdateDraw(latent(keys), keys) for keys in disc_keys),
+    gen_keys=gen_keys,
+    gen_latent=None if spec.share_latents else latent(gen_keys),
+  )

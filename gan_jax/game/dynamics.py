@@ -1,8 +1,8 @@
 """Games of two numbers, how rules move on them, and the eigenvalues of both.
 
-A game is a pair of losses; see games.py. Near an equilibrium a rule is linear:
-it converges there when all eigenvalues of its update lie within the unit
-circle (Mescheder et al. 2017, section 3).
+A game is a pair of losses; see `rules.py`. Near an equilibrium a rule is
+linear: it converges there when all eigenvalues of its update lie within the
+unit circle (Mescheder et al. 2017, section 3).
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gan_jax import types
-from gan_jax.game import rules as games
+from gan_jax.game import rules
 
 # min_x max_y xy, with the equilibrium (0, 0) and the Jacobian [[0, 1], [-1,
 # 0]]: nothing but rotation.
-BILINEAR = games.Losses(gen=lambda x, y: x * y, disc=lambda x, y: -x * y)
+BILINEAR = rules.exact(gen=lambda x, y: x * y, disc=lambda x, y: -x * y)
 
 
-def dirac_gan(r1: float = 0.0) -> games.Losses:
+def dirac_gan(r1: float = 0.0) -> rules.Losses:
   """The Dirac-GAN (Mescheder et al. 2018, definition 2.1).
 
   The data are at 0, G's only sample is at theta and D(x) = psi x. With f(t) =
@@ -34,20 +34,20 @@ def dirac_gan(r1: float = 0.0) -> games.Losses:
   def value(theta: jax.Array, psi: jax.Array) -> jax.Array:
     return -jax.nn.softplus(-psi * theta) - jnp.log(2.0)
 
-  return games.Losses(
+  return rules.exact(
     gen=value,
     disc=lambda theta, psi: -value(theta, psi) + 0.5 * r1 * psi**2,
   )
 
 
 def play(
-  rule: games.Rule,
-  losses: games.Losses,
-  optimisers: games.Pair,
-  params: games.Pair,
+  rule: rules.Rule,
+  losses: rules.Losses,
+  optimisers: types.Pair,
+  params: types.Pair,
   hyper: types.Hyper,
   steps: int,
-) -> games.Pair:
+) -> types.Pair:
   """The parameters before each of `steps` updates and after the last.
 
   Returns:
@@ -55,15 +55,15 @@ def play(
   """
 
   def step(
-    position: games.Position, _: None
-  ) -> tuple[games.Position, games.Pair]:
+    position: rules.Position, _: None
+  ) -> tuple[rules.Position, types.Pair]:
     numbers = rule.numbers(hyper)
     new = rule.update(position, losses, optimisers, **numbers)[0]
     return new, position.params
 
-  begin = games.start(params, optimisers, rule.memory(params))
+  begin = rules.start(params, optimisers, rule.memory(params))
   end, before = jax.lax.scan(step, begin, None, length=steps)
-  path: games.Pair = jax.tree.map(
+  path: types.Pair = jax.tree.map(
     lambda x, last: jnp.concatenate([x, last[None]]), before, end.params
   )
   return path
@@ -87,7 +87,7 @@ def _eigenvalues(
 
 
 def jacobian_eigenvalues(
-  losses: games.Losses, gen_params: types.PyTree, disc_params: types.PyTree
+  losses: rules.Losses, gen_params: types.PyTree, disc_params: types.PyTree
 ) -> np.ndarray:
   """Eigenvalues of the Jacobian of v = (grad_G L_G, grad_D L_D) at a point.
 
@@ -105,19 +105,19 @@ def jacobian_eigenvalues(
   Returns:
     `[P]` complex, the largest modulus first. Not for use under `jit`.
   """
-  flat, unravel = ravel_pytree(games.Pair(gen_params, disc_params))
+  flat, unravel = ravel_pytree(types.Pair(gen_params, disc_params))
 
   def field(x: jax.Array) -> jax.Array:
-    return ravel_pytree(games.vector_field(losses, unravel(x))[0])[0]
+    return ravel_pytree(rules.vector_field(losses, unravel(x))[0])[0]
 
   return _eigenvalues(field, flat)
 
 
 def rate_of_convergence(
-  rule: games.Rule,
-  losses: games.Losses,
-  optimisers: games.Pair,
-  params: games.Pair,
+  rule: rules.Rule,
+  losses: rules.Losses,
+  optimisers: types.Pair,
+  params: types.Pair,
   hyper: types.Hyper,
 ) -> float:
   """What an update multiplies the distance to an equilibrium by, in the end.
@@ -136,11 +136,11 @@ def rate_of_convergence(
     The factor of one update: where it takes several for the rule to do the
     same again, the root of their product's.
   """
-  begin = games.start(params, optimisers, rule.memory(params))
+  begin = rules.start(params, optimisers, rule.memory(params))
   flat, unravel = ravel_pytree(begin[1:])
 
   def update(x: jax.Array) -> jax.Array:
-    position = games.Position(begin.step, *unravel(x))
+    position = rules.Position(begin.step, *unravel(x))
     for _ in range(rule.period):
       position, _ = rule.update(
         position, losses, optimisers, **rule.numbers(hyper)
@@ -150,7 +150,7 @@ def rate_of_convergence(
   return float(np.abs(_eigenvalues(update, flat)[0]) ** (1 / rule.period))
 
 
-def directions(losses: games.Losses, axis: np.ndarray) -> np.ndarray:
+def directions(losses: rules.Losses, axis: np.ndarray) -> np.ndarray:
   """Where -v leads over the plane of a game of two numbers.
 
   Args:
@@ -163,7 +163,7 @@ def directions(losses: games.Losses, axis: np.ndarray) -> np.ndarray:
   """
 
   def at(disc: jax.Array, gen: jax.Array) -> jax.Array:
-    field = jnp.stack(games.vector_field(losses, games.Pair(gen, disc))[0])
+    field = jnp.stack(rules.vector_field(losses, types.Pair(gen, disc))[0])
     return -field / jnp.maximum(jnp.linalg.norm(field), 1e-12)
 
   line = jnp.asarray(axis)

@@ -1,177 +1,194 @@
-"""What the two players minimise, side by side."""
+"""What the two players minimise, side by side.
 
-import functools
+    min_G max_D  E log D(x) + E log(1 - D(G(z)))
+
+(Goodfellow et al. 2014, eq. 1). `losses.py` has the formulas of D's logits,
+`penalties.py` the terms that are added. Both losses have the differentiated
+parameters first and are pure; `frozen` stops the gradient into the other
+player.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.game import (
-  draws,
-  penalties,
-  spec as specs,
-)
-from gan_jax.ops import homogeneous
+from gan_jax.game import draws, looks, spec as specs, state as states, terms
+
+# A loss `[]`, and what the player hands on with the logs.
+Result = tuple[jax.Array, tuple[states.Carried, types.Logs]]
 
 
-def pack(x: jax.Array, m: int) -> jax.Array:
-  """Joins m samples on the last axis: `[m * B, ..., C] -> [B, ..., m * C]`."""
-  if m == 1:
-    return x
-  return jnp.concatenate(jnp.split(x, m), axis=-1)
+def frozen(loss: Callable[..., Any]) -> Callable[..., Any]:
+  """A loss whose second argument, the other player's parameters, is data.
+
+  The gradient is stopped at the parameters and not at D's logits: G learns
+  from what passes through D. While only argument 0 is differentiated this
+  changes nothing and is free; it holds the contract for whoever differentiates
+  with respect to both.
+  """
+
+  def own(params: types.PyTree, others: types.PyTree, *rest: Any) -> Any:
+    return loss(params, jax.lax.stop_gradient(others), *rest)
+
+  return own
 
 
 def discriminator_loss(
   disc_params: types.PyTree,
   gen_params: types.PyTree,
-  disc_vars: types.PyTree,
-  gen_vars: types.PyTree,
-  batch: types.Batch,
-  z: jax.Array,
-  keys: draws.Keys,
-  *,
+  vars: types.Pair,
+  real: types.Batch,
+  draw: draws.UpdateDraw,
+  now: states.Now,
   spec: specs.Spec,
-  hyper: types.Hyper,
-  step: jax.Array,
-  averages: penalties.LogitAverages,
-  frozen: bool = True,
-) -> tuple[jax.Array, tuple[types.PyTree, types.Logs]]:
-  """D as a binary classifier of real against generated samples.
+) -> Result:
+  """D as a binary classifier: real samples are 1 and generated ones are 0.
+
+      max_D  E log D(x) + E log(1 - D(G(z)))
 
   Args:
     disc_params: differentiated.
-    gen_params: frozen; G's samples are data here.
-    disc_vars: D's non-trainable collections.
-    gen_vars: G's; read, never written.
-    batch: real samples, `[B, ...]`.
-    z: latents `[B, Z]`.
-    keys: this update's keys.
+    gen_params: G's; its samples are data here.
+    vars: of both; D's are written, first by the real samples.
+    real: `[B, ...]`.
+    draw: latents and keys of this update.
+    now: numbers, step and the memory of D's terms.
     spec: the game.
-    hyper: its numbers at this step.
-    step: `[]` int32, for lazily applied penalties.
-    averages: LeCam's moving averages.
-    frozen: whether `gen_params` are; only a rule that differentiates through
-      both players' losses lets them move.
-
-  Returns:
-    The loss `[]` and `(new_disc_vars, logs)`.
   """
-  if frozen:
-    gen_params = jax.lax.stop_gradient(gen_params)
-  generated, _ = spec.gen.apply(
-    gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
+  keys, disc = draw.keys, spec.disc
+  gen = _closed_generator(gen_params, vars, keys, spec)
+  fake = gen(draw.latent)
+  seen_real, disc_vars = spec.look.real(
+    disc, disc_params, vars.disc, pack(real, spec.packing),
+    keys.disc_real, keys.disc_penalty,
+  )  # fmt: skip
+  seen_fake, disc_vars = spec.look.fake(
+    disc, disc_params, disc_vars, pack(fake, spec.packing),
+    keys.disc_fake, keys.disc_penalty,
+  )  # fmt: skip
+  loss = spec.loss.disc(real=seen_real.logits, fake=seen_fake.logits)
+  update = terms.Update(
+    params=disc_params,
+    gen=gen,
+    disc=_closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    latent=draw.latent,
+    real=seen_real,
+    fake=seen_fake,
+    hyper=now.hyper,
+    memory=(),
+    key=keys.terms,
   )
-  apply = functools.partial(spec.disc.apply, labels=batch.label, train=True)
-
-  def disc(x: jax.Array) -> jax.Array:
-    """As penalties see it."""
-    return apply(disc_params, disc_vars, x, key=keys.disc_penalty)[0]
-
-  # Whose slopes every step takes: a homogeneous D's logits come with them.
-  every_step = [p.slopes_of for p in spec.penalties.values() if p.every == 1]
-
-  def see(
-    name: str, x: jax.Array, vars: types.PyTree, key: jax.Array
-  ) -> tuple[specs.Seen, types.PyTree]:
-    """Shows D samples, and hands on its `vars`."""
-    x = pack(x, spec.packing)
-    # Where G is not frozen, it hears of the logits alone here too: slopes do
-    # not change with the sample, but for where a rectifier switches.
-    if spec.disc.homogeneous and name in every_step:
-      logits, slopes = homogeneous.logits_and_slopes(
-        lambda params, x: apply(params, vars, x, key=key)[0], disc_params, x
-      )
-      return specs.Seen(x, logits, lambda: slopes), vars
-    logits, vars = apply(disc_params, vars, x, key=key)
-    return specs.Seen(x, logits, lambda: penalties.slopes(disc, x)), vars
-
-  real, new_vars = see('real', batch.x, disc_vars, keys.disc_real)
-  fake, new_vars = see('fake', generated, new_vars, keys.disc_fake)
-  loss = spec.loss.disc(real=real.logits, fake=fake.logits)
-  logs = _verdict(real.logits, fake.logits, classifier=spec.loss.classifier)
-  for i, (name, penalty) in enumerate(spec.penalties.items()):
-    key = jax.random.fold_in(keys.points, i)
-    this_round = specs.Round(disc, real, fake, averages, key)
-    value = _lazily(penalty, this_round, step)
-    loss += hyper[f'penalties.{name}.weight'] * value
-    logs[f'penalties/{name}'] = value
-  return loss, (new_vars, {'disc/loss': loss, **logs})
-
-
-def _verdict(
-  real: jax.Array, fake: jax.Array, *, classifier: bool
-) -> types.Logs:
-  """What D's logits on real and on generated samples, `[B]` each, tell."""
-  logs = {
-    'disc/accuracy': ((real > 0).mean() + (fake < 0).mean()) / 2,
-    'disc/real': real.mean(),
-    'disc/fake': fake.mean(),
-  }
-  if classifier:
-    logs['disc/d_real'] = jax.nn.sigmoid(real).mean()
-    logs['disc/d_fake'] = jax.nn.sigmoid(fake).mean()
-  return logs
-
-
-def _lazily(
-  penalty: specs.Penalty, this_round: specs.Round, step: jax.Array
-) -> jax.Array:
-  """k times the penalty at each k-th step, 0 at the others."""
-  if penalty.every == 1:
-    return penalty.value(this_round)
-  return jax.lax.cond(
-    step % penalty.every == 0,
-    lambda: penalty.every * penalty.value(this_round),
-    lambda: jnp.zeros(()),
+  loss, memory, logs = terms.add(
+    loss, spec.terms.disc, update, now.memory, now.step
   )
+  logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
+  return loss, (states.Carried(disc_vars, memory), logs)
 
 
 def generator_loss(
   gen_params: types.PyTree,
   disc_params: types.PyTree,
-  gen_vars: types.PyTree,
-  disc_vars: types.PyTree,
-  batch: types.Batch,
-  z: jax.Array,
-  keys: draws.Keys,
-  *,
+  vars: types.Pair,
+  real: types.Batch,
+  draw: draws.UpdateDraw,
+  now: states.Now,
   spec: specs.Spec,
-  frozen: bool = True,
-) -> tuple[jax.Array, tuple[types.PyTree, types.Logs]]:
-  """G through a frozen D, every fake labelled real.
+) -> Result:
+  """G through D, every generated sample labelled 1.
+
+      max_G  E log D(G(z))            (non-saturating; section 3)
+      min_G  E log(1 - D(G(z)))       (saturating; eq. 1)
 
   Args:
     gen_params: differentiated.
-    disc_params: frozen. Its gradient is stopped at the parameters and not at
-      the logits: G learns from what passes through D.
-    gen_vars: G's non-trainable collections.
-    disc_vars: D's; read, never written.
-    batch: real samples `[B, ...]`, for losses that compare with them; for the
-      others the compiler drops D's pass over them.
-    z: latents `[B, Z]`.
-    keys: this update's keys.
+    disc_params: D's.
+    vars: of both; G's are written.
+    real: `[B, ...]`, for losses that compare with them; for the others the
+      compiler drops D's pass over them.
+    draw: latents and keys of this update.
+    now: numbers, step and the memory of G's terms.
     spec: the game.
-    frozen: whether `disc_params` are; as of `discriminator_loss`.
-
-  Returns:
-    The loss `[]` and `(new_gen_vars, logs)`.
   """
-  if frozen:
-    # Redundant while only argument 0 is differentiated, and then free; it
-    # holds the contract for whoever differentiates with respect to both trees.
-    disc_params = jax.lax.stop_gradient(disc_params)
-  fake, new_vars = spec.gen.apply(
-    gen_params, gen_vars, z, labels=batch.label, key=keys.gen, train=True
+  keys = draw.keys
+  x, gen_vars = spec.gen.apply(
+    gen_params, vars.gen, draw.latent, key=keys.gen, mode=types.TRAIN
   )
+  fake = types.Batch(x, draw.latent.label)
 
-  def disc(x: jax.Array, key: jax.Array) -> jax.Array:
-    packed = pack(x, spec.packing)
-    logits, _ = spec.disc.apply(
-      disc_params, disc_vars, packed, labels=batch.label, key=key, train=True
+  def see(batch: types.Batch, key: jax.Array) -> looks.Seen:
+    disc = _closed_discriminator(disc_params, vars, key, spec)
+    packed = pack(batch, spec.packing)
+    return looks.seen_by(disc, packed)
+
+  seen_real, seen_fake = see(real, keys.disc_real), see(fake, keys.disc_fake)
+  loss = spec.loss.gen(real=seen_real.logits, fake=seen_fake.logits)
+  update = terms.Update(
+    params=gen_params,
+    gen=_closed_generator(gen_params, vars, keys, spec),
+    disc=_closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    latent=draw.latent,
+    real=seen_real,
+    fake=seen_fake,
+    hyper=now.hyper,
+    memory=(),
+    key=keys.terms,
+  )
+  loss, memory, logs = terms.add(
+    loss, spec.terms.gen, update, now.memory, now.step
+  )
+  return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
+
+
+def pack(batch: types.Batch, m: int) -> types.Batch:
+  """Joins m samples on the last axis: `[m * B, ..., C] -> [B, ..., m * C]`.
+
+  PacGAN (Lin et al. 2018, section 3). A game of classes is not packed.
+  """
+  if m == 1:
+    return batch
+  return types.Batch(jnp.concatenate(jnp.split(batch.x, m), axis=-1))
+
+
+def _closed_generator(
+  params: types.PyTree, vars: types.Pair, keys: draws.Keys, spec: specs.Spec
+) -> Callable[[types.Latent], types.Batch]:
+  """G as a function of latents alone; its `vars` stay."""
+
+  def gen(latent: types.Latent) -> types.Batch:
+    x, _ = spec.gen.apply(
+      params, vars.gen, latent, key=keys.gen, mode=types.OPPONENT
     )
-    return logits
+    return types.Batch(x, latent.label)
 
-  loss = spec.loss.gen(
-    real=disc(batch.x, keys.disc_real), fake=disc(fake, keys.disc_fake)
-  )
-  return loss, (new_vars, {'gen/loss': loss})
+  return gen
+
+
+def _closed_discriminator(
+  params: types.PyTree, vars: types.Pair, key: jax.Array, spec: specs.Spec
+) -> types.DiscFn:
+  """D as a function of samples alone; its `vars` stay."""
+
+  def disc(batch: types.Batch) -> jax.Array:
+    return spec.disc.apply(
+      params, vars.disc, batch, key=key, mode=types.OPPONENT
+    )[0]
+
+  return disc
+
+
+def _logit_logs(
+  real: looks.Seen, fake: looks.Seen, spec: specs.Spec
+) -> types.Logs:
+  """D's mean logits and accuracy and, where it is a classifier, mean D."""
+  logs = {
+    'disc/accuracy': ((real.logits > 0).mean() + (fake.logits < 0).mean()) / 2,
+    'disc/real': real.logits.mean(),
+    'disc/fake': fake.logits.mean(),
+  }
+  if spec.loss.classifier:
+    logs['disc/d_real'] = jax.nn.sigmoid(real.logits).mean()
+    logs['disc/d_fake'] = jax.nn.sigmoid(fake.logits).mean()
+  return logs

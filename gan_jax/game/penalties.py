@@ -1,4 +1,4 @@
-"""Regularisers of the discriminator.
+"""Regularisers of the two players.
 
 Each is a function of exactly what it looks at, D closed over its parameters
 where it chooses the samples itself, and returns a scalar `[]` without its
@@ -13,69 +13,105 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.game import state as states
 
 
-def slopes(disc: types.DiscFn, x: jax.Array) -> jax.Array:
+def input_grads(disc: types.DiscFn, batch: types.Batch) -> jax.Array:
   """dD(x_i) / dx_i for each sample.
 
   Args:
-    disc: `[B, ...] -> [B]`. Where it couples samples (batch normalisation),
-      the gradient is that of the sum of the logits.
-    x: `[B, ...]`; data here: no gradient reaches what generated them.
+    disc: a `Batch` to logits `[B]`. Where it couples samples (batch
+      normalisation), the gradient is that of the sum of the logits.
+    batch: `[B, ...]`; data here: no gradient reaches what generated them.
 
   Returns:
     `[B, ...]`.
   """
-  return jax.grad(lambda x: disc(x).sum())(jax.lax.stop_gradient(x))
+  return jax.grad(lambda x: disc(batch._replace(x=x)).sum())(
+    jax.lax.stop_gradient(batch.x)
+  )
 
 
-def _squared_norms(slopes: jax.Array) -> jax.Array:
+def _squared_norms(grads: jax.Array) -> jax.Array:
   """`[B, ...]` to `[B]`."""
-  return jnp.square(slopes).reshape(slopes.shape[0], -1).sum(axis=1)
+  return jnp.square(grads).reshape(len(grads), -1).sum(axis=1)
 
 
-def zero_centred(slopes: jax.Array) -> jax.Array:
+def zero_centred(grads: jax.Array) -> jax.Array:
   """1/2 E |grad D(x)|^2 (Mescheder et al. 2018, eq. 9 and 10).
 
   Args:
-    slopes: `[B, ...]`, of real samples for R1 and of generated ones for R2.
+    grads: input gradients `[B, ...]`, of real samples for R1 and of generated
+      ones for R2.
   """
-  return 0.5 * _squared_norms(slopes).mean()
+  return 0.5 * _squared_norms(grads).mean()
 
 
-def _distance_from_unit_norm(disc: types.DiscFn, x: jax.Array) -> jax.Array:
+def _distance_from_unit_norm(
+  disc: types.DiscFn, batch: types.Batch
+) -> jax.Array:
   """E (|grad D(x)| - 1)^2."""
-  squared = _squared_norms(slopes(disc, x))
+  squared = _squared_norms(input_grads(disc, batch))
   # d sqrt(s)/ds is infinite at 0, where an untrained D can be exactly flat.
   norm = jnp.sqrt(jnp.maximum(squared, 1e-12))
   return jnp.square(norm - 1).mean()
 
 
 def wgan_gp(
-  disc: types.DiscFn, real: jax.Array, fake: jax.Array, key: jax.Array
+  disc: types.DiscFn, real: types.Batch, fake: types.Batch, key: jax.Array
 ) -> jax.Array:
   """E (|grad D(x^)| - 1)^2 between real and fake (Gulrajani 2017, eq. 3).
 
-  x^ = e x + (1 - e) G(z) with one e ~ U(0, 1) for each pair of samples.
+  x^ = e x + (1 - e) G(z) with one e ~ U(0, 1) for each pair of samples, and
+  the label of the real one.
   """
-  e = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
-  return _distance_from_unit_norm(disc, e * real + (1 - e) * fake)
+  e = jax.random.uniform(key, (len(real.x),) + (1,) * (real.x.ndim - 1))
+  between = real._replace(x=e * real.x + (1 - e) * fake.x)
+  return _distance_from_unit_norm(disc, between)
 
 
-def dragan(disc: types.DiscFn, real: jax.Array, key: jax.Array) -> jax.Array:
+def dragan(disc: types.DiscFn, real: types.Batch, key: jax.Array) -> jax.Array:
   """E (|grad D(x~)| - 1)^2 around the data (Kodali et al. 2017, section 2.3).
 
   x~ = x + 1/2 std(x) u with u ~ U(0, 1), std over the whole batch.
   """
-  noise = jax.random.uniform(key, real.shape)
-  return _distance_from_unit_norm(disc, real + 0.5 * real.std() * noise)
+  noise = jax.random.uniform(key, real.x.shape)
+  near = real._replace(x=real.x + 0.5 * real.x.std() * noise)
+  return _distance_from_unit_norm(disc, near)
 
 
 class LogitAverages(NamedTuple):
-  """Moving averages `[]` of D's mean logit on real and on fake samples."""
+  """Moving averages `[]` of D's mean logit on real and on fake samples.
+
+  Attributes:
+    updates: `[]` int32, how many they are of.
+  """
 
   real: jax.Array
   fake: jax.Array
+  updates: jax.Array
+
+
+def no_logits() -> LogitAverages:
+  """LeCam's memory before the first update."""
+  return LogitAverages(jnp.zeros(()), jnp.zeros(()), jnp.int32(0))
+
+
+def follow_logits(
+  averages: LogitAverages,
+  real: jax.Array,
+  fake: jax.Array,
+  decay: jax.Array,
+) -> LogitAverages:
+  """LeCam's memory after an update with logits `[B]`, without bias."""
+  updates = averages.updates + 1
+  new_real, new_fake = states.debiased_ema(
+    (averages.real, averages.fake),
+    (real.mean(), fake.mean()),
+    jnp.log(decay),
+    updates,
+  )
+  return LogitAverages(new_real, new_fake, updates)
 
 
 def lecam(
@@ -89,7 +125,7 @@ def lecam(
   Args:
     real: D's logits on real samples, `[B]`.
     fake: D's logits on generated samples, `[B]`.
-    averages: constants here; the step moves them on.
+    averages: constants here; `follow_logits` moves them on.
 
   Returns:
     `[]`.
@@ -98,3 +134,25 @@ def lecam(
   above = jnp.square(jax.nn.relu(real - averages.fake)).mean()
   below = jnp.square(jax.nn.relu(averages.real - fake)).mean()
   return above + below
+
+
+def orthogonal(params: types.PyTree) -> jax.Array:
+  """Keeps the filters of each layer apart (Brock et al. 2019, eq. 3).
+
+  The sum over layers of |W W^T o (1 - I)|_F^2, W with a row for each output.
+  The authors' code applies half of this formula's gradient.
+
+  Args:
+    params: of a network; a leaf counts if it is called `kernel`.
+
+  Returns:
+    `[]`.
+  """
+  total = jnp.zeros(())
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    if getattr(path[-1], 'key', None) != 'kernel':
+      continue
+    w = leaf.reshape(-1, leaf.shape[-1])
+    gram = w.T @ w
+    total += jnp.square(gram - jnp.diag(jnp.diag(gram))).sum()
+  return total

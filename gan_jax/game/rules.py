@@ -12,10 +12,9 @@ differ in the field they follow and in where they evaluate it.
 Each takes a position, the losses and an optimiser for each player, and returns
 the next position with what was followed. The optimiser turns a field into a
 move; with `optax.sgd(rate)` a rule is the one in its paper's equation. A loss
-is called several times within one rule and must be one function there: whoever
-estimates it from samples draws them, and the keys of dropout, once for the
-whole update and closes the loss over them. All rules work under `jit`, `scan`
-and `vmap`.
+may be called several times within one rule and must be one function there:
+whoever estimates it from samples draws them, and the keys of dropout, once and
+closes the loss over them. All rules work under `jit`, `scan` and `vmap`.
 """
 
 from collections.abc import Callable
@@ -27,137 +26,201 @@ import optax
 
 from gan_jax import types
 
-# (gen_params, disc_params) -> the loss [], or (the loss, anything else).
-Loss = Callable[[types.PyTree, types.PyTree], Any]
+# `loss(params, carried) -> (value, (own, logs))`, of both players' parameters
+# and of what each has carried so far. The value is `[]`; `own` is what this
+# player carries from here, such as batch statistics.
+Loss = Callable[[types.Pair, types.Pair], tuple[jax.Array, tuple[Any, Any]]]
 
 
-class Pair(NamedTuple):
-  """One thing of each player: parameters, gradients, optimisers, ..."""
-
-  gen: Any
-  disc: Any
+_NOTHING = types.Pair((), ())
 
 
 class Losses(NamedTuple):
-  """What each player minimises, as functions of both players' parameters.
+  """What each player minimises.
 
   Attributes:
     gen: L_G.
-    disc: L_D.
-    has_aux: whether they return `(loss, aux)`, as of `jax.grad`.
+    disc: L_D of each of D's updates in one step, of samples of their own. A
+      rule that moves both players at once plays the first.
   """
 
   gen: Loss
-  disc: Loss
-  has_aux: bool = False
+  disc: tuple[Loss, ...]
+
+
+def exact(
+  gen: Callable[[Any, Any], jax.Array], disc: Callable[[Any, Any], jax.Array]
+) -> Losses:
+  """Losses that are functions of both players' parameters alone."""
+
+  def carries_nothing(loss: Callable[[Any, Any], jax.Array]) -> Loss:
+    return lambda params, carried: (loss(*params), ((), {}))
+
+  return Losses(carries_nothing(gen), (carries_nothing(disc),))
 
 
 class Position(NamedTuple):
   """Where a game is.
 
   Attributes:
-    step: `[]` int32, updates done.
+    step: `[]` int32, steps done.
     params: of both players.
     opt_state: of both optimisers.
-    memory: what the rule remembers of earlier updates; `()` if nothing.
+    carried: what the losses hand on, of each player its own.
+    memory: what the rule remembers of earlier steps; `()` if nothing.
   """
 
   step: jax.Array
-  params: Pair
-  opt_state: Pair
+  params: types.Pair
+  opt_state: types.Pair
+  carried: types.Pair = _NOTHING
   memory: types.PyTree = ()
 
 
 class Outcome(NamedTuple):
-  """What an update followed.
+  """What a step followed.
 
   Attributes:
     grads: what the optimisers were last given, with the trees of the
       parameters.
-    aux: of both losses, where these gradients were taken; None without
-      `has_aux`.
+    logs: of both losses, where these gradients were taken.
   """
 
-  grads: Pair
-  aux: Pair
+  grads: types.Pair
+  logs: types.Pair
+
+
+# `guard(before, after, player, grads, logs)` says which of two positions
+# stands after one player's update.
+Guard = Callable[[Position, Position, str, Any, Any], Position]
+
+
+def accept(
+  before: Position, after: Position, player: str, grads: Any, logs: Any
+) -> Position:
+  """Every update stands."""
+  del before, player, grads, logs
+  return after
 
 
 class Rule(NamedTuple):
-  """An update rule and what the loop around it must know of it.
+  """An update rule and what the step around it must know of it.
 
   Attributes:
-    update: `update(position, losses, optimisers, **numbers)`.
+    update: `update(position, losses, optimisers, **numbers)`; one that takes
+      turns also has a `guard`.
     numbers: from the hyperparameters to `update`'s keyword arguments.
     memory: from the initial parameters to the initial `Position.memory`.
     takes_turns: D moves first and G answers D's new parameters, so that each
       can draw samples of its own and D can move more than once.
-    look_back: for rules that take turns, `look_back(position, **numbers)`
-      after each round of them, or None.
     second_order: it differentiates a player's loss with respect to the other's
       parameters, which must then not be frozen.
     through_optimiser: it differentiates through D's optimiser, too.
-    period: updates after which it does the same again.
+    period: steps after which it does the same again.
   """
 
   update: Callable[..., tuple[Position, Outcome]]
   numbers: Callable[[types.Hyper], types.Hyper] = lambda hyper: {}
-  memory: Callable[[Pair], types.PyTree] = lambda params: ()
+  memory: Callable[[types.Pair], types.PyTree] = lambda params: ()
   takes_turns: bool = False
-  look_back: Callable[..., Position] | None = None
   second_order: bool = False
   through_optimiser: bool = False
   period: int = 1
 
 
 def start(
-  params: Pair, optimisers: Pair, memory: types.PyTree = ()
+  params: types.Pair, optimisers: types.Pair, memory: types.PyTree = ()
 ) -> Position:
-  """The position before the first update."""
-  opt_state = Pair(
+  """The position before the first step of a game that carries nothing."""
+  opt_state = types.Pair(
     optimisers.gen.init(params.gen), optimisers.disc.init(params.disc)
   )
-  return Position(jnp.zeros((), jnp.int32), params, opt_state, memory)
+  return Position(jnp.zeros((), jnp.int32), params, opt_state, memory=memory)
 
 
-def vector_field(losses: Losses, params: Pair) -> tuple[Pair, Pair]:
-  """`(v, aux)` with v = (grad_theta L_G, grad_phi L_D) at one point."""
-  gen_grads, gen_aux = _gradient(losses.gen, 0, losses.has_aux, params)
-  disc_grads, disc_aux = _gradient(losses.disc, 1, losses.has_aux, params)
-  return Pair(gen_grads, disc_grads), Pair(gen_aux, disc_aux)
+# `(v, (carried, logs))`, each of both players.
+_Field = tuple[types.Pair, tuple[types.Pair, types.Pair]]
+# A player's gradient, what it carries on, and its logs.
+_Followed = tuple[types.PyTree, Any, Any]
 
 
 def _gradient(
-  loss: Loss, player: int, has_aux: bool, params: Pair
-) -> tuple[types.PyTree, Any]:
-  """A loss's gradient in argument 0 (G) or 1 (D), and its aux or None."""
-  out = jax.grad(loss, player, has_aux=has_aux)(*params)
-  return out if has_aux else (out, None)
+  loss: Loss, player: str, params: types.Pair, carried: types.Pair
+) -> _Followed:
+  """The gradient of a loss in its own player's parameters."""
+
+  def of_own(own: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
+    return loss(params._replace(**{player: own}), carried)
+
+  grads, (own, logs) = jax.grad(of_own, has_aux=True)(getattr(params, player))
+  return grads, own, logs
+
+
+def vector_field(
+  losses: Losses, params: types.Pair, carried: types.Pair = _NOTHING
+) -> _Field:
+  """`(v, (carried, logs))` with v = (grad_theta L_G, grad_phi L_D)."""
+  gen = _gradient(losses.gen, 'gen', params, carried)
+  disc = _gradient(losses.disc[0], 'disc', params, carried)
+  grads, carried, logs = (
+    types.Pair(*each) for each in zip(gen, disc, strict=True)
+  )
+  return grads, (carried, logs)
 
 
 def _updates(
-  optimisers: Pair, grads: Pair, position: Position
-) -> tuple[Pair, Pair]:
+  optimisers: types.Pair, grads: types.Pair, position: Position
+) -> tuple[types.Pair, types.Pair]:
   """`(updates, opt_state)` of both optimisers."""
   params, opt_state = position.params, position.opt_state
   gen, gen_state = optimisers.gen.update(grads.gen, opt_state.gen, params.gen)
   disc, disc_state = optimisers.disc.update(
     grads.disc, opt_state.disc, params.disc
   )
-  return Pair(gen, disc), Pair(gen_state, disc_state)
+  return types.Pair(gen, disc), types.Pair(gen_state, disc_state)
 
 
-def _follow(optimisers: Pair, grads: Pair, position: Position) -> Position:
+def _follow(
+  optimisers: types.Pair,
+  grads: types.Pair,
+  carried: types.Pair,
+  position: Position,
+) -> Position:
   """Both players moved along their own part of `grads`."""
   updates, opt_state = _updates(optimisers, grads, position)
   return position._replace(
     step=position.step + 1,
     params=optax.apply_updates(position.params, updates),
     opt_state=opt_state,
+    carried=carried,
   )
 
 
+def _turn(
+  player: str,
+  position: Position,
+  loss: Loss,
+  optimisers: types.Pair,
+  guard: Guard,
+) -> tuple[Position, tuple[types.PyTree, Any]]:
+  """One player moved along its own gradient, with what it followed."""
+  params, opt_state = position.params, position.opt_state
+  grads, own, logs = _gradient(loss, player, params, position.carried)
+  own_params = getattr(params, player)
+  updates, own_state = getattr(optimisers, player).update(
+    grads, getattr(opt_state, player), own_params
+  )
+  moved = optax.apply_updates(own_params, updates)
+  after = position._replace(
+    params=params._replace(**{player: moved}),
+    opt_state=opt_state._replace(**{player: own_state}),
+    carried=position.carried._replace(**{player: own}),
+  )
+  return guard(position, after, player, grads, logs), (grads, logs)
+
+
 def simultaneous(
-  position: Position, losses: Losses, optimisers: Pair
+  position: Position, losses: Losses, optimisers: types.Pair
 ) -> tuple[Position, Outcome]:
   """Both players move along v(w) from the same point: w' = w - eta v(w).
 
@@ -165,44 +228,49 @@ def simultaneous(
   game xy each update multiplies the distance to the equilibrium by
   sqrt(1 + eta^2).
   """
-  grads, aux = vector_field(losses, position.params)
-  return _follow(optimisers, grads, position), Outcome(grads, aux)
+  grads, (carried, logs) = vector_field(
+    losses, position.params, position.carried
+  )
+  position = _follow(optimisers, grads, carried, position)
+  return position, Outcome(grads, logs)
 
 
 def alternating(
-  position: Position, losses: Losses, optimisers: Pair
+  position: Position,
+  losses: Losses,
+  optimisers: types.Pair,
+  *,
+  guard: Guard = accept,
 ) -> tuple[Position, Outcome]:
   """D moves first and G follows its gradient at D's new parameters.
 
-  Goodfellow et al. 2014, algorithm 1, with one D step:
+  Goodfellow et al. 2014, algorithm 1: k updates of D, each of samples of its
+  own, and one of G. With k = 1
 
       phi' = phi - eta grad_phi L_D(theta, phi)
       theta' = theta - eta grad_theta L_G(theta, phi')
 
   On the game xy with G at x it stays on x^2 + y^2 + eta xy = const.
+
+  Args:
+    position: before the step.
+    losses: k of D's and one of G's.
+    optimisers: of both.
+    guard: which updates stand.
+
+  Returns:
+    The position after the step, and what D's last update and G's followed.
   """
-  params, opt_state = position.params, position.opt_state
-  disc_grads, disc_aux = _gradient(losses.disc, 1, losses.has_aux, params)
-  updates, disc_state = optimisers.disc.update(
-    disc_grads, opt_state.disc, params.disc
-  )
-  params = params._replace(disc=optax.apply_updates(params.disc, updates))
-  gen_grads, gen_aux = _gradient(losses.gen, 0, losses.has_aux, params)
-  updates, gen_state = optimisers.gen.update(
-    gen_grads, opt_state.gen, params.gen
-  )
-  params = params._replace(gen=optax.apply_updates(params.gen, updates))
-  position = position._replace(
-    step=position.step + 1,
-    params=params,
-    opt_state=Pair(gen_state, disc_state),
-  )
-  outcome = Outcome(Pair(gen_grads, disc_grads), Pair(gen_aux, disc_aux))
-  return position, outcome
+  for loss in losses.disc:
+    position, disc = _turn('disc', position, loss, optimisers, guard)
+  position, gen = _turn('gen', position, losses.gen, optimisers, guard)
+  grads, logs = map(types.Pair, gen, disc)
+  position = position._replace(step=position.step + 1)
+  return position, Outcome(grads, logs)
 
 
 def extragradient(
-  position: Position, losses: Losses, optimisers: Pair
+  position: Position, losses: Losses, optimisers: types.Pair
 ) -> tuple[Position, Outcome]:
   """Both players follow the field of the point to which it leads.
 
@@ -217,16 +285,18 @@ def extragradient(
   rule need not converge even on a bilinear game (Chavdarova et al. 2019;
   Mishchenko et al. 2020 take the same samples).
   """
-  grads, _ = vector_field(losses, position.params)
-  ahead = _follow(optimisers, grads, position)
-  grads, aux = vector_field(losses, ahead.params)
+  here = position.carried
+  grads, _ = vector_field(losses, position.params, here)
+  ahead = _follow(optimisers, grads, here, position)
+  grads, (carried, logs) = vector_field(losses, ahead.params, here)
   # From where it was, with the optimisers that have seen the way ahead.
   position = position._replace(opt_state=ahead.opt_state)
-  return _follow(optimisers, grads, position), Outcome(grads, aux)
+  position = _follow(optimisers, grads, carried, position)
+  return position, Outcome(grads, logs)
 
 
 def optimistic(
-  position: Position, losses: Losses, optimisers: Pair
+  position: Position, losses: Losses, optimisers: types.Pair
 ) -> tuple[Position, Outcome]:
   """Both players expect the field to change as it last did.
 
@@ -241,7 +311,9 @@ def optimistic(
   (Daskalakis et al. 2018, algorithm 1). Nothing came before the first update,
   which is therefore of twice the size.
   """
-  grads, aux = vector_field(losses, position.params)
+  grads, (carried, logs) = vector_field(
+    losses, position.params, position.carried
+  )
   updates, opt_state = _updates(optimisers, grads, position)
   expected = jax.tree.map(
     lambda u, last: 2 * u - last, updates, position.memory
@@ -250,19 +322,24 @@ def optimistic(
     step=position.step + 1,
     params=optax.apply_updates(position.params, expected),
     opt_state=opt_state,
+    carried=carried,
     memory=updates,
   )
-  return position, Outcome(grads, aux)
+  return position, Outcome(grads, logs)
 
 
-def no_updates(params: Pair) -> Pair:
+def no_updates(params: types.Pair) -> types.Pair:
   """The memory of `optimistic` at the start: updates of zero."""
-  zeros: Pair = jax.tree.map(jnp.zeros_like, params)
+  zeros: types.Pair = jax.tree.map(jnp.zeros_like, params)
   return zeros
 
 
 def consensus(
-  position: Position, losses: Losses, optimisers: Pair, *, weight: jax.Array
+  position: Position,
+  losses: Losses,
+  optimisers: types.Pair,
+  *,
+  weight: jax.Array,
 ) -> tuple[Position, Outcome]:
   """Both players also make the field they follow smaller.
 
@@ -276,19 +353,24 @@ def consensus(
   samples as the v it regularises.
   """
 
-  def field(params: Pair) -> tuple[Pair, Pair]:
-    return vector_field(losses, params)
+  def field(
+    params: types.Pair,
+  ) -> tuple[types.Pair, tuple[types.Pair, types.Pair]]:
+    return vector_field(losses, params, position.carried)
 
-  grads, pull_back, aux = jax.vjp(field, position.params, has_aux=True)
+  grads, pull_back, (carried, logs) = jax.vjp(
+    field, position.params, has_aux=True
+  )
   (uphill,) = pull_back(grads)
   grads = jax.tree.map(lambda v, u: v + weight * u, grads, uphill)
-  return _follow(optimisers, grads, position), Outcome(grads, aux)
+  position = _follow(optimisers, grads, carried, position)
+  return position, Outcome(grads, logs)
 
 
 def sga(
   position: Position,
   losses: Losses,
-  optimisers: Pair,
+  optimisers: types.Pair,
   *,
   weight: jax.Array,
   align: bool = True,
@@ -306,11 +388,13 @@ def sga(
   the same samples.
   """
 
-  def field(params: Pair) -> tuple[Pair, Pair]:
-    return vector_field(losses, params)
+  def field(
+    params: types.Pair,
+  ) -> tuple[types.Pair, tuple[types.Pair, types.Pair]]:
+    return vector_field(losses, params, position.carried)
 
   params = position.params
-  grads, pull_back, aux = jax.vjp(field, params, has_aux=True)
+  grads, pull_back, (carried, logs) = jax.vjp(field, params, has_aux=True)
   (uphill,) = pull_back(grads)  # J^T v
   _, along, _ = jax.jvp(field, (params,), (grads,), has_aux=True)  # J v
   inwards = jax.tree.map(lambda u, a: 0.5 * (u - a), uphill, along)
@@ -319,26 +403,28 @@ def sga(
     stable = optax.tree.vdot(grads, uphill) * optax.tree.vdot(inwards, uphill)
     weight = weight * jnp.sign(stable / size + 0.1)
   grads = jax.tree.map(lambda v, a: v + weight * a, grads, inwards)
-  return _follow(optimisers, grads, position), Outcome(grads, aux)
+  position = _follow(optimisers, grads, carried, position)
+  return position, Outcome(grads, logs)
 
 
 def lookahead(
   position: Position,
   losses: Losses,
-  optimisers: Pair,
+  optimisers: types.Pair,
   *,
   steps: int,
   alpha: jax.Array,
+  guard: Guard = accept,
 ) -> tuple[Position, Outcome]:
-  """Alternating updates, of which `look_back` keeps a part.
+  """Alternating steps, of which `_look_back` keeps a part.
 
   Lookahead-minmax (Chavdarova et al. 2021, algorithm 1).
   """
-  position, outcome = alternating(position, losses, optimisers)
-  return look_back(position, steps=steps, alpha=alpha), outcome
+  position, outcome = alternating(position, losses, optimisers, guard=guard)
+  return _look_back(position, steps=steps, alpha=alpha), outcome
 
 
-def look_back(position: Position, *, steps: int, alpha: jax.Array) -> Position:
+def _look_back(position: Position, *, steps: int, alpha: jax.Array) -> Position:
   """At each k-th update, puts both players between where they were and are.
 
   Chavdarova et al. 2021, algorithm 1, lines 10 and 11: k fast updates have led
@@ -362,15 +448,15 @@ def look_back(position: Position, *, steps: int, alpha: jax.Array) -> Position:
   return position._replace(params=params, memory=memory)
 
 
-def copy(params: Pair) -> Pair:
+def copy(params: types.Pair) -> types.Pair:
   """The memory of `lookahead` at the start: slow weights of its own."""
   # One buffer cannot be donated twice.
-  slow: Pair = jax.tree.map(jnp.copy, params)
+  slow: types.Pair = jax.tree.map(jnp.copy, params)
   return slow
 
 
 def unrolled(
-  position: Position, losses: Losses, optimisers: Pair, *, steps: int
+  position: Position, losses: Losses, optimisers: types.Pair, *, steps: int
 ) -> tuple[Position, Outcome]:
   """G minimises its loss against D's answer to it, k updates ahead.
 
@@ -385,20 +471,24 @@ def unrolled(
   batch. An optimiser that takes square roots must be smooth at 0: give Adam an
   `eps_root`.
   """
-  params, opt_state = position.params, position.opt_state
+  params, opt_state, here = (
+    position.params,
+    position.opt_state,
+    position.carried,
+  )
+  loss = losses.disc[0]
 
   def gen_loss(gen_params: types.PyTree) -> tuple[jax.Array, Any]:
     def move(
       disc_params: types.PyTree, disc_state: types.PyTree
-    ) -> tuple[types.PyTree, types.PyTree, Any]:
+    ) -> tuple[types.PyTree, types.PyTree, _Followed]:
       """D's parameters and moments after an update, and what it followed."""
-      here = Pair(gen_params, disc_params)
-      grads, aux = _gradient(losses.disc, 1, losses.has_aux, here)
+      both = types.Pair(gen_params, disc_params)
+      followed = _gradient(loss, 'disc', both, here)
       updates, disc_state = optimisers.disc.update(
-        grads, disc_state, disc_params
+        followed[0], disc_state, disc_params
       )
-      disc_params = optax.apply_updates(disc_params, updates)
-      return disc_params, disc_state, (grads, aux)
+      return optax.apply_updates(disc_params, updates), disc_state, followed
 
     *first, followed = move(params.disc, opt_state.disc)
     (disc_params, _), _ = jax.lax.scan(
@@ -407,22 +497,25 @@ def unrolled(
       None,
       length=steps - 1,
     )
-    loss = losses.gen(gen_params, disc_params)
-    loss, aux = loss if losses.has_aux else (loss, None)
-    return loss, (aux, first, followed)
+    value, (own, logs) = losses.gen(types.Pair(gen_params, disc_params), here)
+    return value, (own, logs, first, followed)
 
-  gen_grads, (gen_aux, disc, (disc_grads, disc_aux)) = jax.grad(
-    gen_loss, has_aux=True
-  )(params.gen)
+  gen_grads, (own, logs, first, followed) = jax.grad(gen_loss, has_aux=True)(
+    params.gen
+  )
   updates, gen_state = optimisers.gen.update(
     gen_grads, opt_state.gen, params.gen
   )
+  disc_grads, disc_own, disc_logs = followed
   position = position._replace(
     step=position.step + 1,
-    params=Pair(optax.apply_updates(params.gen, updates), disc[0]),
-    opt_state=Pair(gen_state, disc[1]),
+    params=types.Pair(optax.apply_updates(params.gen, updates), first[0]),
+    opt_state=types.Pair(gen_state, first[1]),
+    carried=types.Pair(own, disc_own),
   )
-  outcome = Outcome(Pair(gen_grads, disc_grads), Pair(gen_aux, disc_aux))
+  outcome = Outcome(
+    types.Pair(gen_grads, disc_grads), types.Pair(logs, disc_logs)
+  )
   return position, outcome
 
 

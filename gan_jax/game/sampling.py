@@ -1,8 +1,7 @@
-"""A game in evaluation mode: samples of its generator, and D's verdict."""
+"""A game in evaluation mode: samples of its generator, and D's logits."""
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,9 @@ import numpy as np
 
 from gan_jax import types
 from gan_jax.game import objectives, spec as specs, state as states
+
+# Statistics of the batch, and nothing else, move on.
+_COLLECT = types.Mode(batch_stats=True, dropout=False, update_vars=True)
 
 
 def _standing_vars(
@@ -19,24 +21,27 @@ def _standing_vars(
   key: jax.Array,
   passes: int = 100,
 ) -> types.PyTree:
-  """Batch statistics of G for parameters other than the live ones.
+  """G's `vars` with batch statistics for parameters other than the live ones.
 
   The moving average of the parameters has no statistics of its own: they are
   collected over `passes` batches of latents (the "standing statistics" of
-  Brock et al. 2019, section 3). `{}` stays `{}`.
+  Brock et al. 2019, section 3). Other collections stay as they are.
   """
-  if not gen_vars:
+  if 'batch_stats' not in gen_vars:
     return gen_vars
 
-  def forward(vars: types.PyTree, key: jax.Array) -> tuple[Any, None]:
+  def forward(stats: types.PyTree, key: jax.Array) -> tuple[types.PyTree, None]:
     latent_key, net_key = jax.random.split(key)
-    z = spec.latent(latent_key, spec.batch_size)
+    latent = spec.latent(latent_key, spec.batch_size)
+    vars = {**gen_vars, 'batch_stats': stats}
     _, vars = spec.gen.apply(
-      gen_params, vars, z, labels=None, key=net_key, train=True
+      gen_params, vars, latent, key=net_key, mode=_COLLECT
     )
-    return vars, None
+    return vars['batch_stats'], None
 
-  return jax.lax.scan(forward, gen_vars, jax.random.split(key, passes))[0]
+  keys = jax.random.split(key, passes)
+  stats, _ = jax.lax.scan(forward, gen_vars['batch_stats'], keys)
+  return {**gen_vars, 'batch_stats': stats}
 
 
 def eval_generator(
@@ -57,17 +62,17 @@ def sample(
   spec: specs.Spec,
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
-  z: jax.Array,
-) -> jax.Array:
-  """G in evaluation mode: `[N, Z]` to `[N, ...]` in the units of the data."""
+  latent: types.Latent,
+) -> types.Batch:
+  """G in evaluation mode: N latents to `[N, ...]` in the units of the data."""
 
-  def generate(z: jax.Array) -> jax.Array:
+  def generate(latent: types.Latent) -> jax.Array:
     x, _ = spec.gen.apply(
-      gen_params, gen_vars, z, labels=None, key=jax.random.key(0), train=False
+      gen_params, gen_vars, latent, key=jax.random.key(0), mode=types.EVAL
     )
     return spec.to_data(x)
 
-  return _in_blocks(generate, z)
+  return types.Batch(_in_blocks(generate, latent), latent.label)
 
 
 class Sampler:
@@ -87,54 +92,58 @@ class Sampler:
       generator: tuple[types.PyTree, types.PyTree],
       key: jax.Array,
       index: jax.Array,
-    ) -> jax.Array:
-      z = spec.latent(jax.random.fold_in(key, index), block)
-      return sample(spec, *generator, z)
+    ) -> types.Batch:
+      latent = spec.latent(jax.random.fold_in(key, index), block)
+      return sample(spec, *generator, latent)
 
     self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
     self._block, self._draw = block, jax.jit(draw)
 
-  def draw(
+  def samples(
     self, state: states.GanState, key: jax.Array
-  ) -> Iterator[np.ndarray]:
+  ) -> Iterator[types.Batch]:
     """`num` samples, a function of (state, key): `[n, ...]` after `[n, ...]`.
 
-    They are in the units of the data; images in [-1, 1].
+    They are numpy arrays in the units of the data; images in [-1, 1].
     """
     gen_key, latent_key = jax.random.split(key)
     generator = self._generator(state, gen_key)
     for start in range(0, self._num, self._block):
       index = jnp.int32(start // self._block)
-      x = np.asarray(self._draw(generator, latent_key, index))
-      yield x[: self._num - start]
+      batch = self._draw(generator, latent_key, index)
+      left = self._num - start
+      yield jax.tree.map(lambda x, left=left: np.asarray(x)[:left], batch)
 
 
-def judge(spec: specs.Spec, disc: states.NetState, x: jax.Array) -> jax.Array:
+def judge(
+  spec: specs.Spec, disc: states.NetState, batch: types.Batch
+) -> jax.Array:
   """D in evaluation mode: `[m * N, ...]` in units of the data to `[N]`."""
 
-  def look(packed: jax.Array) -> jax.Array:
+  def look(packed: types.Batch) -> jax.Array:
     logits, _ = spec.disc.apply(
-      disc.params,
-      disc.vars,
-      packed,
-      labels=None,
-      key=jax.random.key(0),
-      train=False,
+      disc.params, disc.vars, packed, key=jax.random.key(0), mode=types.EVAL
     )
     return logits
 
-  return _in_blocks(look, objectives.pack(spec.from_data(x), spec.packing))
+  own = batch._replace(x=spec.from_data(batch.x))
+  return _in_blocks(look, objectives.pack(own, spec.packing))
 
 
-def _in_blocks(fn: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-  """`fn(x)` block by block, of a function of each sample alone.
+def _in_blocks(fn: Callable[..., jax.Array], tree: types.PyTree) -> jax.Array:
+  """`fn(tree)` block by block, of a function of each sample alone.
 
-  Both are `[N, ...]`.
+  The leaves are `[N, ...]`, and so is the result.
   """
-  if len(x) <= _BLOCK:
-    return fn(x)
-  rest = len(x) % _BLOCK
-  blocks = x[rest:].reshape(-1, _BLOCK, *x.shape[1:])
+  size = len(jax.tree.leaves(tree)[0])
+  if size <= _BLOCK:
+    return fn(tree)
+  rest = size % _BLOCK
+  blocks = jax.tree.map(
+    lambda x: x[rest:].reshape(-1, _BLOCK, *x.shape[1:]), tree
+  )
   y = jax.lax.map(fn, blocks)
   y = y.reshape(-1, *y.shape[2:])
-  return jnp.concatenate([fn(x[:rest]), y]) if rest else y
+  if not rest:
+    return y
+  return jnp.concatenate([fn(jax.tree.map(lambda x: x[:rest], tree)), y])

@@ -1,7 +1,7 @@
 """The whole state of a game: one pytree of arrays."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,36 @@ class NetState(NamedTuple):
   vars: types.PyTree
 
 
+# What the terms of a loss keep, by their names.
+Memory = dict[str, types.PyTree]
+
+
+class Now(NamedTuple):
+  """Where the game is, as a loss needs to know it.
+
+  Attributes:
+    hyper: the numbers of this step.
+    step: `[]` int32.
+    memory: of the player's own terms.
+  """
+
+  hyper: types.Hyper
+  step: jax.Array
+  memory: Memory
+
+
+class Carried(NamedTuple):
+  """What a player hands on from update to update, beside its parameters.
+
+  Attributes:
+    vars: its collections that no gradient reaches.
+    memory: of its terms.
+  """
+
+  vars: types.PyTree
+  memory: Memory
+
+
 class GanState(NamedTuple):
   """Everything that a step changes, and all that a checkpoint holds.
 
@@ -34,14 +64,15 @@ class GanState(NamedTuple):
     gen: the generator.
     disc: the discriminator.
     gen_ema: the moving average of `gen.params`, of the same tree.
-    extra: what a recipe adds, such as LeCam's logit averages.
+    memory: what terms of the losses keep, by name; under 'rule' what the rule
+      of play remembers, and under 'skipped' counts of updates left out.
   """
 
   step: jax.Array
   gen: NetState
   disc: NetState
   gen_ema: types.PyTree
-  extra: dict[str, Any]
+  memory: Memory
 
 
 def step_of(state: GanState) -> int:
@@ -53,13 +84,19 @@ def init_state(
   key: jax.Array,
   hyper: types.Hyper,
   *,
-  gen: types.Network,
-  disc: types.Network,
-  gen_optimiser: OptimiserFn,
-  disc_optimiser: OptimiserFn,
-  extra: dict[str, Any],
+  networks: types.Pair,
+  optimisers: types.Pair,
+  memory: Memory,
 ) -> GanState:
-  """The state before the first step; G and D start from different keys."""
+  """The state before the first step; G and D start from different keys.
+
+  Args:
+    key: of the initial parameters.
+    hyper: numbers of the optimisers.
+    networks: both players'.
+    optimisers: from the hyperparameters to each player's optimiser.
+    memory: of the terms.
+  """
   gen_key, disc_key = jax.random.split(key)
 
   def player(
@@ -68,14 +105,14 @@ def init_state(
     params, vars = network.init(key)
     return NetState(params, optimiser(hyper).init(params), vars)
 
-  gen_state = player(gen, gen_optimiser, gen_key)
+  gen = player(networks.gen, optimisers.gen, gen_key)
   return GanState(
     step=jnp.zeros((), jnp.int32),
-    gen=gen_state,
-    disc=player(disc, disc_optimiser, disc_key),
+    gen=gen,
+    disc=player(networks.disc, optimisers.disc, disc_key),
     # A copy: one buffer cannot be donated twice.
-    gen_ema=jax.tree.map(jnp.copy, gen_state.params),
-    extra=extra,
+    gen_ema=jax.tree.map(jnp.copy, gen.params),
+    memory=memory,
   )
 
 

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax import types
 from gan_jax.networks import layers
 
 _BASES = (4, 5, 6, 7)
@@ -59,16 +60,16 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     depth = stages(self.shape)
     channels = self.shape[-1]
     base = self.shape[0] // 2**depth
     h = layers.dense(
       base * base * self.width, self.kernel_init, self.kernel_scale, self.dtype
-    )(z)
+    )(latent.z)
     h = h.reshape(-1, base, base, self.width)
     for stage in range(1, depth + 1):
-      h = nn.relu(layers.batch_norm(train, self.dtype)(h))
+      h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
       features = channels if stage == depth else self.width // 2**stage
       h = layers.Conv(
         features,
@@ -103,9 +104,9 @@ class Discriminator(nn.Module):
     return not self.batch_norm
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    depth = stages(x.shape[1:])
-    h = x
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    depth = stages(batch.x.shape[1:])
+    h = batch.x
     for stage in range(1, depth + 1):
       h = layers.Conv(
         self.width // 2 ** (depth - stage),
@@ -116,7 +117,7 @@ class Discriminator(nn.Module):
         dtype=self.dtype,
       )(h)
       if self.batch_norm and stage > 1:
-        h = layers.batch_norm(train, self.dtype)(h)
+        h = layers.batch_norm(mode, self.dtype)(h)
       h = nn.leaky_relu(h, 0.2)
     h = h.reshape(h.shape[0], -1)
     return layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)[

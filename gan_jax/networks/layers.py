@@ -1,4 +1,4 @@
-"""What the architectures share: initialisers, activations, the adapter."""
+"""What the architectures share: initialisers, activations, layers."""
 
 import functools
 from collections.abc import Callable
@@ -104,48 +104,11 @@ class Conv(nn.Module):
     return y
 
 
-def batch_norm(train: bool, dtype: Any) -> nn.BatchNorm:
+def batch_norm(mode: types.Mode, dtype: Any) -> nn.BatchNorm:
   """Over every axis but the last; statistics in float32."""
   return nn.BatchNorm(
-    use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
+    use_running_average=not mode.batch_stats,
+    momentum=0.9,
+    epsilon=1e-5,
+    dtype=dtype,
   )
-
-
-def as_network(
-  module: nn.Module, example: jax.ShapeDtypeStruct
-) -> types.Network:
-  """Wraps a linen module, called as `module(x, train=...)`, as pure functions.
-
-  Args:
-    module: an unconditional network; labels do not reach it.
-    example: the shape of its input with any batch size, `[B, ...]`.
-  """
-
-  def init(key: jax.Array) -> tuple[types.PyTree, types.PyTree]:
-    variables = module.init(key, jnp.zeros(example.shape), train=False)
-    params = variables.pop('params')
-    return params, dict(variables)
-
-  def apply(
-    params: types.PyTree,
-    vars: types.PyTree,
-    x: jax.Array,
-    *,
-    labels: jax.Array | None,
-    key: jax.Array,
-    train: bool,
-  ) -> tuple[jax.Array, types.PyTree]:
-    del labels
-    y, new_vars = module.apply(
-      {'params': params, **vars},
-      x,
-      train=train,
-      rngs={'dropout': key},
-      mutable=list(vars) if train else [],
-    )
-    # Losses and penalties are computed in float32 whatever the activations.
-    return y.astype(jnp.float32), {**vars, **new_vars}
-
-  # A start asks three times for the shapes or the values of a first state.
-  init = jax.jit(init)
-  return types.Network(init, apply, getattr(module, 'homogeneous', False))

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax import types
 from gan_jax.networks import layers
 from gan_jax.ops import linear
 
@@ -37,14 +38,14 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-    del train
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
+    del mode
     if len(self.shape) != 3:
       raise ValueError(
         'the maxout generator ends in a sigmoid and makes images; the data '
         f'have shape {self.shape}'
       )
-    h = z
+    h = latent.z
     for _ in range(self.depth):
       h = layers.dense(
         self.width, self.kernel_init, self.kernel_scale, self.dtype
@@ -94,11 +95,12 @@ class Discriminator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    x = batch.x
     # Images as in the paper, in [0, 1]; the published rates rely on it.
     h = (x + 1) / 2 if x.ndim == 4 else x
     h = h.reshape(h.shape[0], -1)
-    h = nn.Dropout(self.input_dropout, deterministic=not train)(h)
+    h = nn.Dropout(self.input_dropout, deterministic=not mode.dropout)(h)
     for _ in range(self.depth):
       # Units last: as far as a CPU is concerned, the largest of five rows is
       # many times faster to differentiate than the largest in a row of five.
@@ -109,6 +111,6 @@ class Discriminator(nn.Module):
         dot_general_cls=lambda: linear.as_matrices,
       )(h)
       h = h.max(axis=1)
-      h = nn.Dropout(self.hidden_dropout, deterministic=not train)(h)
+      h = nn.Dropout(self.hidden_dropout, deterministic=not mode.dropout)(h)
     logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
     return logit[:, 0]

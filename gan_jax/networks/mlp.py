@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax import types
 from gan_jax.networks import layers
 
 
@@ -33,8 +34,8 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-    h = _hidden(self, z, train)
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
+    h = _hidden(self, latent.z, mode)
     size = math.prod(self.shape)
     x = layers.dense(size, self.kernel_init, self.kernel_scale, self.dtype)(h)
     x = nn.tanh(x) if len(self.shape) == 3 else x
@@ -57,19 +58,19 @@ class Discriminator(nn.Module):
     return self.activation in layers.RECTIFIERS and not self.batch_norm
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    h = _hidden(self, x.reshape(x.shape[0], -1), train)
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    h = _hidden(self, batch.x.reshape(len(batch.x), -1), mode)
     logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
     return logit[:, 0]
 
 
 def _hidden(
-  net: Generator | Discriminator, h: jax.Array, train: bool
+  net: Generator | Discriminator, h: jax.Array, mode: types.Mode
 ) -> jax.Array:
   """The hidden layers, `[B, C]` to `[B, width]`; called inside the module."""
   for _ in range(net.depth):
     h = layers.dense(net.width, net.kernel_init, net.kernel_scale, net.dtype)(h)
     if net.batch_norm:
-      h = layers.batch_norm(train, net.dtype)(h)
+      h = layers.batch_norm(mode, net.dtype)(h)
     h = layers.ACTIVATIONS[net.activation](h)
   return h

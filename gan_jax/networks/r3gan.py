@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax import types
 from gan_jax.networks import layers
 from gan_jax.ops import conv, resample
 
@@ -130,15 +131,15 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-    del train
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
+    del mode
     resolutions = stages(self.shape)
     gain = block_gain(resolutions * self.depth)
     # A learned image, each channel scaled by a linear function of z.
     basis = self.param(
       'basis', nn.initializers.normal(1.0), (_BASE, _BASE, self.width)
     )
-    scale = _dense(self.width, self.dtype)(z)
+    scale = _dense(self.width, self.dtype)(latent.z)
     h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
     for stage in range(resolutions):
       h = resample.upsample(h) if stage else h
@@ -167,11 +168,11 @@ class Discriminator(nn.Module):
     return True
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    del train
-    resolutions = stages(x.shape[1:])
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    del mode
+    resolutions = stages(batch.x.shape[1:])
     gain = block_gain(resolutions * self.depth)
-    h = _conv(self.width, 1, 1.0, self.dtype)(x)
+    h = _conv(self.width, 1, 1.0, self.dtype)(batch.x)
     for stage in range(resolutions):
       h = resample.downsample(h) if stage else h
       for _ in range(self.depth):

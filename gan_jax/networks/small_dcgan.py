@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax import types
 from gan_jax.networks import layers
 
 _STAGES = 3
@@ -68,18 +69,18 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     *targets, base = sides(self.shape)
     _check_width(self.width, 2**_STAGES)
     law = self.kernel_init, self.kernel_scale
-    h = layers.dense(base * base * self.width, *law, self.dtype)(z)
+    h = layers.dense(base * base * self.width, *law, self.dtype)(latent.z)
     h = h.reshape(-1, base, base, self.width)
-    h = nn.relu(layers.batch_norm(train, self.dtype)(h))
+    h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
     for stage, side in enumerate(reversed(targets), 1):
       h = layers.Conv(
         self.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
       )(h)
-      h = nn.relu(layers.batch_norm(train, self.dtype)(crop(h, side)))
+      h = nn.relu(layers.batch_norm(mode, self.dtype)(crop(h, side)))
     h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
     return nn.tanh(h)
 
@@ -101,16 +102,16 @@ class Discriminator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    sides(x.shape[1:])
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    sides(batch.x.shape[1:])
     _check_width(self.width, 2 ** (_STAGES - 1))
     law = self.kernel_init, self.kernel_scale
-    h = x
+    h = batch.x
     for stage in range(1, _STAGES + 1):
       features = self.width // 2 ** (_STAGES - stage)
       h = layers.Conv(features, 3, 2, False, *law, dtype=self.dtype)(h)
       if self.batch_norm:
-        h = layers.batch_norm(train, self.dtype)(h)
+        h = layers.batch_norm(mode, self.dtype)(h)
       h = nn.leaky_relu(h, 0.3)
     h = h.reshape(h.shape[0], -1)
     return layers.dense(1, *law, self.dtype)(h)[:, 0]

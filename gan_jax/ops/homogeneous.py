@@ -23,7 +23,7 @@ from flax import traverse_util
 from gan_jax import types
 
 
-def logits_and_slopes(
+def logits_and_input_grads(
   disc: Callable[[types.PyTree, jax.Array], jax.Array],
   params: types.PyTree,
   x: jax.Array,
@@ -37,7 +37,7 @@ def logits_and_slopes(
     x: `[B, ...]`.
 
   Returns:
-    Logits `[B]`, as Euler's form gives them, and slopes `[B, ...]`.
+    Logits `[B]`, as Euler's form gives them, and input gradients `[B, ...]`.
   """
   flat = traverse_util.flatten_dict(params)
   biases = {path: leaf for path, leaf in flat.items() if path[-1] == 'bias'}

@@ -83,7 +83,7 @@ class PopulationReport:
       spreads = _spreads(rows, self._config, names)
       charts.save_population(self._workdir / 'population.png', spreads)
     finals: single.Figures = {name: last[name].tolist() for name in names}
-    for name, count in state.extra.get('skipped', {}).items():
+    for name, count in state.memory.get('skipped', {}).items():
       finals[f'{name}_skipped'] = np.asarray(count).tolist()
     return finals
 

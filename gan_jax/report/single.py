@@ -98,7 +98,7 @@ class SingleReport:
     }
     # What `evaluate` adds.
     finals |= {n: float(x) for n, x in figures.items() if n not in finals}
-    for name, count in state.extra.get('skipped', {}).items():
+    for name, count in state.memory.get('skipped', {}).items():
       finals[f'{name}_skipped'] = int(count)
     return finals
 

@@ -214,7 +214,7 @@ def find_nonfinite(
 
 def _where(error: FloatingPointError) -> str:
   """The operation, and the last line of ours that led to it."""
-  root = str(pathlib.Path(__file__).parent)
+  root = str(pathlib.Path(__file__).parent.parent)
   frames = traceback.extract_tb(error.__traceback__)
   ours = [
     frame

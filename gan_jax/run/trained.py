@@ -120,7 +120,7 @@ def _chosen(
   return int(which)
 
 
-def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
+def samples(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
   """Samples in blocks, a function of (state, seed) alone.
 
   Args:
@@ -133,4 +133,5 @@ def draw(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
   """
   ema = values.uses_ema(run.config)
   sampler = sampling.Sampler(run.spec, num, ema=ema)
-  yield from sampler.draw(run.state, jax.random.key(seed))
+  for batch in sampler.samples(run.state, jax.random.key(seed)):
+    yield np.asarray(batch.x)

@@ -28,9 +28,10 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.game import state as states
 
-# Of what a checkpoint consists. 0: the arrays alone, as Orbax's default item.
-# 1: the items `state` and `manifest`.
-FORMAT = 1
+# Of what a checkpoint consists: the items `state` and `manifest`. Up to 1 the
+# state had `extra` in place of `memory`, and the fields of the configuration
+# other names.
+FORMAT = 2
 
 
 @contextlib.contextmanager
@@ -206,15 +207,13 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
   def manifest(self, step: int) -> dict[str, Any]:
-    """What was written beside a state; `{'format': 0}` for the oldest ones.
+    """What was written beside a state.
 
     Raises:
       DamagedError: it cannot be read.
     """
     assert self._manager is not None
     if not (self._folder / str(step) / 'manifest').is_dir():
-      if (self._folder / str(step) / 'default').is_dir():
-        return {'format': 0}
       raise DamagedError('its manifest is gone')
     try:
       items = self._manager.restore(
@@ -241,14 +240,15 @@ class Checkpoints:
 
     Raises:
       DamagedError: it cannot be read, or a checksum does not match.
-      ValueError: a later version of this code wrote it.
+      ValueError: another version of this code wrote it.
     """
     assert self._manager is not None
     manifest = self.manifest(step)
-    if manifest['format'] > FORMAT:
+    if manifest['format'] != FORMAT:
       raise ValueError(
-        f'{self._folder / str(step)}: is of format {manifest["format"]}; '
-        f'this version reads up to {FORMAT}'
+        f'{self._folder / str(step)}: is of format {manifest["format"]}, '
+        f'written by gan_jax at commit {manifest.get("commit")}; this version '
+        f'reads format {FORMAT}'
       )
     sharding = NamedSharding(mesh, PartitionSpec())
     abstract = jax.tree.map(
@@ -257,11 +257,8 @@ class Checkpoints:
     )
     arguments = ocp.args.StandardRestore(abstract)
     try:
-      if manifest['format'] == 0:
-        state = self._manager.restore(step, args=arguments)
-      else:
-        items = ocp.args.Composite(state=arguments)
-        state = self._manager.restore(step, args=items)['state']
+      items = ocp.args.Composite(state=arguments)
+      state = self._manager.restore(step, args=items)['state']
     except Exception as error:
       _raise_if_no_damage(error)
       # Whatever a reader trips over in a file that was cut short or changed.

@@ -16,6 +16,7 @@ import jax
 
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
+from gan_jax.storage import checkpoint
 
 # What a run writes into its folder.
 _OURS = (
@@ -26,9 +27,6 @@ _OURS = (
 )  # fmt: skip
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-
-
-_FACTS = ('python', 'devices', 'xla_flags', 'commit')
 
 
 def provenance() -> dict[str, Any]:
@@ -48,7 +46,7 @@ def _commit() -> str | None:
   try:
     git = subprocess.run(
       ['git', 'describe', '--always', '--dirty', '--abbrev=40'],
-      cwd=pathlib.Path(__file__).parent.parent,
+      cwd=pathlib.Path(__file__).parent.parent.parent,
       capture_output=True,
       text=True,
       check=False,
@@ -194,6 +192,7 @@ def _write_config(
   write_json(
     path,
     {
+      'format': checkpoint.FORMAT,
       'config': values.to_dict(config),
       'data': info._asdict(),
       'sessions': past,
@@ -237,21 +236,39 @@ def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:
 def sessions(workdir: pathlib.Path) -> list[dict[str, Any]]:
   """What the parts of a run were made with, as `provenance` tells it."""
   stored = json.loads((workdir / 'config.json').read_text())
-  # The oldest files have the first session's facts beside the config.
-  first = {name: stored.get(name) for name in ('versions', *_FACTS)}
-  past: list[dict[str, Any]] = stored.get('sessions') or [first]
+  past: list[dict[str, Any]] = stored['sessions']
   return past
+
+
+def _check_format(workdir: pathlib.Path, stored: dict[str, Any]) -> None:
+  """Raises ValueError where another version of this code wrote the folder."""
+  # Before format 2 there was no number.
+  format = stored.get('format', 1)
+  if format != checkpoint.FORMAT:
+    past = stored.get('sessions') or [stored]
+    raise ValueError(
+      f'--workdir={workdir}: was written in format {format}, by gan_jax at '
+      f'commit {past[-1].get("commit")}; this version reads format '
+      f'{checkpoint.FORMAT} alone'
+    )
 
 
 def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
   """The configuration of a run and what it knew of its data.
 
   Raises:
-    ValueError: there is no run here, or its `config.json` is damaged.
+    ValueError: there is no run here, another version wrote it, or its
+      `config.json` is damaged.
   """
   path = workdir / 'config.json'
   try:
-    stored = json.loads(path.read_text())
+    stored: dict[str, Any] = json.loads(path.read_text())
+  except FileNotFoundError:
+    raise ValueError(f'--workdir={workdir}: holds no run') from None
+  except (OSError, ValueError) as error:
+    raise ValueError(f'{path}: cannot be read ({error})') from None
+  _check_format(workdir, stored)
+  try:
     config = values.from_dict(stored['config'])
     info = sources.Info(**stored['data'])
     info = info._replace(
@@ -260,8 +277,6 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
       std=tuple(info.std),
       class_names=tuple(info.class_names),
     )
-  except FileNotFoundError:
-    raise ValueError(f'--workdir={workdir}: holds no run') from None
-  except (OSError, KeyError, TypeError, ValueError) as error:
+  except (KeyError, TypeError, ValueError) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None
   return config, info
