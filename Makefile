@@ -1,12 +1,15 @@
 # make train   the one-dimensional figure, from nothing to runs/gaussian_1d
 # make test    ruff, mypy and the tests
+# make newest  two minutes of the tests with the newest versions of all packages
 # make env     .venv alone
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 MADE := .venv/made
+NEWEST := $(addprefix tests/test_, compiler.py threads.py fast_path.py \
+  losses.py penalties.py steps.py state.py networks.py recorder.py writers.py)
 
-.PHONY: env train test
+.PHONY: env train test newest
 
 env: $(MADE)
 
@@ -25,3 +28,10 @@ test: $(MADE)
 	$(RUN) -m ruff format --check gan_jax experiments tests
 	$(RUN) -m mypy
 	$(RUN) -m pytest --numprocesses=2
+
+# What a new JAX or XLA is most likely to change.
+newest:
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade \
+	  --upgrade-strategy eager --editable '.[test]'
+	.venv-newest/bin/python -m pytest --numprocesses=2 $(NEWEST)

@@ -1,15 +1,42 @@
 """Every test: silent broadcasting is an error, and there are 4 devices."""
 
+# XLA reads its flags when JAX is imported or soon after.
+# ruff: noqa: E402
+
 import os
 import pathlib
+import subprocess
+import sys
 
-os.environ.setdefault(
-  'XLA_FLAGS',
-  '--xla_force_host_platform_device_count=4'
+_FLAGS = (
+  '--xla_force_host_platform_device_count=4',
   # Compiling is most of the time here, and more than half of that is to make
   # programs fast. What tests start with XLA_FLAGS='' is compiled as for users.
-  ' --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1',
+  '--xla_backend_optimization_level=1',
+  # Of jax 0.10, which has two ways to compile loops; 0.12 has one.
+  '--xla_cpu_use_fusion_emitters=false',
 )
+
+
+def _known(flags: tuple[str, ...]) -> list[str]:
+  """Those that this XLA knows: one that it does not ends the process."""
+  started = [
+    subprocess.Popen(
+      [sys.executable, '-c', 'import jax; jax.devices()'],
+      env=os.environ | {'XLA_FLAGS': flag, 'JAX_PLATFORMS': 'cpu'},
+      stderr=subprocess.DEVNULL,
+    )
+    for flag in flags
+  ]
+  codes = [process.wait() for process in started]
+  return [flag for flag, code in zip(flags, codes, strict=True) if not code]
+
+
+_DROPPED: list[str] = []
+if 'XLA_FLAGS' not in os.environ:
+  known = _known(_FLAGS)
+  _DROPPED += [flag for flag in _FLAGS if flag not in known]
+  os.environ['XLA_FLAGS'] = ' '.join(known)
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Compiled programs are kept between runs of the suite.
 os.environ.setdefault(
@@ -25,6 +52,12 @@ from gan_jax.config import fields as configs
 from gan_jax.report import charts, frames, single as reports
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+  """Says which flags were dropped."""
+  for flag in _DROPPED:
+    terminalreporter.write_line(f'this XLA does not know {flag}')
 
 
 @pytest.fixture(autouse=True)

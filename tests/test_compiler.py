@@ -34,14 +34,39 @@ def test_convolutions_are_left_to_eigen():
   assert 'ynn_fusion' not in compiled.as_text()
 
 
-def test_this_xla_knows_every_option():
+def test_this_xla_takes_every_option(capsys: pytest.CaptureFixture[str]):
   """`compile` would go on without any of them."""
   lowered = jax.jit(jnp.sin).lower(jnp.zeros(8))
   for options in (
     compiler._FOR_TINY_PRODUCTS,
     compiler._FOR_SMALL_PRODUCTS,
     compiler._FOR_LARGE_PRODUCTS,
-    compiler._FOR_ONEDNN,
     compiler._WIDELY,
   ):
-    lowered.compile(options)
+    compiler._compile(lowered, options)
+  assert not capsys.readouterr().err
+
+
+def test_an_unknown_option_is_dropped_alone(
+  capsys: pytest.CaptureFixture[str],
+):
+  """The others hold, and it is said once."""
+  a = jnp.ones((256, 128))
+  lowered = jax.jit(jnp.dot).lower(a, a.T)
+  options = {**compiler._FOR_SMALL_PRODUCTS, 'xla_no_such_option': 1}
+  for _ in range(2):
+    compiled = compiler._compile(lowered, options)
+    assert 'ynn_fusion' not in compiled.as_text()
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'xla_no_such_option=1' in line
+  # Without the option that is known, YNN has the product.
+  assert 'ynn_fusion' in lowered.compile().as_text()
+
+
+def test_what_fails_for_another_reason_is_raised(
+  capsys: pytest.CaptureFixture[str],
+):
+  call = jax.ffi.ffi_call('nobody_wrote_this', jax.ShapeDtypeStruct((), int))
+  with pytest.raises(jax.errors.JaxRuntimeError, match='nobody_wrote_this'):
+    compiler._compile(jax.jit(call).lower(), compiler._FOR_SMALL_PRODUCTS)
+  assert not capsys.readouterr().err

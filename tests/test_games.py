@@ -493,11 +493,11 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
     gen = jax.tree.map(lambda p, g: p + -rate * g, gen, grads)
     return gen, disc, memory
 
-  # Without these emitters the two programs are fused differently.
-  with_emitters = functools.partial(compiled, xla_cpu_use_fusion_emitters=True)
   args = (state, hyper, batch, jax.random.key(6))
-  new, _ = with_emitters(keyed_step(spec), *args)(*args)
-  expected = with_emitters(by_hand, *args)(*args)
+  # Operation by operation: XLA may fuse the two programs differently.
+  with jax.disable_jit():
+    new, _ = keyed_step(spec)(*args)
+    expected = by_hand(*args)
   assert identical((new.gen.params, new.disc.params, new.memory), expected)
 
 

@@ -291,7 +291,8 @@ def test_a_comparison_against_every_permutation():
 
 
 TABLE = """
-from gan_jax import config, tables
+from gan_jax.config import fields as config
+from gan_jax.study import tables
 
 def row(loss):
   c = config.Config(steps=8, batch_size=8, log_every=4, loss=loss)

@@ -75,4 +75,4 @@ def test_real_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   build.make_source(config, jax.random.key(0)).chunk(0, 100)
   assert len(list((tmp_path / 'gan_jax').iterdir())) == found == 2
   with pytest.raises(ValueError, match=r'data.split.*test'):
-    images.tfds('mnist', REAL, 'train', 0, 0, [])
+    images.tfds('mnist', REAL, 'validation', 0, 0, [])

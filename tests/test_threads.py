@@ -15,7 +15,7 @@ _COUNT = """
 import pathlib
 import jax
 from experiments.configs import gaussian_1d, ring_2d
-from gan_jax import threads
+from gan_jax.engine import threads
 threads.choose(gaussian_1d.get_config())
 threads.choose(ring_2d.get_config())
 jax.devices()

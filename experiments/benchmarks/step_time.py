@@ -8,8 +8,8 @@ meets all of them: turns of `--seconds`, or of one call of ours if that is
 longer. Figures are medians over the rounds, and spreads are the widest distance
 of a round from the median. `peak` is the better of both libraries' 2048 x 2048
 matrix products, before and after the suite; operations are counted as told in
-`gan_jax/flops.py`. Memory is a process's peak: of one that compiles, of one
-that finds its program compiled, and of PyTorch's.
+`gan_jax/engine/flops.py`. Memory is a process's peak: of one that compiles, of
+one that finds its program compiled, and of PyTorch's.
 
 PyTorch is the extra `benchmark`; without it, its columns are '-'.
 """

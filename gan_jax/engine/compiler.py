@@ -13,17 +13,20 @@ for, and all of them with vectors as wide as the processor has.
 """
 
 import contextlib
+import functools
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jaxlib.version
 
 from gan_jax import types
 from gan_jax.engine import flops
 from gan_jax.ops import onednn
 
-_Options = dict[str, str | bool | int]
+_Options = dict[str, Any]
 
 _YNN = 'xla_cpu_experimental_ynn_fusion_type'
 _PREFIX = 'LIBRARY_FUSION_TYPE_'
@@ -83,10 +86,36 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   if has_onednn:
     options = options | _FOR_ONEDNN
   with _storing_nothing() if has_onednn else contextlib.nullcontext():
-    try:
-      return lowered.compile(options)
-    except jax.errors.JaxRuntimeError:  # An XLA that does not know one.
-      return lowered.compile()
+    return _compile(lowered, options)
+
+
+def _compile(
+  lowered: jax.stages.Lowered, options: _Options
+) -> jax.stages.Compiled:
+  """With those options that this XLA takes."""
+  try:
+    return lowered.compile(options)
+  except jax.errors.JaxRuntimeError:
+    # XLA refuses a program for one option that it does not know.
+    taken = {k: v for k, v in options.items() if _is_taken(k, v)}
+    if taken == options:
+      raise
+  return lowered.compile(taken)
+
+
+@functools.cache
+def _is_taken(name: str, value: Any) -> bool:
+  """Whether this XLA takes an option; says once if it does not."""
+  try:
+    jax.jit(lambda: 0).lower().compile({name: value})
+  except jax.errors.JaxRuntimeError:
+    print(
+      f'jaxlib {jaxlib.version.__version__} does not take the option '
+      f'{name}={value!r}: compiling without it',
+      file=sys.stderr,
+    )
+    return False
+  return True
 
 
 def _options(largest: float) -> _Options:
@@ -102,8 +131,8 @@ def run_once(make: Callable[[], types.PyTree]) -> types.PyTree:
   Compiled with less care on CPU: the first states of stacked_mnist and
   faces_folder in a fourth of the time, and with the same bits.
   """
-  options = _QUICKLY if jax.default_backend() == 'cpu' else None
-  return jax.jit(make, compiler_options=options)()
+  options = _QUICKLY if jax.default_backend() == 'cpu' else {}
+  return _compile(jax.jit(make).lower(), options)()
 
 
 @contextlib.contextmanager

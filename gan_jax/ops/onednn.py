@@ -24,7 +24,7 @@ import jaxlib.version
 # That of XLA's `OneDnnOpThunk`.
 TARGET = '__onednn$convolution'
 
-_TRIED = ('0.10.2',)
+_TRIED = '0.10.2', '0.12.0.1'
 
 _allowed = jax.make_user_context(False)  # A part of the key of jit's cache.
 
