@@ -11,6 +11,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.ops import cpu
 
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
 IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
@@ -34,7 +35,7 @@ def test_blocks_change_nothing(
   latent = types.Latent(jax.random.uniform(jax.random.key(0), (24, 1)))
   x = sampling.sample(spec, state.gen.params, state.gen.vars, latent)
   logits = sampling.judge(spec, state.disc, x)
-  monkeypatch.setattr(sampling, '_BLOCK', size)
+  monkeypatch.setattr(cpu, 'BLOCK_SAMPLES', size)
   again = sampling.sample(spec, state.gen.params, state.gen.vars, latent)
   np.testing.assert_allclose(again.x, x.x, rtol=1e-6)
   again = sampling.judge(spec, state.disc, x)

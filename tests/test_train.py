@@ -17,6 +17,7 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import build, program, sharding
 from gan_jax.game import state as states
+from gan_jax.ops import cpu
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs
 
@@ -224,7 +225,7 @@ def test_steps_drawn_at_once_are_those_drawn_one_by_one(
   size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(alone[0]))
   ends = []
   for at_once in (12, 5, 1):
-    monkeypatch.setattr(program, '_DRAWN_BYTES', at_once * size)
+    monkeypatch.setattr(cpu, 'DRAWN_BYTES', at_once * size)
     ends.append(run_chunk(tiny, 1))
   for other in ends[1:]:
     # XLA may fuse the steps of two loops differently.

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from gan_jax import types
 from gan_jax.engine import sharding
+from gan_jax.ops import cpu
 
 
 def over_members(
@@ -62,14 +63,6 @@ def take(tree: types.PyTree, index: int) -> Any:
   return jax.tree.map(lambda x: x[index], tree)
 
 
-# Bytes of a member's state up to which a CPU is faster with members side by
-# side. Ten members of gaussian_1d with networks 32 wide (60 kB) took .94 of the
-# time that they took one after another, 64 wide (240 kB) .88, 96 wide (530 kB)
-# 1.07; of ring_2d, 128 wide (930 kB), 1.35; of mnist_2014 (40 MB), 1.22
-# (python -m experiments.benchmarks.population, 3 rounds).
-_SMALL = 400_000
-
-
 def choose_at_once(here: int, state_bytes: int) -> int:
   """How many members to train side by side on one device, for speed.
 
@@ -77,7 +70,7 @@ def choose_at_once(here: int, state_bytes: int) -> int:
     here: members on the device.
     state_bytes: of one member's state.
   """
-  if jax.default_backend() == 'cpu' and state_bytes > _SMALL:
+  if jax.default_backend() == 'cpu' and state_bytes > cpu.SIDE_BY_SIDE_BYTES:
     return 1
   return here
 

@@ -1,15 +1,18 @@
 """How XLA compiles a step on CPU.
 
-XLA has two libraries there, Eigen and YNN, and lets YNN have all that it can
-do. YNN is the faster one for products of large matrices; but it leaves one such
-as [256, 128] by [128, 128] to a single thread, where Eigen takes all there are
-(a program of such products takes a quarter less time without YNN), and Eigen is
-the faster one for convolutions (a DCGAN's step takes an eighth less time).
-Products so small that one thread does them anyway are YNN's again.
-`python -m experiments.benchmarks.step_time --suite=ring_2d` and `dcgan_28` show
-whether that still holds: they time stock XLA's choice beside ours. Small steps
-are also compiled with less of LLVM's optimising, which they are none the slower
-for, and all of them with vectors as wide as the processor has.
+XLA has two libraries there, Eigen and YNN, and gives YNN all that it can do.
+
+- Large products: YNN is faster.
+- Small products: YNN leaves one such as [256, 128] by [128, 128] to a single
+  thread, and Eigen uses all of them: without YNN, a program of such products
+  takes a quarter less time.
+- Tiny products, which either library computes on one thread: YNN is faster.
+- Convolutions: Eigen is faster. A DCGAN's step takes an eighth less time.
+
+Steps of small products are also compiled with fewer of LLVM's optimisations,
+which does not make them slower, and all steps with vectors as wide as the
+processor has. `python -m experiments.benchmarks.step_time --suite=ring_2d` and
+`dcgan_28` show whether that still holds: they time stock XLA beside it.
 """
 
 import contextlib
@@ -24,7 +27,7 @@ import jaxlib.version
 
 from gan_jax import types
 from gan_jax.engine import flops
-from gan_jax.ops import onednn
+from gan_jax.ops import cpu, onednn
 
 _Options = dict[str, Any]
 
@@ -32,41 +35,33 @@ _YNN = 'xla_cpu_experimental_ynn_fusion_type'
 _PREFIX = 'LIBRARY_FUSION_TYPE_'
 # LLVM's level, by default 3.
 _QUICKLY: _Options = {'xla_backend_optimization_level': 1}
-# LLVM keeps to 256 bits where it is not told to use all 512 of a processor that
-# has them. On an EPYC that does, steps run .99 to 1.06 times as fast, the small
-# ones most so; another processor was not tried.
+# LLVM uses 256 bits of a processor that has 512, unless it is told otherwise.
+# With 512, an EPYC's steps run .99 to 1.06 times as fast, the small ones gain
+# most; no other processor was tried.
 _WIDELY: _Options = {'xla_cpu_prefer_vector_width': 512}
-# What YNN does: products, nothing, or products and sums, but no convolutions.
-# Steps of small products take three fourths of the time to compile quickly, and
-# run .98 to 1.09 times as fast; of large ones, dcgan_32 and r3gan_32 run .95 to
-# 1.01 times as fast.
+# What YNN does: products; nothing; products and sums; never convolutions.
+# With LLVM's lower level, small steps compile in three fourths of the time and
+# run .98 to 1.09 times as fast; the large ones of dcgan_32 and r3gan_32 run .95
+# to 1.01 times as fast, so they keep the higher level.
 _FOR_TINY_PRODUCTS: _Options = {_YNN: f'{_PREFIX}INDIVIDUAL_DOT', **_QUICKLY}
 _FOR_SMALL_PRODUCTS: _Options = {_YNN: '', **_QUICKLY}
 _FOR_LARGE_PRODUCTS: _Options = {
   _YNN: f'{_PREFIX}INDIVIDUAL_DOT,{_PREFIX}REDUCE'
 }
-# Not the newer way to compile loops, which takes half as much memory again, and
-# makes other steps faster (a DCGAN's by a tenth), but none with oneDNN's
-# convolutions (r3gan_32: .95 to 1.01 of its time without).
+# The older way to compile loops: the newer one takes half as much memory again.
+# It makes other steps faster (a DCGAN's by a tenth), but not those with oneDNN
+# (r3gan_32: .95 to 1.01 of the time). jaxlib 0.12 has the newer one only.
 _FOR_ONEDNN: _Options = {'xla_cpu_use_fusion_emitters': False}
-# A product of two [256, 256]. Measured on two cores of AVX2, for networks of
-# 3 x 128, 3 x 256 and 3 x 512 and batches of 64 to 1024: at about this size
-# neither is clearly the faster.
-_LARGE_FLOPS = 2 * 256**3
-# Of gaussian_1d, [256, 32] by [32, 32], whose steps have one thread, YNN makes
-# them 1.03 times as fast. Twice the multiplications that `threads._MOST` allows
-# a game on one thread; what as small products do on two was not measured.
-_TINY_FLOPS = 3e6
 
 
 def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   """Compiles a chunk of steps as suits its products.
 
-  A program that `onednn.py` has a part in, one with grouped convolutions for a
-  single device, is compiled anew by every process: XLA cannot store it.
+  A program with oneDNN's convolutions (grouped ones, on a single device) is
+  compiled anew by every process: XLA's cache cannot serialise oneDNN calls.
 
   Args:
-    chunk: jitted. The largest product or convolution in it chooses.
+    chunk: jitted. Its largest product or convolution decides.
     args: arrays, on one device or several, or shapes for one.
   """
   if jax.default_backend() != 'cpu':
@@ -120,16 +115,20 @@ def _is_taken(name: str, value: Any) -> bool:
 
 def _options(largest: float) -> _Options:
   """For a program whose largest product takes so many operations."""
-  if largest > _LARGE_FLOPS:
+  if largest > cpu.LARGE_PRODUCT_FLOPS:
     return _FOR_LARGE_PRODUCTS
-  return _FOR_SMALL_PRODUCTS if largest > _TINY_FLOPS else _FOR_TINY_PRODUCTS
+  return (
+    _FOR_SMALL_PRODUCTS
+    if largest > cpu.TINY_PRODUCT_FLOPS
+    else _FOR_TINY_PRODUCTS
+  )
 
 
 def run_once(make: Callable[[], types.PyTree]) -> types.PyTree:
   """The result of a traceable function that is not called again.
 
-  Compiled with less care on CPU: the first states of stacked_mnist and
-  faces_folder in a fourth of the time, and with the same bits.
+  Compiled with fewer optimisations on CPU: the first states of stacked_mnist
+  and faces_folder take a fourth of the time and have the same bits.
   """
   options = _QUICKLY if jax.default_backend() == 'cpu' else {}
   return _compile(jax.jit(make).lower(), options)()

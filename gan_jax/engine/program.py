@@ -14,6 +14,7 @@ from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, compiler, health, sharding
 from gan_jax.game import draws, spec as specs, state as states, steps
+from gan_jax.ops import cpu
 from gan_jax.study import population
 
 
@@ -174,11 +175,6 @@ def make_step(
   )
 
 
-# On one device, steps are drawn for as many at once as these bytes hold, and as
-# divide the chunk: few enough that the steps find them in a cache.
-_DRAWN_BYTES = 2**18
-
-
 def make_steps(
   spec: specs.Spec, source: sources.Source, mesh: Mesh | None, length: int
 ) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
@@ -203,7 +199,7 @@ def make_steps(
     if mesh is None or mesh.size == 1:
       shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
       size = sum(x.size * x.dtype.itemsize for x in shapes)
-      fitting = range(1, min(_DRAWN_BYTES // size, length) + 1)
+      fitting = range(1, min(cpu.DRAWN_BYTES // size, length) + 1)
       at_once = max((n for n in fitting if length % n == 0), default=1)
 
     def play(

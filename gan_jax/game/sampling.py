@@ -1,7 +1,7 @@
 """A game in evaluation mode: samples of its generator, and D's logits."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax import types
 from gan_jax.game import objectives, spec as specs, state as states
+from gan_jax.ops import blocks
 
 # Statistics of the batch, and nothing else, move on.
 _COLLECT = types.Mode(batch_stats=True, dropout=False, update_vars=True)
@@ -53,11 +54,6 @@ def eval_generator(
   return state.gen_ema, _standing_vars(spec, state.gen_ema, state.gen.vars, key)
 
 
-# Samples that `sample` and `judge` give to a network together. In evaluation
-# mode nothing couples them, and what is computed on the way stays in a cache.
-_BLOCK = 4096
-
-
 def sample(
   spec: specs.Spec,
   gen_params: types.PyTree,
@@ -72,7 +68,7 @@ def sample(
     )
     return spec.to_data(x)
 
-  return types.Batch(_in_blocks(generate, latent), latent.label)
+  return types.Batch(blocks.apply(generate, latent), latent.label)
 
 
 class Sampler:
@@ -127,23 +123,4 @@ def judge(
     return logits
 
   own = batch._replace(x=spec.from_data(batch.x))
-  return _in_blocks(look, objectives.pack(own, spec.packing))
-
-
-def _in_blocks(fn: Callable[..., jax.Array], tree: types.PyTree) -> jax.Array:
-  """`fn(tree)` block by block, of a function of each sample alone.
-
-  The leaves are `[N, ...]`, and so is the result.
-  """
-  size = len(jax.tree.leaves(tree)[0])
-  if size <= _BLOCK:
-    return fn(tree)
-  rest = size % _BLOCK
-  blocks = jax.tree.map(
-    lambda x: x[rest:].reshape(-1, _BLOCK, *x.shape[1:]), tree
-  )
-  y = jax.lax.map(fn, blocks)
-  y = y.reshape(-1, *y.shape[2:])
-  if not rest:
-    return y
-  return jnp.concatenate([fn(jax.tree.map(lambda x: x[:rest], tree)), y])
+  return blocks.apply(look, objectives.pack(own, spec.packing))

@@ -31,13 +31,11 @@ from jax import lax
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
-from gan_jax.ops import onednn
+from gan_jax.ops import cpu, onednn
 
 Padding = str | Sequence[tuple[int, int]]
 
 _ROLES = ('x', 'y', 'kernel')
-# Measured on AVX2: with this few channels, copies cost less than convolutions.
-_NARROW = 8
 
 _stock_only = jax.make_user_context(False)  # A part of the key of jit's cache.
 
@@ -341,10 +339,12 @@ def _is_better_mirrored(a: jax.Array, b: jax.Array, form: _Form) -> bool:
     return False
   x, y = form.x[0] * form.x[1], form.y[0] * form.y[1]
   if form.out == 'x':
-    return 2 * y > x and not b.shape[2] <= _NARROW < b.shape[3]
+    return 2 * y > x and not b.shape[2] <= cpu.NARROW_CHANNELS < b.shape[3]
   if form.out == 'kernel':  # The fewer channels are copied, for each tap.
-    return 2 * x <= y or (b.shape[3] <= _NARROW and b.shape[3] < a.shape[3])
-  return 2 * x <= y or b.shape[3] <= _NARROW < b.shape[2]
+    return 2 * x <= y or (
+      b.shape[3] <= cpu.NARROW_CHANNELS and b.shape[3] < a.shape[3]
+    )
+  return 2 * x <= y or b.shape[3] <= cpu.NARROW_CHANNELS < b.shape[2]
 
 
 def _dot(a: jax.Array, b: jax.Array, axis_a: int, axis_b: int) -> jax.Array:
@@ -455,7 +455,7 @@ def _shifts(axis: _Axis, phase: int) -> Iterator[tuple[int, tuple[int, int]]]:
 def _kernel_gradient(x: jax.Array, y: jax.Array, form: _Form) -> jax.Array:
   """A product for each tap, unless copying less is worth more."""
   (kh, kw), c, o = form.window, x.shape[3], y.shape[3]
-  if c <= _NARROW:  # One for all taps.
+  if c <= cpu.NARROW_CHANNELS:  # One for all taps.
     patches = jnp.concatenate([*_patches(x, form)], -1)
     kernel = _dot(_flat(patches), _flat(y), 0, 0)
   elif form.rows.stride == form.columns.stride == 1 and form.rows.y >= 16:
@@ -482,10 +482,10 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
   known, shape = form.name(a, b), form.shape(a, b)
   *_, i, o = known['kernel'].shape if 'kernel' in known else shape
   o //= form.groups
-  # At least 16 channels a block: R3GAN's groups are as wide, and in blocks of
-  # 32 half of the kernel is zeros.
   sizes = (n for n in range(1, form.groups + 1) if form.groups % n == 0)
-  size = next((n for n in sizes if n * min(i, o) >= 16), form.groups)
+  size = next(
+    (n for n in sizes if n * min(i, o) >= cpu.JOINED_CHANNELS), form.groups
+  )
   blocks = form.groups // size
   if 'kernel' in known:
     kernel = known['kernel'].reshape(*form.window, i, blocks, size, o)
