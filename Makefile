@@ -7,7 +7,8 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 MADE := .venv/made
 NEWEST := $(addprefix tests/test_, compiler.py threads.py fast_path.py \
-  losses.py penalties.py steps.py state.py networks.py recorder.py writers.py)
+  ops.py losses.py penalties.py steps.py state.py networks.py recorder.py \
+  writers.py)
 
 .PHONY: env train test newest
 

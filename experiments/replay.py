@@ -25,11 +25,14 @@ def main() -> None:
   if _WORKDIR.value is None:
     raise ValueError('--workdir=DIR must be given')
   from gan_jax.engine import program, threads
+  from gan_jax.ops import cpu
   from gan_jax.run import replay
   from gan_jax.storage import workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
   config, _ = workdirs.load(workdir)
+  if workdirs.sessions(workdir)[-1].get('stock'):
+    cpu.set_stock()
   threads.choose(config)
   game = program.open_game(config)
   workdirs.check(workdir, config, game.source.info)

@@ -18,6 +18,11 @@ _DEBUG_NANS = flags.DEFINE_bool(
   'debug_nans', False, 'Should the run diverge, find the operation that did.'
 )
 
+_STOCK = flags.DEFINE_bool(
+  'stock', False, 'Take no fast path on a CPU: slower, and the same to '
+  'rounding. Shows whether a fast path is to blame for a result.'
+)  # fmt: skip
+
 _NOTES = {
   'd_real': '   1/2 at the equilibrium',
   'd_fake': '   1/2 at the equilibrium',
@@ -30,8 +35,11 @@ def main() -> None:
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
   from gan_jax.engine import health, threads
+  from gan_jax.ops import cpu
   from gan_jax.run import interrupt, replay, train
 
+  if _STOCK.value:
+    cpu.set_stock()
   workdir = pathlib.Path(_WORKDIR.value)
   threads.choose(_CONFIG.value)
   try:

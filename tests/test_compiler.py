@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from gan_jax.engine import compiler
+from gan_jax.ops import cpu
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,15 @@ def test_convolutions_are_left_to_eigen():
   kernel = jax.ShapeDtypeStruct((4, 4, 64, 64), jnp.float32)
   compiled = compiler.compile(jax.jit(chunk), x, kernel)
   assert 'ynn_fusion' not in compiled.as_text()
+
+
+def test_stock_has_no_options():
+  """Stock XLA gives YNN a product that we give Eigen."""
+  a = jax.ShapeDtypeStruct((256, 128), jnp.float32)
+  b = jax.ShapeDtypeStruct((128, 128), jnp.float32)
+  with cpu.stock():
+    compiled = compiler.compile(jax.jit(jnp.matmul), a, b)
+  assert 'ynn_fusion' in compiled.as_text()
 
 
 def test_this_xla_takes_every_option(capsys: pytest.CaptureFixture[str]):

@@ -12,7 +12,7 @@ import pytest
 from jax import lax
 
 from gan_jax.engine import compiler
-from gan_jax.ops import conv, onednn
+from gan_jax.ops import conv, cpu, onednn
 
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
@@ -293,7 +293,7 @@ def test_accelerators_compile_lax(platform: str, stock: bool) -> None:
   for case in (CONVS[6], CONVS[-1], TRANSPOSES[0]):
     ours, reference = pair(case)
     if stock:
-      with conv.stock_only():
+      with cpu.stock():
         text = program(ours, case)
     else:
       text = program(ours, case)
@@ -315,7 +315,7 @@ def test_the_switch_is_a_part_of_the_key_of_the_cache() -> None:
 
   for _ in range(2):
     f(*operands(CONVS[0]))
-    with conv.stock_only():
+    with cpu.stock():
       f(*operands(CONVS[0]))
   assert next(traces) == 2
 

@@ -13,9 +13,13 @@ from gan_jax.engine import threads
 
 _COUNT = """
 import pathlib
+import sys
 import jax
 from experiments.configs import gaussian_1d, ring_2d
 from gan_jax.engine import threads
+from gan_jax.ops import cpu
+if sys.argv[1:]:
+  cpu.set_stock()
 threads.choose(gaussian_1d.get_config())
 threads.choose(ring_2d.get_config())
 jax.devices()
@@ -24,23 +28,36 @@ print(sum('XLAEigen' in name for name in names))
 """
 
 
-@pytest.mark.skipif(
-  not pathlib.Path('/proc/self/task').exists(), reason='Linux lists threads'
-)
-@pytest.mark.parametrize(('chosen', 'count'), [(None, 1), ('3', 3)])
-def test_a_small_game_has_one_thread(chosen: str | None, count: int):
-  """Unless the user chooses; and what comes later changes nothing."""
+def count_threads(chosen: str | None, *arguments: str) -> int:
+  """Of XLA, in a process whose user sets NPROC or does not."""
   # Several devices, as of these tests, have as many threads.
   of_ours = 'NPROC', 'XLA_FLAGS'
   environ = {k: v for k, v in os.environ.items() if k not in of_ours}
   done = subprocess.run(
-    [sys.executable, '-c', _COUNT],
+    [sys.executable, '-c', _COUNT, *arguments],
     env=environ | ({'NPROC': chosen} if chosen else {}),
     capture_output=True,
     text=True,
     check=True,
   )
-  assert int(done.stdout) == count
+  return int(done.stdout)
+
+
+needs_proc = pytest.mark.skipif(
+  not pathlib.Path('/proc/self/task').exists(), reason='Linux lists threads'
+)
+
+
+@needs_proc
+@pytest.mark.parametrize(('chosen', 'count'), [(None, 1), ('3', 3)])
+def test_a_small_game_has_one_thread(chosen: str | None, count: int):
+  """Unless the user chooses; and what comes later changes nothing."""
+  assert count_threads(chosen) == count
+
+
+@needs_proc
+def test_stock_leaves_the_threads_to_xla():
+  assert count_threads(None, 'stock') == os.cpu_count()
 
 
 @pytest.mark.parametrize(

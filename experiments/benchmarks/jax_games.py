@@ -11,7 +11,6 @@ from experiments.benchmarks import suites
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, compiler, flops, program
-from gan_jax.ops import conv
 
 
 def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
@@ -29,7 +28,7 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
 class Game:
   """A compiled chunk and its state: `play()` runs `length` steps."""
 
-  def __init__(self, suite: suites.Suite, stock: bool = False):
+  def __init__(self, suite: suites.Suite):
     config = suite.config()
     checks.validate(config)
     data = source(config, suite.shape)
@@ -41,11 +40,7 @@ class Game:
     self.length = suite.length
     args = self._state, *self._rest, self._keys
     began = time.monotonic()
-    if stock:
-      with conv.stock_only():
-        self._chunk = chunk.lower(*args).compile()
-    else:
-      self._chunk = compiler.compile(chunk, *args)
+    self._chunk = compiler.compile(chunk, *args)
     self.compile_seconds = time.monotonic() - began
     # All of a chunk but the step has no linear layers.
     self.step_flops = flops.count(chunk, *args) / suite.length

@@ -1,4 +1,4 @@
-"""Times training steps: ours, the same in PyTorch, and ours on stock XLA.
+"""Times training steps: ours, the same in PyTorch, and ours with no fast path.
 
   python -m experiments.benchmarks.step_time --suite=dcgan_32 --json=out.json
 
@@ -33,7 +33,9 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
 _COMPILE = flags.DEFINE_bool('compile', False, 'Time torch.compile as well.')
-_STOCK = flags.DEFINE_bool('stock', True, 'Time stock XLA as well.')
+_STOCK = flags.DEFINE_bool(
+  'stock', True, 'Time ours with no fast path as well.'
+)
 
 Record = dict[str, Any]
 

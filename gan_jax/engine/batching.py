@@ -70,7 +70,8 @@ def choose_at_once(here: int, state_bytes: int) -> int:
     here: members on the device.
     state_bytes: of one member's state.
   """
-  if jax.default_backend() == 'cpu' and state_bytes > cpu.SIDE_BY_SIDE_BYTES:
+  plain = jax.default_backend() != 'cpu' or cpu.is_stock()
+  if not plain and state_bytes > cpu.SIDE_BY_SIDE_BYTES:
     return 1
   return here
 

@@ -12,7 +12,7 @@ XLA has two libraries there, Eigen and YNN, and gives YNN all that it can do.
 Steps of small products are also compiled with fewer of LLVM's optimisations,
 which does not make them slower, and all steps with vectors as wide as the
 processor has. `python -m experiments.benchmarks.step_time --suite=ring_2d` and
-`dcgan_28` show whether that still holds: they time stock XLA beside it.
+`dcgan_28` show whether that still holds: they time it without fast paths too.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
     chunk: jitted. Its largest product or convolution decides.
     args: arrays, on one device or several, or shapes for one.
   """
-  if jax.default_backend() != 'cpu':
+  if jax.default_backend() != 'cpu' or cpu.is_stock():
     return chunk.lower(*args).compile()
   devices = {
     device
@@ -130,8 +130,8 @@ def run_once(make: Callable[[], types.PyTree]) -> types.PyTree:
   Compiled with fewer optimisations on CPU: the first states of stacked_mnist
   and faces_folder take a fourth of the time and have the same bits.
   """
-  options = _QUICKLY if jax.default_backend() == 'cpu' else {}
-  return _compile(jax.jit(make).lower(), options)()
+  plain = jax.default_backend() != 'cpu' or cpu.is_stock()
+  return _compile(jax.jit(make).lower(), {} if plain else _QUICKLY)()
 
 
 @contextlib.contextmanager

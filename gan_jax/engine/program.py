@@ -196,7 +196,7 @@ def make_steps(
     draw = functools.partial(_draw, spec, source, arrays, keys)
     at_once = 1
     # On several, the compiler splits what a step draws with its batch.
-    if mesh is None or mesh.size == 1:
+    if (mesh is None or mesh.size == 1) and not cpu.is_stock():
       shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
       size = sum(x.size * x.dtype.itemsize for x in shapes)
       fitting = range(1, min(cpu.DRAWN_BYTES // size, length) + 1)

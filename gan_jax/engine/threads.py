@@ -38,7 +38,7 @@ def choose(config: configs.Config) -> None:
     ValueError: one line on what is wrong with it.
   """
   checks.validate(config)
-  if _VARIABLE in os.environ or not suit_one(config):
+  if _VARIABLE in os.environ or cpu.is_stock() or not suit_one(config):
     return
   os.environ[_VARIABLE] = '1'
   try:

@@ -11,14 +11,14 @@ All derivatives of a convolution come from one trilinear form,
 of its input, `kernel` that of its kernel. A primitive that is told which of the
 three to leave out is thus closed under differentiation. On accelerators it
 compiles to what `jax.lax` would give, on CPU to matrix products and to
-convolutions without dilation, those of groups by oneDNN where it is allowed.
+convolutions without dilation; grouped ones are oneDNN's where it is allowed.
+The reference is `jax.lax`, under `cpu.stock`.
 
 `python -m experiments.benchmarks.step_time --suite=dcgan_32` prints the ratio
 to stock XLA. Once that is near one, two calls of `jax.lax` can replace this
 module.
 """
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -36,13 +36,6 @@ from gan_jax.ops import cpu, onednn
 Padding = str | Sequence[tuple[int, int]]
 
 _ROLES = ('x', 'y', 'kernel')
-
-_stock_only = jax.make_user_context(False)  # A part of the key of jit's cache.
-
-
-def stock_only() -> contextlib.AbstractContextManager[None]:
-  """A context in which convolutions are XLA's own on CPU as well."""
-  return _stock_only(True)
 
 
 def conv(
@@ -152,7 +145,6 @@ class _Form:
   rows: _Axis
   columns: _Axis
   groups: int
-  stock: bool  # Whether to be as `jax.lax` on CPU too.
   onednn: bool  # Whether that may convolve groups.
   flipped: bool = False  # Whether the kernel is stored as by `_flip`.
 
@@ -219,9 +211,9 @@ def _bind(
     )
     for i in (0, 1)
   )
-  form = _Form(
-    'y', rows, columns, groups, _stock_only.value, onednn.is_allowed()
-  )
+  form = _Form('y', rows, columns, groups, onednn.is_allowed())
+  if cpu.is_stock():
+    return _stock(x, kernel, form=form)
   return _conv_p.bind(x, kernel, form=form)
 
 
@@ -299,8 +291,6 @@ def _stock(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
 
 def _fast(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
   """What is fast on CPU."""
-  if form.stock:
-    return _stock(a, b, form=form)
   if a.ndim == 5:
     return lax.map(lambda ab: _fast(*ab, form=form), (a, b))
   if form.groups > 1:

@@ -1,9 +1,41 @@
-"""Every threshold that was measured on CPUs, with the figures it came from.
+"""The switch for all fast paths, and the thresholds measured on CPUs.
 
-Each is a size at which one of two ways to compute the same becomes the faster
-one. `python -m experiments.benchmarks.step_time` and `population` show whether
-they still hold.
+A fast path computes the same as plain JAX, to rounding. `stock` turns all of
+them off.
+
+A threshold is a size at which one of two ways to compute the same becomes the
+faster one; each has the figures it came from. `python -m
+experiments.benchmarks.step_time` and `population` show whether they still hold.
 """
+
+import contextlib
+
+import jax
+
+_stock = jax.make_user_context(False)  # Part of the key of jit's cache.
+
+
+def stock() -> contextlib.AbstractContextManager[None]:
+  """A context in which no fast path is taken, for what this thread traces.
+
+  - `ops/`: convolutions, products, rectifiers and resampling are those of
+    `jax.lax` and `jax.nn`, and oneDNN has no part in them.
+  - `engine/`: XLA has no options and its own number of threads, each step draws
+    its own batch, and all members of a population are trained side by side.
+  """
+  return _stock(True)
+
+
+def set_stock() -> None:
+  """Takes no fast path from now on, in all threads of this process."""
+  _stock.set_global(True)
+
+
+def is_stock() -> bool:
+  """Whether fast paths are off."""
+  value: bool = _stock.value
+  return value
+
 
 # Compiling (engine/compiler.py).
 

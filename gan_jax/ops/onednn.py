@@ -1,14 +1,14 @@
 """Convolutions by oneDNN, the library that PyTorch convolves with on CPU.
 
-XLA has it in its wheels for x86-64 Linux, but gives it nothing to do. An
-operation addressed to it by name gets there all the same. It is three times as
-fast as Eigen where channels come in groups, and no faster elsewhere. Three
-things follow from nobody having promised it:
+jaxlib's wheels for x86-64 Linux contain it, and XLA does not use it on its own;
+a custom call by the right name reaches it. It is three times as fast as Eigen
+for grouped convolutions, and no faster for others. The call is not documented,
+so:
 
-- it is used with the versions of jaxlib that it was tried with, and no others,
-  for a description that oneDNN does not accept ends the process;
-- a program with such an operation must not be stored: XLA would write another
-  kind of operation in its place (see `compiler.py`);
+- it is used only with those versions of jaxlib that it was tried with: a
+  description that oneDNN does not accept ends the process;
+- a program with such a call must not be stored: XLA's cache cannot serialise
+  oneDNN calls (see `engine/compiler.py`);
 - XLA cannot split it over devices.
 """
 
@@ -26,13 +26,13 @@ TARGET = '__onednn$convolution'
 
 _TRIED = '0.10.2', '0.12.0.1'
 
-_allowed = jax.make_user_context(False)  # A part of the key of jit's cache.
+_allowed = jax.make_user_context(False)  # Part of the key of jit's cache.
 
 
 def allowed() -> contextlib.AbstractContextManager[None]:
-  """A context in which what is traced may use it, where it is there.
+  """A context in which traced code may call it, where it is there.
 
-  For a program of one device which is not stored.
+  For a program on one device that is not stored.
   """
   there = sys.platform == 'linux' and platform.machine() == 'x86_64'
   return _allowed(there and jaxlib.version.__version__ in _TRIED)
@@ -92,7 +92,7 @@ def convolution(
   call = jax.ffi.ffi_call(
     TARGET,
     jax.ShapeDtypeStruct(shape, x.dtype),
-    custom_call_api_version=2,  # Whose description is a text of any kind.
+    custom_call_api_version=2,  # Its description is a text of any kind.
     legacy_backend_config=json.dumps({'onednn_conv_config': config}),
   )
   y: jax.Array = call(x, kernel)

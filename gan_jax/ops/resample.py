@@ -2,9 +2,10 @@
 
 Both are convolutions with the outer product of [1, 3, 3, 1] / 8 with itself,
 zeros beyond the border (Karras et al. 2020, appendix B; Zhang 2019). They are
-each other's transposes but for a factor of 4, and a primitive says so: what JAX
-would derive from slices and paddings takes several times as long on a CPU, and
-penalties derive it twice.
+each other's transposes up to a factor of 4, and a primitive says so: the
+derivatives that JAX makes of slices and paddings take several times as long on
+a CPU, and penalties differentiate twice. Those are the reference, under
+`cpu.stock`.
 """
 
 from typing import Any
@@ -14,10 +15,12 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
+from gan_jax.ops import cpu
+
 
 def upsample(x: jax.Array) -> jax.Array:
   """`[..., H, W, C]` to `[..., 2H, 2W, C]`, the filter times 4: keeps means."""
-  return _resample_p.bind(x, up=True)
+  return _bind(x, up=True)
 
 
 def downsample(x: jax.Array) -> jax.Array:
@@ -28,7 +31,11 @@ def downsample(x: jax.Array) -> jax.Array:
   """
   if x.shape[-3] % 2 or x.shape[-2] % 2:
     raise ValueError(f'downsample halves even sides, got {x.shape}')
-  return _resample_p.bind(x, up=False)
+  return _bind(x, up=False)
+
+
+def _bind(x: jax.Array, *, up: bool) -> jax.Array:
+  return _resample(x, up=up) if cpu.is_stock() else _resample_p.bind(x, up=up)
 
 
 def _taps(x: jax.Array, axis: int, count: int, stride: int) -> list[jax.Array]:

@@ -164,7 +164,10 @@ def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   then = workdirs.sessions(workdir)[-1]
   now = workdirs.provenance()
   flat_then, flat_now = (
-    {k: v for k, v in x.items() if k != 'versions'} | x['versions']
+    # Runs made before there was a switch had all fast paths.
+    {'stock': False}
+    | {k: v for k, v in x.items() if k != 'versions'}
+    | x['versions']
     for x in (then, now)
   )
   return {

@@ -16,6 +16,7 @@ import jax
 
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
+from gan_jax.ops import cpu
 from gan_jax.storage import checkpoint
 
 # What a run writes into its folder.
@@ -36,6 +37,7 @@ def provenance() -> dict[str, Any]:
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'stock': cpu.is_stock(),
     'commit': _commit(),
   }
 
