@@ -1,6 +1,8 @@
 """Imports point down through the rooms; the mathematics knows no names."""
 
 import ast
+import configparser
+import fnmatch
 import graphlib
 import os
 import pathlib
@@ -97,3 +99,40 @@ def test_slow_packages_are_left_alone(tmp_path: pathlib.Path):
     check=True,
   )
   assert done.stdout.strip() == 'set()'
+
+
+def test_the_wheel_has_the_library_alone():
+  """All of it, and no `experiments` that another project may have too."""
+  setup = configparser.ConfigParser()
+  setup.read(ROOT.parent / 'setup.cfg')
+  include = setup['options.packages.find']['include'].split()
+  packages = {
+    '.'.join(path.parent.relative_to(ROOT.parent).parts)
+    for top in ('experiments', 'gan_jax')
+    for path in (ROOT.parent / top).rglob('__init__.py')
+  }
+  assert 'experiments' in packages
+  taken = {
+    name
+    for name in packages
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in include)
+  }
+  assert taken == {
+    '.'.join(path.parent.relative_to(ROOT.parent).parts)
+    for path in ROOT.rglob('*.py')
+  }
+
+
+def test_programs_start_from_the_root():
+  """Where the library is installed and `experiments` is not."""
+  environ = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.train'],
+    cwd=ROOT.parent,
+    env=environ,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr == 'error: --config=FILE and --workdir=DIR must be given\n'
