@@ -20,11 +20,10 @@ def count(fn: Callable[..., Any], *args: Any) -> int:
   Counted are the matrix products and convolutions of the networks and of all
   derivatives that the algorithm takes: a layer's forward pass is 1, the
   gradients of its input and of its kernel are 1 each where they are needed, and
-  those of a gradient (R1) likewise. Twice the same product of the same numbers
-  counts once, and one that nothing depends on not at all, for a compiler drops
-  both: this is a property of the algorithm and not of how it is compiled.
-  Resampling filters, activations, normalisation and optimisers count as
-  nothing.
+  so are those of a gradient (R1). A product that is computed twice counts once,
+  and one whose result is not used does not count, since a compiler removes
+  both: the count belongs to the algorithm, not to how it is compiled.
+  Resampling filters, activations, normalisation and optimisers are not counted.
 
   Args:
     fn: traced, not run.

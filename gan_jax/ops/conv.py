@@ -3,8 +3,8 @@
 XLA's CPU backend runs forward convolutions near the speed of its matrix
 products, but gradients of kernels, transposed convolutions (whose dilated
 input is mostly zeros) and grouped convolutions many times slower: see
-openxla/xla#34273, jax-ml/jax#23783 and jax-ml/jax#13800. A GAN is made of
-these, and penalties such as R1 differentiate them twice.
+openxla/xla#34273, jax-ml/jax#23783 and jax-ml/jax#13800. GANs consist of these,
+and penalties such as R1 differentiate them twice.
 
 All derivatives of a convolution come from one trilinear form,
 `<y, conv(x, kernel)>`. Leaving out `y` gives the convolution, `x` the gradient
@@ -15,7 +15,7 @@ convolutions without dilation; grouped ones are oneDNN's where it is allowed.
 The reference is `jax.lax`, under `cpu.stock`.
 
 `python -m experiments.benchmarks.step_time --suite=dcgan_32` prints the ratio
-to stock XLA. Once that is near one, two calls of `jax.lax` can replace this
+to stock XLA. When that is near one, two calls of `jax.lax` can replace this
 module.
 """
 

@@ -6,11 +6,10 @@ theorem on homogeneous functions, at any sample and for any parameters
 
     D(x) = <x, dD/dx> + <b, dD/db>.
 
-R1 and R2 need dD/dx anyway. A loss that reads the logits off it as well sends
-its gradient the way the penalty's goes, and both reach the parameters together:
-a batch takes four passes through D (forward, dD/dx, back through that, the
-kernels) in place of six, for the loss's own two fall away. Gradients are the
-same to rounding.
+R1 and R2 need dD/dx anyway. If the loss takes its logits from dD/dx too, its
+gradient and the penalty's go back through D together: a batch takes four passes
+through D (forward, dD/dx, back through that, the kernels) instead of six.
+Gradients are the same to rounding.
 """
 
 from collections.abc import Callable
