@@ -36,6 +36,7 @@ from gan_jax.networks import (
   r3gan,
   small_dcgan,
 )
+from gan_jax.ops import cpu
 from gan_jax.study import population
 
 LOSSES: dict[str, losses.GanLoss] = {
@@ -263,7 +264,7 @@ def _make_looks(
   always = {term.input_grads_of for term in of_disc.values() if term.every == 1}
 
   def look(which: str) -> looks.Look:
-    suits = disc.homogeneous and which in always
+    suits = disc.homogeneous and which in always and not cpu.is_stock()
     return looks.by_euler if suits else looks.plain
 
   return specs.Looks(real=look('real'), fake=look('fake'))
