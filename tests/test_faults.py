@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import event_files
 import jax
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from experiments.benchmarks import kill
 from gan_jax.config import fields as configs
 from gan_jax.engine import health, program
 from gan_jax.run import interrupt, replay, train, trained as runs
-from gan_jax.storage import checkpoint, events, workdir as workdirs, writers
+from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
 ROOT = pathlib.Path(__file__).parent.parent
 GAUSSIAN = f'--config={ROOT}/experiments/configs/gaussian_1d.py'
@@ -271,9 +272,12 @@ def test_lost_rows_are_refused(tiny: configs.Config, tmp_path: pathlib.Path):
   (tmp_path / 'metrics.jsonl').write_text(''.join(lines[:1] + lines[2:]))
   with pytest.raises(ValueError, match=r'3 rows up to step 12 .* counted 4'):
     train.train(tiny, tmp_path)
-  (tmp_path / 'metrics.jsonl').write_text('no json\n' + ''.join(lines))
-  with pytest.raises(ValueError, match='line 1 is damaged'):
-    train.train(tiny, tmp_path)
+  for broken in (
+    'no json', '[4]', '{"step": 4, "x": "y"}', '{"step": 4, "x": {"mean": 1}}'
+  ):  # fmt: skip
+    (tmp_path / 'metrics.jsonl').write_text(f'{broken}\n' + ''.join(lines))
+    with pytest.raises(ValueError, match='line 1 is damaged'):
+      train.train(tiny, tmp_path)
 
 
 def test_two_processes_on_one_folder(
@@ -328,46 +332,44 @@ def test_a_clock_set_back(
 
 def scalars(workdir: pathlib.Path) -> list[tuple[int, str, float]]:
   """TensorBoard's, in the order in which it reads them; speeds left out."""
-  found = []
-  for path in sorted((workdir / 'tensorboard').glob('events*')):
-    for _, event in events._records(path):
-      found += [
-        (event.step, value.tag, value.simple_value)
-        for value in event.summary.value
-        if value.tag != 'speed/steps'
-      ]
-  return found
+  return [
+    (event.step, value.tag, value.simple_value)
+    for event in event_files.events(workdir / 'tensorboard')
+    for value in event.summary.value
+    if value.tag != 'speed/steps' and not value.HasField('image')
+  ]
 
 
+def pictures(workdir: pathlib.Path) -> list[tuple[int, bytes]]:
+  """TensorBoard's, in the order in which it reads them."""
+  return [
+    (event.step, value.image.encoded_image_string)
+    for event in event_files.events(workdir / 'tensorboard')
+    for value in event.summary.value
+    if value.HasField('image')
+  ]
+
+
+@pytest.mark.parametrize('data', ['mixture', 'digits'])
 def test_tensorboard_has_every_step_once(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config, tmp_path: pathlib.Path, data: str
 ):
   """Also after a kill between a row and its checkpoint, with a torn tail."""
+  tiny.data.name = data
   finished(tiny, tmp_path)
-  whole = scalars(tmp_path)
+  whole, drawn = scalars(tmp_path), pictures(tmp_path)
   assert [x[0] for x in whole] == sorted(x[0] for x in whole)
+  assert {x[0] for x in whole} == {0, 4, 8, 12}
+  assert [x[0] for x in drawn] == [0, 4, 8, 12] * (data == 'digits')
   shutil.rmtree(tmp_path / 'checkpoints' / '12')
   (path,) = (tmp_path / 'tensorboard').iterdir()
   path.write_bytes(path.read_bytes()[:-7])
+  # What a user keeps there is no sample.
+  (tmp_path / 'samples').mkdir(exist_ok=True)
+  (tmp_path / 'samples' / 'step_best.png').write_bytes(b'')
   train.train(tiny, tmp_path)
   assert scalars(tmp_path) == whole
-
-
-def test_gathering_twice_doubles_nothing(
-  tiny: configs.Config, tmp_path: pathlib.Path
-):
-  """Killed between writing the gathered file and removing the others."""
-  finished(tiny, tmp_path)
-  folder = tmp_path / 'tensorboard'
-  (path,) = folder.iterdir()
-  data = path.read_bytes()
-  events.keep_until(folder, 8)
-  path.write_bytes(data)
-  events.keep_until(folder, 8)
-  steps = {step for step, _, _ in scalars(tmp_path)}
-  assert steps == {0, 4, 8}
-  found = scalars(tmp_path)
-  assert len(found) == len(set(found))
+  assert pictures(tmp_path) == drawn
 
 
 def mounts() -> bool:

@@ -2,16 +2,15 @@
 
 import io
 import pathlib
-import struct
 
-import crc32c
+import event_files
 import numpy as np
 import PIL.Image
 import pytest
-from tensorboardX.proto import event_pb2
 
 from gan_jax.report import plots
 from gan_jax.storage import writers
+from gan_jax.study import statistics
 
 
 @pytest.fixture
@@ -49,31 +48,19 @@ def test_the_time_left_leaves_compiling_out(
   assert said.count(' s left') == 1
 
 
-def masked_crc(data: bytes) -> int:
-  """As TFRecord's documentation defines it."""
-  crc = crc32c.crc32c(data)
-  return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def test_tensorboard_has_a_row_in_one_event(tmp_path: pathlib.Path):
-  """Read while the file is open, as TensorBoard does, checksums included."""
+def test_tensorboard_has_a_row_in_one_event(
+  tmp_path: pathlib.Path, clock: list[float]
+):
+  """Read while the file is open, as TensorBoard does."""
   grid = np.random.default_rng(0).integers(0, 255, (6, 5, 1), np.uint8)
   with writers.Writers(
     tmp_path, step=0, rows=None, steps=8, step_samples=1
   ) as sinks:
+    sinks.image(4, 'samples', plots.png(grid))
+    clock[0] = 6.0
     row = {'gen/loss': 0.5, 'disc/loss': float('nan')}
     sinks.write(4, row, steps_per_second=2.0)
-    sinks.image(8, 'samples', plots.png(grid), grid.shape)
-    (path,) = (tmp_path / 'tensorboard').iterdir()
-    data, found = path.read_bytes(), []
-  while data:
-    (length,) = struct.unpack('<Q', data[:8])
-    body = data[12 : 12 + length]
-    checks = struct.unpack('<II', data[8:12] + data[12 + length : 16 + length])
-    assert checks == (masked_crc(data[:8]), masked_crc(body))
-    found.append(event_pb2.Event.FromString(body))
-    data = data[16 + length :]
-  version, scalars, image = found
+    version, image, scalars = event_files.events(tmp_path / 'tensorboard')
   assert version.file_version == 'brain.Event:2'
   told = {value.tag: value.simple_value for value in scalars.summary.value}
   assert scalars.step == 4
@@ -81,8 +68,38 @@ def test_tensorboard_has_a_row_in_one_event(tmp_path: pathlib.Path):
   assert np.isnan(told['disc/loss'])
   assert told['speed/steps'] == 2
   (shown,) = image.summary.value
-  assert (image.step, shown.tag) == (8, 'samples')
+  assert (image.step, shown.tag) == (4, 'samples')
   assert (shown.image.height, shown.image.width) == (6, 5)
   assert shown.image.colorspace == 1
   picture = PIL.Image.open(io.BytesIO(shown.image.encoded_image_string))
   np.testing.assert_array_equal(picture, grid[..., 0])
+
+
+def test_tensorboard_is_made_anew_from_the_rows(tmp_path: pathlib.Path):
+  """Those of a population too; a file of before leaves nothing behind."""
+  nan = float('nan')
+  ks = statistics.Estimate(0.5, nan, nan, nan, (0.5, nan))
+  with writers.Writers(
+    tmp_path, step=0, rows=None, steps=8, step_samples=1
+  ) as sinks:
+    for step in (4, 8):
+      row = {'gen/loss': step / 8, 'eval/ks': ks, 'disc/loss': ks}
+      sinks.write(step, row, steps_per_second=2.0)
+  folder = tmp_path / 'tensorboard'
+  (path,) = folder.iterdir()
+  torn = path.rename(folder / 'events.out.tfevents.0000000001.host')
+  torn.write_bytes(torn.read_bytes()[:-7])
+  with writers.Writers(tmp_path, step=4, rows=1, steps=8, step_samples=1):
+    pass
+  _, event = event_files.events(folder)
+  told = {value.tag: value.simple_value for value in event.summary.value}
+  assert event.step == 4
+  missing = {name for name, value in told.items() if np.isnan(value)}
+  assert missing == {
+    'eval/ks/low', 'eval/ks/high', 'eval/ks/members/1', 'disc/loss/low',
+    'disc/loss/high',
+  }  # fmt: skip
+  assert {name: told[name] for name in told.keys() - missing} == {
+    'gen/loss': 0.5, 'eval/ks/mean': 0.5, 'eval/ks/members/0': 0.5,
+    'disc/loss/mean': 0.5,
+  }  # fmt: skip

@@ -110,19 +110,31 @@ class _Grids:
     self._workdir, self._sinks = workdir, sinks
     self._folder = workdir / 'samples'
     self._folder.mkdir(exist_ok=True)
+    # TensorBoard's file is a new one (events.py).
+    for step, path in self._paths():
+      if step <= sinks.last:
+        sinks.image(step, 'samples', path.read_bytes())
+
+  def _paths(self) -> list[tuple[int, pathlib.Path]]:
+    """The grids there are, by step."""
+    found = {
+      path: path.stem.removeprefix('step_')
+      for path in self._folder.glob('step_*.png')
+    }
+    return sorted((int(n), path) for path, n in found.items() if n.isdigit())
 
   def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
     grid = plots.image_grid(arrays['images'], laws.GRID)
     png = plots.png(grid)
     (self._folder / f'step_{step:08d}.png').write_bytes(png)
-    self._sinks.image(step, 'samples', png, grid.shape)
+    self._sinks.image(step, 'samples', png)
 
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.png').exists()
 
   def draw(self) -> None:
     pictures = []
-    for path in sorted(self._folder.glob('*.png')):
+    for _, path in self._paths():
       with PIL.Image.open(path) as picture:
         pictures.append(picture.copy())
     plots.save_gif(self._workdir / 'evolution.gif', pictures)

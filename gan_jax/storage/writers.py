@@ -33,7 +33,11 @@ class Writers:
   """The three sinks of a run's scalars, and TensorBoard's images.
 
   `metrics.jsonl` holds what (config, seed) determines, so that two runs have
-  equal files; speeds go to the terminal and to TensorBoard.
+  equal files; speeds go to the terminal and, of this session, to TensorBoard.
+
+  Attributes:
+    last: the step up to which there are rows from before; -1 for none.
+    rows: how many there are by now.
   """
 
   def __init__(
@@ -59,11 +63,13 @@ class Writers:
     Raises:
       ValueError: rows that the checkpoint counts are not there any more.
     """
-    path, last = workdir / 'metrics.jsonl', step or -1
-    self.rows = _keep_rows_until(path, last, rows)
-    events.keep_until(workdir / 'tensorboard', last)
+    path, self.last = workdir / 'metrics.jsonl', step or -1
+    kept = _keep_rows_until(path, self.last, rows)
+    self.rows = len(kept)
     self._file = path.open('a')
     self._tensorboard = events.Writer(workdir / 'tensorboard')
+    for row_step, row in kept:
+      self._tensorboard.scalars(row_step, row)
     self._step_samples = step_samples
     self._steps = steps
     self._bar = tqdm.tqdm(
@@ -89,7 +95,7 @@ class Writers:
     self._file.flush()
     self.rows += 1
     self._tensorboard.scalars(
-      step, {**dict(_scalars(row)), 'speed/steps': steps_per_second}
+      step, {**dict(_scalars(plain)), 'speed/steps': steps_per_second}
     )
     now = time.monotonic()
     if self._began is None:
@@ -117,11 +123,9 @@ class Writers:
     """Returns when the rows are on the disk itself."""
     os.fsync(self._file.fileno())
 
-  def image(
-    self, step: int, name: str, png: bytes, shape: tuple[int, ...]
-  ) -> None:
-    """Shows an encoded image, `[H, W, 1 or 3]` before, in TensorBoard."""
-    self._tensorboard.image(step, name, png, shape)
+  def image(self, step: int, name: str, png: bytes) -> None:
+    """Shows an encoded image in TensorBoard; called before the step's row."""
+    self._tensorboard.image(step, name, png)
 
   def say(self, line: str) -> None:
     """Prints a line, above the progress bar where there is one."""
@@ -149,22 +153,29 @@ def central(value: Value) -> float:
   return value.mean if isinstance(value, statistics.Estimate) else value
 
 
-def _scalars(row: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
-  """What TensorBoard shows of a row, by name.
+def _scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+  """What TensorBoard shows of a row of `metrics.jsonl`, by name.
 
   Of a population the mean and its interval, and of the reports' figures each
-  member's as well.
+  member's as well. A null is NaN.
   """
   for name, value in row.items():
-    if not isinstance(value, statistics.Estimate):
-      yield name, value
+    if name == 'step':
       continue
-    yield f'{name}/mean', value.mean
-    yield f'{name}/low', value.low
-    yield f'{name}/high', value.high
+    if not isinstance(value, dict):
+      yield name, _number(value)
+      continue
+    low, high = value['ci95']
+    yield f'{name}/mean', _number(value['mean'])
+    yield f'{name}/low', _number(low)
+    yield f'{name}/high', _number(high)
     if name.startswith('eval/'):
-      for i, own in enumerate(value.members):
-        yield f'{name}/members/{i}', own
+      for i, own in enumerate(value['members']):
+        yield f'{name}/members/{i}', _number(own)
+
+
+def _number(value: float | None) -> float:
+  return math.nan if value is None else float(value)
 
 
 def read_rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -178,21 +189,22 @@ def read_rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 def _keep_rows_until(
   path: pathlib.Path, step: int, expected: int | None
-) -> int:
+) -> list[tuple[int, dict[str, float]]]:
   """Drops the rows of later steps, and a last line cut short by a kill.
 
   Returns:
-    How many are left.
+    Those that are left: their steps, and what TensorBoard shows of them.
 
   Raises:
-    ValueError: there are fewer than expected, or one is no JSON.
+    ValueError: there are fewer than expected, or one is no row.
   """
-  kept = []
+  lines, kept = [], []
   if path.exists():
     for number, line in enumerate(path.read_text().splitlines(keepends=True)):
       try:
-        if line.endswith('\n') and json.loads(line)['step'] <= step:
-          kept.append(line)
+        if line.endswith('\n') and (row := json.loads(line))['step'] <= step:
+          kept.append((row['step'], dict(_scalars(row))))
+          lines.append(line)
       except (ValueError, KeyError, TypeError):
         raise ValueError(f'{path}: line {number + 1} is damaged') from None
   if expected is not None and len(kept) != expected:
@@ -202,6 +214,6 @@ def _keep_rows_until(
     )
   if path.exists():
     temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(kept))
+    temporary.write_text(''.join(lines))
     temporary.rename(path)
-  return len(kept)
+  return kept
