@@ -44,7 +44,6 @@ def conv(
   *,
   strides: Sequence[int] = (1, 1),
   padding: Padding,
-  dilation: Sequence[int] = (1, 1),
   groups: int = 1,
 ) -> jax.Array:
   """Convolves images with a kernel.
@@ -54,7 +53,6 @@ def conv(
     kernel: [KH, KW, I / groups, O], of the same dtype.
     strides: rows and columns from one window to the next.
     padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
-    dilation: rows and columns from one tap of the kernel to the next.
     groups: how many blocks of channels there are, each with its own weights.
 
   Returns:
@@ -64,9 +62,10 @@ def conv(
     ValueError: the channels of `x` and `kernel` do not fit.
   """
   if isinstance(padding, str):
-    window = [1 + dilation[i] * (kernel.shape[i] - 1) for i in (0, 1)]
-    padding = lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
-  return _bind(x, kernel, padding, strides, (1, 1), dilation, groups)
+    padding = lax.padtype_to_pads(
+      x.shape[1:3], kernel.shape[:2], strides, padding
+    )
+  return _bind(x, kernel, padding, strides, (1, 1), groups)
 
 
 def conv_transpose(
@@ -95,7 +94,7 @@ def conv_transpose(
   if isinstance(padding, str):
     name = padding
     padding = [_pads_upwards(kernel.shape[i], strides[i], name) for i in (0, 1)]
-  return _bind(x, kernel, padding, (1, 1), strides, (1, 1), 1)
+  return _bind(x, kernel, padding, (1, 1), strides, 1)
 
 
 def _pads_upwards(window: int, stride: int, name: str) -> tuple[int, int]:
@@ -117,12 +116,11 @@ class _Axis(NamedTuple):
   high: int
   stride: int
   stretch: int  # The dilation of `x`: a transposed convolution's stride.
-  dilation: int
 
   @property
   def span(self) -> int:
     """From the first tap to the last."""
-    return self.dilation * (self.window - 1)
+    return self.window - 1
 
   @property
   def y(self) -> int:
@@ -133,8 +131,7 @@ class _Axis(NamedTuple):
   def mirrored(self) -> '_Axis':
     """The same with `x` and `y` exchanged, for which the kernel is turned."""
     low, high = self.span - self.low, self.span - self.high
-    strides = self.stretch, self.stride
-    return _Axis(self.y, self.window, low, high, *strides, self.dilation)
+    return _Axis(self.y, self.window, low, high, self.stretch, self.stride)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +190,6 @@ def _bind(
   padding: Sequence[tuple[int, int]],
   strides: Sequence[int],
   stretch: Sequence[int],
-  dilation: Sequence[int],
   groups: int,
 ) -> jax.Array:
   if x.shape[3] != kernel.shape[2] * groups or kernel.shape[3] % groups:
@@ -207,7 +203,6 @@ def _bind(
       *padding[i],
       strides[i],
       stretch[i],
-      dilation[i],
     )
     for i in (0, 1)
   )
@@ -276,7 +271,6 @@ def _stock(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
       window_strides=[axis.stride for axis in axes],
       padding=[(axis.low, axis.high) for axis in axes],
       lhs_dilation=[axis.stretch for axis in axes],
-      rhs_dilation=[axis.dilation for axis in axes],
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
       feature_group_count=form.groups,
     )
@@ -366,10 +360,10 @@ def _pad(
 
 def _patches(x: jax.Array, form: _Form) -> Iterator[jax.Array]:
   """What each tap of the kernel meets: KH * KW times [N, OH, OW, I]."""
-  (_, kh, *rows, s, _, d), (_, kw, *columns, t, _, e) = form.rows, form.columns
+  (_, kh, *rows, s, _), (_, kw, *columns, t, _) = form.rows, form.columns
   x = _pad(x, (rows[0], rows[1]), (columns[0], columns[1]))
   h, w = s * form.rows.y, t * form.columns.y
-  for i, j in itertools.product(range(0, d * kh, d), range(0, e * kw, e)):
+  for i, j in itertools.product(range(kh), range(kw)):
     yield x[:, i : i + h : s, j : j + w : t]
 
 
@@ -407,7 +401,6 @@ def _gather(x: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
     shape=form.shape(x, kernel),
     strides=[axis.stride for axis in axes],
     padding=[(axis.low, axis.high) for axis in axes],
-    dilation=[axis.dilation for axis in axes],
     groups=form.groups,
   )
 
@@ -437,7 +430,7 @@ def _scatter(y: jax.Array, kernel: jax.Array, form: _Form) -> jax.Array:
 def _shifts(axis: _Axis, phase: int) -> Iterator[tuple[int, tuple[int, int]]]:
   """Taps that rows `stride * q + phase` of `x` meet, and padding of `y`."""
   for tap in range(axis.window):
-    shift, gap = divmod(phase + axis.low - axis.dilation * tap, axis.stride)
+    shift, gap = divmod(phase + axis.low - tap, axis.stride)
     if not gap:
       yield tap, (-shift, -(-axis.x // axis.stride) + shift - axis.y)
 
@@ -450,9 +443,8 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, form: _Form) -> jax.Array:
     kernel = _dot(_flat(patches), _flat(y), 0, 0)
   elif form.rows.stride == form.columns.stride == 1 and form.rows.y >= 16:
     # One for each column: `y` moves along the rows, `x` along the columns.
-    span, step = form.rows.span, form.rows.dilation
     y = jnp.concatenate(
-      [_pad(y, (step * i, span - step * i), (0, 0)) for i in range(kh)], -1
+      [_pad(y, (i, kh - 1 - i), (0, 0)) for i in range(kh)], -1
     )
     column = dataclasses.replace(form, rows=form.rows._replace(window=1))
     out = [_dot(_flat(patch), _flat(y), 0, 0) for patch in _patches(x, column)]

@@ -51,7 +51,6 @@ def convolution(
   shape: Sequence[int],
   strides: Sequence[int],
   padding: Sequence[tuple[int, int]],
-  dilation: Sequence[int],
   groups: int,
 ) -> jax.Array:
   """As `lax.conv_general_dilated`, on CPU alone and without derivatives.
@@ -62,7 +61,6 @@ def convolution(
     shape: of the result, [N, OH, OW, O].
     strides: rows and columns from one window to the next.
     padding: ((top, bottom), (left, right)), none negative.
-    dilation: rows and columns from one tap of the kernel to the next.
     groups: blocks of channels with their own weights.
   """
   images = {
@@ -85,7 +83,7 @@ def convolution(
       'pad_left': [low for low, _ in padding],
       'pad_right': [high for _, high in padding],
       'strides': strides,
-      'window_dilations': dilation,
+      'window_dilations': [1, 1],
     },
     'feature_groups': groups,
   }
