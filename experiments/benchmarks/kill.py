@@ -10,7 +10,6 @@ to its end. Then every array of the final state must have the
 same checksum, and metrics.jsonl the same bytes.
 """
 
-import json
 import math
 import pathlib
 import random
@@ -24,7 +23,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import processes
+from experiments.benchmarks import processes, results
 
 _CONFIG = launch.define_config()
 _KILLS = flags.DEFINE_integer('kills', 50, 'How many.', lower_bound=1)
@@ -115,9 +114,7 @@ def main() -> None:
     )
   for name, value in figures.items():
     print(f'{name:16s} {value}')
-  if _JSON.value:
-    text = json.dumps(figures, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, figures)
   if not (figures['state_identical'] and figures['rows_identical']):
     sys.exit(1)
 

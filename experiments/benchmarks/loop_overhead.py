@@ -12,7 +12,6 @@ takes until the first chunk is done, imports left out, and in no other figure.
 Reports medians, and the round farthest from each.
 """
 
-import json
 import pathlib
 import tempfile
 import time
@@ -20,7 +19,7 @@ import time
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import first_chunk, medians, suites
+from experiments.benchmarks import first_chunk, medians, results, suites
 from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
@@ -89,9 +88,7 @@ def main() -> None:
     print(f'{name:10s} {median:10.3f} ± {spread:.3f}')
   share = 100 * middles['overhead'][0]
   print(f'the program adds {share:.1f} % to its {steps:,} steps')
-  if _JSON.value:
-    text = json.dumps({'steps': steps, **found}, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, {'steps': steps, **found})
 
 
 if __name__ == '__main__':

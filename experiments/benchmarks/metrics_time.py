@@ -15,8 +15,6 @@ of the machine meets all; figures are medians of seconds. `cpu` are seconds of
 processor time, which other programs disturb less.
 """
 
-import json
-import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
+from experiments.benchmarks import results
 
 _SAMPLES = flags.DEFINE_integer('samples', 50_000, 'N.', lower_bound=2)
 _FEATURES = flags.DEFINE_integer('features', 2048, 'D.', lower_bound=1)
@@ -118,9 +117,7 @@ def main() -> None:
           f'ours takes {ratio:.2f} times as long'
         )
     record[f'{game}_rounds_s'] = times
-  if _JSON.value:
-    text = json.dumps(record, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, record)
 
 
 if __name__ == '__main__':

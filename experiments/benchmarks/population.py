@@ -10,9 +10,7 @@ once and runs do each, is left out; figures are medians over the rounds of
 milliseconds a step of all members.
 """
 
-import json
 import math
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import medians, suites
+from experiments.benchmarks import medians, results, suites
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'gaussian_1d', list(suites.SUITES), 'Which game.'
@@ -105,9 +103,7 @@ def main() -> None:
   for name, value in record.items():
     shown = f'{value:.3f}' if isinstance(value, float) else value
     print(f'{name:14s} {shown}')
-  if _JSON.value:
-    text = json.dumps(record, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, record)
 
 
 if __name__ == '__main__':

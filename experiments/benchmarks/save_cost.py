@@ -10,7 +10,6 @@ of the --every seconds between two saves. The last is what training loses at
 most: on a machine with a core to spare it loses nothing.
 """
 
-import json
 import pathlib
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ import time
 from absl import flags
 
 from experiments import launch
+from experiments.benchmarks import results
 from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
@@ -86,9 +86,7 @@ def main() -> None:
   figures = measure(_CONFIG.value, _ROUNDS.value, _EVERY.value)
   for name, value in figures.items():
     print(f'{name:16s} {value:.4f}')
-  if _JSON.value:
-    text = json.dumps(figures, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, figures)
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ seconds from the process's start, imports and a first checkpoint included, until
 it reaches its first step and until that step has ended, and kills it.
 """
 
-import json
 import pathlib
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ import time
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import first_chunk, processes
+from experiments.benchmarks import first_chunk, processes, results
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Starts.', lower_bound=1)
@@ -77,10 +76,7 @@ def main() -> None:
   print('step 1      first start   later')
   for name in first:
     print(f'{name:10s} {first[name]:12.2f} {later[name]:7.2f}')
-  if _JSON.value:
-    figures = {'first': first, 'later': later, 'all': starts}
-    text = json.dumps(figures, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, {'first': first, 'later': later, 'all': starts})
 
 
 if __name__ == '__main__':

@@ -14,9 +14,7 @@ one that finds its program compiled, and of PyTorch's.
 PyTorch is the extra `benchmark`; without it, its columns are '-'.
 """
 
-import json
 import os
-import pathlib
 import sys
 import tempfile
 from typing import Any
@@ -24,7 +22,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import medians, suites, workers
+from experiments.benchmarks import medians, results, suites, workers
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
@@ -129,8 +127,7 @@ def main() -> None:
       records.append(time_suite(name, _ROUNDS.value, _SECONDS.value))
     print(f'{name}: {records[-1]["ours_ms"]:.3g} ms', file=sys.stderr)
   print(_table(records))
-  if _JSON.value:
-    pathlib.Path(_JSON.value).write_text(json.dumps(records, indent=2) + '\n')
+  results.write(_JSON.value, records)
 
 
 if __name__ == '__main__':

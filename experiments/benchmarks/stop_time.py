@@ -9,7 +9,6 @@ while it imports, compiles, trains or draws. Reports the seconds until each has
 left and its exit code, which must be 0.
 """
 
-import json
 import pathlib
 import random
 import signal
@@ -20,7 +19,7 @@ import time
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import processes
+from experiments.benchmarks import processes, results
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'How many times.', lower_bound=1)
@@ -53,9 +52,7 @@ def main() -> None:
       print(f'asked after {moment:5.1f} s  left after {took:5.2f} s  '
             f'exit code {process.returncode}')  # fmt: skip
   print(f'the slowest took {max(r["took_s"] for r in records):.2f} s')
-  if _JSON.value:
-    text = json.dumps(records, indent=2)
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  results.write(_JSON.value, records)
 
 
 if __name__ == '__main__':
