@@ -177,9 +177,7 @@ def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   }
 
 
-def find_nonfinite(
-  workdir: pathlib.Path, step: int, member: int | None = None
-) -> str:
+def find_nonfinite(workdir: pathlib.Path, step: int, member: int | None) -> str:
   """Which operation first gave a number that is not finite, in words.
 
   Plays up to the step and then through it one operation at a time, first
@@ -188,7 +186,7 @@ def find_nonfinite(
   Args:
     workdir: of a run that diverged.
     step: at which, counted from 1.
-    member: of a population, which of its runs.
+    member: of a population, which of its runs; None where it is one run.
 
   Raises:
     ValueError: the checkpoint before is damaged.
