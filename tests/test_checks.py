@@ -37,3 +37,12 @@ def test_what_is_refused(images: np.ndarray, line: str):
 def test_the_message_names_the_set():
   with pytest.raises(ValueError, match=r'^the real set: some pixels'):
     checks.check_images(np.full((1, 2, 2, 1), np.nan), 'the real set')
+
+
+def test_a_set_is_judged_by_all_of_its_blocks():
+  """One block may be bright; a set that is never dark is scaled wrongly."""
+  bright, dark = np.full((2, 3, 3, 1), 0.5), np.full((2, 3, 3, 1), -0.5)
+  for first, second in ((bright, dark), (dark, bright)):
+    checks.result(checks.update(checks.update(checks.init(), first), second))
+  with pytest.raises(ValueError, match=r'^images are in \[0.5, 0.5\], without'):
+    checks.result(checks.update(checks.init(), bright))

@@ -127,3 +127,16 @@ def test_shortage_of_samples():
   assert line is not None
   assert line.startswith('4 samples cannot give a covariance of 4 features')
   assert '\n' not in line
+
+
+def test_moments_may_be_looked_at_on_the_way():
+  """A result changes nothing: what follows is added to the same sums."""
+  x = features(2500, 5, mean=1.0)
+  moments = frechet.update(frechet.init(), x[:1300])
+  first = frechet.result(moments)
+  np.testing.assert_allclose(first.mean, x[:1300].mean(0), atol=1e-5)
+  moments = frechet.update(moments, x[1300:])
+  whole, again = frechet.result(moments), frechet.result(moments)
+  exact = np.cov(x.astype(np.float64), rowvar=False)
+  np.testing.assert_allclose(whole.cov, exact, rtol=0, atol=1e-6)
+  np.testing.assert_array_equal(whole.cov, again.cov)

@@ -44,10 +44,38 @@ def test_against_scipy_a_split_at_a_time():
 
 
 def test_what_is_refused():
-  with pytest.raises(ValueError, match=r'N >= splits=10, got \[9, 3\]$'):
+  with pytest.raises(ValueError, match=r'^splits=10: as many .* got 9$'):
     inception_score.inception_score(np.zeros((9, 3)))
   for bad in (np.nan, np.inf):
     logits = np.zeros((20, 3))
     logits[3, 1] = bad
     with pytest.raises(ValueError, match=r'^logits: some are not finite$'):
       inception_score.inception_score(logits)
+  sums = inception_score.update(inception_score.init(20), np.zeros((15, 3)))
+  with pytest.raises(ValueError, match=r'20 samples were to come, got 15$'):
+    inception_score.result(sums)
+  with pytest.raises(ValueError, match=r'with n <= 5, got \[6, 3\]$'):
+    inception_score.update(sums, np.zeros((6, 3)))
+
+
+def test_blocks_give_what_the_whole_gives():
+  """Whatever their lengths, over the borders of splits and within them."""
+  logits = np.random.default_rng(1).normal(size=(47, 5)) * 3
+  sums = inception_score.init(47, 4)
+  for start, stop in ((0, 1), (1, 30), (30, 47)):
+    sums = inception_score.update(sums, logits[start:stop])
+  ours = inception_score.result(sums)
+  whole = inception_score.inception_score(logits, splits=4)
+  np.testing.assert_allclose(ours, whole, rtol=1e-12)
+
+
+def test_too_few_samples_are_said():
+  """Ten samples in ten splits have a score of 1, whatever they are."""
+  one = inception_score.inception_score(np.eye(10) * 50)
+  assert one.mean == pytest.approx(1, abs=1e-12)
+  line = inception_score.shortage(10, 10, 10)
+  assert line is not None
+  assert '10 samples in 10 splits' in line
+  assert '400 are sensible at least' in line
+  assert inception_score.shortage(400, 10, 10) is None
+  assert inception_score.shortage(399, 10, 10) is not None

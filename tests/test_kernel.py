@@ -82,3 +82,14 @@ def test_what_is_refused():
   a[4] = np.nan
   with pytest.raises(ValueError, match=r'^features: some are not finite'):
     kernel.kernel_distance(a, a, KEY, subset_size=20)
+
+
+def test_subsets_that_are_nearly_the_whole_are_said():
+  """Of 30 samples all subsets of 30 are one: there is no spread at all."""
+  a = normal(30, 3, 0)
+  found = kernel.kernel_distance(a, a + 1, KEY, subsets=3, subset_size=30)
+  assert found.std < 1e-6
+  line = kernel.shortage(30, 30)
+  assert line is not None
+  assert '60 samples are sensible at least' in line
+  assert kernel.shortage(60, 30) is None

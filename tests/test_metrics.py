@@ -149,6 +149,16 @@ def test_class_coverage_of_one_class_and_of_all():
 def test_stacked_label():
   digits = np.array([[0, 0, 7], [1, 2, 3], [9, 9, 9]])
   np.testing.assert_array_equal(modes.stacked_label(digits), [7, 123, 999])
+  np.testing.assert_array_equal(modes.stacked_label([[1, 2, 0]], 3), [15])
+
+
+def test_samples_too_few_for_the_modes_are_said():
+  """The floor of the reverse KL is (K - 1) / 2N: Miller 1955."""
+  line = modes.shortage(1000, 1000)
+  assert line is not None
+  assert 'a reverse KL of about 0.5 ' in line
+  assert '10,000 are sensible at least' in line
+  assert modes.shortage(10_000, 1000) is None
 
 
 def test_class_coverage_refuses():
@@ -223,3 +233,14 @@ def test_image_sliced_wasserstein_refuses():
     sliced.image_sliced_wasserstein_1(x, x[1:], KEY)
   with pytest.raises(ValueError, match=r'^size=17: .* last level, 16 x 16$'):
     sliced.image_sliced_wasserstein_1(x, x, KEY, size=17)
+
+
+def test_images_of_the_sliced_distance_are_bounded():
+  """By the paper's 16,384, by bytes of pixels, or by bytes of patches."""
+  assert sliced.most_images((8, 8, 1), 2**40) == 16_384
+  assert sliced.most_images((28, 28, 1), 4 * 128 * 49 * 10) == 10
+  assert sliced.most_images((128, 128, 3), 128 * 128 * 3 * 4 * 7) == 7
+  assert sliced.shortage(1000) is None
+  line = sliced.shortage(999)
+  assert line is not None
+  assert '1,000 images are sensible at least' in line

@@ -122,7 +122,7 @@ def test_what_is_refused():
     neighbours.manifolds(normal(9, 2), normal(9, 3))
   with pytest.raises(ValueError, match=r'^k=0, density_k=5: both must be pos'):
     neighbours.manifolds(x, x, k=0)
-  with pytest.raises(ValueError, match=r'^features: 1 samples .* got 5 and 0$'):
+  with pytest.raises(ValueError, match=r'^features: 1 samples .* got 0$'):
     neighbours.nearest(x[:0], x)
   bad = normal(9, 3)
   bad[8, 0] = np.nan
@@ -137,3 +137,23 @@ def test_manifolds_by_hand():
   fake = np.array([[8.0], [9]], np.float32)
   ours = neighbours.manifolds(real, fake, k=1, density_k=1)
   assert ours == (0.5, 0, 0.5, 0.25)
+
+
+def test_the_nearest_of_blocks_are_those_of_the_whole():
+  """In a training set that passes by; rows are counted from its first."""
+  train, x = normal(70, 4), normal(23, 4, seed=1)
+  found = neighbours.search(x)
+  for start in range(0, 70, 9):
+    found = neighbours.look(found, train[start : start + 9])
+  table = np.linalg.norm(x[:, None] - train[None], axis=-1)
+  np.testing.assert_array_equal(found.found.row, table.argmin(1))
+  np.testing.assert_allclose(found.found.distance, table.min(1), rtol=1e-4)
+  with pytest.raises(ValueError, match=r'got \[23, 4\], \[5, 3\]$'):
+    neighbours.look(found, normal(5, 3))
+
+
+def test_too_few_samples_are_said():
+  line = neighbours.shortage(999)
+  assert line is not None
+  assert '999 samples' in line
+  assert neighbours.shortage(1000) is None

@@ -59,3 +59,10 @@ def test_what_is_refused():
   x[1, 1] = np.inf
   with pytest.raises(ValueError, match=r'^samples: some are not finite$'):
     parzen.log_densities(x, x, [1.0])
+
+
+def test_too_few_samples_are_said():
+  line = parzen.shortage(10_000, 2)
+  assert line is not None
+  assert line.startswith('10,000 samples, measured on 2 images')
+  assert parzen.shortage(1000, 1000) is None

@@ -1,27 +1,31 @@
 """What images must be before a metric is worth its name."""
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 
-def check_images(images: npt.ArrayLike, name: str = 'images') -> None:
-  """Refuses images that are not finite and in [-1, 1], as a whole set.
+class Extent(NamedTuple):
+  """The least and the largest pixel so far."""
 
-  What it catches: NaN; pixels left in [0, 255], or scaled to [0, 1]: a set
-  none of whose pixels is below 0; and values outside the range, as of a
-  generator without tanh, which are to be clipped on purpose and by all alike.
+  low: float = math.inf
+  high: float = -math.inf
 
-  What it cannot: a set that was min-max scaled a batch or an image at a time.
-  Such images reach -1 and 1 exactly, but so does nearly every real MNIST
-  image. Nor does it see a wrong gamma, or channels in the wrong order.
 
-  Args:
-    images: `[N, H, W, C]`; of a real set or a generated one. Give the whole
-      set: a single batch could be bright by chance.
-    name: for the message.
+def init() -> Extent:
+  """Of no images."""
+  return Extent()
+
+
+def update(
+  extent: Extent, images: npt.ArrayLike, name: str = 'images'
+) -> Extent:
+  """With more images `[n, H, W, C]`.
 
   Raises:
-    ValueError: naming what was found.
+    ValueError: they are not finite and in [-1, 1], naming what was found.
   """
   x = np.asarray(images)
   if x.ndim != 4 or not x.size:
@@ -46,8 +50,38 @@ def check_images(images: npt.ArrayLike, name: str = 'images') -> None:
     raise ValueError(
       f'{name} are in [{low:g}, {high:g}]: they must be in [-1, 1]'
     )
-  if low >= 0:
+  return Extent(min(extent.low, low), max(extent.high, high))
+
+
+def result(extent: Extent, name: str = 'images') -> None:
+  """Refuses a set none of whose pixels is below 0.
+
+  Raises:
+    ValueError: naming what was found.
+  """
+  if extent.low >= 0:
     raise ValueError(
-      f'{name} are in [{low:g}, {high:g}], without a pixel below 0: they seem '
-      'scaled to [0, 1], and must be in [-1, 1] (2 x - 1)'
+      f'{name} are in [{extent.low:g}, {extent.high:g}], without a pixel below '
+      '0: they seem scaled to [0, 1], and must be in [-1, 1] (2 x - 1)'
     )
+
+
+def check_images(images: npt.ArrayLike, name: str = 'images') -> None:
+  """Refuses images that are not finite and in [-1, 1], as a whole set.
+
+  What it catches: NaN; pixels left in [0, 255], or scaled to [0, 1]: a set
+  none of whose pixels is below 0; and values outside the range, as of a
+  generator without tanh, which are to be clipped on purpose and by all alike.
+
+  What it cannot: a set that was min-max scaled a batch or an image at a time.
+  Such images reach -1 and 1 exactly, but so does nearly every real MNIST
+  image. Nor does it see a wrong gamma, or channels in the wrong order.
+
+  Args:
+    images: `[N, H, W, C]`, the whole set: a block could be bright by chance.
+    name: for the message.
+
+  Raises:
+    ValueError: naming what was found.
+  """
+  result(update(init(), images, name), name)

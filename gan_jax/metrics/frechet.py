@@ -4,7 +4,9 @@ Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a
 Local Nash Equilibrium", equation 6: with Inception's features, FID.
 """
 
-from collections.abc import Iterable, Iterator
+import copy
+import dataclasses
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,88 +33,146 @@ class Statistics(NamedTuple):
   cov: np.ndarray
 
 
-def _pieces(features: Any | Iterable[Any]) -> Iterator[np.ndarray]:
-  """An array, or blocks of one, `_ROWS` rows at a time and then the rest.
+@dataclasses.dataclass
+class _Sums:
+  """Of the rows that were multiplied, minus `shift`.
 
-  Small blocks are put together: each product passes over all `[D, D]` sums.
+  Attributes:
+    samples: how many.
+    shift: `[D]` float32, the mean of the first rows.
+    total: `[D]` float64.
+    products: `[D, D]` float64, the upper half.
+    part: `[D, D]` float32, what is not yet added to `products`.
   """
-  is_array = hasattr(features, 'shape')
-  width = None
-  held: list[np.ndarray] = []
-  missing = _ROWS
-  for block in [features] if is_array else features:
-    block = np.asarray(block)
-    width = block.shape[1:] if width is None else width
-    if block.ndim != 2 or block.shape[1:] != width or not width[0]:
-      raise ValueError(
-        'features: blocks must have shape [n, D] with one D, got '
-        f'{list(block.shape)}'
-      )
-    start = 0
-    while start < len(block):
-      rows = block[start : start + missing]
-      start += len(rows)
-      missing -= len(rows)
-      if len(rows) == _ROWS:
-        yield rows
-      else:
-        held.append(rows.copy())  # The block may be overwritten meanwhile.
-      if held and not missing:
-        yield np.concatenate(held)
-        held.clear()
-      missing = missing or _ROWS
-  if held:
-    yield np.concatenate(held)
+
+  samples: int
+  shift: np.ndarray
+  total: np.ndarray
+  products: np.ndarray
+  part: np.ndarray
+
+  def add(self, rows: np.ndarray) -> None:
+    with np.errstate(invalid='ignore', over='ignore'):  # Refused at the end.
+      piece = np.subtract(rows, self.shift, dtype=np.float32)
+    ones = np.ones(len(rows), np.float32)
+    self.total += scipy.linalg.blas.sgemv(1.0, piece.T, ones)
+    # Half of the symmetric product, added to what is there.
+    self.part = scipy.linalg.blas.ssyrk(
+      1.0, piece.T, beta=1.0, c=self.part, overwrite_c=1
+    )
+    before = self.samples // _FLUSH
+    self.samples += len(rows)
+    if self.samples // _FLUSH > before:
+      self.products += self.part
+      self.part[:] = 0
 
 
-def statistics(features: Any | Iterable[Any]) -> Statistics:
-  """Mean and covariance in one pass.
+@dataclasses.dataclass
+class Moments:
+  """What is known of the samples so far.
+
+  Attributes:
+    sums: of whole pieces of `_ROWS` rows; None before the first.
+    waiting: rows of the next piece, in blocks.
+  """
+
+  sums: _Sums | None = None
+  waiting: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+
+def init() -> Moments:
+  """Of no samples."""
+  return Moments()
+
+
+def _first_sums(rows: np.ndarray) -> _Sums:
+  dim = rows.shape[1]
+  # Rounded, so that subtracting it in float32 is subtracting what is added
+  # back in float64.
+  shift = rows.mean(0, dtype=np.float64).astype(np.float32)
+  products = np.zeros((dim, dim), order='F')
+  part = np.zeros((dim, dim), np.float32, order='F')
+  return _Sums(0, shift, np.zeros(dim), products, part)
+
+
+def update(moments: Moments, features: Any) -> Moments:
+  """With more samples.
 
   Products are of float32, which is what costs time, but of features minus the
   mean of the first rows, so that no digits are lost to a large mean; they are
   added up in float64. What the shift leaves is taken off exactly at the end.
+  Small blocks are put together: each product passes over all `[D, D]` sums.
+
+  Args:
+    moments: is used up: its arrays are written to.
+    features: `[n, D]`, any n.
+
+  Raises:
+    ValueError: the shape does not fit.
+  """
+  block = np.asarray(features)
+  known = moments.waiting[0] if moments.waiting else block
+  width = moments.sums.shift.shape if moments.sums else known.shape[1:]
+  if block.ndim != 2 or block.shape[1:] != width or not width[0]:
+    raise ValueError(
+      'features: blocks must have shape [n, D] with one D, got '
+      f'{list(block.shape)}'
+    )
+  held = sum(len(rows) for rows in moments.waiting)
+  start = 0
+  while start < len(block):
+    rows = block[start : start + _ROWS - held]
+    start += len(rows)
+    held += len(rows)
+    if held < _ROWS:
+      moments.waiting.append(rows.copy())  # The block may be overwritten.
+      break
+    if moments.waiting:
+      rows = np.concatenate([*moments.waiting, rows])
+      moments.waiting = []
+    moments.sums = moments.sums or _first_sums(rows)
+    moments.sums.add(rows)
+    held = 0
+  return moments
+
+
+def result(moments: Moments) -> Statistics:
+  """Mean and covariance of all samples so far; more may follow.
+
+  Raises:
+    ValueError: a feature is not finite, or there are fewer than two samples.
+  """
+  sums = copy.deepcopy(moments.sums)
+  if moments.waiting:
+    rows = np.concatenate(moments.waiting)
+    sums = sums or _first_sums(rows)
+    sums.add(rows)
+  count = sums.samples if sums else 0
+  if sums is None or count < 2:
+    raise ValueError(f'features: 2 samples are needed at least, got {count}')
+  products = sums.products + sums.part
+  products = np.triu(products) + np.triu(products, 1).T
+  if not (np.isfinite(sums.total).all() and np.isfinite(products).all()):
+    raise ValueError('features: some are not finite (or too large for float32)')
+  left = sums.total / count
+  cov = (products - count * np.outer(left, left)) / (count - 1)
+  return Statistics(count, sums.shift + left, cov)
+
+
+def statistics(features: Any | Iterable[Any]) -> Statistics:
+  """Mean and covariance in one pass.
 
   Args:
     features: `[N, D]`, or an iterable of blocks `[n, D]` of any lengths. They
       are read once, and no more than one block is held at a time.
 
   Raises:
-    ValueError: the blocks' shapes do not fit, a feature is not finite, or
-      there are fewer than two samples.
+    ValueError: as in `update` and `result`.
   """
-  count = 0
-  for rows in _pieces(features):
-    if count == 0:
-      dim = rows.shape[1]
-      # Rounded, so that subtracting it in float32 is subtracting what is added
-      # back in float64.
-      shift = rows.mean(0, dtype=np.float64).astype(np.float32)
-      centred = np.empty((_ROWS, dim), np.float32)
-      ones = np.ones(_ROWS, np.float32)
-      part = np.zeros((dim, dim), np.float32, order='F')
-      products = np.zeros((dim, dim), order='F')
-      total = np.zeros(dim)
-    piece = centred[: len(rows)]
-    with np.errstate(invalid='ignore', over='ignore'):  # Refused at the end.
-      np.subtract(rows, shift, out=piece, casting='same_kind')
-    total += scipy.linalg.blas.sgemv(1.0, piece.T, ones[: len(rows)])
-    # Half of the symmetric product, added to what is there.
-    part = scipy.linalg.blas.ssyrk(
-      1.0, piece.T, beta=1.0, c=part, overwrite_c=1
-    )
-    count += len(rows)
-    if count // _FLUSH > (count - len(rows)) // _FLUSH:
-      products += part
-      part[:] = 0
-  if count < 2:
-    raise ValueError(f'features: 2 samples are needed at least, got {count}')
-  products += part
-  products = np.triu(products) + np.triu(products, 1).T
-  if not (np.isfinite(total).all() and np.isfinite(products).all()):
-    raise ValueError('features: some are not finite (or too large for float32)')
-  left = total / count
-  cov = (products - count * np.outer(left, left)) / (count - 1)
-  return Statistics(count, shift + left, cov)
+  moments = init()
+  for block in [features] if hasattr(features, 'shape') else features:
+    moments = update(moments, block)
+  return result(moments)
 
 
 def shortage(samples: int, dim: int) -> str | None:

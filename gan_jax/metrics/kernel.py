@@ -91,3 +91,20 @@ def kernel_distance(
   if not np.isfinite(values).all():
     raise ValueError('features: some are not finite (or too large for float32)')
   return KernelDistance(float(np.mean(values)), float(np.std(values)))
+
+
+def shortage(samples: int, subset_size: int) -> str | None:
+  """A line of warning where subsets are hardly subsets, or None.
+
+  Args:
+    samples: of the smaller set.
+    subset_size: samples in each subset.
+  """
+  least = 2 * subset_size
+  if samples >= least:
+    return None
+  return (
+    f'subsets of {subset_size:,} of {samples:,} samples are nearly the same '
+    f'ones, so that their spread is too small ({least:,} samples are sensible '
+    'at least)'
+  )

@@ -83,20 +83,43 @@ def class_coverage(labels: npt.ArrayLike, num_classes: int) -> ClassCoverage:
       f'labels must be in [0, {num_classes}), got {index.min()} ... '
       f'{index.max()}'
     )
-  counts = np.bincount(index, minlength=num_classes)
+  return coverage_of(np.bincount(index, minlength=num_classes))
+
+
+def coverage_of(counts: np.ndarray) -> ClassCoverage:
+  """The same of a histogram, `[K]` samples of each class."""
   share = counts / counts.sum()
-  kl = scipy.special.rel_entr(share, 1 / num_classes).sum()
+  kl = scipy.special.rel_entr(share, 1 / len(counts)).sum()
   return ClassCoverage(int((counts > 0).sum()), float(kl))
 
 
-def stacked_label(digits: npt.ArrayLike) -> np.ndarray:
-  """The classes of an image's channels as one number, in base ten.
+def shortage(samples: int, num_classes: int) -> str | None:
+  """A line of warning where samples are too few to find the classes, or None.
 
   Args:
-    digits: `[N, C]` integers in [0, 10), as of StackedMNIST's three channels.
+    samples: N.
+    num_classes: K.
+  """
+  least = 10 * num_classes
+  if samples >= least:
+    return None
+  floor = (num_classes - 1) / (2 * samples)
+  return (
+    f'{samples:,} samples are too few for {num_classes:,} classes: even the '
+    f'data would have a reverse KL of about {floor:.2g} ({least:,} are '
+    'sensible at least)'
+  )
+
+
+def stacked_label(labels: npt.ArrayLike, base: int = 10) -> np.ndarray:
+  """The classes of an image's channels as one number.
+
+  Args:
+    labels: `[N, C]` integers in [0, base), as of StackedMNIST's three channels.
+    base: classes of a channel.
 
   Returns:
-    `[N]` int64 in [0, 10^C); the first channel counts most.
+    `[N]` int64 in [0, base^C); the first channel counts most.
   """
-  index = np.asarray(digits, np.int64)
-  return index @ 10 ** np.arange(index.shape[1])[::-1]
+  index = np.asarray(labels, np.int64)
+  return index @ base ** np.arange(index.shape[1])[::-1]

@@ -15,6 +15,9 @@ import numpy as np
 
 _ROWS = 512
 
+# Samples below which precision and recall say little.
+_SENSIBLE = 1000
+
 
 class Manifolds(NamedTuple):
   """How two sets of features overlap; `k` is in `manifolds`.
@@ -219,6 +222,70 @@ def _nearest_of_block(
   return index, jnp.linalg.norm(rows - x[index], axis=1)
 
 
+class Search(NamedTuple):
+  """The nearest of the training samples so far.
+
+  Attributes:
+    samples: `[N, D]` float32, minus `middle`.
+    middle: `[1, D]`, the samples' mean.
+    seen: training samples so far.
+    found: the nearest of them; at distance inf where there are none.
+  """
+
+  samples: jax.Array
+  middle: jax.Array
+  seen: int
+  found: Neighbours
+
+
+def search(samples: jax.Array) -> Search:
+  """Before the first training sample.
+
+  Args:
+    samples: pixels or features, `[N, D]`, whose neighbours are sought.
+
+  Raises:
+    ValueError: there are none, or a feature is not finite.
+  """
+  (centred,) = _centred(samples, least=1)
+  middle = jnp.asarray(samples, jnp.float32).mean(axis=0, keepdims=True)
+  nothing = Neighbours(
+    np.zeros(len(centred), np.int64), np.full(len(centred), np.inf, np.float32)
+  )
+  return Search(centred, middle, 0, nothing)
+
+
+def look(found: Search, train: jax.Array) -> Search:
+  """With more training samples, `[m, D]`, any m.
+
+  Raises:
+    ValueError: the number of features differs, or a feature is not finite.
+  """
+  shape = np.shape(train)
+  if len(shape) != 2 or shape[1] != found.samples.shape[1]:
+    raise ValueError(
+      'features must have shapes [N, D] with one D, got '
+      f'{list(found.samples.shape)}, {list(shape)}'
+    )
+  block = jnp.asarray(train, jnp.float32) - found.middle
+  if not bool(jnp.isfinite(block).all()):
+    raise ValueError('features: some are not finite')
+  norms = _norms(block)
+  parts = [
+    _nearest_of_block(found.samples[start : start + _ROWS], block, norms)
+    for start in range(0, len(found.samples), _ROWS)
+  ]
+  row, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
+  nearer = distance < found.found.distance
+  return found._replace(
+    seen=found.seen + len(block),
+    found=Neighbours(
+      np.where(nearer, found.seen + row, found.found.row),
+      np.where(nearer, distance, found.found.distance),
+    ),
+  )
+
+
 def nearest(samples: jax.Array, train: jax.Array) -> Neighbours:
   """The nearest training sample of each.
 
@@ -230,20 +297,28 @@ def nearest(samples: jax.Array, train: jax.Array) -> Neighbours:
     ValueError: a set is empty, the numbers of features differ, or a feature
       is not finite.
   """
-  train, samples = _centred(train, samples, least=1)
-  norms = _norms(train)
-  blocks = [
-    _nearest_of_block(samples[start : start + _ROWS], train, norms)
-    for start in range(0, len(samples), _ROWS)
-  ]
-  row, distance = zip(*blocks, strict=True)
-  return Neighbours(np.concatenate(row), np.concatenate(distance))
+  if not len(train):
+    raise ValueError('features: 1 samples are needed at least, got 0')
+  return look(search(samples), train).found
+
+
+def memorised(generated: Neighbours, held_out: Neighbours) -> Memorisation:
+  """Compares distances to the training set with those of unseen data.
+
+  Args:
+    generated: the nearest training samples of generated ones.
+    held_out: those of samples from the same law that G has not seen.
+  """
+  median = float(np.median(generated.distance))
+  held_out_median = float(np.median(held_out.distance))
+  ratio = median / held_out_median if held_out_median else float('nan')
+  return Memorisation(generated, median, held_out_median, ratio)
 
 
 def memorisation(
   generated: jax.Array, train: jax.Array, held_out: jax.Array
 ) -> Memorisation:
-  """Compares distances to the training set with those of unseen data.
+  """`memorised`, of sets that are all at hand.
 
   Args:
     generated: pixels or features, `[N, D]`.
@@ -253,8 +328,14 @@ def memorisation(
   Raises:
     ValueError: as in `nearest`.
   """
-  neighbours = nearest(generated, train)
-  median = float(np.median(neighbours.distance))
-  held_out_median = float(np.median(nearest(held_out, train).distance))
-  ratio = median / held_out_median if held_out_median else float('nan')
-  return Memorisation(neighbours, median, held_out_median, ratio)
+  return memorised(nearest(generated, train), nearest(held_out, train))
+
+
+def shortage(samples: int) -> str | None:
+  """A line of warning where neighbourhoods are too coarse, or None."""
+  if samples >= _SENSIBLE:
+    return None
+  return (
+    f'the nearest of {samples:,} samples are far away, so that manifolds are '
+    f'too large ({_SENSIBLE:,} samples are sensible at least; 10,000 are usual)'
+  )

@@ -119,3 +119,18 @@ def log_likelihood(
   values = log_densities(test, generated, [sigma])[0]
   error = values.std() / np.sqrt(len(values))
   return LogLikelihood(float(values.mean()), float(error), sigma)
+
+
+def shortage(centres: int, test: int) -> str | None:
+  """A line of warning where a density estimate has few samples, or None.
+
+  Args:
+    centres: generated samples.
+    test: those whose likelihood is measured.
+  """
+  if min(centres, test) >= 1000:
+    return None
+  return (
+    f'{centres:,} samples, measured on {test:,} images, make a poor density '
+    'estimate (1,000 of either are sensible at least; 10,000 are usual)'
+  )

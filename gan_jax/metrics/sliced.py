@@ -7,8 +7,16 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gan_jax.metrics import one_dimensional
+
+# Of each image at each level, and the side of each, as in the paper.
+_PATCHES = 128
+_SIDE = 7
+
+# Images whose pyramids are in memory together.
+_BLOCK = 128
 
 
 def sliced_wasserstein_1(
@@ -58,6 +66,14 @@ def _smooth(images: jax.Array) -> jax.Array:
   return images
 
 
+def _sides(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
+  """Of the levels of a pyramid, the finest first."""
+  sides = [(height, width)]
+  while all(x % 2 == 0 and x // 2 >= smallest for x in sides[-1]):
+    sides.append((sides[-1][0] // 2, sides[-1][1] // 2))
+  return sides
+
+
 def laplacian_pyramid(images: jax.Array, smallest: int = 16) -> list[jax.Array]:
   """What each halving of the sides loses, and what is left.
 
@@ -69,7 +85,7 @@ def laplacian_pyramid(images: jax.Array, smallest: int = 16) -> list[jax.Array]:
     `[N, H / 2^l, W / 2^l, C]` for l = 0, 1, ...; the last is the small image.
   """
   levels = []
-  while all(x % 2 == 0 and x // 2 >= smallest for x in images.shape[1:3]):
+  for _ in _sides(images.shape[1], images.shape[2], smallest)[1:]:
     small = _smooth(images)[:, ::2, ::2]
     spread = jnp.zeros_like(images).at[:, ::2, ::2].set(small)
     # Three of four pixels are 0, so the filter's mass is four times as much.
@@ -78,36 +94,65 @@ def laplacian_pyramid(images: jax.Array, smallest: int = 16) -> list[jax.Array]:
   return [*levels, images]
 
 
-@functools.partial(jax.jit, static_argnames=('patches', 'size'))
-def _patches(
-  images: jax.Array, key: jax.Array, *, patches: int, size: int
+@functools.partial(jax.jit, static_argnames=('level', 'smallest', 'size'))
+def _cut(
+  images: jax.Array,
+  rows: jax.Array,
+  columns: jax.Array,
+  *,
+  level: int,
+  smallest: int,
+  size: int,
 ) -> jax.Array:
-  """Normalised patches [N * patches, size * size * C] at random places."""
-  n, height, width, channels = images.shape
-  key_rows, key_columns = jax.random.split(key)
-  shape = (n, patches, 1, 1)
-  rows = jax.random.randint(key_rows, shape, 0, height - size + 1)
-  columns = jax.random.randint(key_columns, shape, 0, width - size + 1)
+  """Patches [n, patches, size, size, C] of a level, at places [n, patches]."""
   offsets = jnp.arange(size)
-  found = images[
+  n, patches = rows.shape
+  return laplacian_pyramid(images, smallest)[level][
     jnp.arange(n).reshape(n, 1, 1, 1),
-    rows + offsets.reshape(1, 1, size, 1),
-    columns + offsets.reshape(1, 1, 1, size),
+    rows.reshape(n, patches, 1, 1) + offsets.reshape(1, 1, size, 1),
+    columns.reshape(n, patches, 1, 1) + offsets.reshape(1, 1, 1, size),
   ]
-  axes = (0, 1, 2, 3)
-  mean, std = (f(found, axis=axes, keepdims=True) for f in (jnp.mean, jnp.std))
+
+
+def _patches(
+  images: jax.Array | np.ndarray,
+  rows: jax.Array,
+  columns: jax.Array,
+  *,
+  level: int,
+  smallest: int,
+  size: int,
+) -> jax.Array:
+  """Normalised patches [N * patches, size * size * C]."""
+  found = np.concatenate(
+    [
+      _cut(
+        jnp.asarray(images[start : start + _BLOCK], jnp.float32),
+        rows[start : start + _BLOCK],
+        columns[start : start + _BLOCK],
+        level=level,
+        smallest=smallest,
+        size=size,
+      )
+      for start in range(0, len(images), _BLOCK)
+    ]
+  )
+  mean = found.mean(axis=(0, 1, 2, 3), dtype=np.float64)
+  found -= mean.astype(np.float32)
+  squares = np.einsum('npijc,npijc->c', found, found, dtype=np.float64)
+  std = np.sqrt(squares / (found.size // found.shape[-1]))
   # A channel without any variation is left at 0.
-  normal = (found - mean) / jnp.where(std > 0, std, 1)
-  return normal.reshape(n * patches, size * size * channels)
+  found /= np.where(std > 0, std, 1).astype(np.float32)
+  return jnp.asarray(found.reshape(-1, size * size * found.shape[-1]))
 
 
 def image_sliced_wasserstein_1(
-  a: jax.Array,
-  b: jax.Array,
+  a: jax.Array | np.ndarray,
+  b: jax.Array | np.ndarray,
   key: jax.Array,
   *,
-  patches: int = 128,
-  size: int = 7,
+  patches: int = _PATCHES,
+  size: int = _SIDE,
   projections: int = 512,
   smallest: int = 16,
 ) -> jax.Array:
@@ -142,18 +187,46 @@ def image_sliced_wasserstein_1(
       'images must have one shape [N, H, W, C], got '
       f'{list(a.shape)} and {list(b.shape)}'
     )
-  pyramids = [
-    laplacian_pyramid(jnp.asarray(x, jnp.float32), smallest) for x in (a, b)
-  ]
-  sides = pyramids[0][-1].shape[1:3]
-  if min(sides) < size:
+  sides = _sides(a.shape[1], a.shape[2], smallest)
+  if min(sides[-1]) < size:
     raise ValueError(
-      f'size={size}: patches are larger than the last level, {sides[0]} x '
-      f'{sides[1]}'
+      f'size={size}: patches are larger than the last level, {sides[-1][0]} x '
+      f'{sides[-1][1]}'
     )
   values = []
-  for level, pair in enumerate(zip(*pyramids, strict=True)):
+  for level, (height, width) in enumerate(sides):
     places, directions = jax.random.split(jax.random.fold_in(key, level))
-    x, y = (_patches(z, places, patches=patches, size=size) for z in pair)
+    key_rows, key_columns = jax.random.split(places)
+    shape = (len(a), patches)
+    rows = jax.random.randint(key_rows, shape, 0, height - size + 1)
+    columns = jax.random.randint(key_columns, shape, 0, width - size + 1)
+    x, y = (
+      _patches(z, rows, columns, level=level, smallest=smallest, size=size)
+      for z in (a, b)
+    )
     values.append(sliced_wasserstein_1(x, y, directions, projections))
   return jnp.stack(values)
+
+
+def most_images(shape: tuple[int, int, int], limit: int) -> int:
+  """How many images of one set to compare at most.
+
+  Args:
+    shape: `(H, W, C)` of each.
+    limit: bytes that their pixels, or their patches at one level, may take.
+
+  Returns:
+    16,384 as in the paper, or fewer.
+  """
+  area = max(shape[0] * shape[1], _PATCHES * _SIDE**2)
+  return min(16_384, limit // (4 * area * shape[2]))
+
+
+def shortage(images: int) -> str | None:
+  """A line of warning where images are too few for their patches, or None."""
+  if images >= 1000:
+    return None
+  return (
+    f'patches of {images:,} images are few (1,000 images are sensible at '
+    'least; 16,384 are usual)'
+  )
