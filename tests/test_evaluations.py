@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import jax
@@ -14,13 +15,16 @@ import pytest
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.data import opening
+from gan_jax.data import images, opening
 from gan_jax.engine import program
 from gan_jax.evaluation import (
+  comparison,
   evaluator as evaluations,
   features,
   scene as scenes,
+  sets,
 )
+from gan_jax.metrics import kept, kernel, neighbours, sliced
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
 
@@ -34,14 +38,17 @@ def digits(
 ) -> configs.Config:
   """Digits 8x8, looked at by a classifier of few epochs."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-  few = features.DigitsConfig(epochs=2, width=4, features=16)
-  make = features.digits
+  few = features.ClassifierConfig(epochs=2, width=4, features=16)
+  make = features.classifier
   monkeypatch.setattr(
-    features, 'digits', lambda images, labels: make(images, labels, few)
+    features,
+    'classifier',
+    lambda images, labels, classes: make(images, labels, classes, few),
   )
   tiny.data.name = 'digits'
   tiny.gen.latent_dim = 4
   tiny.eval.num_samples = 300
+  tiny.eval.kid_subset_size = 150
   return tiny
 
 
@@ -53,101 +60,213 @@ def evaluator(config: configs.Config) -> evaluations.Evaluator:
 def test_training_and_evaluating_give_the_same_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
-  digits.eval.metrics = 'fid,classes'
+  digits.eval.metrics = 'fd_classifier,classes'
+  digits.checkpoint.best = 'eval/fd_classifier'
   train.train(digits, tmp_path / 'run')
   row = writers.read_rows(tmp_path / 'run')[-1]
   run = runs.load(tmp_path / 'run')
   key = program.root_keys(digits.seed).eval
   again = evaluator(run.config).figures(run.state, key)
-  assert again.keys() == {'fid', 'modes', 'reverse_kl'}
+  assert again.keys() == {'fd_classifier', 'modes', 'reverse_kl'}
   for name, value in again.items():
     assert row[f'eval/{name}'] == value
   summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
-  assert summary['fid'] == again['fid']
+  assert summary['fd_classifier'] == again['fd_classifier']
+  protocol = json.loads((tmp_path / 'run' / 'protocol.json').read_text())
+  assert protocol == evaluator(run.config).stamp()
+  # The best by a figure of images.
+  rows = writers.read_rows(tmp_path / 'run')
+  looked = [row for row in rows if 'eval/fd_classifier' in row]
+  best = min(looked, key=lambda row: row['eval/fd_classifier'])
+  kept_state = runs.load(tmp_path / 'run', 'best').state
+  assert int(kept_state.step) == best['step']
 
 
 def test_every_metric_has_its_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
-  lacking = ('parzen', 'swd', 'memorisation')
+  lacking = ('fd_inception', 'parzen', 'swd', 'memorisation')
   names = [n for n in scenes.METRICS if n not in lacking]
   digits.eval.metrics = ','.join(names)
   game = program.open_game(digits)
   state = game.start()
-  found = evaluator(digits).figures(state, jax.random.key(0))
-  assert {
-    'fid', 'kid', 'is', 'precision', 'recall', 'density', 'coverage',
-    'modes', 'reverse_kl', 'intra_fid',
-  } <= found.keys()  # fmt: skip
+  judge = evaluator(digits)
+  found = judge.figures(state, jax.random.key(0))
+  assert {*found} == {*judge.names} == {
+    'fd_classifier', 'kid_classifier', 'kid_std_classifier', 'is_classifier',
+    'is_std_classifier', 'precision_classifier', 'recall_classifier',
+    'density_classifier', 'coverage_classifier', 'modes', 'reverse_kl',
+    'intra_fd_classifier',
+  }  # fmt: skip
 
 
-def scene(fake: np.ndarray, label: np.ndarray) -> scenes.Scene:
+def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
   """One-dimensional features, and a network that is always right."""
-  logits = np.eye(2, dtype=np.float32)[label]
-  real = scenes.Images(
-    np.zeros((4, 1, 1, 1), np.float32),
-    np.array([0, 0, 1, 1]),
-    types.Perception(
-      np.array([[0.0], [2.0], [10.0], [14.0]]), np.zeros((4, 2))
-    ),
-  )
-  return scenes.Scene(
-    real,
-    real.x,
-    None,
-    scenes.Images(
-      np.zeros((len(fake), 1, 1, 1), np.float32),
-      None,
-      types.Perception(fake[:, None], logits),
-    ),
-    2,
-    jax.random.key(0),
-  )
+  metric = scenes.METRICS['intra_fd']
+  facts = scenes.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
+  real = np.array([0.0, 2.0, 10.0, 14.0])
+  states = {}
+  for name, x, label, classes in (
+    ('real', real, np.array([0, 0, 1, 1]), np.zeros(4, int)),
+    ('generated', generated, None, named),
+  ):
+    seen = types.Perception(x[:, None], np.eye(2, dtype=np.float32)[classes])
+    block = scenes.Block(np.zeros((len(x), 1, 1, 1)), label, seen)
+    # Two samples, and then the others.
+    state = metric.update(metric.init(facts), block.first(2))
+    rest = jax.tree.map(lambda array: array[2:], block)
+    states[name] = metric.update(state, rest)
+  figures = metric.result(scenes.Scene(facts, states, lambda: iter([]), KEY))
+  return figures['intra_fd']
 
 
 def test_the_distance_within_classes_by_hand():
   """(mean difference)^2 + (std difference)^2, averaged over two classes."""
-  fake = np.array([1.0, 3.0, 10.0, 12.0])
-  found = scenes.METRICS['intra_fid'].value(scene(fake, np.array([0, 0, 1, 1])))
+  x = np.array([1.0, 3.0, 10.0, 12.0])
+  found = intra_fd(x, np.array([0, 0, 1, 1]))
   std = np.sqrt([2.0, 2.0, 8.0, 2.0])  # Of n - 1, real and fake by class.
   first = 1.0**2 + (std[0] - std[1]) ** 2
   second = 1.0**2 + (std[2] - std[3]) ** 2
-  assert found['intra_fid'] == pytest.approx((first + second) / 2, rel=1e-6)
+  assert found == pytest.approx((first + second) / 2, rel=1e-6)
 
 
 def test_a_class_without_samples_has_no_distance():
-  fake = np.array([1.0, 3.0, 5.0])
-  found = scenes.METRICS['intra_fid'].value(scene(fake, np.array([0, 0, 0])))
-  assert np.isnan(found['intra_fid'])
+  assert np.isnan(intra_fd(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 0])))
 
 
 def test_the_stamp_is_complete(digits: configs.Config):
   """What section 7 of the protocol asks for beside every figure."""
-  digits.eval.metrics = 'fid'
+  digits.eval.metrics = 'fd_classifier'
   digits.gen.batch_norm = True
   stamp = evaluator(digits).stamp()
   assert {
     'data', 'stack', 'split', 'num_real', 'num_generated', 'resizer',
     'features', 'features_sha256', 'weights', 'batch_norm',
     'split_fingerprint', 'held_out', 'num_held_out', 'features_data',
-    'features_split', 'train_split', 'held_out_fingerprint',
+    'features_split', 'train_split', 'held_out_fingerprint', 'used',
+    'features_trained_on', 'features_held_out', 'features_accuracy',
   } == stamp.keys()  # fmt: skip
   assert stamp['num_real'] == 1797
   assert stamp['num_generated'] == 300
   assert stamp['weights'] == 'ema'
   assert stamp['batch_norm'].startswith('standing')
+  assert 0 < stamp['features_accuracy'] < 1
   digits.eval.ema = False
   other = evaluator(digits).stamp()
   assert other['weights'] == 'live'
   assert other['features_sha256'] == stamp['features_sha256']
 
 
+def test_the_stamp_says_the_counts_that_are_used(digits: configs.Config):
+  """Not those that were asked for, and what else a metric chooses."""
+  digits.eval.metrics = 'fd_classifier,kid,is,prdc,swd,classes,intra_fd'
+  digits.eval.features_kept, digits.eval.is_splits = 200, 3
+  used = evaluator(digits).stamp()['used']
+  assert used == {
+    'fd_classifier': {'real': 1797, 'generated': 300},
+    'kid': {
+      'real': 200, 'generated': 200, 'subsets': 100, 'subset_size': 150,
+    },
+    'is': {'generated': 300, 'splits': 3},
+    'prdc': {'real': 200, 'generated': 200, 'k': 3, 'density_k': 5},
+    'swd': {'real': 300, 'generated': 300},
+    'classes': {'generated': 300},
+    'intra_fd': {'real': 1797, 'generated': 300},
+  }  # fmt: skip
+
+
+def test_what_is_kept_is_what_the_stamp_says(
+  digits: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  digits.eval.metrics = 'prdc,kid,swd'
+  digits.eval.features_kept = 160
+  given: dict[str, list[int]] = {}
+
+  def watch(module: Any, name: str) -> None:
+    whole = getattr(module, name)
+
+    def look(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+      given[name] = [len(a), len(b)]
+      return whole(a, b, *args, **kwargs)
+
+    monkeypatch.setattr(module, name, look)
+
+  watch(neighbours, 'manifolds')
+  watch(kernel, 'kernel_distance')
+  watch(sliced, 'image_sliced_wasserstein_1')
+  game = program.open_game(digits)
+  evaluator(digits).figures(game.start(), KEY)
+  assert given == {
+    'manifolds': [160, 160],
+    'kernel_distance': [160, 160],
+    'image_sliced_wasserstein_1': [300, 300],
+  }
+
+
+def test_too_few_samples_are_said(digits: configs.Config):
+  """Each with the least sensible number, before anything is drawn."""
+  digits.eval.metrics = 'fd_classifier,kid,is,prdc,swd,classes,intra_fd'
+  digits.eval.num_samples = 16
+  digits.eval.kid_subset_size = 16
+  lines = dict(line.split(': ', 1) for line in evaluator(digits).warnings)
+  assert '16 samples' in lines['fd_classifier']
+  assert 'more than 16 are needed' in lines['fd_classifier']
+  assert '32 samples are sensible at least' in lines['kid']
+  assert '400 are sensible at least' in lines['is']
+  assert '1,000 samples are sensible at least' in lines['prdc']
+  assert '1,000 images are sensible at least' in lines['swd']
+  assert '100 are sensible at least' in lines['classes']
+  assert 'a class has about 1 samples' in lines['intra_fd']
+
+
+def test_metrics_of_pixels_make_no_network(
+  digits: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  """Nor need they labels, or weights."""
+  digits.eval.metrics, digits.eval.features = 'swd', 'inception'
+  digits.eval.weights = '/nowhere/at/all'
+  judge = evaluator(digits)
+  stamp = judge.stamp()
+  assert stamp['features'] is stamp['features_sha256'] is None
+  assert {*judge.figures(program.open_game(digits).start(), KEY)} == {'swd'}
+
+
+def test_fid_is_a_name_of_one_distance_alone(digits: configs.Config):
+  digits.eval.metrics = 'fid,fd_inception'
+  digits.eval.features = 'inception'
+  asked = comparison.parse_metrics(digits.eval)
+  assert list(asked) == ['fd_inception']
+
+
 MISTAKES = [
-  ({'metrics': 'fidd'}, "did you mean 'fid'"),
-  ({'metrics': 'is', 'num_samples': 9}, 'num_samples=9: is needs at least 10'),
+  ({'metrics': 'fd_classifer'}, "did you mean 'fd_classifier'"),
+  ({'metrics': 'is', 'num_samples': 9}, r'num_samples=9: is needs .* 10 sam'),
   ({'metrics': 'prdc', 'num_samples': 5}, 'prdc needs at least 6'),
-  ({'metrics': 'fid', 'features': 'vgg'}, 'there are digits, inception'),
+  (
+    {'metrics': 'kid', 'kid_subset_size': 1000},
+    r'num_samples=300: kid needs at least 1000 samples, the samples of a subset'
+    r' \(eval.kid_subset_size\); there are 300$',
+  ),
+  (
+    {'metrics': 'kid', 'features_kept': 149},
+    r'features_kept=149: kid needs at least 150, the samples of a subset',
+  ),
+  ({'metrics': 'kid', 'kid_subset_size': 1}, r'kid_subset_size=1: must be at'),
+  ({'metrics': 'is', 'is_splits': 0}, r'is_splits=0: must be at least 1$'),
+  (
+    {'metrics': 'fd_classifier', 'features': 'vgg'},
+    'are classifier, inception',
+  ),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
+  ({'metrics': 'fid'}, r'fid is of features of inception.* is fd_classifier$'),
+  (
+    {'metrics': 'fd_classifier', 'features': 'inception'},
+    r'fd_classifier is of features of classifier.* is fd_inception$',
+  ),
+  (
+    {'metrics': 'classes', 'features_split': 'x', 'features_data': 'digits'},
+    'has no splits to choose from',
+  ),
 ]
 
 
@@ -168,7 +287,7 @@ def test_samples_and_figures_are_of_one_generator(
   loaded = runs.load(tmp_path / 'run')
   num = digits.eval.num_samples
   samples = np.concatenate([*runs.draw(loaded, num, seed=0)])
-  digits.eval.metrics = 'fid'
+  digits.eval.metrics = 'fd_classifier'
   sampler = evaluator(digits)._sampler
   looked_at = np.concatenate([*sampler.draw(loaded.state, jax.random.key(0))])
   # The evaluator splits latents over four devices.
@@ -184,7 +303,7 @@ def test_images_of_an_unbounded_generator_are_clipped(digits: configs.Config):
 
 
 def test_images_out_of_range_are_refused(digits: configs.Config):
-  digits.eval.metrics = 'fid'
+  digits.eval.metrics = 'fd_classifier'
   game = program.open_game(digits)
   found = evaluator(digits)
   found._sampler.draw = lambda state, key: [np.full((300, 8, 8, 1), 1.5)]
@@ -193,8 +312,8 @@ def test_images_out_of_range_are_refused(digits: configs.Config):
     found.figures(state, jax.random.key(0))
   # In training it is counted as failed.
   nothing = found.figures_or_nan(state, jax.random.key(0))
-  assert list(nothing) == ['fid']
-  assert np.isnan(nothing['fid'])
+  assert list(nothing) == ['fd_classifier']
+  assert np.isnan(nothing['fd_classifier'])
 
 
 def test_parzen_needs_images_never_seen(digits: configs.Config):
@@ -210,42 +329,97 @@ def test_a_distance_of_distributions_needs_two_real_images(
   digits: configs.Config, monkeypatch: pytest.MonkeyPatch
 ):
   """Said before a run begins, and not at its first look."""
-  whole = evaluations._in_any_order
-
-  def first(*args):
-    x, label = whole(*args)
-    return x[:1], label[:1]
-
-  monkeypatch.setattr(evaluations, '_in_any_order', first)
-  digits.eval.metrics = 'classes'
-  evaluator(digits)
-  digits.eval.metrics = 'fid'
-  with pytest.raises(ValueError, match='fid needs at least 2 real images'):
+  whole = sets.in_any_order
+  monkeypatch.setattr(
+    evaluations.sets,
+    'in_any_order',
+    lambda *args: whole(*args)._replace(total=1),
+  )
+  digits.eval.metrics = 'fd_classifier'
+  message = "split='train': fd_classifier needs at least 2 real images"
+  with pytest.raises(ValueError, match=message):
     evaluator(digits)
+
+
+def looked_at(found: sets.Images) -> tuple[np.ndarray, np.ndarray]:
+  x, label = zip(*found.blocks(), strict=True)
+  return np.concatenate(x), np.concatenate(label)
 
 
 def test_the_modes_of_stacks(digits: configs.Config):
   """Each channel is named on its own, real and generated alike."""
   digits.data.stack = 3
-  digits.eval.metrics = 'classes,fid'
+  digits.eval.metrics = 'classes,fd_classifier'
   found = evaluator(digits)
-  real = found._real
-  assert real.x.shape == (1797, 8, 8, 3)
-  pixels, labels, _ = opening.read_images(digits.data, 'train')
+  x, label = looked_at(found._real)
+  assert x.shape == (1797, 8, 8, 3)
+  image_set, _ = opening.open_split(digits.data, 'train')
+  pixels, labels = image_set.fetch(range(1797))
+  assert labels is not None
   zeros = pixels[labels == 0].mean(axis=0)[..., 0] / 127.5 - 1
-  middle = real.label // 10 % 10  # The second channel's.
+  middle = label // 10 % 10  # The second channel's.
   np.testing.assert_allclose(
-    real.x[middle == 0, ..., 1].mean(axis=0), zeros, atol=1e-5
+    x[middle == 0, ..., 1].mean(axis=0), zeros, atol=1e-5
   )
-  assert real.seen.logits.shape == (1797, 3, 10)
-  single = next(features.perceive(found._extractor, real.x[..., 1:2]))
-  assert (single.logits.argmax(-1) == real.seen.logits[:64, 1].argmax(-1)).all()
+  network = found._comparison._extractor
+  assert network is not None
+  logits = np.concatenate([p.logits for p in features.perceive(network, x)])
+  assert logits.shape == (1797, 3, 10)
+  single = next(features.perceive(network, x[..., 1:2]))
+  assert (single.logits.argmax(-1) == logits[:64, 1].argmax(-1)).all()
   # Samples that are the real stacks have as many modes as those.
-  found._sampler.draw = lambda state, key: [real.x]
+  digits.eval.num_samples = 1797
+  found = evaluator(digits)
+  found._sampler.draw = lambda state, key: [x[:1000], x[1000:]]
   figures = found.figures(program.open_game(digits).initial_state(), KEY)
-  names = real.seen.logits.argmax(-1) @ [100, 10, 1]
+  names = logits.argmax(-1) @ [100, 10, 1]
   assert figures['modes'] == len(set(names.tolist()))
-  assert figures['fid'] == pytest.approx(0, abs=1e-6)
+  assert figures['fd_classifier'] == pytest.approx(0, abs=1e-6)
+
+
+def test_memory_does_not_grow_with_the_images(
+  monkeypatch: pytest.MonkeyPatch,
+):
+  """20 MB of pixels or 200 MB, as uint8; four times that as float32."""
+  monkeypatch.setattr(kept, 'BYTES', 2**22)
+  settings = configs.Eval(
+    metrics='fd_classifier,kid,is,prdc,swd,memorisation',
+    features_kept=500,
+    kid_subset_size=100,
+    kid_subsets=2,
+    is_splits=2,
+  )
+
+  def apply(params: Any, x: jax.Array) -> types.Perception:
+    small = x[:, ::8, ::8].reshape(len(x), -1)
+    return types.Perception(small, small[:, :10])
+
+  network = features.Extractor('classifier', '', {}, jax.jit(apply))
+  monkeypatch.setattr(comparison, 'make_extractor', lambda *_: network)
+  read: list[int] = []
+
+  def fetch(rows: Any) -> tuple[np.ndarray, None]:
+    read.append(len(rows))
+    rng = np.random.default_rng(rows[0])
+    return rng.integers(0, 256, (len(rows), 32, 32, 3), np.uint8), None
+
+  def peak(total: int) -> int:
+    whole = sets.in_order(images.ImageSet(total, (32, 32, 3), fetch))
+    judge = comparison.Comparison(
+      settings, total, (32, 32, 3), whole, whole, whole._replace(total=300),
+      lambda: None, dict.fromkeys(('real', 'generated', 'train', 'held_out')),
+    )  # fmt: skip
+    tracemalloc.start()
+    found = judge.figures((x for x, _ in whole.blocks()), KEY)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found['fd_classifier'] == pytest.approx(0, abs=1e-9)
+    return most
+
+  few, many = peak(3000), peak(20_000)
+  assert many < 1.2 * few < 80e6
+  assert sum(read) > 3 * 23_000  # Real, generated and training images.
+  assert max(read) == sets.BLOCK
 
 
 @pytest.mark.parametrize('metric', ['parzen', 'memorisation'])
@@ -279,7 +453,25 @@ def test_laws_have_figures_of_their_own(
 
 
 def test_reading_splits_needs_no_source(digits: configs.Config):
-  pixels, labels, _ = opening.read_images(digits.data, 'train')
+  image_set, prints = opening.open_split(digits.data, 'train')
+  assert image_set.shape == (8, 8, 1)
+  pixels, labels = image_set.fetch(range(image_set.total))
   assert pixels.shape == (1797, 8, 8, 1)
   assert labels is not None
   assert sorted(set(labels.tolist())) == list(range(10))
+  info = program.open_game(digits).source.info
+  assert prints == info.fingerprint
+
+
+def test_streamed_images_are_known_again(
+  digits: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  """By those rows that training looked at, and by all where it holds them."""
+  monkeypatch.setattr(opening, '_HELD_BYTES', 0)
+  # Of sets that are streamed, some images stand for all.
+  monkeypatch.setattr(images, 'spread_rows', lambda n: [*range(0, n, 3)])
+  digits.eval.metrics = 'swd'
+  for limit in (0.0, 4.0):
+    digits.data.device_limit_gb = limit
+    state = program.open_game(digits).start()
+    evaluator(digits).figures(state, KEY)

@@ -1,4 +1,4 @@
-"""The digit classifier learns, is kept, and sees channels one by one."""
+"""The classifier learns, is kept, and says how good it is."""
 
 import dataclasses
 import pathlib
@@ -12,16 +12,20 @@ import sklearn.datasets
 
 from gan_jax.evaluation import features, inception, weights
 
-CONFIG = features.DigitsConfig(
+CONFIG = features.ClassifierConfig(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2
 )
 
 
-def split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-  """scikit-learn's digits, 1,500 to train on and 297 held out."""
+def digits() -> tuple[np.ndarray, np.ndarray]:
+  """scikit-learn's, uint8."""
   data = sklearn.datasets.load_digits()
-  x = (data.images[..., None] / 8 - 1).astype(np.float32)
-  return x[:1500], data.target[:1500], x[1500:], data.target[1500:]
+  x = (data.images[..., None] * 255 / 16).round().astype(np.uint8)
+  return x, data.target
+
+
+def in_range(x: np.ndarray) -> np.ndarray:
+  return (x / 127.5 - 1).astype(np.float32)
 
 
 @pytest.fixture(scope='module')
@@ -31,17 +35,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def extractor(folder: pathlib.Path) -> features.Extractor:
-  x, labels, _, _ = split()
-  return features.digits(x, labels, CONFIG, cache=folder)
+  return features.classifier(*digits(), 10, CONFIG, cache=folder)
 
 
 def test_digits_are_learned(extractor: features.Extractor):
-  _, _, x, labels = split()
-  seen = list(features.perceive(extractor, x, batch_size=100))
-  assert [len(part.features) for part in seen] == [100, 100, 97]
-  logits = np.concatenate([part.logits for part in seen])
+  """The accuracy is of images that were not trained on."""
+  x, labels = digits()
+  held_out = np.random.default_rng(0).permutation(1797)[:179]
+  seen = list(
+    features.perceive(extractor, in_range(x[held_out]), batch_size=100)
+  )
+  assert [len(part.features) for part in seen] == [100, 79]
   assert seen[0].features.shape == (100, CONFIG.features)
-  assert (logits.argmax(axis=1) == labels).mean() > 0.9
+  logits = np.concatenate([part.logits for part in seen])
+  right = (logits.argmax(axis=1) == labels[held_out]).mean()
+  assert right > 0.9
+  assert extractor.facts['features_accuracy'] == right
+  assert extractor.facts['features_trained_on'] == 1797 - 179
+  assert extractor.facts['features_held_out'].startswith('179: a tenth')
+
+
+def test_the_held_out_tenth_is_not_trained_on(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  x, labels = digits()
+  given = []
+
+  def train(images: np.ndarray, *args: object, **kwargs: object) -> None:
+    given.append(images)
+    raise RuntimeError
+
+  monkeypatch.setattr(features, '_train', train)
+  with pytest.raises(RuntimeError):
+    features.classifier(x, labels, 10, CONFIG, cache=tmp_path)
+  rest = np.random.default_rng(0).permutation(1797)[179:]
+  np.testing.assert_array_equal(given[0], x[rest])
 
 
 def test_training_is_kept_and_repeatable(
@@ -50,8 +78,8 @@ def test_training_is_kept_and_repeatable(
   tmp_path: pathlib.Path,
   monkeypatch: pytest.MonkeyPatch,
 ):
-  x, labels, _, _ = split()
-  other = features.digits(x, labels, CONFIG, cache=tmp_path)
+  x, labels = digits()
+  other = features.classifier(x, labels, 10, CONFIG, cache=tmp_path)
   assert other.sha256 == extractor.sha256
   (path,) = folder.iterdir()
   assert weights.sha256(path) == extractor.sha256
@@ -61,18 +89,21 @@ def test_training_is_kept_and_repeatable(
     raise AssertionError('it was trained again')
 
   monkeypatch.setattr(features, '_train', fail)
-  again = features.digits(x, labels, CONFIG, cache=folder)
+  again = features.classifier(x, labels, 10, CONFIG, cache=folder)
   assert again.sha256 == extractor.sha256
+  assert again.facts == extractor.facts
   for images, config in (
-    (x * 0.9, CONFIG),
+    (x // 2, CONFIG),
     (x, dataclasses.replace(CONFIG, seed=1)),
   ):
     with pytest.raises(AssertionError, match='trained again'):
-      features.digits(images, labels, config, cache=folder)
+      features.classifier(images, labels, 10, config, cache=folder)
 
 
-def test_channels_are_seen_one_by_one(extractor: features.Extractor):
-  _, _, x, _ = split()
+def test_channels_of_grey_ones_are_seen_one_by_one(
+  extractor: features.Extractor,
+):
+  x = in_range(digits()[0])
   stacked = np.concatenate([x[:4], x[4:8], x[8:12]], axis=-1)
   alone = [
     extractor.apply(extractor.params, jnp.asarray(x[i : i + 4]))
@@ -88,11 +119,30 @@ def test_channels_are_seen_one_by_one(extractor: features.Extractor):
   )
 
 
+def test_colours_are_learned(tmp_path: pathlib.Path):
+  """Classes that differ in nothing but colour; 40 images choose the batch."""
+  rng = np.random.default_rng(0)
+  labels = np.arange(40) % 2
+  x = rng.integers(0, 60, (40, 8, 8, 3))
+  x[labels == 0, ..., 0] += 150
+  x[labels == 1, ..., 2] += 150
+  config = dataclasses.replace(CONFIG, batch_size=0)
+  assert [config.batch_of(n) for n in (4, 36, 999, 50_000)] == [1, 3, 99, 100]
+  found = features.classifier(
+    x.astype(np.uint8), labels, 2, config, cache=tmp_path
+  )
+  assert found.facts['features_accuracy'] == 1
+  seen = found.apply(found.params, jnp.zeros((5, 8, 8, 3)))
+  assert seen.logits.shape == (5, 2)
+  with pytest.raises(ValueError, match=r'^images of 8 x 8 x 1: .* 8 x 8 x 3 a'):
+    found.apply(found.params, jnp.zeros((1, 8, 8, 1)))
+
+
 def test_perceiving_does_not_depend_on_the_batch(
   extractor: features.Extractor,
 ):
   """Nor on how the images come."""
-  _, _, x, _ = split()
+  x = in_range(digits()[0])
   whole = extractor.apply(extractor.params, jnp.asarray(x[:20]))
   parts = list(features.perceive(extractor, (x[:9], x[9:20]), batch_size=8))
   assert [len(part.logits) for part in parts] == [8, 1, 8, 3]
@@ -103,16 +153,28 @@ def test_perceiving_does_not_depend_on_the_batch(
   )
 
 
-def test_digits_that_do_not_fit(
+def test_labelled_images_that_do_not_fit(
   extractor: features.Extractor, tmp_path: pathlib.Path
 ):
-  x, labels, _, _ = split()
-  with pytest.raises(ValueError, match=r'got \[1500, 8, 8\] and \[1500\]$'):
-    features.digits(x[..., 0], labels, CONFIG, cache=tmp_path)
-  with pytest.raises(ValueError, match=r'^batch_size=50: .* only 49 digits$'):
-    features.digits(x[:49], labels[:49], CONFIG, cache=tmp_path)
-  with pytest.raises(ValueError, match=r'^images of 9 x 8: .* 8 x 8 alone$'):
+  x, labels = digits()
+  for images, line in (
+    (x[..., 0], r'got uint8 of \[1797, 8, 8\] and \[1797\]$'),
+    (in_range(x), r'got float32 of \[1797, 8, 8, 1\] and \[1797\]$'),
+  ):
+    with pytest.raises(ValueError, match=line):
+      features.classifier(images, labels, 10, CONFIG, cache=tmp_path)
+  with pytest.raises(ValueError, match=r'got 19 images of 10 classes$'):
+    features.classifier(x[:19], labels[:19], 10, CONFIG, cache=tmp_path)
+  with pytest.raises(ValueError, match=r'^labels must be in \[0, 9\), got 0'):
+    features.classifier(x, labels, 9, CONFIG, cache=tmp_path)
+  with pytest.raises(ValueError, match=r'^images of 9 x 8 x 1: .* 8 x 8 x 1 a'):
     extractor.apply(extractor.params, jnp.zeros((1, 9, 8, 1)))
+
+
+def test_small_images_move_less():
+  chosen = features.ClassifierConfig()
+  assert [chosen.shift_of(side) for side in (8, 14, 28, 128)] == [0, 1, 2, 2]
+  assert CONFIG.shift_of(28) == 0
 
 
 def test_images_move_by_the_shift_at_most():

@@ -183,22 +183,30 @@ class Eval:
   num_samples: int = 100_000
   # Steps between two frames of the figures and image grids.
   every: int = 1000
-  # Metrics of images, with commas between them: fid, kid, is, prdc, parzen,
-  # swd, memorisation, classes, intra_fid. Laws have figures of their own.
+  # Metrics of images, with commas between them: fd_inception (or fid),
+  # fd_classifier, kid, is, prdc, parzen, swd, memorisation, classes, intra_fd.
+  # Laws have figures of their own.
   metrics: str = ''
   # The real images to compare with; '' is data.split.
   split: str = ''
   # Images that the generator was not trained on, for parzen and memorisation.
   held_out: str = ''
-  # The network that looks at them: 'digits', a classifier of ours that is
-  # trained on the spot, or 'inception', whose weights are read from a file.
-  features: str = 'digits'
+  # The network that looks at them: 'classifier', one of ours that is trained
+  # on the spot, or 'inception', whose weights are read from a file.
+  features: str = 'classifier'
   # The pt_inception checkpoint; '' looks for it in the cache.
   weights: str = ''
-  # What the classifier of digits is trained on: a split of a TFDS set, if
-  # not the real images themselves.
+  # What the classifier is trained on: a split of a TFDS set, if not the real
+  # images themselves.
   features_data: str = 'mnist'
   features_split: str = ''
+  # The most samples of each set whose features kid and prdc keep.
+  features_kept: int = 10_000
+  # Random subsets of kid, and samples in each of them.
+  kid_subsets: int = 100
+  kid_subset_size: int = 1000
+  # Parts of the samples that the inception score is a mean over.
+  is_splits: int = 10
 
 
 @dataclasses.dataclass

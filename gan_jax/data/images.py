@@ -13,7 +13,7 @@ import pathlib
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,24 +61,24 @@ def spread_rows(total: int, most: int = 10_000) -> list[int]:
   return [i * total // count for i in range(count)]
 
 
-def fingerprint(
-  image_set: ImageSet, pixels: np.ndarray, labels: np.ndarray | None
-) -> str:
+def fingerprint(image_set: ImageSet, blocks: Iterable[Pixels]) -> str:
   """A hash by which a changed set is noticed.
 
   Args:
     image_set: its size, shape and class names count.
-    pixels: `[n, H, W, C]` uint8, all images or those of `spread_rows`.
-    labels: `[n]`, or None.
+    blocks: all images with their labels, or those of `spread_rows`.
 
   Returns:
     32 hexadecimal digits.
   """
   facts = (image_set.total, image_set.shape, image_set.class_names)
   digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
-  for array in (pixels, labels):
-    if array is not None:
-      digest.update(np.ascontiguousarray(array).data)
+  known = []
+  for pixels, labels in blocks:
+    digest.update(np.ascontiguousarray(pixels).data)
+    known += [] if labels is None else [labels]
+  for labels in known:
+    digest.update(np.ascontiguousarray(labels).data)
   return digest.hexdigest()
 
 
@@ -333,6 +333,15 @@ def read_all(image_set: ImageSet) -> Pixels:
       np.savez(new, allow_pickle=False, images=images, **known)
       new.replace(kept)
   return images, labels
+
+
+def held(image_set: ImageSet) -> ImageSet:
+  """The same set, read once, and its rows from memory."""
+  images, labels = read_all(image_set)
+  whole = _in_memory(
+    images, labels, image_set.class_names, 0, image_set.shape[2]
+  )
+  return whole._replace(stored=image_set.stored)
 
 
 def _kept(path: pathlib.Path) -> Pixels | None:

@@ -1,12 +1,16 @@
 """From the configuration of the data to a source of batches."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from gan_jax.config import fields as configs
 from gan_jax.data import densities, images, source as sources
+
+# Larger sets are decoded whenever a block of them is looked at.
+_HELD_BYTES = 2**29
 
 
 def open_source(
@@ -64,13 +68,12 @@ def _open_images(data: configs.Data, split: str) -> images.ImageSet:
   )
 
 
-def read_images(
-  data: configs.Data, split: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-  """All images of a split, at once.
+def open_split(data: configs.Data, split: str) -> tuple[images.ImageSet, str]:
+  """A split to be read by rows.
 
   Returns:
-    `[N, H, W, C]` uint8, labels `[N]` or None, and their fingerprint.
+    The images, held where they are few, and their fingerprint, which is
+    made as for training.
 
   Raises:
     ValueError: they cannot be read, or the set has no other splits.
@@ -80,8 +83,16 @@ def read_images(
       f'{split!r}: data.name={data.name!r} has no splits to choose from'
     )
   image_set = _open_images(data, split)
-  pixels, labels = images.read_all(image_set)
-  return pixels, labels, images.fingerprint(image_set, pixels, labels)
+  size = image_set.total * math.prod(image_set.shape)
+  if size <= _HELD_BYTES:
+    image_set = images.held(image_set)
+  rows: Sequence[int] = range(image_set.total)
+  if size / 2**30 > data.device_limit_gb:
+    rows = images.spread_rows(image_set.total)
+  return image_set, images.fingerprint(
+    image_set,
+    (image_set.fetch(rows[i : i + 1000]) for i in range(0, len(rows), 1000)),
+  )
 
 
 def _image_source(
@@ -110,7 +121,7 @@ def _image_source(
     shape=(height, width, channels * data.stack),
     num_examples=image_set.total,
     class_names=image_set.class_names,
-    fingerprint=images.fingerprint(image_set, pixels, labels),
+    fingerprint=images.fingerprint(image_set, [(pixels, labels)]),
   )
   treatment = sources.Treatment(data.flip, data.stack, classes)
   if streamed and shared:

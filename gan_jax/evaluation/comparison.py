@@ -1,0 +1,320 @@
+"""Figures of generated images against real ones, block by block.
+
+Where the images come from does not matter here: of a generator, or of a file.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import types
+from gan_jax.config import fields as configs, values
+from gan_jax.evaluation import features, scene as scenes, sets
+from gan_jax.metrics import checks
+
+EXTRACTORS = ('classifier', 'inception')
+
+
+class SamplesError(ValueError):
+  """What G made are no images."""
+
+
+class Learnt(NamedTuple):
+  """What a classifier would be trained on.
+
+  Attributes:
+    images: with labels.
+    of_data: whether they are of the data that G is compared with.
+  """
+
+  images: sets.Images
+  of_data: bool
+
+
+def parse_metrics(settings: configs.Eval) -> dict[str, scenes.Metric]:
+  """What `eval.metrics` names, without aliases, and each once.
+
+  Raises:
+    ValueError: a name is unknown, or is of other features than
+      `eval.features`.
+  """
+  values.choose(
+    'eval.features', settings.features, dict.fromkeys(EXTRACTORS, None)
+  )
+  options = dict(scenes.METRICS)
+  options |= {a: scenes.METRICS[name] for a, name in scenes.ALIASES.items()}
+  found = {}
+  for name in settings.metrics.split(','):
+    metric = values.choose('eval.metrics', name, options)
+    if metric.only and metric.only != settings.features:
+      raise ValueError(
+        f'eval.metrics: {name} is of features of {metric.only}, and '
+        f'eval.features={settings.features!r}: the name of its distance is '
+        f'fd_{settings.features}'
+      )
+    found[scenes.ALIASES.get(name, name)] = metric
+  return found
+
+
+def make_extractor(
+  settings: configs.Eval, learn: Callable[[], Learnt | None]
+) -> features.Extractor:
+  """The network that `eval.features` names.
+
+  Args:
+    settings: name it.
+    learn: opens what a classifier is trained on; None if there is nothing.
+
+  Raises:
+    ValueError: its weights cannot be read, or there are no labels to learn.
+  """
+  if settings.features == 'inception':
+    return features.inception(settings.weights)
+  learnt = learn()
+  if learnt is None or not learnt.images.class_names:
+    raise ValueError(
+      "eval.features='classifier': it is trained on images with labels, and "
+      'these have none; name some by eval.features_data and '
+      'eval.features_split'
+    )
+  images = learnt.images
+  height, width, channels = images.shape
+  most = features.most_to_learn(height * width * channels)
+  x, label = images.pixels(most)
+  assert label is not None
+  return features.classifier(x, label, len(images.class_names))
+
+
+class Comparison:
+  """Figures of generated images, by one protocol.
+
+  Attributes:
+    names: of the figures.
+    warnings: what a reader must know, a line each.
+  """
+
+  def __init__(
+    self,
+    settings: configs.Eval,
+    num_generated: int,
+    shape: tuple[int, int, int],
+    real: sets.Images,
+    train: sets.Images,
+    held_out: sets.Images | None,
+    learn: Callable[[], Learnt | None],
+    origins: Mapping[str, str],
+  ):
+    """Makes the network that looks, if a metric asks for one.
+
+    Args:
+      settings: of the metrics.
+      num_generated: how many there will be.
+      shape: of each.
+      real: to compare with.
+      train: those that G was trained on, in any order.
+      held_out: those that it was not, or None.
+      learn: as in `make_extractor`.
+      origins: of each set, which field says what it is, for messages.
+
+    Raises:
+      ValueError: a metric is unknown, or what it needs is not there.
+    """
+    self._metrics = parse_metrics(settings)
+    self._sets = {'real': real, 'train': train}
+    if held_out is not None:
+      self._sets['held_out'] = held_out
+    self._origins = origins
+    num = {name: images.total for name, images in self._sets.items()}
+    num = {'held_out': 0, 'generated': num_generated} | num
+    self._facts = scenes.Facts(num, shape, settings)
+    self._check_counts()
+    self._extractor: features.Extractor | None = None
+    if any(metric.sees for metric in self._metrics.values()):
+      self._extractor = make_extractor(settings, learn)
+      seen = jax.eval_shape(
+        self._extractor.apply,
+        self._extractor.params,
+        jax.ShapeDtypeStruct((1, *shape), jnp.float32),
+      )
+      self._facts = self._facts._replace(
+        dim=seen.features.shape[-1], logits=seen.logits.shape[1:]
+      )
+    self._check_network(learn)
+    self.names = [self._named(f, m) for m in self._all() for f in m.figures]
+    self.warnings = [
+      f'{name}: {line}'
+      for name, metric in self._metrics.items()
+      if (line := metric.shortage(self._facts))
+    ]
+
+  @property
+  def sees(self) -> bool:
+    """Whether a fixed network looks at the images."""
+    return self._extractor is not None
+
+  def _all(self) -> Iterable[scenes.Metric]:
+    return self._metrics.values()
+
+  def _named(self, figure: str, metric: scenes.Metric) -> str:
+    """With the network's name, where the figure is of its features."""
+    if not metric.sees or metric.plain or self._extractor is None:
+      return figure
+    return f'{figure}_{self._extractor.name}'
+
+  def _check_counts(self) -> None:
+    settings, facts = self._facts.settings, self._facts
+    for field in ('features_kept', 'kid_subsets', 'is_splits'):
+      if getattr(settings, field) < 1:
+        raise ValueError(
+          f'eval.{field}={getattr(settings, field)}: must be at least 1'
+        )
+    if settings.kid_subset_size < 2:
+      raise ValueError(
+        f'eval.kid_subset_size={settings.kid_subset_size}: must be at least 2'
+      )
+    for name, metric in self._metrics.items():
+      counts = metric.counts(facts)
+      for which, least in metric.least(facts).items():
+        if facts.num[which] < least:
+          raise ValueError(
+            f'{self._origins[which]}: {name} needs at least {least} '
+            f'{_WORDS[which]}{metric.why}; there are {facts.num[which]}'
+          )
+        if counts[which] < least:
+          raise ValueError(
+            f'eval.features_kept={settings.features_kept}: {name} needs at '
+            f'least {least}{metric.why}'
+          )
+
+  def _check_network(self, learn: Callable[[], Learnt | None]) -> None:
+    for name, metric in self._metrics.items():
+      if metric.one_class and len(self._facts.logits) != 1:
+        raise ValueError(f'eval.metrics: {name} needs images of one class each')
+      if not metric.labels:
+        continue
+      learnt = learn() if self._facts.settings.features != 'inception' else None
+      if learnt is None or not learnt.of_data:
+        raise ValueError(
+          f'eval.metrics: {name} needs a network that knows the classes of '
+          "these data: eval.features='classifier', trained on labels of theirs"
+        )
+
+  def _blocks(
+    self, blocks: Iterable[sets.Block], *, sees: bool
+  ) -> Iterator[scenes.Block]:
+    """With what the network sees in them, if it is asked."""
+    for x, label in blocks:
+      seen = None
+      if sees:
+        assert self._extractor is not None
+        parts = zip(*features.perceive(self._extractor, x), strict=True)
+        whole: list[Any] = [np.concatenate(part) for part in parts]
+        seen = types.Perception(*whole)
+      yield scenes.Block(x, label, seen)
+
+  def _states(
+    self, which: str, blocks: Callable[[int], Iterable[sets.Block]]
+  ) -> dict[str, Any]:
+    """Every metric's state after its images of a set; no more are read."""
+    wanted = {
+      name: metric.counts(self._facts).get(which, 0)
+      for name, metric in self._metrics.items()
+      if which not in metric.apart
+    }
+    wanted = {name: count for name, count in wanted.items() if count}
+    found = {name: self._metrics[name].init(self._facts) for name in wanted}
+    most = max(wanted.values(), default=0)
+    if not most:
+      return found
+    sees = any(self._metrics[name].sees for name in wanted)
+    done = 0
+    for block in self._blocks(blocks(most), sees=sees):
+      for name, count in wanted.items():
+        if count > done:
+          part = block.first(count - done)
+          found[name] = self._metrics[name].update(found[name], part)
+      done += len(block.x)
+      if done >= most:
+        break
+    if done < most:
+      raise ValueError(
+        f'{self._origins[which]}: {most} images were to come, got {done}'
+      )
+    return found
+
+  @functools.cached_property
+  def _known(self) -> dict[str, dict[str, Any]]:
+    """States of all sets but the generated; read when first wanted."""
+    return {
+      which: self._states(which, images.blocks)
+      for which, images in self._sets.items()
+    }
+
+  def _train(self) -> Iterator[np.ndarray]:
+    for x, _ in self._sets['train'].blocks():
+      yield x
+
+  def figures(
+    self, generated: Iterable[np.ndarray], key: jax.Array
+  ) -> scenes.Figures:
+    """Of blocks of images; the same images and key give the same digits.
+
+    Args:
+      generated: `[n, H, W, C]` each, as many as was said; they are read once.
+      key: of what is random in metrics.
+
+    Raises:
+      SamplesError: the images are none in [-1, 1].
+    """
+    extent = checks.init()
+
+    def checked(most: int) -> Iterator[sets.Block]:
+      nonlocal extent
+      for x in generated:
+        try:
+          extent = checks.update(extent, x, 'samples')
+        except ValueError as error:
+          raise SamplesError(str(error)) from None
+        yield x, None
+
+    known = {'generated': self._states('generated', checked)}
+    try:
+      checks.result(extent, 'samples')
+    except ValueError as error:
+      raise SamplesError(str(error)) from None
+    known |= self._known
+    found: scenes.Figures = {}
+    for name, metric in self._metrics.items():
+      states = {w: each[name] for w, each in known.items() if name in each}
+      scene = scenes.Scene(self._facts, states, self._train, key)
+      found |= {
+        self._named(figure, metric): value
+        for figure, value in metric.result(scene).items()
+      }
+      known['generated'].pop(name)  # What it kept is in nobody's way.
+    return found
+
+  def stamp(self) -> dict[str, Any]:
+    """All of the network and of the metrics that the figures depend on."""
+    look = self._extractor
+    used = {
+      name: metric.counts(self._facts) | metric.settings(self._facts)
+      for name, metric in self._metrics.items()
+    }
+    network = {
+      'features': look.name if look else None,
+      'features_sha256': look.sha256 if look else None,
+    }
+    return network | dict(look.facts if look else {}) | {'used': used}
+
+
+_WORDS = {
+  'generated': 'samples',
+  'real': 'real images',
+  'train': 'training images',
+  'held_out': 'images that the generator was not trained on',
+}
