@@ -1,25 +1,45 @@
-"""Figures of a run's generator, with the protocol they were obtained by.
+"""Figures of a run's generator, or of images, with all that they depend on.
 
-  python -m experiments.evaluate --workdir=runs/mnist --metrics=fid,kid,prdc \
+  python -m experiments.evaluate --workdir=runs/mnist --metrics=kid,prdc \
     --num=10000
 
 Prints a table and appends a line to the run's evaluations.jsonl with all that
 the figures depend on; the same protocol and seed give the same digits. A game
 whose data follow a known law has its own figures, and needs no --metrics.
 What is not given is as the run's configuration says under eval.
+
+  python -m experiments.evaluate --generated=PATH --real=PATH
+
+compares two sets of images: each a folder, a zip file of one, or an npz file
+(`images`, or its first array: uint8 [N, H, W, C], or floating-point in [-1, 1];
+`labels` are its classes). Without --metrics it is the Frechet distance of
+--features, which are Inception's unless they are said. --json appends the line.
 """
 
 import pathlib
-from typing import Any
+import tempfile
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from experiments import launch
 
+if TYPE_CHECKING:
+  from gan_jax.config import fields as configs
+
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_GENERATED = flags.DEFINE_string(
+  'generated', None, 'Images, in place of a run.'
+)
+_REAL = flags.DEFINE_string('real', None, 'Images to compare them with.')
+_SIZE = flags.DEFINE_integer(
+  'size', 0, 'Folders of images: as data.size.', lower_bound=0
+)
+_CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
+_JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
-  'metrics', None, 'fid, kid, is, prdc, parzen, swd, memorisation, classes, '
-  'intra_fid, with commas between them.'
+  'metrics', None, 'fd_inception (or fid), fd_classifier, kid, is, prdc, '
+  'parzen, swd, memorisation, classes, intra_fd, with commas between them.'
 )  # fmt: skip
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
@@ -33,30 +53,63 @@ _EMA = flags.DEFINE_bool(
   'ema', None, 'The averaged generator, or the live one.'
 )
 _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
-_HELD_OUT = flags.DEFINE_string('held_out', None, 'Images G never saw.')
-_FEATURES = flags.DEFINE_string('features', None, 'digits or inception.')
+_HELD_OUT = flags.DEFINE_string(
+  'held_out', None, 'Images G never saw: a split, or a path.'
+)
+_FEATURES = flags.DEFINE_string('features', None, 'classifier or inception.')
 _WEIGHTS = flags.DEFINE_string('weights', None, "Inception's checkpoint.")
+_FEATURES_DATA = flags.DEFINE_string(
+  'features_data', None, 'TFDS set that the classifier is trained on.'
+)
+_FEATURES_SPLIT = flags.DEFINE_string(
+  'features_split', None, 'Its split; without it, the images compared with.'
+)
+_KEPT = flags.DEFINE_integer(
+  'features_kept', None, 'The most samples of kid and prdc.'
+)
+_SUBSETS = flags.DEFINE_integer('kid_subsets', None, 'Subsets of kid.')
+_SUBSET_SIZE = flags.DEFINE_integer(
+  'kid_subset_size', None, 'Samples in each subset of kid.'
+)
+_SPLITS = flags.DEFINE_integer('is_splits', None, 'Parts of is.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
+_OF_IMAGES = (
+  _METRICS, _FEATURES, _WEIGHTS, _FEATURES_DATA, _FEATURES_SPLIT, _KEPT,
+  _SUBSETS, _SUBSET_SIZE, _SPLITS,
+)  # fmt: skip
+_OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
+_OF_RUNS = _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _SPLIT
 
-def main() -> None:
-  if _WORKDIR.value is None:
-    raise ValueError('--workdir=DIR must be given')
+
+def _set_fields(settings: 'configs.Eval') -> None:
+  """What the flags of images say; each has the name of its field."""
+  for flag in _OF_IMAGES:
+    if flag.value is not None:
+      setattr(settings, flag.name, flag.value)
+
+
+def _refuse(given: tuple[flags.FlagHolder[Any], ...], why: str) -> None:
+  for flag in given:
+    if flag.present:
+      raise ValueError(f'--{flag.name}: {why}')
+
+
+def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
+  """Figures and stamp of a run's generator."""
   import jax
 
   from gan_jax.config import checks
   from gan_jax.engine import build
   from gan_jax.evaluation import evaluator as evaluations, scene as scenes
   from gan_jax.run import trained as runs
-  from gan_jax.storage import workdir as workdirs
 
-  workdir = pathlib.Path(_WORKDIR.value)
   run = runs.load(workdir, _CHECKPOINT.value, _MEMBER.value)
   config = run.config
+  _set_fields(config.eval)
   for field, flag in (
-    ('metrics', _METRICS), ('num_samples', _NUM), ('ema', _EMA),
-    ('split', _SPLIT), ('held_out', _HELD_OUT), ('features', _FEATURES),
-    ('weights', _WEIGHTS),
+    ('num_samples', _NUM), ('ema', _EMA), ('split', _SPLIT),
+    ('held_out', _HELD_OUT),
   ):  # fmt: skip
     if flag.value is not None:
       setattr(config.eval, field, flag.value)
@@ -75,27 +128,81 @@ def main() -> None:
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)
     stamp |= evaluator.stamp() | {'warnings': evaluator.warnings}
+    return figures, stamp
+  _refuse(
+    (*_OF_IMAGES, _SPLIT, _HELD_OUT),
+    'is of images; this game has figures of its own',
+  )
+  source = build.make_source(config, key)
+  figures = evaluations.law_figures(config, run.spec, source, run.state, key)
+  stamp |= evaluations.generator_stamp(config, run.spec)
+  stamp |= {
+    'data': config.data.name,
+    'num_generated': config.eval.num_samples // config.packing
+    * config.packing,
+  }  # fmt: skip
+  return figures, stamp
+
+
+def _of_paths(
+  scratch: pathlib.Path,
+) -> tuple[dict[str, float], dict[str, Any]]:
+  """Figures and stamp of two sets of images."""
+  import jax
+
+  from gan_jax.config import fields as configs
+  from gan_jax.evaluation import paths
+
+  for flag in (_GENERATED, _REAL):
+    if flag.value is None:
+      raise ValueError(f'--{flag.name}=PATH must be given')
+  settings = configs.Eval(features=_FEATURES.value or 'inception')
+  settings.metrics = f'fd_{settings.features}'
+  _set_fields(settings)
+  found = paths.compare(
+    {
+      flag.name: pathlib.Path(flag.value)
+      for flag in (_GENERATED, _REAL, _HELD_OUT)
+      if flag.value is not None
+    },
+    settings,
+    scratch,
+    jax.random.key(_SEED.value),
+    size=_SIZE.value,
+    channels=_CHANNELS.value,
+    num=_NUM.value,
+    data_dir=_DATA_DIR.value or '',
+  )
+  return found.figures, {'seed': _SEED.value, **found.stamp}
+
+
+def main() -> None:
+  of_paths = any(flag.present for flag in (_GENERATED, _REAL))
+  if _WORKDIR.value is None and not of_paths:
+    raise ValueError('--workdir=DIR, or --generated and --real, must be given')
+  from gan_jax.evaluation import evaluator as evaluations
+  from gan_jax.storage import workdir as workdirs
+
+  if of_paths:
+    _refuse(_OF_RUNS, 'is of a run, and --generated is images')
+    with tempfile.TemporaryDirectory() as scratch:
+      figures, stamp = _of_paths(pathlib.Path(scratch))
+    record = pathlib.Path(_JSON.value) if _JSON.value else None
   else:
-    for flag in (_METRICS, _SPLIT, _HELD_OUT, _FEATURES, _WEIGHTS):
-      if flag.value is not None:
-        raise ValueError(
-          f'--{flag.name}: is of images; this game has figures of its own'
-        )
-    source = build.make_source(config, key)
-    figures = evaluations.law_figures(config, run.spec, source, run.state, key)
-    stamp |= evaluations.generator_stamp(config, run.spec)
-    stamp |= {
-      'data': config.data.name,
-      'num_generated': config.eval.num_samples // config.packing
-      * config.packing,
-    }  # fmt: skip
+    _refuse(_OF_PATHS, 'is of images, with --generated and --real')
+    workdir = pathlib.Path(_WORKDIR.value or '')
+    figures, stamp = _of_run(workdir)
+    record = workdir / 'evaluations.jsonl'
   stamp |= workdirs.provenance()
   for name, value in figures.items():
     print(f'{name:24s} {value:12.5f}')
   for name, value in stamp.items():
-    if name != 'versions':
+    if name not in ('versions', 'warnings'):
       print(f'  {name:28s} {value}')
-  evaluations.record(workdir / 'evaluations.jsonl', figures, stamp)
+  for line in stamp.get('warnings', ()):
+    print(f'warning: {line}')
+  if record:
+    evaluations.record(record, figures, stamp)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,124 @@
+"""Figures of two sets of images on the disk."""
+
+import functools
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gan_jax.config import fields as configs
+from gan_jax.data import images
+from gan_jax.evaluation import comparison, evaluator, scene as scenes, sets
+
+
+class Found(NamedTuple):
+  """Figures, and all that they depend on besides the key."""
+
+  figures: scenes.Figures
+  stamp: dict[str, Any]
+
+
+def _open(
+  path: pathlib.Path, size: int, channels: int, scratch: pathlib.Path
+) -> sets.Images:
+  scratch.mkdir()
+  image_set = sets.open_path(path, size, channels, scratch)
+  rows = images.spread_rows(image_set.total)
+  prints = images.fingerprint(
+    image_set,
+    (
+      image_set.fetch(rows[start : start + sets.BLOCK])
+      for start in range(0, len(rows), sets.BLOCK)
+    ),
+  )
+  return sets.in_any_order(image_set, prints)
+
+
+def compare(
+  paths: Mapping[str, pathlib.Path],
+  settings: configs.Eval,
+  scratch: pathlib.Path,
+  key: jax.Array,
+  *,
+  size: int = 0,
+  channels: int = 0,
+  num: int | None = None,
+  data_dir: str = '',
+) -> Found:
+  """Figures of generated images against real ones.
+
+  Args:
+    paths: 'generated', 'real', which count as those that G was trained on, and
+      perhaps 'held_out', which it was not: each as in `sets.open_path`.
+    settings: of the metrics; a classifier is trained on the real images'
+      labels, or on `features_data`.
+    scratch: an empty folder for what must be unpacked.
+    key: of what is random in metrics.
+    size: of folders, as in `images.folder`.
+    channels: the same.
+    num: how many generated images to take; None is all.
+    data_dir: of `features_data`.
+
+  Raises:
+    ValueError: a set cannot be read, their images differ in shape, or
+      something that a metric needs is not there.
+  """
+  comparison.parse_metrics(settings)
+  found = {
+    name: _open(path, size, channels, scratch / name)
+    for name, path in paths.items()
+  }
+  shape = found['real'].shape
+  for name, each in found.items():
+    if each.shape != shape:
+      a, b = ('x'.join(map(str, x)) for x in (each.shape, shape))
+      raise ValueError(
+        f'--{name}={paths[name]}: images of {a}, and real ones are of {b}; '
+        '--size and --channels make those of folders alike'
+      )
+  generated = found['generated']
+  count = generated.total if num is None else num
+  if count > generated.total:
+    raise ValueError(f'--num={num}: there are {generated.total} images')
+  origins = {name: f'--{name}={path}' for name, path in paths.items()}
+  origins = {'held_out': '--held_out', 'train': origins['real']} | origins
+
+  @functools.cache
+  def learn() -> comparison.Learnt:
+    if settings.features_split:
+      return comparison.Learnt(
+        evaluator.other_labelled(settings, data_dir), of_data=False
+      )
+    return comparison.Learnt(found['real'], of_data=True)
+
+  compared = comparison.Comparison(
+    settings,
+    count,
+    shape,
+    found['real'],
+    found['real'],
+    found.get('held_out'),
+    learn,
+    origins,
+  )
+
+  def blocks() -> Iterator[np.ndarray]:
+    for x, _ in generated.blocks(count):
+      yield x
+
+  figures = compared.figures(blocks(), key)
+  stamp: dict[str, Any] = {}
+  for name, each in found.items():
+    stamp[name] = str(paths[name])
+    stamp[f'{name}_fingerprint'] = each.fingerprint
+    stamp[f'num_{name}'] = count if name == 'generated' else each.total
+  height, width, depth = shape
+  stamp |= {
+    'shape': f'{height}x{width}x{depth}',
+    'resizer': evaluator.resizer(size),
+    **compared.stamp(),
+    'warnings': compared.warnings,
+  }
+  return Found(figures, stamp)
