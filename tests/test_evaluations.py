@@ -286,10 +286,11 @@ def test_samples_and_figures_are_of_one_generator(
   train.train(digits, tmp_path / 'run')
   loaded = runs.load(tmp_path / 'run')
   num = digits.eval.num_samples
-  samples = np.concatenate([*runs.draw(loaded, num, seed=0)])
+  samples = np.concatenate([*runs.samples(loaded, num, seed=0)])
   digits.eval.metrics = 'fd_classifier'
   sampler = evaluator(digits)._sampler
-  looked_at = np.concatenate([*sampler.draw(loaded.state, jax.random.key(0))])
+  batches = sampler.samples(loaded.state, jax.random.key(0))
+  looked_at = np.concatenate([batch.x for batch in batches])
   # The evaluator splits latents over four devices.
   np.testing.assert_allclose(samples, looked_at, atol=1e-5)
 
@@ -306,7 +307,8 @@ def test_images_out_of_range_are_refused(digits: configs.Config):
   digits.eval.metrics = 'fd_classifier'
   game = program.open_game(digits)
   found = evaluator(digits)
-  found._sampler.draw = lambda state, key: [np.full((300, 8, 8, 1), 1.5)]
+  wrong = types.Batch(np.full((300, 8, 8, 1), 1.5))
+  found._sampler.samples = lambda state, key: [wrong]
   state = game.initial_state()
   with pytest.raises(ValueError, match=r'samples are in .*1\.5'):
     found.figures(state, jax.random.key(0))
@@ -370,7 +372,8 @@ def test_the_modes_of_stacks(digits: configs.Config):
   # Samples that are the real stacks have as many modes as those.
   digits.eval.num_samples = 1797
   found = evaluator(digits)
-  found._sampler.draw = lambda state, key: [x[:1000], x[1000:]]
+  blocks = [types.Batch(x[:1000]), types.Batch(x[1000:])]
+  found._sampler.samples = lambda state, key: blocks
   figures = found.figures(program.open_game(digits).initial_state(), KEY)
   names = logits.argmax(-1) @ [100, 10, 1]
   assert figures['modes'] == len(set(names.tolist()))

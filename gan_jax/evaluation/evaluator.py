@@ -12,6 +12,7 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 
 from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
@@ -106,7 +107,8 @@ class Evaluator:
     Raises:
       comparison.SamplesError: the samples are no images in [-1, 1].
     """
-    blocks = (batch.x for batch in self._sampler.samples(state, key))
+    batches = self._sampler.samples(state, key)
+    blocks = (np.asarray(batch.x) for batch in batches)
     return self._comparison.figures(blocks, jax.random.fold_in(key, 1))
 
   def figures_or_nan(
