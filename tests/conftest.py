@@ -66,8 +66,8 @@ def without_pictures(
 ) -> None:
   """Drawing takes longer than a short run: only where a test asks for it."""
   if not request.node.get_closest_marker('pictures'):
-    monkeypatch.setattr(reports, 'draw_health', lambda *_: None)
-    monkeypatch.setattr(frames.Frames, 'draw', lambda *_: None)
+    monkeypatch.setattr(reports, 'save_health', lambda *_: None)
+    monkeypatch.setattr(frames.Frames, 'save', lambda *_: None)
     monkeypatch.setattr(charts, 'save_population', lambda *_: None)
 
 

@@ -84,7 +84,7 @@ def test_a_run_is_summed_up_by_four_moments(tmp_path: pathlib.Path):
     kept.add(moment.pop('step'), moment)
   assert kept.has(50)
   assert not kept.has(55)
-  kept.draw()
+  kept.save()
   with PIL.Image.open(tmp_path / 'figure.png') as figure:
     assert figure.size == (4 * 442, 416)
   with PIL.Image.open(tmp_path / 'evolution.gif') as animation:

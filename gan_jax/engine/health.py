@@ -50,7 +50,9 @@ def finite_mean(values: jax.Array) -> jax.Array:
   return jnp.where(finite.any(), total / finite.sum(), jnp.nan)
 
 
-def verdict(first: Mapping[str, int], length: int) -> tuple[int, str] | None:
+def first_broken(
+  first: Mapping[str, int], length: int
+) -> tuple[int, str] | None:
   """What of a chunk broke first.
 
   Args:

@@ -46,8 +46,8 @@ def logits_and_input_grads(
       own = traverse_util.unflatten_dict(flat | biases)
       return disc(own, x[None])[0]
 
-    slope, push = jax.grad(logit, (0, 1))(x, biases)
-    terms = jax.tree.map(jnp.multiply, (x, biases), (slope, push))
-    return optax.tree.sum(terms), slope
+    grad, push = jax.grad(logit, (0, 1))(x, biases)
+    terms = jax.tree.map(jnp.multiply, (x, biases), (grad, push))
+    return optax.tree.sum(terms), grad
 
   return jax.vmap(one)(x)

@@ -234,7 +234,7 @@ class Frames:
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.npz').exists()
 
-  def draw(self) -> None:
+  def save(self) -> None:
     """`figure.png` of four moments and `evolution.gif` of up to 48."""
     paths = sorted(self._folder.glob('*.npz'))
     last = len(paths) - 1

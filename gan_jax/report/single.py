@@ -42,7 +42,7 @@ class Album(Protocol):
 
   def has(self, step: int) -> bool: ...
 
-  def draw(self) -> None: ...
+  def save(self) -> None: ...
 
 
 class SingleReport:
@@ -91,7 +91,7 @@ class SingleReport:
     # A member that became a run has only its rows.
     if not self._album.has(step):
       self._album.add(step, arrays)
-    self._album.draw()
+    self._album.save()
     finals: Figures = {
       name: float(figures[name]) if name in figures else None
       for name in self._names
@@ -132,7 +132,7 @@ class _Grids:
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.png').exists()
 
-  def draw(self) -> None:
+  def save(self) -> None:
     pictures = []
     for _, path in self._paths():
       with PIL.Image.open(path) as picture:
@@ -140,7 +140,7 @@ class _Grids:
     plots.save_gif(self._workdir / 'evolution.gif', pictures)
 
 
-def draw_health(workdir: pathlib.Path) -> None:
+def save_health(workdir: pathlib.Path) -> None:
   """`health.png`: the balance of the two players over the whole run."""
   rows = writers.read_rows(workdir)
   if any('disc/loss' in row for row in rows):

@@ -111,7 +111,7 @@ def _run(
     try:
       state, speed = _play(game, state, report, saved, sinks, stop)
     finally:
-      reports.draw_health(workdir)
+      reports.save_health(workdir)
     summary = {
       'step': states.step_of(state),
       **_figures(game, report.finish(state)),
@@ -355,8 +355,8 @@ def _check_finite(
   each = [first]
   if game.members:
     each = [batching.take(first, i) for i in range(len(game.members))]
-  broken = [health.verdict(member, length) for member in each]
-  found = [(*verdict, i) for i, verdict in enumerate(broken) if verdict]
+  broken = [health.first_broken(member, length) for member in each]
+  found = [(*what, i) for i, what in enumerate(broken) if what]
   if len(found) < len(broken):
     return
   beside.wait()
