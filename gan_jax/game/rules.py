@@ -17,6 +17,7 @@ whoever estimates it from samples draws them, and the keys of dropout, once and
 closes the loss over them. All rules work under `jit`, `scan` and `vmap`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -353,11 +354,7 @@ def consensus(
   samples as the v it regularises.
   """
 
-  def field(
-    params: types.Pair,
-  ) -> tuple[types.Pair, tuple[types.Pair, types.Pair]]:
-    return vector_field(losses, params, position.carried)
-
+  field = functools.partial(vector_field, losses, carried=position.carried)
   grads, pull_back, (carried, logs) = jax.vjp(
     field, position.params, has_aux=True
   )
@@ -388,11 +385,7 @@ def sga(
   the same samples.
   """
 
-  def field(
-    params: types.Pair,
-  ) -> tuple[types.Pair, tuple[types.Pair, types.Pair]]:
-    return vector_field(losses, params, position.carried)
-
+  field = functools.partial(vector_field, losses, carried=position.carried)
   params = position.params
   grads, pull_back, (carried, logs) = jax.vjp(field, params, has_aux=True)
   (uphill,) = pull_back(grads)  # J^T v
