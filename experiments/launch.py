@@ -2,9 +2,11 @@
 
 import difflib
 import gc
+import logging as std_logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +15,9 @@ from ml_collections import config_flags
 
 from gan_jax import cache
 from gan_jax.config import fields as configs, values
+
+# The module of JAX that opens devices.
+_BACKENDS = 'jax._src.xla_bridge'
 
 
 def define_config() -> flags.FlagHolder[configs.Config]:
@@ -116,6 +121,13 @@ def _leave(code: int) -> None:
   os._exit(code)
 
 
+class _Warnings(std_logging.Handler):
+  """A line for each warning."""
+
+  def emit(self, record: std_logging.LogRecord) -> None:
+    print(f'warning: {" ".join(record.getMessage().split())}', file=sys.stderr)
+
+
 def _prepare_process() -> None:
   """What holds for all that a program does."""
   _cache_compilations()
@@ -124,6 +136,11 @@ def _prepare_process() -> None:
     # The libraries tell a lot at absl's default level, INFO, and log with
     # a traceback what they also raise.
     logging.set_verbosity(logging.FATAL)
+    # But not what JAX says of a GPU that is there and cannot be used.
+    backends = std_logging.getLogger(_BACKENDS)
+    backends.setLevel(std_logging.WARNING)
+    backends.propagate = False
+    backends.addHandler(_Warnings())
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -148,6 +165,15 @@ def _parse(argv: Sequence[str]) -> list[str]:
     sys.exit(2)
 
 
+def _is_of_backends(error: Exception) -> bool:
+  """Whether JAX cannot have the devices that were asked for.
+
+  It says so in two ways: of a GPU that is not there by a failed assertion.
+  """
+  *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+  return frame.f_globals['__name__'] == _BACKENDS
+
+
 def run(main: Callable[[], Any]) -> None:
   """Parses the flags and runs `main()`.
 
@@ -169,6 +195,13 @@ def run(main: Callable[[], Any]) -> None:
       sys.exit(128 + signal.SIGINT)
     except ValueError as error:
       print(f'error: {_one_line(error)}', file=sys.stderr)
+      _leave(1)
+    except (RuntimeError, AssertionError) as error:
+      if not _is_of_backends(error):
+        raise
+      asked = os.environ.get('JAX_PLATFORMS', '')
+      reason = _one_line(error) or 'JAX has no such backend on this machine'
+      print(f'error: JAX_PLATFORMS={asked}: {reason}', file=sys.stderr)
       _leave(1)
 
   app.run(guarded, flags_parser=_parse)

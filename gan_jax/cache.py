@@ -1,10 +1,42 @@
 """Where what can be made again is kept."""
 
+import contextlib
 import os
 import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+# Seconds after which an unfinished file is one that a kill left behind.
+_STALE = 24 * 3600
 
 
 def folder() -> pathlib.Path:
   """What can be made again is here: gan_jax in $XDG_CACHE_HOME or ~/.cache."""
   home = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
   return home.expanduser() / 'gan_jax'
+
+
+@contextlib.contextmanager
+def writing(name: str) -> Iterator[pathlib.Path]:
+  """A new file, kept under its name when the body ends: whole or not at all.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  folder().mkdir(parents=True, exist_ok=True)
+  _remove_stale()
+  with tempfile.TemporaryDirectory(prefix='partial-', dir=folder()) as partial:
+    new = pathlib.Path(partial, name)
+    yield new
+    new.replace(folder() / name)
+
+
+def _remove_stale() -> None:
+  """Removes unfinished files that no process has written to for a day."""
+  for partial in folder().glob('partial-*'):
+    with contextlib.suppress(OSError):
+      times = [path.stat().st_mtime for path in (partial, *partial.iterdir())]
+      if time.time() - max(times) > _STALE:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,18 +1,22 @@
-"""Densities against scipy; batches as a function of (seed, step); images."""
+"""Densities against scipy; batches as a function of (seed, step); digits."""
 
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import PIL.Image
 import pytest
 import sklearn.datasets
 from scipy import stats
 
 from gan_jax.config import checks, fields as configs
-from gan_jax.data import densities, images, source as sources
+from gan_jax.data import (
+  densities,
+  images,
+  opening,
+  source as sources,
+  splits,
+)
 from gan_jax.engine import build
 from gan_jax.metrics import modes
 
@@ -253,77 +257,57 @@ def test_a_fixed_set_of_points():
   np.testing.assert_array_equal(np.sort(x, axis=0), np.sort(y, axis=0))
 
 
-def save(path: pathlib.Path, pixels: np.ndarray) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  PIL.Image.fromarray(pixels).save(path)
-
-
-def test_folder_with_classes(tmp_path: pathlib.Path):
-  """Crop to the centre, then average areas: by hand for a 4x8 image."""
-  rng = np.random.default_rng(0)
-  wide = rng.integers(0, 256, (4, 8), dtype=np.uint8)
-  save(tmp_path / 'b' / 'wide.png', wide)
-  save(tmp_path / 'a' / 'colour.png', rng.integers(0, 256, (2, 2, 3), np.uint8))
-  found = images.folder(str(tmp_path), size=2, channels=1)
-  assert (found.total, found.shape) == (2, (2, 2, 1))
-  assert found.class_names == ('a', 'b')
-  pixels, labels = found.fetch([0, 1])
-  assert labels is not None
-  assert labels.tolist() == [0, 1]
-  centre = wide[:, 2:6].astype(float)
-  expected = centre.reshape(2, 2, 2, 2).mean(axis=(1, 3))
-  np.testing.assert_allclose(pixels[1, ..., 0], expected, atol=1)
-  # Colour if any image has it.
-  assert images.folder(str(tmp_path), size=2, channels=0).shape == (2, 2, 3)
-
-
-def test_folder_without_classes(tmp_path: pathlib.Path):
-  for i in range(3):
-    save(tmp_path / f'{i}.jpg', np.full((6, 6), 100 * i, np.uint8))
-  found = images.folder(str(tmp_path), size=0, channels=0)
-  assert (found.shape, found.class_names) == ((6, 6, 1), ())
-  pixels, labels = found.fetch([2])
-  assert labels is None
-  assert abs(int(pixels.mean()) - 200) < 3
-
-
-def test_transparency_is_put_on_white(tmp_path: pathlib.Path):
-  clear = np.zeros((4, 4, 4), np.uint8)
-  save(tmp_path / 'clear.png', clear)
-  found = images.folder(str(tmp_path), size=0, channels=0)
-  assert (found.fetch([0])[0] == 255).all()
-
-
-@pytest.mark.parametrize(
-  'kind', ['empty', 'missing', 'text', 'cut', 'mixed', 'stray', 'huge']
-)
-def test_bad_folders_name_the_file(
-  tmp_path: pathlib.Path, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_streamed_sets_have_the_fingerprint_that_metrics_look_for(
+  monkeypatch: pytest.MonkeyPatch,
 ):
-  good = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
-  save(tmp_path / 'a' / 'good.png', good)
-  bad, message = tmp_path / 'a' / 'bad.png', 'bad.png'
-  if kind == 'empty':
-    (tmp_path / 'a' / 'good.png').unlink()
-    message = 'no png or jpg'
-  elif kind == 'missing':
-    tmp_path, message = tmp_path / 'nowhere', 'no such folder'
-  elif kind == 'text':
-    bad.write_text('not an image')
-  elif kind == 'cut':
-    bad.write_bytes((tmp_path / 'a' / 'good.png').read_bytes()[:200])
-  elif kind == 'mixed':
-    save(bad, good[:16])
-  elif kind == 'stray':
-    save(tmp_path / 'stray.png', good)
-    message = 'stray.png'
-  else:
-    monkeypatch.setattr(images, 'MAX_PIXELS', 1000)
-    message = 'good.png'
+  """Of more than 10,000 images too, and wherever they differ."""
+  rng = np.random.default_rng(0)
+  pixels = rng.integers(0, 256, (12_050, 2, 2, 1), np.uint8)
+  labels = rng.integers(0, 2, 12_050).astype(np.int32)
+  found = images.in_memory(pixels, labels, ('a', 'b', 'c'))
+  monkeypatch.setattr(images, '_BLOCK', 4 * 999)
+  monkeypatch.setattr(opening, 'open_images', lambda *_, **__: found)
+  config = digits_config(device_limit_gb=0.0)
+  streamed = build.make_source(config, KEY).info
+  assert opening.read_images(config.data, 'train')[2] == streamed.fingerprint
+  config.data.device_limit_gb = 1.0
+  assert build.make_source(config, KEY).info == streamed
+  known = {streamed.fingerprint}
+  for changed in (pixels[12_001], labels[12_002:12_003]):
+    changed += 1
+    known.add(build.make_source(config, KEY).info.fingerprint)
+  assert len(known) == 3
 
-  def read() -> None:
-    found = images.folder(str(tmp_path), size=0, channels=0)
-    found.fetch(range(found.total))
 
-  with pytest.raises(ValueError, match=message):
-    read()
+def test_slices_of_digits_are_disjoint_and_whole():
+  whole = opening.open_images(digits_config().data, 'train')
+  parts = [
+    opening.open_images(digits_config().data, split)
+    for split in ('train[:90%]', 'train[90%:]')
+  ]
+  assert [part.total for part in parts] == [1617, 180]
+
+  def rows(part: images.ImageSet) -> list[bytes]:
+    return sorted(image.tobytes() for image in part.fetch(range(part.total))[0])
+
+  assert sorted(rows(parts[0]) + rows(parts[1])) == rows(whole)
+  # Of all classes, though the set has an order of its own.
+  assert parts[1].labels is not None
+  assert np.bincount(parts[1].labels, minlength=10).min() > 8
+
+
+def test_slices_of_rows_are_shuffled():
+  """Sets without names often come class by class."""
+  rows = splits.by_row(10_000, 'train[90%:]')
+  assert len(rows) == 1000
+  # Uniform: of standard deviation 2,887, and 91 of their mean.
+  assert abs(rows.mean() - 5000) < 5 * 91
+  assert abs(rows.std() - 2887) < 300
+
+
+def test_what_is_said_of_a_law():
+  config = configs.Config(batch_size=4)
+  said = build.make_source(config, KEY).about
+  assert said == 'normal, drawn afresh at every step'
+  config.data = configs.Data(name='ring', num_points=2000)
+  assert build.make_source(config, KEY).about == '2,000 points of ring'

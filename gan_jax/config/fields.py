@@ -13,19 +13,22 @@ import dataclasses
 class Data:
   """Where real samples come from."""
 
-  # A density (normal, exponential, ring, ...), 'digits', 'folder', or the
-  # name of any TFDS image data set.
+  # A density (normal, exponential, ring, ...), 'digits', 'folder' (of images,
+  # or a zip file of them), or the name of any TFDS image data set.
   name: str = 'normal'
-  # The image folder, or the TFDS data directory ('' is $TFDS_DATA_DIR, then
-  # ~/tensorflow_datasets).
+  # The image folder or zip file (or a folder in it: faces.zip/train), or the
+  # TFDS data directory ('' is $TFDS_DATA_DIR, then ~/tensorflow_datasets).
   dir: str = ''
-  # A TFDS split; sub-splits such as 'train[:90%]' work.
+  # A TFDS split; sub-splits such as 'train[:90%]' work. Folders, zip files and
+  # digits have 'train' and slices of it in per cent.
   split: str = 'train'
   # Images are centre-cropped and area-resized to size x size; 0 keeps the
   # size of a set whose images are all alike.
   size: int = 0
   # 1 for grey, 3 for colour; 0 keeps what the data have.
   channels: int = 0
+  # The colour that transparency is put on: white, black, '#808080', ...
+  background: str = 'white'
   # Mirror images left to right at random, half of the time.
   flip: bool = False
   # 3 makes each sample of three grey images, as its colours (StackedMNIST):

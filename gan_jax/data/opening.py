@@ -1,16 +1,21 @@
 """From the configuration of the data to a source of batches."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from gan_jax.config import fields as configs
-from gan_jax.data import densities, images, source as sources
-
-# Larger sets are decoded whenever a block of them is looked at.
-_HELD_BYTES = 2**29
+from gan_jax.data import (
+  densities,
+  folder,
+  images,
+  pixels as looks,
+  prepared,
+  source as sources,
+  splits,
+)
 
 
 def open_source(
@@ -52,53 +57,81 @@ def _density_source(data: configs.Data, size: int) -> sources.Source:
   if data.num_points:
     # The data set is one and the same for every seed.
     x = law.sample(jax.random.key(0), data.num_points)
-    return sources.points(x, info, size)
-  return sources.drawn(law.sample, info, size)
+    source = sources.points(x, info, size)
+    about = f'{data.num_points:,} points of {data.name}'
+  else:
+    source = sources.drawn(law.sample, info, size)
+    about = f'{data.name}, drawn afresh at every step'
+  return dataclasses.replace(source, about=about)
 
 
-def _open_images(data: configs.Data, split: str) -> images.ImageSet:
-  """An image set by name; raises ValueError where it cannot be read."""
+def open_images(
+  data: configs.Data,
+  split: str,
+  most: float = math.inf,
+  field: str = 'data.split',
+) -> images.ImageSet:
+  """An image set by name.
+
+  Args:
+    data: of a validated configuration.
+    split: of the set, or a slice of it.
+    most: bytes of images that may stay in memory where the disk has no room.
+    field: of the configuration, that asks for the split.
+
+  Raises:
+    ValueError: it cannot be read, or has no such split.
+  """
+  looks.check_background(data.background)
   if data.name == 'digits':
-    return images.digits(data.size, data.channels)
+    return images.digits(data.size, data.channels, split, field)
   if data.name == 'folder':
-    return images.folder(data.dir, data.size, data.channels)
+    asked = folder.Asked(data.size, data.channels, data.background)
+    return folder.open_folder(data.dir, asked, split, most, field)
   known = [*densities.DENSITIES, *densities.POINTS, 'digits', 'folder']
-  return images.tfds(
-    data.name, data.dir, split, data.size, data.channels, known
+  form = looks.Form(data.size, data.channels, data.background)
+  return prepared.open_tfds(
+    data.name, data.dir, split, form, known, most, field
   )
 
 
-def open_split(data: configs.Data, split: str) -> tuple[images.ImageSet, str]:
+def overlap(data: configs.Data, a: str, b: str) -> bool:
+  """Whether two splits share images, as far as their names tell.
+
+  Raises:
+    ValueError: one of them is no split of this set.
+  """
+  if data.name in ('digits', 'folder'):
+    return splits.overlap(a, b)
+  return a == b
+
+
+def open_split(
+  data: configs.Data, split: str, field: str = 'data.split'
+) -> tuple[images.ImageSet, str]:
   """A split to be read by rows.
 
   Returns:
-    The images, held where they are few, and their fingerprint, which is
-    made as for training.
+    The images, held or mapped where they fit on the device, and their
+    fingerprint, which is made as for training.
 
   Raises:
-    ValueError: they cannot be read, or the set has no other splits.
+    ValueError: they cannot be read, or the set has no such split.
   """
-  if data.name in ('digits', 'folder') and split != data.split:
-    raise ValueError(
-      f'{split!r}: data.name={data.name!r} has no splits to choose from'
-    )
-  image_set = _open_images(data, split)
-  size = image_set.total * math.prod(image_set.shape)
-  if size <= _HELD_BYTES:
-    image_set = images.held(image_set)
-  rows: Sequence[int] = range(image_set.total)
-  if size / 2**30 > data.device_limit_gb:
-    rows = images.spread_rows(image_set.total)
-  return image_set, images.fingerprint(
-    image_set,
-    (image_set.fetch(rows[i : i + 1000]) for i in range(0, len(rows), 1000)),
-  )
+  most = data.device_limit_gb * 2**30
+  image_set = open_images(data, split, most, field)
+  if image_set.total * math.prod(image_set.shape) > most:
+    return image_set, images.kept_facts(image_set).fingerprint
+  pixels, labels = images.read_all(image_set)
+  whole = images.in_memory(pixels, labels, image_set.class_names)
+  return whole, images.facts(whole).fingerprint
 
 
 def _image_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
 ) -> sources.Source:
-  image_set = _open_images(data, data.split)
+  most = data.device_limit_gb * 2**30
+  image_set = open_images(data, data.split, most)
   height, width, channels = image_set.shape
   if data.stack > 1 and channels > 1:
     raise ValueError(
@@ -110,29 +143,33 @@ def _image_source(
     raise ValueError(
       f'data.stack={data.stack}: of {classes} classes there are too many stacks'
     )
-  gib = image_set.total * math.prod(image_set.shape) / 2**30
-  streamed = gib > data.device_limit_gb
-  if streamed:
-    pixels, labels = image_set.fetch(images.spread_rows(image_set.total))
-  else:
-    pixels, labels = images.read_all(image_set)
+  needed = image_set.total * math.prod(image_set.shape)
+  if needed > most and shared:
+    raise ValueError(
+      f'data.device_limit_gb={data.device_limit_gb}: the '
+      f'{needed / 2**30:.1f} GiB of images would be streamed, and the members '
+      'of a population share what is on the device; raise it'
+    )
+  treatment = sources.Treatment(data.flip, data.stack, classes)
   info = sources.Info(
     kind='images',
     shape=(height, width, channels * data.stack),
     num_examples=image_set.total,
     class_names=image_set.class_names,
-    fingerprint=images.fingerprint(image_set, [(pixels, labels)]),
   )
-  treatment = sources.Treatment(data.flip, data.stack, classes)
-  if streamed and shared:
-    raise ValueError(
-      f'data.device_limit_gb={data.device_limit_gb}: the {gib:.1f} GiB of '
-      'images would be streamed, and the members of a population share what '
-      'is on the device; raise it'
+  if needed > most:
+    facts = images.kept_facts(image_set)
+    source = sources.images_streamed(
+      image_set.fetch,
+      info._replace(fingerprint=facts.fingerprint),
+      key,
+      size,
+      treatment,
+      marginals=sources.from_means(facts.means),
     )
-  if streamed:
-    marginals = sources.pixel_means(pixels)
-    return sources.images_streamed(
-      image_set.fetch, info, key, size, treatment, marginals=marginals
-    )
-  return sources.images_on_device(pixels, labels, info, size, treatment)
+  else:
+    pixels, labels = images.read_all(image_set)
+    whole = images.in_memory(pixels, labels, image_set.class_names)
+    info = info._replace(fingerprint=images.facts(whole).fingerprint)
+    source = sources.images_on_device(pixels, labels, info, size, treatment)
+  return dataclasses.replace(source, about=images.describe(image_set))

@@ -55,12 +55,14 @@ class Source:
     chunk: `chunk(first, count) -> arrays`, on the host.
     batch: `batch(arrays, key, step) -> Batch`, traceable.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
+    about: one line for who starts a run.
   """
 
   info: Info
   chunk: Callable[[int, int], types.PyTree]
   batch: Callable[[types.PyTree, jax.Array, jax.Array], types.Batch]
   marginals: np.ndarray | None = None
+  about: str = ''
 
 
 def _mix(x: jax.Array, key: jax.Array) -> jax.Array:
@@ -336,5 +338,9 @@ def _stacked_means(means: np.ndarray, treatment: Treatment) -> np.ndarray:
 
 def pixel_means(images: np.ndarray) -> np.ndarray:
   """The mean of every pixel in [-1, 1], `[H, W, C]` float32."""
-  mean = images.mean(axis=0, dtype=np.float64)
-  return (mean / 127.5 - 1).astype(np.float32)
+  return from_means(images.mean(axis=0, dtype=np.float64))
+
+
+def from_means(means: np.ndarray) -> np.ndarray:
+  """Means in [0, 255], float64, as those of [-1, 1], float32."""
+  return (means / 127.5 - 1).astype(np.float32)

@@ -52,9 +52,12 @@ class Evaluator:
       )
     asked = comparison.parse_metrics(settings)
     _check_stacks(asked, data.stack)
-    if settings.held_out and settings.held_out == data.split:
+    if settings.held_out and opening.overlap(
+      data, settings.held_out, data.split
+    ):
       raise ValueError(
-        f'eval.held_out={settings.held_out!r}: the generator is trained on it'
+        f'eval.held_out={settings.held_out!r}: the generator is trained on it '
+        f'(data.split={data.split!r})'
       )
     self._image_set, found = opening.open_split(data, data.split)
     if info.fingerprint and found != info.fingerprint:
@@ -65,12 +68,12 @@ class Evaluator:
     self._split = settings.split or data.split
     real_set, prints = self._image_set, found
     if self._split != data.split:
-      real_set, prints = opening.open_split(data, self._split)
+      real_set, prints = opening.open_split(data, self._split, 'eval.split')
     self._real = sets.in_any_order(real_set, prints, data.stack)
     self._held_out = None
     if settings.held_out:
       self._held_out = sets.in_order(
-        *opening.open_split(data, settings.held_out)
+        *opening.open_split(data, settings.held_out, 'eval.held_out')
       )
     self._comparison = comparison.Comparison(
       settings,
@@ -159,7 +162,9 @@ def _check_stacks(asked: dict[str, scenes.Metric], stack: int) -> None:
 def other_labelled(settings: configs.Eval, directory: str) -> sets.Images:
   """The set that `eval.features_data` and `eval.features_split` name."""
   data = configs.Data(name=settings.features_data, dir=directory)
-  image_set, _ = opening.open_split(data, settings.features_split)
+  image_set, _ = opening.open_split(
+    data, settings.features_split, 'eval.features_split'
+  )
   return sets.in_any_order(image_set)
 
 

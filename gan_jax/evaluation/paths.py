@@ -25,14 +25,7 @@ def _open(
 ) -> sets.Images:
   scratch.mkdir()
   image_set = sets.open_path(path, size, channels, scratch)
-  rows = images.spread_rows(image_set.total)
-  prints = images.fingerprint(
-    image_set,
-    (
-      image_set.fetch(rows[start : start + sets.BLOCK])
-      for start in range(0, len(rows), sets.BLOCK)
-    ),
-  )
+  prints = images.kept_facts(image_set).fingerprint
   return sets.in_any_order(image_set, prints)
 
 
@@ -56,7 +49,7 @@ def compare(
       labels, or on `features_data`.
     scratch: an empty folder for what must be unpacked.
     key: of what is random in metrics.
-    size: of folders, as in `images.folder`.
+    size: of folders, as in `sets.open_path`.
     channels: the same.
     num: how many generated images to take; None is all.
     data_dir: of `features_data`.

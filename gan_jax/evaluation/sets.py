@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data import images, source as sources
+from gan_jax.config import fields as configs
+from gan_jax.data import images, opening, source as sources
 from gan_jax.metrics import checks
 
 # Images that are in memory together as float32.
@@ -112,24 +113,29 @@ def open_path(
     path: of it. An npz file holds `images`, or it is its first array: uint8
       `[N, H, W, C]` or floating-point in [-1, 1]; integers `labels` beside it
       are classes.
-    size: as in `images.folder`; npz files are taken as they are.
-    channels: as in `images.folder`.
-    scratch: an empty folder for what must be unpacked.
+    size: as `data.size`; npz files are taken as they are.
+    channels: as `data.channels`.
+    scratch: an empty folder for an npz file's arrays.
 
   Raises:
     ValueError: it is none of these, or cannot be read.
   """
-  if path.is_dir():
-    return images.folder(str(path), size, channels)
-  if not path.is_file():
+  if not path.exists():
     raise ValueError(f'{path}: there is no such folder or file')
+  if not path.is_dir() and _unpack_arrays(path, scratch):
+    return _open_arrays(path, scratch)
+  data = configs.Data(
+    name='folder', dir=str(path), size=size, channels=channels
+  )
+  return opening.open_images(data, 'train', field='split')
+
+
+def _unpack_arrays(path: pathlib.Path, scratch: pathlib.Path) -> bool:
+  """Unpacks an npz file's arrays; False for a zip file without any."""
   try:
     with zipfile.ZipFile(path) as archive:
       arrays = [name for name in archive.namelist() if name.endswith('.npy')]
       first = 'images.npy' if 'images.npy' in arrays else [*arrays, ''][0]
-      if not first:
-        archive.extractall(scratch)
-        return images.folder(str(scratch), size, channels)
       for name in {first, 'labels.npy'} & {*arrays}:
         target = scratch / ('x.npy' if name == first else name)
         with archive.open(name) as packed, target.open('wb') as plain:
@@ -138,7 +144,7 @@ def open_path(
     raise ValueError(
       f'{path}: not a readable zip or npz file: {error}'
     ) from None
-  return _open_arrays(path, scratch)
+  return bool(first)
 
 
 def _open_arrays(path: pathlib.Path, scratch: pathlib.Path) -> images.ImageSet:

@@ -43,6 +43,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   checks.validate(config)
   workdirs.check(workdir, config)
   game = program.open_game(config)
+  print(game.source.about, devices(), sep='\n', file=sys.stderr)
   evaluator = _make_evaluator(game)
   advice = f'stopped; the same command takes {workdir} up again'
   with (
@@ -52,6 +53,14 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     workdirs.writing(workdir, saved.safe),
   ):
     return _run(game, evaluator, workdir, saved, stop)
+
+
+def devices() -> str:
+  """Those that JAX found, by name: what a run would use."""
+  found = jax.devices()
+  kinds = ', '.join(dict.fromkeys(d.device_kind for d in found))
+  names = ', '.join(map(str, found[:8])) + ', ...' * (len(found) > 8)
+  return f'devices: {len(found)} {kinds} ({names})'
 
 
 def _make_evaluator(game: program.Game) -> evaluations.Evaluator | None:

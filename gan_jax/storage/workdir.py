@@ -98,8 +98,9 @@ def check(
 ) -> None:
   """Looks whether this configuration may run here; changes nothing.
 
-  A run may be taken up with more steps and with other checkpoints; any other
-  difference is refused.
+  A run may be taken up with more steps, with other checkpoints, and with its
+  images at another place, whose fingerprint says that they are the same; any
+  other difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -128,6 +129,8 @@ def check(
         )
     return
   stored, known = load(workdir)
+  # Runs from before there were fingerprints have none.
+  fingerprinted = known.kind != 'images' or known.fingerprint
   old, new = values.flatten(stored), values.flatten(config)
   differing = [
     f'{name}={old[name]!r} there, {value!r} here'
@@ -135,13 +138,13 @@ def check(
     if value != old[name]
     and not name.startswith('checkpoint.')
     and not (name == 'steps' and value > old[name])
+    and not (name == 'data.dir' and fingerprinted)
   ]
   if differing:
     raise ValueError(
       f'--workdir={workdir}: holds a run of another configuration '
       f'({"; ".join(differing)}); choose another folder'
     )
-  # Runs from before there were fingerprints have none.
   if info and known.fingerprint and info.fingerprint != known.fingerprint:
     raise ValueError(
       f'--workdir={workdir}: the data have changed since this run began '
