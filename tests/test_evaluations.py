@@ -323,8 +323,24 @@ def test_parzen_needs_images_never_seen(digits: configs.Config):
   with pytest.raises(ValueError, match=r"held_out='': parzen needs"):
     evaluator(digits)
   digits.eval.held_out = 'test[80%:]'
-  with pytest.raises(ValueError, match='has no splits to choose from'):
+  with pytest.raises(
+    ValueError, match=r"eval\.held_out='test.*train and slices"
+  ):
     evaluator(digits)
+  for split in ('train', 'train[:90%]'):
+    digits.data.split, digits.eval.held_out = split, 'train[80%:]'
+    with pytest.raises(ValueError, match='the generator is trained on it'):
+      evaluator(digits)
+
+
+def test_parzen_of_a_slice_held_out(digits: configs.Config):
+  digits.eval.metrics = 'parzen'
+  digits.data.split, digits.eval.held_out = 'train[:40%]', 'train[40%:]'
+  found = evaluator(digits)
+  stamp = found.stamp()
+  assert (stamp['num_real'], stamp['num_held_out']) == (718, 1079)
+  figures = found.figures(program.open_game(digits).initial_state(), KEY)
+  assert np.isfinite(figures['parzen'])
 
 
 def test_a_distance_of_distributions_needs_two_real_images(

@@ -300,7 +300,10 @@ def write_images(folder: pathlib.Path, value: int) -> None:
     PIL.Image.fromarray(image).save(folder / f'{i}.png')
 
 
-def test_changed_data_are_refused(tiny: configs.Config, tmp_path: pathlib.Path):
+def test_changed_data_are_refused(
+  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   tiny.data.name, tiny.data.dir = 'folder', str(tmp_path / 'images')
   tiny.steps = 4
   write_images(tmp_path / 'images', 0)
