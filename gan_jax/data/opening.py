@@ -95,15 +95,16 @@ def open_images(
   )
 
 
-def overlap(data: configs.Data, a: str, b: str) -> bool:
-  """Whether two splits share images, as far as their names tell.
+def overlap(data: configs.Data, held_out: str) -> bool:
+  """Whether `eval.held_out` shares images with `data.split`, by their names.
 
   Raises:
     ValueError: one of them is no split of this set.
   """
   if data.name in ('digits', 'folder'):
-    return splits.overlap(a, b)
-  return a == b
+    splits.parse(held_out, 'eval.held_out')
+    return splits.overlap(held_out, data.split)
+  return held_out == data.split
 
 
 def open_split(

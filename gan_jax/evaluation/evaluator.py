@@ -52,9 +52,7 @@ class Evaluator:
       )
     asked = comparison.parse_metrics(settings)
     _check_stacks(asked, data.stack)
-    if settings.held_out and opening.overlap(
-      data, settings.held_out, data.split
-    ):
+    if settings.held_out and opening.overlap(data, settings.held_out):
       raise ValueError(
         f'eval.held_out={settings.held_out!r}: the generator is trained on it '
         f'(data.split={data.split!r})'
