@@ -31,7 +31,7 @@ def main() -> None:
   from gan_jax.report import charts
 
   config = configs.Config()
-  config.game.consensus_weight = 0.5
+  config.rule.consensus_weight = 0.5
   hyper = build.make_hyper(config)
   optimisers = types.Pair(optax.sgd(_RATE.value), optax.sgd(_RATE.value))
   origin, begin = types.Pair(0.0, 0.0), types.Pair(1.0, 1.0)
@@ -45,7 +45,7 @@ def main() -> None:
     paths = {}
     print(f'{name:34s}{"distance":>12s}{"eigenvalue":>12s}')
     for label, make in build.RULES.items():
-      setting = (make(config.game), losses, optimisers)
+      setting = (make(config.rule), losses, optimisers)
       path = np.stack(dynamics.play(*setting, begin, hyper, _STEPS.value), 1)
       rate = dynamics.rate_of_convergence(*setting, origin, hyper)
       print(f'  {label:32s}{np.hypot(*path[-1]):12.2e}{rate:12.4f}')

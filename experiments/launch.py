@@ -1,55 +1,81 @@
 """Starts a program so that a user's mistake is one line and an exit code."""
 
-import difflib
 import gc
+import importlib.util
 import logging as std_logging
 import os
+import pathlib
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from absl import app, flags, logging
-from ml_collections import config_flags
 
 from gan_jax import cache
-from gan_jax.config import fields as configs, values
+from gan_jax.config import fields as configs, overrides, values
+
+_ROOT = pathlib.Path(__file__).parent.parent
 
 # The module of JAX that opens devices.
 _BACKENDS = 'jax._src.xla_bridge'
 
 
 def define_config() -> flags.FlagHolder[configs.Config]:
-  """`--config=FILE` with a `get_config()`, and `--config.field=value`."""
-  # No default here: it would be read at import, where nothing catches errors.
-  return config_flags.DEFINE_config_file(
-    'config', None, 'Configuration file; --config.x.y=value overrides a field.'
+  """`--config=FILE[:ARGUMENT]`, and `--config.field=value`."""
+  # Read in `_parse`, where errors are caught and the overrides are known.
+  return flags.DEFINE_string(  # type: ignore[return-value]
+    'config',
+    None,
+    'Configuration file, with :ARGUMENT where its get_config() takes one; '
+    '--config.x.y=value overrides a field, and =none sets it back to none.',
   )
 
 
-def _check_fields(argv: Sequence[str]) -> None:
-  """Raises ValueError for an override of a field that does not exist."""
-  leaves = values.flatten(configs.Config())
-  for argument in argv:
-    flag = argument.partition('=')[0].lstrip('-')
-    field = flag.removeprefix('config.')
-    if flag.startswith('config.') and field not in leaves:
-      near = difflib.get_close_matches(field, leaves, n=1)
-      hint = f' (did you mean {near[0]}?)' if near else ''
-      group = field.rpartition('.')[0]
-      prefix = (
-        f'{group}.' if any(x.startswith(f'{group}.') for x in leaves) else ''
-      )
-      beside = dict.fromkeys(
-        name.removeprefix(prefix).split('.')[0]
-        for name in leaves
-        if name.startswith(prefix)
-      )
-      raise ValueError(
-        f'--{flag}: there is no such field{hint}; config.{prefix}* has '
-        f'{", ".join(beside)}'
-      )
+def load_module(path: pathlib.Path, flag: str) -> ModuleType:
+  """Runs the Python file that a flag names.
+
+  Raises:
+    ValueError: there is no such file.
+  """
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  if spec is None or spec.loader is None or not path.is_file():
+    here = ''
+    if not path.is_absolute():
+      here = f' in {pathlib.Path.cwd()}'
+    if (_ROOT / path).is_file():
+      here += f'; there is one in {_ROOT}, so run this from there'
+    raise ValueError(f'--{flag}={path}: there is no such file{here}')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def load_config(text: str) -> configs.Config:
+  """What `FILE.py` or `FILE.py:ARGUMENT` describes.
+
+  Raises:
+    ValueError: there is no such file, it takes no such argument, or it gives
+      no configuration.
+  """
+  stem, colon, argument = text.partition('.py:')
+  path = pathlib.Path(f'{stem}.py' if colon else text)
+  module = load_module(path, 'config')
+  accepted = getattr(module, 'ARGUMENTS', {})
+  if colon and not accepted:
+    raise ValueError(f'--config={text}: {path.name} takes no argument')
+  if colon:
+    values.choose(f'--config={path}:', argument, accepted)
+  make = getattr(module, 'get_config', None)
+  config = make(*([argument] if colon else [])) if make else None
+  if not isinstance(config, configs.Config):
+    raise ValueError(
+      f'--config={path}: needs a get_config() that returns a '
+      'gan_jax.config.fields.Config'
+    )
+  return config
 
 
 def config_arguments() -> list[str]:
@@ -60,34 +86,6 @@ def config_arguments() -> list[str]:
       following = [] if '=' in argument else sys.orig_argv[i + 1 : i + 2]
       found += [argument, *(a for a in following if not a.startswith('--'))]
   return found
-
-
-_VARY = '--config.population.vary='
-
-
-def _parse_vary(text: str) -> dict[str, list[float]]:
-  """'a.b=1,2;c.d=3,4' as a mapping; '' as an empty one.
-
-  Raises:
-    ValueError: it has another form.
-  """
-  try:
-    items = [item.split('=') for item in text.split(';') if item]
-    return {name: [float(x) for x in xs.split(',')] for name, xs in items}
-  except ValueError:
-    raise ValueError(
-      f'{_VARY}{text}: must be FIELD=NUMBER,NUMBER,... with ; between fields'
-    ) from None
-
-
-def _check_config(value: Any) -> None:
-  """Raises where `--config` named no usable file.
-
-  A file that cannot be read shows only when a field is looked at.
-  """
-  if value is not None and not isinstance(value, configs.Config):
-    value.steps  # noqa: B018
-    raise TypeError('get_config() must return a gan_jax.config.fields.Config')
 
 
 def _one_line(error: Exception) -> str:
@@ -130,7 +128,6 @@ class _Warnings(std_logging.Handler):
 
 def _prepare_process() -> None:
   """What holds for all that a program does."""
-  _cache_compilations()
   sys.unraisablehook = _unraisable
   if not flags.FLAGS['verbosity'].present:
     # The libraries tell a lot at absl's default level, INFO, and log with
@@ -143,20 +140,46 @@ def _prepare_process() -> None:
     backends.addHandler(_Warnings())
 
 
+_PREFIX = '--config.'
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
+  """The command line without `--config.x=value` or `--config.x value`.
+
+  Raises:
+    ValueError: an override has no value.
+  """
+  rest, found, given = [], [], iter(argv)
+  for argument in given:
+    if not argument.startswith(_PREFIX):
+      rest.append(argument)
+      continue
+    name, equals, text = argument.removeprefix(_PREFIX).partition('=')
+    if not equals:
+      text = next(given, '--')
+      if text.startswith('--'):
+        raise ValueError(f'{argument}: needs a value, as {argument}=VALUE')
+    found.append((name, text))
+  return rest, found
+
+
 def _parse(argv: Sequence[str]) -> list[str]:
   """Reads the flags, and what absl cannot; exits with 2 where it cannot."""
   try:
-    _check_fields(argv)
-    # The flags library, which reads sys.argv too, knows no mappings.
-    vary = [a.removeprefix(_VARY) for a in argv if a.startswith(_VARY)]
-    sys.argv = [a for a in argv if not a.startswith(_VARY)]
-    rest = list(flags.FLAGS(sys.argv))
-    config = flags.FLAGS['config'].value if 'config' in flags.FLAGS else None
-    _check_config(config)
-    if vary and config is not None:
-      config.population.vary = _parse_vary(vary[-1])
+    argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
+    argv, found = _split(argv)
+    rest = list(flags.FLAGS(argv))
     if len(rest) > 1:
       raise ValueError(f'unknown argument {rest[1]!r}')
+    known = flags.FLAGS.flag_values_dict()
+    if known.get('config') is not None:
+      from gan_jax.engine import build
+
+      flag = flags.FLAGS['config']
+      config = load_config(str(flag.value))
+      flag.value = overrides.apply(config, found, build.complete)
+    elif found:
+      raise ValueError(f'{_PREFIX}{found[0][0]}: needs --config=FILE')
     return rest
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
@@ -184,6 +207,8 @@ def run(main: Callable[[], Any]) -> None:
   # Rounds of the garbage collector, each through all of JAX's modules, took a
   # tenth of a start.
   gc.set_threshold(100_000)
+  # Before the flags: what they name imports JAX, which then reads it.
+  _cache_compilations()
 
   def guarded(argv: list[str]) -> None:
     del argv

@@ -9,7 +9,6 @@ matches and prints them alone, --seeds=N and --steps=N change every row's
 budget, for a look.
 """
 
-import importlib.util
 import pathlib
 import re
 import sys
@@ -34,11 +33,7 @@ def load(path: pathlib.Path) -> Any:
   """
   from gan_jax.study import tables
 
-  spec = importlib.util.spec_from_file_location(path.stem, path)
-  if spec is None or spec.loader is None or not path.is_file():
-    raise ValueError(f'--table={path}: there is no such file')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  module = launch.load_module(path, 'table')
   make = getattr(module, 'get_table', None)
   table = make() if make else None
   if not isinstance(table, tables.Table):

@@ -2,6 +2,8 @@
 
   python -m experiments.train --config=experiments/configs/gaussian_1d.py \
     --workdir=runs/gaussian_1d --config.data.name=exponential
+
+--describe in place of --workdir prints every field and trains nothing.
 """
 
 import pathlib
@@ -10,6 +12,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
+from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
@@ -22,6 +25,12 @@ _STOCK = flags.DEFINE_bool(
   'stock', False, 'Take no fast path on a CPU: slower, and the same to '
   'rounding. Shows whether a fast path is to blame for a result.'
 )  # fmt: skip
+_DESCRIBE = flags.DEFINE_bool(
+  'describe',
+  False,
+  'Print every field of the configuration with its value, what it accepts, '
+  'what differs from the default (*) and what it means; train nothing.',
+)
 
 _NOTES = {
   'd_real': '   1/2 at the equilibrium',
@@ -32,6 +41,9 @@ _NOTES = {
 
 
 def main() -> None:
+  if _DESCRIBE.value and _CONFIG.value is not None:
+    _describe(_CONFIG.value)
+    return
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
   from gan_jax.engine import health, threads
@@ -58,6 +70,22 @@ def main() -> None:
     for title, part in settings.items():
       print(f'  {title:40s} {_shown(part)}')
   print(f'files in {workdir}')
+
+
+def _describe(config: configs.Config) -> None:
+  """Prints a configuration beside the default of its networks."""
+  from gan_jax.config import checks, describe
+  from gan_jax.engine import build
+
+  checks.validate(config)
+  usual = configs.Config()
+  players = (usual.gen, config.gen), (usual.disc, config.disc)
+  names = [player.name for player, _ in players]
+  for player, chosen in players:
+    player.name = chosen.name
+  usual = build.complete(usual)
+  usual.gen.name, usual.disc.name = names
+  print(*describe.describe(config, usual), sep='\n')
 
 
 def _shown(value: Any) -> str:

@@ -49,6 +49,7 @@ import jax
 import pytest
 
 from gan_jax.config import fields as configs
+from gan_jax.networks import mlp
 from gan_jax.report import charts, frames, single as reports
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
@@ -75,8 +76,8 @@ def without_pictures(
 def tiny() -> configs.Config:
   """A one-dimensional game of a few small steps."""
   config = configs.Config(steps=12, batch_size=8, log_every=4)
-  config.gen.width = config.disc.width = 8
-  config.gen.depth = config.disc.depth = 1
+  config.gen.net = mlp.GenSettings(width=8, depth=1)
+  config.disc.net = mlp.DiscSettings(width=8, depth=1)
   config.eval.every = 4
   config.eval.num_samples = 512
   config.checkpoint.every = 4

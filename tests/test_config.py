@@ -1,5 +1,6 @@
 """What a user can get wrong in a configuration."""
 
+import json
 import pathlib
 
 import jax
@@ -8,17 +9,11 @@ import pytest
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import build, sharding
+from gan_jax.networks import dcgan, maxout, mlp
 from gan_jax.run import train
 from gan_jax.storage import workdir as workdirs
 
-
-def override(config: configs.Config, field: str, value: object) -> None:
-  *path, last = field.split('.')
-  for name in path:
-    config = getattr(config, name)
-  assert hasattr(config, last)
-  setattr(config, last, value)
-
+RATE = 'optim.gen.learning_rate'
 
 BAD = [
   ('optim.gen.learning_rate', -1e-3, 'optim.gen.learning_rate=-0.001'),
@@ -36,14 +31,45 @@ BAD = [
     'no population',
   ),
   ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
-  ('optim.gen.learning_rate_schedule.kind', 'linear', 'end=0: must be after'),
-  ('optim.gen.learning_rate_schedule.kind', 'line', 'mean .linear'),
+  ('schedules', {RATE: configs.Schedule()}, 'end=0: must be after begin=0'),
+  ('schedules', {RATE: configs.Schedule('line', end=9)}, 'mean .linear'),
+  ('schedules', {RATE: configs.Schedule(end=9, unit='days')}, 'steps or sampl'),
+  (
+    'schedules',
+    {'optim.gen.b1': configs.Schedule('cosine', 1.0, end=9)},
+    'schedules.optim.gen.b1.final=1.0: must be at least 0 and below 1',
+  ),
+  (
+    'schedules',
+    {'optim.gen.b3': configs.Schedule('cosine', end=9)},
+    'optim.gen.b3 is no number of the step .did you mean optim.gen.b',
+  ),
+  ('schedules', {'steps': configs.Schedule(end=9)}, 'steps is no number of'),
+  ('schedules', {RATE: 'cosine'}, 'expected a group of fields'),
+  ('nonfinite', 'halt', "nonfinite='halt': must be stop, skip or continue"),
   ('loss', 'hing', "loss='hing'.*mean 'hinge'.*relativistic_paired"),
   ('gen.name', 'resnet', "gen.name='resnet'.*mlp, maxout, dcgan"),
   ('gen.latent', 'gaussian', 'uniform, normal'),
-  ('gen.activation', 'swish', 'gen.activation.*silu'),
-  ('gen.kernel_init', 'he', 'gen.kernel_init.*orthogonal'),
-  ('disc.pieces', 3, "disc.pieces=3: the network 'mlp' has no such field"),
+  ('gen.net', mlp.GenSettings(activation='swish'), 'gen.net.activation.*silu'),
+  (
+    'gen.net',
+    mlp.GenSettings(kernel_init='he'),
+    'gen.net.kernel_i.*orthogonal',
+  ),
+  ('gen.net', mlp.GenSettings(width=0), 'gen.net.width=0: must be at least 1'),
+  ('gen.net', {'width': 0}, 'gen.net.width=0: must be at least 1'),
+  ('gen.net', {'width': 'wide'}, "gen.net.width='wide': expected int"),
+  (
+    'disc.net',
+    {'pieces': 3},
+    "disc.net.pieces: the network 'mlp' has no such field; it has width, depth",
+  ),
+  (
+    'disc.net',
+    maxout.DiscSettings(),
+    "holds maxout.DiscSettings, and disc.name='mlp' takes mlp.DiscSettings",
+  ),
+  ('gen.net', mlp.DiscSettings(), 'holds mlp.DiscS.* takes mlp.GenSettings'),
   ('optim.gen.name', 'lion', 'adam, sgd'),
   ('latents', 'both', 'fresh, shared'),
   ('precision', 'float16', 'float32, bfloat16'),
@@ -64,7 +90,7 @@ def test_one_line_and_nothing_on_disk(
 ):
   if field == 'gen.name':
     tiny.gen = configs.Gen()
-  override(tiny, field, value)
+  values.assign(tiny, field, value)
   with pytest.raises(ValueError, match=message) as error:
     train.train(tiny, tmp_path / 'a')
   assert '\n' not in str(error.value)
@@ -73,15 +99,15 @@ def test_one_line_and_nothing_on_disk(
 
 def test_wgan_gp_and_batch_norm_exclude_each_other(tiny: configs.Config):
   tiny.penalties.wgan_gp.weight = 10.0
-  tiny.disc.batch_norm = True
+  tiny.disc.net = mlp.DiscSettings(batch_norm=True)
   info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
-  with pytest.raises(ValueError, match=r'disc.batch_norm=False'):
+  with pytest.raises(ValueError, match=r'disc.net.batch_norm=False'):
     build.make_spec(tiny, info)
   # DCGAN's discriminator has it by default.
-  tiny.disc = configs.Disc(name='dcgan', width=8)
-  tiny.gen = configs.Gen(name='dcgan', width=8)
+  tiny.disc = configs.Disc('dcgan', net=dcgan.DiscSettings(width=8))
+  tiny.gen = configs.Gen('dcgan', net=dcgan.GenSettings(width=8))
   info = sources.Info(kind='images', shape=(8, 8, 1))
-  with pytest.raises(ValueError, match=r'disc.batch_norm=False'):
+  with pytest.raises(ValueError, match=r'disc.net.batch_norm=False'):
     build.make_spec(tiny, info)
 
 
@@ -95,12 +121,17 @@ def test_a_run_of_another_configuration(
     return {str(p): p.read_bytes() for p in files if p.is_file()}
 
   before = contents()
-  tiny.gen.width, tiny.loss = 9, 'hinge'
-  with pytest.raises(ValueError, match=r'gen.width=8 there, 9 here') as error:
+  tiny.gen.net, tiny.loss = mlp.GenSettings(width=9, depth=1), 'hinge'
+  with pytest.raises(ValueError, match=r'gen.net.width=8 there, 9') as error:
     train.train(tiny, tmp_path / 'a')
   assert "loss='non_saturating' there, 'hinge' here" in str(error.value)
   assert contents() == before
-  tiny.gen.width, tiny.loss, tiny.steps = 8, 'non_saturating', 8
+  tiny.gen.net = mlp.GenSettings(width=8, depth=1)
+  tiny.loss, tiny.schedules = 'non_saturating', {RATE: configs.Schedule(end=8)}
+  with pytest.raises(ValueError, match=r'schedules.*end=None there, 8 here'):
+    train.train(tiny, tmp_path / 'a')
+  assert contents() == before
+  tiny.schedules, tiny.steps = {}, 8
   with pytest.raises(ValueError, match='steps=12 there, 8 here'):
     train.train(tiny, tmp_path / 'a')
 
@@ -124,25 +155,31 @@ def test_a_damaged_config_json(tiny: configs.Config, tmp_path: pathlib.Path):
 
 def test_there_and_back():
   config = configs.Config()
-  config.gen.width = 3
-  assert values.from_dict(values.to_dict(config)) == config
-  stored = values.to_dict(config)
-  stored['gen']['width'] = 'three'
-  with pytest.raises(ValueError, match='expected int or None'):
+  config.gen.net = mlp.GenSettings(width=3)
+  config.schedules[RATE] = configs.Schedule('cosine', 1e-5, end=7)
+  config = build.complete(config)
+  stored = json.loads(json.dumps(values.to_dict(config)))
+  assert stored['disc']['net']['activation'] == 'leaky_relu'
+  assert build.complete(values.from_dict(stored)) == config
+  stored['gen']['net']['width'] = 'three'
+  with pytest.raises(ValueError, match='expected int'):
+    build.complete(values.from_dict(stored))
+  stored['schedules'][RATE]['end'] = 'late'
+  with pytest.raises(ValueError, match=f"{RATE}.end='late': expected int"):
     values.from_dict(stored)
-  with pytest.raises(ValueError, match='no such field'):
+  with pytest.raises(ValueError, match='stepz: no such field; there are seed'):
     values.from_dict({'stepz': 3})
 
 
 def test_every_float_of_the_game_is_an_array():
-  """So that a population can vary it; the config's comments say [swept]."""
+  """So that a population can vary it."""
   hyper = build.make_hyper(configs.Config())
   assert {'optim.gen.learning_rate', 'penalties.r1.weight', 'ema.half_life',
           'optim.disc.b1', 'penalties.lecam.decay'} <= hyper.keys()  # fmt: skip
-  source = pathlib.Path(configs.__file__).read_text()
-  lines = [line for line in source.splitlines() if '[swept]' in line]
-  swept = {line.split(':')[0].strip() for line in lines}
-  assert {name.rpartition('.')[2] for name in hyper} <= swept
+  of_step = ('optim.', 'rule.', 'penalties.', 'ema.')
+  for name, value in values.flatten(configs.Config()).items():
+    shapes = isinstance(value, float) and name.startswith(of_step)
+    assert (name in hyper) == shapes, name
 
 
 def test_an_int_is_a_float_too(tiny: configs.Config):
@@ -161,13 +198,16 @@ def test_steps_that_no_row_divides(tiny: configs.Config):
 
 
 def test_a_rate_that_ends_before_the_run(tiny: configs.Config):
-  schedule = configs.Schedule('cosine', end=tiny.steps)
-  tiny.optim.gen.learning_rate_schedule = schedule
+  tiny.schedules[RATE] = configs.Schedule('cosine', end=tiny.steps)
   assert not [*checks.warnings(tiny)]
   tiny.steps *= 2
   (line,) = checks.warnings(tiny)
   assert 'optim.gen.learning_rate is 0 from step 12 on' in line
-  schedule.final = 1e-5
+  # 8 a step.
+  tiny.schedules[RATE] = configs.Schedule('linear', end=90, unit='samples')
+  (line,) = checks.warnings(tiny)
+  assert 'optim.gen.learning_rate is 0 from step 12 on' in line
+  tiny.schedules[RATE] = configs.Schedule('cosine', 1e-5, end=12)
   assert not [*checks.warnings(tiny)]
 
 

@@ -96,11 +96,11 @@ def test_rates_of_convergence_on_the_bilinear_game():
     # G's gradient is y + 2 k eta x: y_k = y + k eta x, times x.
     'unrolled': np.array([[1 - 2 * unroll * rate**2, -rate], [rate, 1]]),
   }
-  game = configs.Game(
+  game = configs.Rule(
     consensus_weight=g, sga_weight=s, lookahead_alpha=alpha,
     lookahead_steps=k, unroll_steps=unroll,
   )  # fmt: skip
-  hyper = build.make_hyper(configs.Config(game=game))
+  hyper = build.make_hyper(configs.Config(rule=game))
   sgd = types.Pair(optax.sgd(rate), optax.sgd(rate))
 
   def found(name: str) -> float:

@@ -25,6 +25,7 @@ from gan_jax.evaluation import (
   sets,
 )
 from gan_jax.metrics import kept, kernel, neighbours, sliced
+from gan_jax.networks import mlp
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
 
@@ -137,7 +138,7 @@ def test_a_class_without_samples_has_no_distance():
 def test_the_stamp_is_complete(digits: configs.Config):
   """What section 7 of the protocol asks for beside every figure."""
   digits.eval.metrics = 'fd_classifier'
-  digits.gen.batch_norm = True
+  digits.gen.net = mlp.GenSettings(batch_norm=True)
   stamp = evaluator(digits).stamp()
   assert {
     'data', 'stack', 'split', 'num_real', 'num_generated', 'resizer',
@@ -282,7 +283,8 @@ def test_samples_and_figures_are_of_one_generator(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   """Without an average, batch norm has its running statistics for both."""
-  digits.gen.batch_norm, digits.ema.half_life = True, 0.0
+  digits.gen.net = mlp.GenSettings(batch_norm=True)
+  digits.ema.half_life = 0.0
   train.train(digits, tmp_path / 'run')
   loaded = runs.load(tmp_path / 'run')
   num = digits.eval.num_samples

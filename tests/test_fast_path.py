@@ -15,6 +15,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, compiler, program
 from gan_jax.game import state as states
+from gan_jax.networks import dcgan as networks
 from gan_jax.ops import cpu, onednn
 from gan_jax.storage import workdir as workdirs
 
@@ -24,10 +25,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 def dcgan() -> configs.Config:
   config = configs.Config(batch_size=4)
   config.gen.name = config.disc.name = 'dcgan'
-  config.gen.width = config.disc.width = 16
-  config.gen.kernel_scale = config.disc.kernel_scale = 0.1
+  config.gen.net = networks.GenSettings(width=16, kernel_scale=0.1)
+  config.disc.net = networks.DiscSettings(
+    width=16, kernel_scale=0.1, batch_norm=False
+  )
   config.gen.latent_dim = 4
-  config.disc.batch_norm = False
   config.penalties.r1.weight = 1.0
   return config
 
@@ -35,10 +37,9 @@ def dcgan() -> configs.Config:
 def r3gan() -> configs.Config:
   config = dcgan()
   config.loss = 'relativistic_paired'
-  for player in (config.gen, config.disc):
-    player.name, player.kernel_scale = 'r3gan', None
-    player.depth, player.groups = 1, 2
-  config.disc.batch_norm = None
+  config.gen.name = config.disc.name = 'r3gan'
+  config.gen.net = {'width': 16, 'depth': 1, 'groups': 2}
+  config.disc.net = {'width': 16, 'depth': 1, 'groups': 2}
   config.penalties.r2.weight = 1.0
   return config
 

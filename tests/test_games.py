@@ -26,11 +26,12 @@ from gan_jax.game import (
   state as states,
   steps,
 )
+from gan_jax.networks import maxout, mlp
 from gan_jax.storage import checkpoint
 
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
 RATE, R1, CONSENSUS, SGA, ALPHA, PERIOD, UNROLL = 0.3, 0.4, 0.6, 0.7, 0.4, 3, 3
-GAME = configs.Game(
+GAME = configs.Rule(
   consensus_weight=CONSENSUS,
   sga_weight=SGA,
   sga_align=False,
@@ -38,7 +39,7 @@ GAME = configs.Game(
   lookahead_steps=PERIOD,
   unroll_steps=UNROLL,
 )
-HYPER = build.make_hyper(configs.Config(game=GAME))
+HYPER = build.make_hyper(configs.Config(rule=GAME))
 JOINT = [name for name, make in build.RULES.items()
          if not make(GAME).takes_turns]  # fmt: skip
 # What test_steps.py does not play already.
@@ -311,7 +312,7 @@ def compiled(
 
 
 def gan(name: str, config: configs.Config) -> configs.Config:
-  config.game = dataclasses.replace(GAME, rule=name)
+  config.rule = dataclasses.replace(GAME, name=name)
   return config
 
 
@@ -418,8 +419,8 @@ def test_members_of_a_population_follow_the_formula(
 ):
   """Two members with states, numbers and keys of their own, under vmap."""
   tiny.latents = 'shared' if name == 'simultaneous' else 'fresh'
-  tiny.gen.activation = tiny.disc.activation = 'tanh'
-  tiny.gen.width = tiny.disc.width = 3
+  tiny.gen.net = mlp.GenSettings(width=3, depth=1, activation='tanh')
+  tiny.disc.net = mlp.DiscSettings(width=3, depth=1, activation='tanh')
   tiny.penalties.r1.weight = R1
   for player in (tiny.optim.gen, tiny.optim.disc):
     player.name, player.learning_rate, player.b1 = 'sgd', RATE, 0.0
@@ -513,7 +514,7 @@ def test_lookahead_goes_back_every_k_steps(tiny: configs.Config):
     """The states of two members after each step."""
 
     def member(alpha: jax.Array) -> states.GanState:
-      numbers = {**hyper, 'game.lookahead_alpha': alpha}
+      numbers = {**hyper, 'rule.lookahead_alpha': alpha}
       begin = build.init_state(spec, hyper, jax.random.key(0))
       step = keyed_step(spec)
 
@@ -578,13 +579,14 @@ def step_key(step: int | jax.Array) -> jax.Array:
 def program(name: str) -> Program:
   """With batch statistics, a lazy penalty, its averages, and dropout or not."""
   config = configs.Config(batch_size=4, loss='relativistic_average')
-  config.gen = configs.Gen(width=4, depth=1, batch_norm=True)
-  config.disc = configs.Disc(
+  config.gen.net = mlp.GenSettings(width=4, depth=1, batch_norm=True)
+  config.disc.net = mlp.DiscSettings(
     width=4, depth=1, batch_norm=True, activation='relu'
   )
   dropout = name in ('extragradient', 'consensus')
   if dropout:
-    config.disc = configs.Disc(name='maxout', width=4, depth=1, pieces=2)
+    config.disc.name = 'maxout'
+    config.disc.net = maxout.DiscSettings(width=4, depth=1, pieces=2)
   config.penalties.lecam = configs.LeCam(weight=0.1, every=2)
   spec, hyper, state, batch = start(gan(name, config))
   if name == 'unrolled':
@@ -680,12 +682,12 @@ def test_memory_is_in_the_checkpoint(name: str, tmp_path: pathlib.Path):
 @pytest.mark.parametrize('name', JOINT)
 def test_moving_at_once_allows_one_disc_step(tiny: configs.Config, name: str):
   tiny.disc_steps = 2
-  with pytest.raises(ValueError, match=f"disc_steps=2: game.rule='{name}'"):
+  with pytest.raises(ValueError, match=f"disc_steps=2: rule.name='{name}'"):
     build.make_spec(gan(name, tiny), LINE)
 
 
 def test_wrong_settings_of_the_game(tiny: configs.Config):
-  tiny.game.rule = 'extra_gradient'
+  tiny.rule.name = 'extra_gradient'
   with pytest.raises(ValueError, match="mean 'extragradient'"):
     build.make_spec(tiny, LINE)
   for field, value in (
@@ -696,6 +698,6 @@ def test_wrong_settings_of_the_game(tiny: configs.Config):
     ('consensus_weight', -1.0),
   ):
     config = configs.Config()
-    setattr(config.game, field, value)
-    with pytest.raises(ValueError, match=f'^game.{field}={value}: must be'):
+    setattr(config.rule, field, value)
+    with pytest.raises(ValueError, match=f'^rule.{field}={value}: must be'):
       checks.validate(config)

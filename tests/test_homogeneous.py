@@ -82,12 +82,12 @@ def errors(values: list[jax.Array], truth: list[jax.Array]) -> list[float]:
 @pytest.mark.parametrize(
   'module',
   [
-    mlp.Discriminator(width=16, depth=2),
-    mlp.Discriminator(width=16, depth=2, activation='relu'),
-    dcgan.Discriminator(width=8, batch_norm=False),
-    r3gan.Discriminator(width=8, depth=1, groups=4),
+    mlp.Discriminator(mlp.DiscSettings(width=16, depth=2)),
+    mlp.Discriminator(mlp.DiscSettings(width=16, depth=2, activation='relu')),
+    dcgan.Discriminator(dcgan.DiscSettings(width=8, batch_norm=False)),
+    r3gan.Discriminator(r3gan.DiscSettings(width=8, depth=1, groups=4)),
   ],
-  ids=lambda m: f'{type(m).__module__}-{getattr(m, "activation", "")}',
+  ids=lambda m: f'{type(m).__module__}-{getattr(m.settings, "activation", "")}',
 )
 def test_eulers_theorem(module: nn.Module):
   assert module.homogeneous
@@ -95,7 +95,7 @@ def test_eulers_theorem(module: nn.Module):
 
 
 def test_bfloat16_loses_no_more():
-  module = r3gan.Discriminator(width=8, depth=1, groups=4)
+  module = r3gan.Discriminator(r3gan.DiscSettings(width=8, depth=1, groups=4))
   truth, half = looked_at(module, False), module.copy(dtype=jnp.bfloat16)
   ours, plain = (errors(looked_at(half, how), truth) for how in (True, False))
   for own, other in zip(ours, plain, strict=True):
@@ -105,8 +105,8 @@ def test_bfloat16_loses_no_more():
 @pytest.mark.parametrize(
   'module',
   [
-    mlp.Discriminator(activation='silu'),
-    mlp.Discriminator(batch_norm=True),
+    mlp.Discriminator(mlp.DiscSettings(activation='silu')),
+    mlp.Discriminator(mlp.DiscSettings(batch_norm=True)),
     dcgan.Discriminator(),
     small_dcgan.Discriminator(),
     maxout.Discriminator(),
@@ -139,7 +139,8 @@ def test_a_step_is_the_same(
 ):
   """Both players' gradients and logs, with packing, LeCam and WGAN-GP too."""
   config = configs.Config(batch_size=6, loss=loss, packing=2)
-  config.gen.width = config.disc.width = 8
+  config.gen.net = mlp.GenSettings(width=8)
+  config.disc.net = mlp.DiscSettings(width=8)
   config.penalties.lecam.weight = config.penalties.wgan_gp.weight = 0.3
   for name in penalised:
     getattr(config.penalties, name).weight = 2.0

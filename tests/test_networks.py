@@ -10,35 +10,58 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks import dcgan, layers, maxout, mlp, r3gan, small_dcgan
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.engine import build
+from gan_jax.networks import (
+  adapter,
+  dcgan,
+  layers,
+  maxout,
+  mlp,
+  r3gan,
+  small_dcgan,
+)
 from gan_jax.ops import linear, resample
 
 KEY = jax.random.key(0)
 
 
-def parameters(module, example: jax.Array) -> dict:
-  init = functools.partial(module.init, train=False)
+def parameters(module, example: types.Latent | types.Batch) -> dict:
+  init = functools.partial(module.init, mode=types.EVAL)
   return jax.jit(init)(KEY, example)['params']
 
 
-def shapes(module, example: jax.Array) -> dict:
-  init = functools.partial(module.init, train=False)
+def shapes(module, example: types.Latent | types.Batch) -> dict:
+  init = functools.partial(module.init, mode=types.EVAL)
   return jax.eval_shape(init, KEY, example)['params']
+
+
+def made(generator, disc) -> tuple[tuple[int, ...], tuple[int, ...]]:
+  """The shapes of two samples of fresh networks, and of their logits."""
+
+  def both(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, _ = generator.init_with_output(KEY, types.Latent(z), types.EVAL)
+    return x, disc.init_with_output(KEY, types.Batch(x), types.EVAL)[0]
+
+  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
+  x, logits = jax.eval_shape(both, z)
+  return x.shape, logits.shape
+
+
+def latent(size: int) -> types.Latent:
+  return types.Latent(jnp.zeros((1, size)))
+
+
+def batch(*shape: int) -> types.Batch:
+  return types.Batch(jnp.zeros((1, *shape)))
 
 
 @pytest.mark.parametrize('size', [8, 10, 12, 14, 28, 32, 48, 64, 96, 128])
 def test_dcgan_sizes(size: int):
-  generator = dcgan.Generator(shape=(size, size, 3), width=32)
-  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
-
-  def both(z: jax.Array) -> jax.Array:
-    x, _ = generator.init_with_output(KEY, z, train=False)
-    assert x.shape == (2, size, size, 3)
-    return dcgan.Discriminator(width=32).init_with_output(KEY, x, train=False)[
-      0
-    ]
-
-  assert jax.eval_shape(both, z).shape == (2,)
+  generator = dcgan.Generator((size, size, 3), dcgan.GenSettings(width=32))
+  disc = dcgan.Discriminator(dcgan.DiscSettings(width=32))
+  assert made(generator, disc) == ((2, size, size, 3), (2,))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +73,7 @@ def test_dcgan_refuses(shape: tuple[int, ...]):
 
 
 def test_dcgan_32_is_the_papers():
-  params = parameters(dcgan.Generator((32, 32, 3)), jnp.zeros((1, 100)))
+  params = parameters(dcgan.Generator((32, 32, 3)), latent(100))
   kernels = [
     params[name]['kernel'].shape
     for name in ('Dense_0', *(f'Conv_{i}' for i in range(3)))
@@ -61,7 +84,7 @@ def test_dcgan_32_is_the_papers():
   kernel = params['Conv_0']['kernel']
   assert float(kernel.std()) == pytest.approx(0.02, rel=0.01)
   disc = dcgan.Discriminator()
-  params = parameters(disc, jnp.zeros((1, 32, 32, 3)))
+  params = parameters(disc, batch(32, 32, 3))
   assert 'BatchNorm_1' in params
   assert 'BatchNorm_2' not in params  # None on the first stage.
 
@@ -69,20 +92,13 @@ def test_dcgan_32_is_the_papers():
 @pytest.mark.parametrize('size', [8, 9, 28, 33])
 def test_small_dcgan_sizes(size: int):
   generator = small_dcgan.Generator((size, size, 3))
-  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
-
-  def both(z: jax.Array) -> jax.Array:
-    x, _ = generator.init_with_output(KEY, z, train=False)
-    assert x.shape == (2, size, size, 3)
-    disc = small_dcgan.Discriminator()
-    return disc.init_with_output(KEY, x, train=False)[0]
-
-  assert jax.eval_shape(both, z).shape == (2,)
+  disc = small_dcgan.Discriminator()
+  assert made(generator, disc) == ((2, size, size, 3), (2,))
 
 
 def test_small_dcgan_is_pacgans():
   """The parameters of their code at 28 x 28, counted by its layers."""
-  params = shapes(small_dcgan.Generator((28, 28, 3)), jnp.zeros((1, 256)))
+  params = shapes(small_dcgan.Generator((28, 28, 3)), latent(256))
   kernels = [(64, 32), (32, 16), (16, 8), (8, 3)]
   assert [params[f'Conv_{i}']['kernel'].shape for i in range(4)] == [
     (3, 3, *kernel) for kernel in kernels
@@ -90,15 +106,19 @@ def test_small_dcgan_is_pacgans():
   count = sum(x.size for x in jax.tree.leaves(params))
   linear, norms = 257 * 1024, 2 * (64 + 32 + 16 + 8)
   assert count == linear + norms + sum(9 * i * o + o for i, o in kernels)
-  params = shapes(small_dcgan.Discriminator(), jnp.zeros((1, 28, 28, 3)))
+  params = shapes(small_dcgan.Discriminator(), batch(28, 28, 3))
   count = sum(x.size for x in jax.tree.leaves(params))
   kernels = [(3, 2), (2, 4), (4, 8)]
   convolutions = sum(9 * i * o + o for i, o in kernels)
   assert count == convolutions + 2 * (2 + 4 + 8) + 4 * 4 * 8 + 1
   with pytest.raises(ValueError, match='square images of at least 8 x 8'):
     small_dcgan.sides((28, 32, 3))
-  with pytest.raises(ValueError, match='width=3: small_dcgan'):
-    shapes(small_dcgan.Discriminator(width=3), jnp.zeros((1, 28, 28, 3)))
+  for player, least in (('gen', 8), ('disc', 4)):
+    config = configs.Config()
+    getattr(config, player).name = 'small_dcgan'
+    getattr(config, player).net = {'width': least - 1}
+    with pytest.raises(ValueError, match=f'{player}.net.width={least - 1}: mu'):
+      build.complete(config)
 
 
 def test_small_dcgan_grows_as_tensorflow_does():
@@ -123,7 +143,7 @@ def test_small_dcgan_grows_as_tensorflow_does():
 
 def test_the_networks_of_2014():
   generator = maxout.Generator((28, 28, 1))
-  params = parameters(generator, jnp.zeros((1, 100)))
+  params = parameters(generator, latent(100))
   assert [params[f'Dense_{i}']['kernel'].shape for i in range(3)] == [
     (100, 1200), (1200, 1200), (1200, 784)
   ]  # fmt: skip
@@ -131,7 +151,7 @@ def test_the_networks_of_2014():
   assert np.abs(kernel).max() <= 0.05
   assert kernel.std() == pytest.approx(0.05 / np.sqrt(3), rel=0.01)
   disc = maxout.Discriminator()
-  params = parameters(disc, jnp.zeros((1, 28, 28, 1)))
+  params = parameters(disc, batch(28, 28, 1))
   names = 'DenseGeneral_0', 'DenseGeneral_1', 'Dense_0'
   assert [params[name]['kernel'].shape for name in names] == [
     (784, 5, 240), (240, 5, 240), (240, 1)
@@ -143,25 +163,29 @@ def test_the_networks_of_2014():
 
 def test_maxout_unit_by_hand():
   """The largest of each unit's pieces, dropout off in evaluation."""
-  disc = maxout.Discriminator(width=2, depth=1, pieces=3)
+  disc = maxout.Discriminator(maxout.DiscSettings(width=2, depth=1, pieces=3))
   x = jnp.array([[1.0, -2.0]])
-  variables = disc.init(KEY, x, train=False)
+  variables = disc.init(KEY, types.Batch(x), types.EVAL)
   params = jax.tree.map(np.asarray, variables['params'])
   kernel = params['DenseGeneral_0']['kernel']  # [inputs, pieces, units]
   hidden = (kernel[0] - 2 * kernel[1]).max(axis=0)
   expected = hidden[None] @ params['Dense_0']['kernel'][:, 0]
   np.testing.assert_allclose(
-    disc.apply(variables, x, train=False), expected, rtol=1e-5
+    disc.apply(variables, types.Batch(x), types.EVAL), expected, rtol=1e-5
   )
 
 
 def test_dropout_keeps_the_mean_and_differs_by_key():
-  disc = maxout.Discriminator(width=64, depth=1, kernel_scale=0.5)
+  disc = maxout.Discriminator(
+    maxout.DiscSettings(width=64, depth=1, kernel_scale=0.5)
+  )
   x = jnp.ones((1, 20))
-  variables = disc.init(KEY, x, train=False)
+  variables = disc.init(KEY, types.Batch(x), types.EVAL)
 
   def apply(key: jax.Array) -> jax.Array:
-    return disc.apply(variables, x, train=True, rngs={'dropout': key})
+    return disc.apply(
+      variables, types.Batch(x), types.TRAIN, rngs={'dropout': key}
+    )
 
   a, b = apply(jax.random.key(1)), apply(jax.random.key(2))
   assert not np.allclose(a, b)
@@ -171,23 +195,27 @@ def test_dropout_keeps_the_mean_and_differs_by_key():
 def test_generator_starts_at_the_data_marginals():
   marginals = np.linspace(-0.9, 0.9, 4).reshape(2, 2, 1).astype(np.float32)
   generator = maxout.Generator(
-    (2, 2, 1), marginals=marginals, width=8, kernel_scale=1e-6
+    (2, 2, 1),
+    maxout.GenSettings(width=8, kernel_scale=1e-6),
+    marginals=marginals,
   )
-  x, _ = generator.init_with_output(KEY, jnp.zeros((1, 3)), train=False)
+  x, _ = generator.init_with_output(KEY, latent(3), types.EVAL)
   np.testing.assert_allclose(x[0], marginals, atol=1e-4)
 
 
 def test_mlp_is_a_stack_of_linear_layers():
-  disc = mlp.Discriminator(width=4, depth=2, activation='tanh')
+  disc = mlp.Discriminator(
+    mlp.DiscSettings(width=4, depth=2, activation='tanh')
+  )
   x = jax.random.normal(KEY, (3, 2))
-  variables = disc.init(KEY, x, train=False)
+  variables = disc.init(KEY, types.Batch(x), types.EVAL)
   h = np.asarray(x)
   for i in range(3):
     layer = variables['params'][f'Dense_{i}']
     h = h @ np.asarray(layer['kernel']) + np.asarray(layer['bias'])
     h = np.tanh(h) if i < 2 else h
   np.testing.assert_allclose(
-    disc.apply(variables, x, train=False), h[:, 0], rtol=1e-5
+    disc.apply(variables, types.Batch(x), types.EVAL), h[:, 0], rtol=1e-5
   )
 
 
@@ -227,27 +255,25 @@ def test_single_samples_as_vectors_under_vmap():
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_parameters_and_outputs_are_float32(dtype: jnp.dtype):
-  network = layers.as_network(
-    dcgan.Generator((8, 8, 1), width=8, dtype=dtype),
-    jax.ShapeDtypeStruct((1, 3), jnp.float32),
+  settings = dcgan.GenSettings(width=8)
+  network = adapter.as_network(
+    dcgan.Generator((8, 8, 1), settings, dtype=dtype), latent(3)
   )
   params, vars = network.init(KEY)
-  y, _ = network.apply(
-    params, vars, jnp.ones((2, 3)), labels=None, key=KEY, train=True
-  )
+  z = types.Latent(jnp.ones((2, 3)))
+  y, _ = network.apply(params, vars, z, key=KEY, mode=types.TRAIN)
   leaves = [y, *jax.tree.leaves((params, vars))]
   assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
 
 
 def test_evaluation_leaves_statistics_alone():
-  network = layers.as_network(
-    dcgan.Generator((8, 8, 1), width=8),
-    jax.ShapeDtypeStruct((1, 3), jnp.float32),
+  network = adapter.as_network(
+    dcgan.Generator((8, 8, 1), dcgan.GenSettings(width=8)), latent(3)
   )
   params, vars = network.init(KEY)
-  z = jax.random.normal(KEY, (4, 3))
-  _, kept = network.apply(params, vars, z, labels=None, key=KEY, train=False)
-  _, moved = network.apply(params, vars, z, labels=None, key=KEY, train=True)
+  z = types.Latent(jax.random.normal(KEY, (4, 3)))
+  _, kept = network.apply(params, vars, z, key=KEY, mode=types.EVAL)
+  _, moved = network.apply(params, vars, z, key=KEY, mode=types.TRAIN)
   same = jax.tree.map(lambda a, b: bool((a == b).all()), kept, vars)
   assert all(jax.tree.leaves(same))
   same = jax.tree.map(lambda a, b: bool((a == b).all()), moved, vars)
@@ -256,16 +282,11 @@ def test_evaluation_leaves_statistics_alone():
 
 @pytest.mark.parametrize('size', [4, 8, 32, 64])
 def test_r3gan_sizes(size: int):
-  generator = r3gan.Generator((size, size, 3), width=8, groups=4)
-  disc = r3gan.Discriminator(width=8, groups=4)
-
-  def both(z: jax.Array) -> jax.Array:
-    x, _ = generator.init_with_output(KEY, z, train=False)
-    assert x.shape == (2, size, size, 3)
-    return disc.init_with_output(KEY, x, train=False)[0]
-
-  z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
-  assert jax.eval_shape(both, z).shape == (2,)
+  generator = r3gan.Generator(
+    (size, size, 3), r3gan.GenSettings(width=8, groups=4)
+  )
+  disc = r3gan.Discriminator(r3gan.DiscSettings(width=8, groups=4))
+  assert made(generator, disc) == ((2, size, size, 3), (2,))
 
 
 @pytest.mark.parametrize('shape', [(2, 2, 1), (28, 28, 1), (8, 4, 3), (1,)])
@@ -275,15 +296,15 @@ def test_r3gan_refuses(shape: tuple[int, ...]):
 
 
 def test_r3gan_refuses_groups_that_do_not_divide():
-  disc = r3gan.Discriminator(width=8, groups=3)
+  disc = r3gan.Discriminator(r3gan.DiscSettings(width=8, groups=3))
   with pytest.raises(ValueError, match='groups=3: must divide'):
-    shapes(disc, jnp.zeros((1, 8, 8, 3)))
+    shapes(disc, batch(8, 8, 3))
 
 
 def test_r3gan_for_cifar_is_the_papers():
   """Blocks of three layers, their constants, and what all of it adds up to."""
   generator = r3gan.Generator((32, 32, 3))
-  params = shapes(generator, jnp.zeros((1, 64)))
+  params = shapes(generator, latent(64))
   assert {
     name: leaf['kernel'].shape
     for name, leaf in params['Block_7'].items()
@@ -296,14 +317,15 @@ def test_r3gan_for_cifar_is_the_papers():
   block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536
   size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
   assert size == 8 * block + 16 * 768 + 64 * 768 + 768 * 3
-  params = shapes(r3gan.Discriminator(), jnp.zeros((1, 32, 32, 3)))
+  params = shapes(r3gan.Discriminator(), batch(32, 32, 3))
   size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
   assert size == 8 * block + 16 * 768 + 768 + 768 * 3
 
 
 def test_r3gan_weights_have_the_papers_variance():
   params = parameters(
-    r3gan.Discriminator(width=64, groups=8), jnp.zeros((1, 32, 32, 3))
+    r3gan.Discriminator(r3gan.DiscSettings(width=64, groups=8)),
+    batch(32, 32, 3),
   )
   gain = 1.3867504906 / 8**0.25  # sqrt(2 / 1.04); 8 blocks in 4 stages.
   block = params['Block_0']

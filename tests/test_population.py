@@ -14,6 +14,7 @@ import scipy.stats
 
 from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
+from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
 from gan_jax.run import members, train, trained as runs
 from gan_jax.storage import writers
@@ -55,7 +56,7 @@ def test_a_member_is_the_run_of_its_seed_and_numbers(
   four.population.at_once = at_once
   if at_once == 1:
     # Adam would blow up the rounding of gradients that are exactly 0.
-    four.gen.batch_norm = True
+    four.gen.net = mlp.GenSettings(width=8, depth=1, batch_norm=True)
     four.optim.gen.name = four.optim.disc.name = 'sgd'
   train.train(four, tmp_path / 'all')
   for i in (0, 3):
@@ -164,7 +165,7 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
 @pytest.mark.parametrize(
   ('field', 'message'),
   [
-    ('gen.width', 'changes the program, so its values are rows of a table'),
+    ('gen.net.width', 'changes the program, so its values are rows of a table'),
     ('penalties.r1.wait', 'did you mean penalties.r1.weight'),
   ],
 )
@@ -292,11 +293,13 @@ def test_a_comparison_against_every_permutation():
 
 TABLE = """
 from gan_jax.config import fields as config
+from gan_jax.networks import mlp
 from gan_jax.study import tables
 
 def row(loss):
   c = config.Config(steps=8, batch_size=8, log_every=4, loss=loss)
-  c.gen.width = c.disc.width = 8
+  c.gen.net = mlp.GenSettings(width=8)
+  c.disc.net = mlp.DiscSettings(width=8)
   c.eval.every = c.checkpoint.every = 4
   c.eval.num_samples = 256
   c.population.seeds = 3

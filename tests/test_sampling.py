@@ -11,6 +11,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.networks import mlp
 from gan_jax.ops import cpu
 
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
@@ -63,7 +64,8 @@ def test_a_sampler_draws_what_its_key_says(tiny: configs.Config):
 def test_standing_statistics_are_those_of_the_averaged_generator():
   """A large batch's own mean, before the first normalisation."""
   config = configs.Config(batch_size=256)
-  config.gen = configs.Gen(latent_dim=3, width=8, depth=1, batch_norm=True)
+  config.gen.latent_dim = 3
+  config.gen.net = mlp.GenSettings(width=8, depth=1, batch_norm=True)
   spec, state = start(config, IMAGES)
   other = jax.tree.map(lambda p: 2 * p + 0.1, state.gen.params)
   state = state._replace(gen_ema=other)

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import fields as configs
+from gan_jax.config import fields as configs, values
+from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import schedules, state as states
 
@@ -54,12 +55,60 @@ def test_the_2014_decay():
   assert floor == pytest.approx(1e-6)
 
 
+def moved(config: configs.Config, name: str, step: int) -> float:
+  now = build.make_schedule(config)(build.make_hyper(config), jnp.int32(step))
+  return float(now[name])
+
+
 def test_a_schedule_moves_its_own_number_only(tiny: configs.Config):
-  tiny.optim.gen.learning_rate_schedule = configs.Schedule(
-    'linear', final=0.0, begin=0, end=10
-  )
+  tiny.schedules['optim.gen.learning_rate'] = configs.Schedule(end=10)
   hyper = build.make_hyper(tiny)
   now = build.make_schedule(tiny)(hyper, jnp.int32(5))
   changed = {name for name in hyper if now[name] != hyper[name]}
   assert changed == {'optim.gen.learning_rate'}
   assert now['optim.gen.learning_rate'] == pytest.approx(5e-4)
+
+
+@pytest.mark.parametrize('name', values.swept(configs.Config()))
+def test_every_number_of_the_step_can_move(tiny: configs.Config, name: str):
+  """Half a cosine from its own value, in float64; in samples as in steps."""
+  values.assign(tiny, name, 0.5)
+  tiny.schedules[name] = configs.Schedule('cosine', 0.25, begin=10, end=30)
+  expected = 0.25 + 0.25 * (1 + np.cos(np.pi * 0.35)) / 2
+  assert moved(tiny, name, 17) == pytest.approx(expected)
+  # A step is 8 x 3 samples.
+  tiny.packing = 3
+  tiny.schedules[name] = configs.Schedule(
+    'cosine', 0.25, begin=240, end=720, unit='samples'
+  )
+  assert moved(tiny, name, 17) == pytest.approx(expected)
+
+
+def test_more_samples_than_an_int32_counts(tiny: configs.Config):
+  """R3GAN's on ImageNet: batches of 4,096, a burn-in of 200 million."""
+  tiny.batch_size = 4096
+  tiny.schedules['ema.half_life'] = configs.Schedule(
+    'linear', 32.0 + 5e9, end=5_000_000_000, unit='samples'
+  )
+  for step in (0, 48_828, 1_000_000):
+    expected = pytest.approx(32 + 4096 * step, rel=1e-6)
+    assert moved(tiny, 'ema.half_life', step) == expected
+
+
+def test_an_exponential_schedule(tiny: configs.Config):
+  name = 'penalties.r1.weight'
+  tiny.penalties.r1.weight = 2.0
+  for unit, rate, begin in (('steps', 0.08, 10), ('samples', 0.01, 80)):
+    tiny.schedules[name] = configs.Schedule(
+      'exponential', 0.1, begin=begin, rate=rate, unit=unit
+    )
+    assert moved(tiny, name, 10) == 2.0
+    assert moved(tiny, name, 20) == pytest.approx(2 * np.exp(-0.8))
+    assert moved(tiny, name, 1000) == pytest.approx(0.1)
+
+
+def test_a_term_that_only_begins_at_nothing_is_there(tiny: configs.Config):
+  info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
+  assert not build.make_spec(tiny, info).terms.disc
+  tiny.schedules['penalties.r1.weight'] = configs.Schedule('linear', 1.0, end=9)
+  assert build.make_spec(tiny, info).terms.disc.keys() == {'r1'}

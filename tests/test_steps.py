@@ -23,7 +23,7 @@ from gan_jax.game import (
   steps,
   terms,
 )
-from gan_jax.networks import adapter
+from gan_jax.networks import adapter, mlp
 
 IMAGES = sources.Info(kind='images', shape=(4, 4, 1))
 LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
@@ -32,8 +32,9 @@ LINE = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
 def image_game(**fields: object) -> configs.Config:
   """Both players with batch normalisation."""
   config = configs.Config(batch_size=4, **fields)  # type: ignore[arg-type]
-  config.gen = configs.Gen(latent_dim=3, width=8, depth=1, batch_norm=True)
-  config.disc = configs.Disc(width=8, depth=1, batch_norm=True)
+  config.gen.latent_dim = 3
+  config.gen.net = mlp.GenSettings(width=8, depth=1, batch_norm=True)
+  config.disc.net = mlp.DiscSettings(width=8, depth=1, batch_norm=True)
   return config
 
 
@@ -247,9 +248,7 @@ def test_schedules_and_ema_count_generator_steps(
   tiny: configs.Config, disc_steps: int
 ):
   tiny.disc_steps = disc_steps
-  tiny.optim.gen.learning_rate_schedule = configs.Schedule(
-    'linear', final=0.0, begin=0, end=1
-  )
+  tiny.schedules['optim.gen.learning_rate'] = configs.Schedule(end=1)
   spec, hyper, state, batch = start(tiny, LINE)
   step = train_step(spec)
   first, _ = step(state, hyper, batch, jax.random.key(6))

@@ -10,6 +10,7 @@ import pytest
 
 from gan_jax.config import fields as configs, values
 from gan_jax.engine import threads
+from gan_jax.networks import mlp
 
 _COUNT = """
 import pathlib
@@ -64,15 +65,15 @@ def test_stock_leaves_the_threads_to_xla():
   ('name', 'fields', 'small'),
   [
     ('gaussian_1d', {}, True),
-    ('gaussian_1d', {'gen.width': 64}, True),
-    ('gaussian_1d', {'gen.width': None}, False),
+    ('gaussian_1d', {'gen.net': mlp.GenSettings(width=64)}, True),
+    ('gaussian_1d', {'gen.net': None}, False),
     ('gaussian_1d', {'batch_size': 2048}, False),
     ('gaussian_1d', {'packing': 8}, False),
     ('gaussian_1d', {'population.seeds': 8}, False),
-    ('gaussian_1d', {'population.vary': {'gen.width': [0.0] * 8}}, False),
+    ('gaussian_1d', {'population.vary': {'ema.half_life': [0.0] * 8}}, False),
     ('ring_2d', {}, False),
     ('digits', {}, False),
-    ('mnist_dcgan', {}, False),
+    ('mnist', {}, False),
   ],
 )
 def test_the_size_of_a_layer_decides(

@@ -1,7 +1,7 @@
 """What a checkpoint costs.
 
   python -m experiments.benchmarks.save_cost \
-    --config=experiments/configs/mnist_dcgan.py
+    --config=experiments/configs/mnist.py
 
 Saves the configuration's state as training does and reports, as medians of
 --rounds saves, the seconds for which `save` holds the thread beside the steps

@@ -1,7 +1,7 @@
 """How soon a training process has saved and left after SIGTERM.
 
   python -m experiments.benchmarks.stop_time --rounds=5 \
-    --config=experiments/configs/mnist_dcgan.py
+    --config=experiments/configs/mnist.py
 
 Starts the training program --rounds times in a folder that is thrown away,
 each taking up what the one before left, and asks it to stop at a random moment:

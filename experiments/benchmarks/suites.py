@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Callable
 
 from gan_jax.config import fields as configs
+from gan_jax.networks import dcgan, r3gan
 
 
 def _from_file(name: str) -> configs.Config:
@@ -16,8 +17,9 @@ def _from_file(name: str) -> configs.Config:
 
 def _dcgan_32() -> configs.Config:
   """The DCGAN of the paper's appendix at 32x32, three channels."""
-  c = _from_file('mnist_dcgan')
-  c.gen.width = c.disc.width = 512
+  c = _from_file('mnist')
+  c.gen.net = dcgan.GenSettings(width=512)
+  c.disc.net = dcgan.DiscSettings(width=512)
   return c
 
 
@@ -27,9 +29,8 @@ def _r3gan_32() -> configs.Config:
   c.gen.name = c.disc.name = 'r3gan'
   c.gen.latent_dim = 64
   c.gen.latent = 'normal'
-  c.gen.width = c.disc.width = 64
-  c.gen.depth = c.disc.depth = 1
-  c.gen.groups = c.disc.groups = 8
+  c.gen.net = r3gan.GenSettings(width=64, depth=1, groups=8)
+  c.disc.net = r3gan.DiscSettings(width=64, depth=1, groups=8)
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 2e-4
     player.b1, player.b2 = 0.0, 0.99
@@ -61,7 +62,7 @@ SUITES = {
   'ring_2d': Suite(lambda: _from_file('ring_2d'), 100),
   'mnist_2014': Suite(lambda: _from_file('mnist_2014'), 20, (28, 28, 1)),
   'dcgan_28': Suite(
-    lambda: _from_file('mnist_dcgan'), 25, (28, 28, 1), channels_last=True
+    lambda: _from_file('mnist'), 25, (28, 28, 1), channels_last=True
   ),
   'dcgan_32': Suite(_dcgan_32, 5, (32, 32, 3)),
   'r3gan_32': Suite(_r3gan_32, 25, (32, 32, 3)),

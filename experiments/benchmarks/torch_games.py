@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from experiments.benchmarks import suites
 from gan_jax.config import fields as configs
-from gan_jax.engine import threads
+from gan_jax.engine import build, threads
 
 
 def _mlp(
@@ -209,25 +209,25 @@ def _networks(
   config: configs.Config, shape: tuple[int, ...]
 ) -> tuple[Any, Any]:
   """G and D of a configuration; images of `shape`, or points."""
-  gen, disc = config.gen, config.disc
-  width, depth = gen.width or 0, gen.depth or 3
+  gen, net = config.gen, build.make_settings(config, 'gen')
   if gen.name == 'mlp':
     size = shape[0]
     return (
-      _mlp(gen.latent_dim, size, width, depth, 0.0),
-      _mlp(size, 1, width, depth, 0.2),
+      _mlp(gen.latent_dim, size, net.width, net.depth, 0.0),
+      _mlp(size, 1, net.width, net.depth, 0.2),
     )
   if gen.name == 'maxout':
     return MaxoutGenerator(gen.latent_dim, shape), MaxoutDiscriminator(shape)
   if gen.name == 'dcgan':
+    disc = build.make_settings(config, 'disc')
     return (
-      DcganGenerator(gen.latent_dim, shape, width),
-      DcganDiscriminator(shape, width, disc.batch_norm is not False),
+      DcganGenerator(gen.latent_dim, shape, net.width),
+      DcganDiscriminator(shape, net.width, disc.batch_norm),
     )
-  groups = gen.groups or 1
+  own = net.width, net.depth, net.groups
   return (
-    R3ganGenerator(gen.latent_dim, shape, width, depth, groups),
-    R3ganDiscriminator(shape, width, depth, groups),
+    R3ganGenerator(gen.latent_dim, shape, *own),
+    R3ganDiscriminator(shape, *own),
   )
 
 
@@ -265,11 +265,11 @@ class Images:
     return self.pixels[rows].float().div_(127.5).sub_(1)
 
 
-def _moved(base: float, schedule: configs.Schedule, step: int) -> float:
+def _moved(base: float, schedule: configs.Schedule | None, step: int) -> float:
+  if schedule is None:
+    return base
   if schedule.kind == 'exponential':
     return max(base * math.exp(-schedule.rate * step), schedule.final)
-  if schedule.kind == 'constant':
-    return base
   span = schedule.end - schedule.begin
   way = min(max((step - schedule.begin) / span, 0.0), 1.0)
   if schedule.kind == 'cosine':
@@ -280,8 +280,13 @@ def _moved(base: float, schedule: configs.Schedule, step: int) -> float:
 class _Player:
   """A network and its optimiser, whose numbers move as the config says."""
 
-  def __init__(self, net: Any, settings: configs.Optimiser):
+  def __init__(self, net: Any, config: configs.Config, player: str):
+    settings = getattr(config.optim, player)
     self.net, self.settings = net, settings
+    self.schedules = {
+      name: config.schedules.get(f'optim.{player}.{name}')
+      for name in ('learning_rate', 'b1')
+    }
     params = list(net.parameters())
     self.optimiser: Any
     if settings.name == 'adam':
@@ -298,10 +303,10 @@ class _Player:
     settings = self.settings
     group = self.optimiser.param_groups[0]
     group['lr'] = _moved(
-      settings.learning_rate, settings.learning_rate_schedule, step
+      settings.learning_rate, self.schedules['learning_rate'], step
     )
     if settings.name == 'sgd':
-      group['momentum'] = _moved(settings.b1, settings.b1_schedule, step)
+      group['momentum'] = _moved(settings.b1, self.schedules['b1'], step)
     self.optimiser.zero_grad(set_to_none=True)
     params = group['params']
     # The gradients of these parameters and of no others.
@@ -331,8 +336,8 @@ class Game:
     gen, disc = _networks(config, shape)
     if suite.channels_last:
       gen, disc = (net.to(memory_format=memory_format) for net in (gen, disc))
-    self.gen = _Player(gen, config.optim.gen)
-    self.disc = _Player(disc, config.optim.disc)
+    self.gen = _Player(gen, config, 'gen')
+    self.disc = _Player(disc, config, 'disc')
     self.generate, self.judge = gen, disc
     if compiled:
       self.generate, self.judge = torch.compile(gen), torch.compile(disc)

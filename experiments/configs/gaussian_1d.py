@@ -20,16 +20,20 @@ with --config.eval.every=16000 and seeds from 0:
 """
 
 from gan_jax.config import fields as config
+from gan_jax.networks import mlp
 
 
 def get_config() -> config.Config:
   c = config.Config()
   c.steps = 16_000
   c.batch_size = 256
-  c.gen.width = c.disc.width = 32
+  c.gen.net = mlp.GenSettings(width=32)
+  c.disc.net = mlp.DiscSettings(width=32)
   # D at a constant rate tracks the optimum; G's rate falls to nothing, so that
   # it follows D's mean and not its noise.
-  c.optim.gen.learning_rate_schedule = config.Schedule('cosine', end=c.steps)
+  c.schedules['optim.gen.learning_rate'] = config.Schedule(
+    'cosine', end=c.steps
+  )
   c.optim.gen.b1 = c.optim.disc.b1 = 0.0
   c.penalties.r1.weight = 0.1
   c.ema.half_life = 100_000.0

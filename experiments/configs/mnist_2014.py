@@ -32,15 +32,18 @@ def get_config() -> config.Config:
   c.gen.name = c.disc.name = 'maxout'
   c.gen.latent_dim = 100
   c.gen.latent = 'uniform'
-  for player in (c.optim.gen, c.optim.disc):
-    player.name = 'sgd'
-    player.learning_rate = 0.1
-    player.learning_rate_schedule = config.Schedule(
+  for optimiser in (c.optim.gen, c.optim.disc):
+    optimiser.name = 'sgd'
+    optimiser.learning_rate = 0.1
+    # Momentum.
+    optimiser.b1 = 0.5
+  for player in ('gen', 'disc'):
+    c.schedules[f'optim.{player}.learning_rate'] = config.Schedule(
       'exponential', final=1e-6, rate=math.log(1.000004)
     )
-    # Momentum.
-    player.b1 = 0.5
-    player.b1_schedule = config.Schedule('linear', final=0.7, end=125_000)
+    c.schedules[f'optim.{player}.b1'] = config.Schedule(
+      'linear', final=0.7, end=125_000
+    )
   c.log_every = 500
   c.eval.ema = False
   c.eval.every = 2500

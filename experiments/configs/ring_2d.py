@@ -13,6 +13,7 @@ Result: 1 seed: 8 modes, 97.1 % of 2,500 samples of high quality, reverse KL
 """
 
 from gan_jax.config import fields as config
+from gan_jax.networks import mlp
 
 
 def get_config() -> config.Config:
@@ -22,13 +23,13 @@ def get_config() -> config.Config:
   c.data.name = 'ring'
   c.gen.latent_dim = 2
   c.gen.latent = 'normal'
-  c.gen.width = c.disc.width = 128
-  c.gen.depth = c.disc.depth = 3
+  c.gen.net = mlp.GenSettings(width=128, depth=3)
+  c.disc.net = mlp.DiscSettings(width=128, depth=3)
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 1e-3
     player.b1 = 0.0
-    player.learning_rate_schedule.kind = 'cosine'
-    player.learning_rate_schedule.end = c.steps
+  for name in ('optim.gen.learning_rate', 'optim.disc.learning_rate'):
+    c.schedules[name] = config.Schedule('cosine', end=c.steps)
   c.penalties.r1.weight = 0.1
   c.penalties.r2.weight = 0.1
   c.ema.half_life = 256_000.0

@@ -4,8 +4,8 @@ Paper: unrolled GANs (Metz et al. 2017), with the recipe of the authors' own
 notebook (poolio/unrolled_gan): both players move at once on one batch, and G
 minimises what D maximises. The notebook closes its ring with a copy of the
 first mode and so has seven; here all eight are there. Plain alternation is
-`--config.game.rule=alternating`; the notebook's own plain game, in which both
-move at once, is `--config.game.rule=simultaneous`.
+`--config.rule.name=alternating`; the notebook's own plain game, in which both
+move at once, is `--config.rule.name=simultaneous`.
 
 Command:
   python -m experiments.train --config=experiments/configs/unrolled_ring.py \
@@ -17,7 +17,10 @@ find 6.9 ± .5 (standard error) of the 8 modes, plain ones 5.6 ± .6
 (experiments/tables/unrolled_ring.py).
 """
 
+from typing import Any
+
 from gan_jax.config import fields as config
+from gan_jax.networks import mlp
 
 
 def get_config() -> config.Config:
@@ -25,19 +28,22 @@ def get_config() -> config.Config:
   c.steps = 25_000
   c.batch_size = 512
   c.loss = 'saturating'
-  c.game.rule = 'unrolled'
-  c.game.unroll_steps = 5
+  c.rule.name = 'unrolled'
+  c.rule.unroll_steps = 5
   c.latents = 'shared'
   c.data.name = 'ring'
   c.data.standardise = False
   c.gen.latent_dim = 256
   c.gen.latent = 'normal'
-  for net in (c.gen, c.disc):
-    net.width = 128
-    net.depth = 2
-    net.activation = 'tanh'
-    net.kernel_init = 'orthogonal'
-    net.kernel_scale = 1.4
+  own: dict[str, Any] = {
+    'width': 128,
+    'depth': 2,
+    'activation': 'tanh',
+    'kernel_init': 'orthogonal',
+    'kernel_scale': 1.4,
+  }
+  c.gen.net = mlp.GenSettings(**own)
+  c.disc.net = mlp.DiscSettings(**own)
   c.optim.gen.learning_rate = 1e-3
   c.optim.disc.learning_rate = 1e-4
   c.eval.num_samples = 2500

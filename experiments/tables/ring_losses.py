@@ -12,6 +12,7 @@ Machine: 2 shared x86 cores, 7 min 21 s.
 
 from experiments.configs import ring_2d
 from gan_jax.config import fields as config
+from gan_jax.networks import mlp
 from gan_jax.study import tables
 
 LOSSES = {
@@ -36,10 +37,11 @@ def get_row(loss: str, weights: tuple[float, float, float]) -> config.Config:
   c.loss = loss
   c.penalties.r1.weight, c.penalties.r2.weight = weights[:2]
   c.penalties.wgan_gp.weight = weights[2]
-  c.gen.width = c.disc.width = 64
+  c.gen.net = mlp.GenSettings(width=64)
+  c.disc.net = mlp.DiscSettings(width=64)
   c.steps = 4000
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate_schedule.end = c.steps
+  for name in c.schedules:
+    c.schedules[name] = config.Schedule('cosine', end=c.steps)
   c.ema.half_life = 50_000.0
   c.eval.every = 1000
   c.checkpoint.every = 2000

@@ -21,6 +21,7 @@ import math
 
 from experiments.configs import stacked_mnist
 from gan_jax.config import fields as config
+from gan_jax.networks import small_dcgan
 from gan_jax.study import tables
 
 
@@ -45,9 +46,9 @@ def get_relativistic() -> config.Config:
   c = get_plain()
   c.loss = 'relativistic_paired'
   c.penalties.r1.weight = c.penalties.r2.weight = 1.0
-  c.disc.batch_norm = False
-  c.disc.kernel_init = 'fan_in_normal'
-  c.disc.kernel_scale = math.sqrt(2)
+  c.disc.net = small_dcgan.DiscSettings(
+    batch_norm=False, kernel_init='fan_in_normal', kernel_scale=math.sqrt(2)
+  )
   return c
 
 

@@ -18,7 +18,7 @@ from gan_jax.study import tables
 
 def get_row(rule: str) -> config.Config:
   c = unrolled_ring.get_config()
-  c.game.rule = rule
+  c.rule.name = rule
   c.batch_size = 128
   c.steps = 10_000
   c.eval.every = c.checkpoint.every = 2500

@@ -1,34 +1,11 @@
 """What is wrong with a configuration, before anything is built."""
 
 import copy
-import difflib
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from gan_jax.config import fields as configs, values
-
-# The least value of a field, wherever in the configuration it stands.
-_AT_LEAST = {
-  'seed': 0, 'steps': 1, 'batch_size': 1, 'disc_steps': 1, 'packing': 1,
-  'log_every': 1, 'every': 1, 'keep': 1, 'latent_dim': 1, 'width': 1,
-  'depth': 1, 'groups': 1, 'pieces': 1, 'num_samples': 1, 'size': 0,
-  'num_points': 0, 'keep_every': 0, 'at_once': 0, 'seeds': 1,
-  'device_limit_gb': 0, 'begin': 0, 'end': 0, 'final': 0,
-  'learning_rate': 0, 'eps': 0, 'rate': 0, 'weight': 0, 'half_life': 0,
-  'kernel_scale': 0, 'consensus_weight': 0, 'sga_weight': 0,
-  'lookahead_steps': 1, 'unroll_steps': 1,
-}  # fmt: skip
-
-
-# Fields whose choices are not functions.
-_CHOICES = {
-  'nonfinite': ('stop', 'skip', 'continue'),
-  'checkpoint.best_mode': ('min', 'max'),
-}
-
-
-# Fields that lie in [0, 1).
-_FRACTIONS = ('b1', 'b2', 'decay', 'input_dropout', 'hidden_dropout')
+from gan_jax.config import declare, fields as configs, values
 
 
 def validate(config: configs.Config) -> None:
@@ -37,11 +14,25 @@ def validate(config: configs.Config) -> None:
   Raises:
     ValueError: one line that names the field, its value and what is accepted.
   """
-  values.from_dict(
-    values.to_dict(config)
-  )  # Where a value is not of its field's type.
+  fields(config)
   for line in _problems(config):
     raise ValueError(line)
+
+
+def fields(settings: Any, prefix: str = '') -> None:
+  """Checks each field of a dataclass by itself, as `declare` has it.
+
+  Args:
+    settings: a configuration, a group of it, or a network's settings.
+    prefix: of the dotted names.
+
+  Raises:
+    ValueError: one line on the first that is wrong.
+  """
+  for leaf in values.leaves(settings, prefix):
+    values.typed(leaf.name, leaf.value, leaf.hint)
+    for line in _outside(leaf.name, leaf.value, leaf.facts):
+      raise ValueError(line)
 
 
 def warnings(config: configs.Config) -> Iterator[str]:
@@ -52,32 +43,22 @@ def warnings(config: configs.Config) -> Iterator[str]:
       f'steps={config.steps:,} is no multiple of log_every={config.log_every}, '
       f'so that {length} at a time are run, and a row is their mean'
     )
-  for player in ('gen', 'disc'):
-    field = f'optim.{player}.learning_rate'
-    schedule = getattr(config.optim, player).learning_rate_schedule
-    falls = schedule.kind in ('linear', 'cosine') and schedule.final == 0
-    if falls and schedule.end < config.steps:
+  for name, schedule in config.schedules.items():
+    falls = schedule.kind != 'exponential' and schedule.final == 0
+    end = schedule.end
+    if schedule.unit == 'samples':
+      end = math.ceil(end / values.batch_samples(config))
+    if name.endswith('learning_rate') and falls and end < config.steps:
       yield (
-        f'{field} is 0 from step {schedule.end:,} on, and '
-        f'steps={config.steps:,}: {field}_schedule.end says when'
+        f'{name} is 0 from step {end:,} on, and steps={config.steps:,}: '
+        f'schedules.{name}.end says when'
       )
 
 
 def _problems(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is wrong."""
   leaves = values.flatten(config)
-  for name, value in leaves.items():
-    last = name.rpartition('.')[2]
-    if isinstance(value, float) and not math.isfinite(value):
-      yield f'{name}={value}: must be finite'
-    if value is not None and last in _AT_LEAST and value < _AT_LEAST[last]:
-      yield f'{name}={value}: must be at least {_AT_LEAST[last]}'
-    if value is not None and last in _FRACTIONS and not 0 <= value < 1:
-      yield f'{name}={value}: must be at least 0 and below 1'
-    if last == 'kind' and value in ('linear', 'cosine'):
-      begin, end = (leaves[name[:-4] + edge] for edge in ('begin', 'end'))
-      if end <= begin:
-        yield f'{name[:-4]}end={end}: must be after begin={begin}'
+  yield from _schedule_problems(config)
   for name in ('eval.every', 'checkpoint.every'):
     if leaves[name] % config.log_every:
       yield (
@@ -89,9 +70,6 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'eval.num_samples={config.eval.num_samples}: must be at least '
       f'packing={config.packing}'
     )
-  for name, accepted in _CHOICES.items():
-    if leaves[name] not in accepted:
-      yield f'{name}={leaves[name]!r}: must be {" or ".join(accepted)}'
   if config.checkpoint.keep_every % config.checkpoint.every:
     yield (
       f'checkpoint.keep_every={config.checkpoint.keep_every}: must be a '
@@ -106,15 +84,30 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'eval.every={config.eval.every} for checkpoint.best to be known'
     )
   yield from _population_problems(config)
-  if not 0 < config.game.lookahead_alpha <= 1:
-    yield (
-      f'game.lookahead_alpha={config.game.lookahead_alpha}: must be above 0 '
-      'and at most 1'
-    )
-  if config.data.channels not in (0, 1, 3):
-    yield f'data.channels={config.data.channels}: must be 0, 1 or 3'
-  if config.data.stack not in (1, 3):
-    yield f'data.stack={config.data.stack}: must be 1 or 3'
+
+
+def _outside(name: str, value: Any, facts: declare.Facts) -> Iterator[str]:
+  """A line where a value is not within what its field declares."""
+  if isinstance(value, float) and not math.isfinite(value):
+    yield f'{name}={value}: must be finite'
+  elif not facts.accept(value):
+    hint = values.near(value, facts.choices, repr) if facts.choices else ''
+    yield f'{name}={value!r}: must be {facts.accepted()}{hint}'
+
+
+def _schedule_problems(config: configs.Config) -> Iterator[str]:
+  """Where what moves is no swept number, or would leave its bounds."""
+  known = values.movable(config)
+  for name, schedule in config.schedules.items():
+    field = f'schedules.{name}'
+    if name not in known:
+      yield (
+        f'{field}: {name} is no number of the step{values.near(name, known)}'
+      )
+      continue
+    yield from _outside(f'{field}.final', schedule.final, known[name])
+    if schedule.kind != 'exponential' and schedule.end <= schedule.begin:
+      yield f'{field}.end={schedule.end}: must be after begin={schedule.begin}'
 
 
 def _population_problems(config: configs.Config) -> Iterator[str]:
@@ -134,20 +127,23 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
           f'{field}: {name} changes the program, so its values are rows of a '
           'table (python -m experiments.table), not members of a population'
         )
-      near = difflib.get_close_matches(name, known, n=1)
-      hint = f' (did you mean {near[0]}?)' if near else ''
-      yield f'{field}: {name} is no number of the step{hint}'
+      yield (
+        f'{field}: {name} is no number of the step{values.near(name, known)}'
+      )
     if not tried:
       yield f'{field}: {name} has no values'
     if len(set(tried)) < len(tried):
       yield f'{field}: {name} has a value twice'
-    if name == 'ema.half_life' and 0 in tried and len(tried) > 1:
+    of_ema = 'ema.half_life', 'schedules.ema.half_life.final'
+    if name in of_ema and 0 in tried and len(tried) > 1:
       yield (
-        f'{field}: ema.half_life=0 samples another generator, so it is a row '
+        f'{field}: {name}=0 samples another generator, so it is a row '
         'of a table (python -m experiments.table)'
       )
     for value in tried:
       trial = copy.deepcopy(config)
       trial.population = configs.Population()
       values.assign(trial, name, value)
+      for leaf in values.leaves(trial):
+        yield from _outside(leaf.name, leaf.value, leaf.facts)
       yield from _problems(trial)

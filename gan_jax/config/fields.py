@@ -1,12 +1,13 @@
 """The configuration of an experiment: plain nested dataclasses.
 
-A field left at None takes the default of the network or source it belongs to;
-one that the chosen network does not have is refused. Fields marked [swept] are
-numbers that reach the training step as arrays: changing one recompiles
-nothing.
+What a field declares besides its default is in `declare.Facts`: its bounds, and
+whether it is swept. `python -m experiments.train --describe` prints all of it.
 """
 
 import dataclasses
+from typing import Any
+
+from gan_jax.config import declare
 
 
 @dataclasses.dataclass
@@ -24,75 +25,73 @@ class Data:
   split: str = 'train'
   # Images are centre-cropped and area-resized to size x size; 0 keeps the
   # size of a set whose images are all alike.
-  size: int = 0
+  size: int = declare.field(0, at_least=0)
   # 1 for grey, 3 for colour; 0 keeps what the data have.
-  channels: int = 0
+  channels: int = declare.field(0, choices=(0, 1, 3))
   # The colour that transparency is put on: white, black, '#808080', ...
   background: str = 'white'
   # Mirror images left to right at random, half of the time.
   flip: bool = False
   # 3 makes each sample of three grey images, as its colours (StackedMNIST):
   # which ones is drawn at every step, and nothing is stored.
-  stack: int = 1
+  stack: int = declare.field(1, choices=(1, 3))
   # Train on samples with mean 0 and standard deviation 1 a dimension; the
   # sampler undoes it. Densities only.
   standardise: bool = True
   # Draw this many points from a density once and train on those; 0 draws
   # fresh points at every step.
-  num_points: int = 0
+  num_points: int = declare.field(0, at_least=0)
   # Images beyond this many GiB stay on the host and are streamed to the
   # device, a chunk of steps at a time. The batches are the same either way.
-  device_limit_gb: float = 4.0
+  device_limit_gb: float = declare.field(4.0, at_least=0)
 
 
 @dataclasses.dataclass
 class Gen:
-  """The generator. What each network takes is in its file in networks/."""
+  """The generator."""
 
+  # A file in networks/: mlp, maxout, dcgan, small_dcgan or r3gan.
   name: str = 'mlp'
-  # The latent z: its size, and its law: 'uniform' on (-1, 1) or 'normal'.
-  latent_dim: int = 1
+  # The size of the latent z.
+  latent_dim: int = declare.field(1, at_least=1)
+  # The law of z: 'uniform' on (-1, 1) or 'normal'.
   latent: str = 'uniform'
-  width: int | None = None
-  depth: int | None = None
-  activation: str | None = None
-  batch_norm: bool | None = None
-  # Blocks of channels with weights of their own, in grouped convolutions.
-  groups: int | None = None
-  # The law of the initial weights, and its scale.
-  kernel_init: str | None = None
-  kernel_scale: float | None = None
+  # The network's own settings: the `GenSettings` of its file; None for its
+  # defaults.
+  net: Any = None
 
 
 @dataclasses.dataclass
 class Disc:
-  """The discriminator. What each network takes is in its file in networks/."""
+  """The discriminator."""
 
+  # A file in networks/, as for the generator.
   name: str = 'mlp'
-  width: int | None = None
-  depth: int | None = None
-  activation: str | None = None
-  batch_norm: bool | None = None
-  groups: int | None = None
-  pieces: int | None = None
-  input_dropout: float | None = None
-  hidden_dropout: float | None = None
-  kernel_init: str | None = None
-  kernel_scale: float | None = None
+  # The network's own settings: the `DiscSettings` of its file; None for its
+  # defaults.
+  net: Any = None
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Schedule:
-  """Moves a number from its base value to `final`, counted in steps."""
+  """Moves a swept number from its own value to `final`."""
 
-  # 'constant', 'linear', 'cosine' (half a period), or 'exponential' (the base
-  # value times exp(-rate * step), and never below `final`).
-  kind: str = 'constant'
-  final: float = 0.0  # [swept]
-  begin: int = 0
-  # The step at which `final` is reached.
-  end: int = 0
-  rate: float = 0.0  # [swept]
+  # 'linear', 'cosine' (half a period), or 'exponential' (the number's own value
+  # times exp(-rate * count), and never below `final`).
+  kind: str = declare.field(
+    'linear', choices=('linear', 'cosine', 'exponential')
+  )
+  # Bounded as the number is.
+  final: float = declare.field(0.0, swept=True)
+  # The count until which the number keeps its own value.
+  begin: int = declare.field(0, at_least=0)
+  # The count at which `final` is reached; not of 'exponential'.
+  end: int = declare.field(0, at_least=0)
+  # Of 'exponential' alone.
+  rate: float = declare.field(0.0, swept=True, at_least=0)
+  # What is counted: 'steps', or 'samples', of which a step has one batch as
+  # D sees it (packing * batch_size), as for ema.half_life.
+  unit: str = declare.field('steps', choices=('steps', 'samples'))
 
 
 @dataclasses.dataclass
@@ -101,13 +100,14 @@ class Optimiser:
 
   # 'adam' or 'sgd'.
   name: str = 'adam'
-  learning_rate: float = 1e-3  # [swept]
-  learning_rate_schedule: Schedule = dataclasses.field(default_factory=Schedule)
+  # The size of an update.
+  learning_rate: float = declare.field(1e-3, swept=True, at_least=0)
   # Adam's beta_1, or the momentum of SGD.
-  b1: float = 0.5  # [swept]
-  b1_schedule: Schedule = dataclasses.field(default_factory=Schedule)
-  b2: float = 0.999  # [swept] Adam only.
-  eps: float = 1e-8  # [swept] Adam only.
+  b1: float = declare.field(0.5, swept=True, at_least=0, below=1)
+  # Adam's beta_2.
+  b2: float = declare.field(0.999, swept=True, at_least=0, below=1)
+  # Adam's epsilon.
+  eps: float = declare.field(1e-8, swept=True, at_least=0)
 
 
 @dataclasses.dataclass
@@ -120,18 +120,22 @@ class Optim:
 class Penalty:
   """A term of a player's loss; off while its weight is 0."""
 
-  weight: float = 0.0  # [swept]
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
   # Applied at every k-th step, with k times the weight.
-  every: int = 1
+  every: int = declare.field(1, at_least=1)
 
 
 @dataclasses.dataclass
 class LeCam:
   """LeCam regularisation; off while its weight is 0."""
 
-  weight: float = 0.0  # [swept]
-  decay: float = 0.99  # [swept] Of the logits' moving averages.
-  every: int = 1
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # Of the logits' moving averages.
+  decay: float = declare.field(0.99, swept=True, at_least=0, below=1)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
 
 
 @dataclasses.dataclass
@@ -146,8 +150,8 @@ class Penalties:
 
 
 @dataclasses.dataclass
-class Game:
-  """How the two players move; the rules are in games.py.
+class Rule:
+  """How the two players move.
 
   All but 'alternating' and 'lookahead' move both players at once, which allows
   one D step for each of G's. 'consensus', 'sga' and 'unrolled' differentiate
@@ -157,17 +161,19 @@ class Game:
 
   # 'alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus',
   # 'sga' (symplectic gradient adjustment), 'lookahead' or 'unrolled'.
-  rule: str = 'alternating'
+  name: str = 'alternating'
   # Of the squared norm of both players' gradients.
-  consensus_weight: float = 0.1  # [swept]
-  # Of the adjustment, and whether its sign is chosen at every step.
-  sga_weight: float = 1.0  # [swept]
+  consensus_weight: float = declare.field(0.1, swept=True, at_least=0)
+  # Of the adjustment.
+  sga_weight: float = declare.field(1.0, swept=True, at_least=0)
+  # Whether the adjustment's sign is chosen at every step.
   sga_align: bool = True
-  # Both players go back every k-th step to this share of the way they made.
-  lookahead_steps: int = 5
-  lookahead_alpha: float = 0.5  # [swept]
+  # Every so many steps both players go back.
+  lookahead_steps: int = declare.field(5, at_least=1)
+  # To this share of the way that they made.
+  lookahead_alpha: float = declare.field(0.5, swept=True, above=0, at_most=1)
   # Updates of D that G looks ahead.
-  unroll_steps: int = 5
+  unroll_steps: int = declare.field(5, at_least=1)
 
 
 @dataclasses.dataclass
@@ -175,7 +181,7 @@ class Ema:
   """The moving average of the generator's parameters."""
 
   # In samples seen; 0 keeps the average equal to the live parameters.
-  half_life: float = 0.0  # [swept]
+  half_life: float = declare.field(0.0, swept=True, at_least=0)
 
 
 @dataclasses.dataclass
@@ -183,9 +189,9 @@ class Eval:
   # Use the averaged generator for samples, figures and metrics.
   ema: bool = True
   # Samples behind the metrics.
-  num_samples: int = 100_000
+  num_samples: int = declare.field(100_000, at_least=1)
   # Steps between two frames of the figures and image grids.
-  every: int = 1000
+  every: int = declare.field(1000, at_least=1)
   # Metrics of images, with commas between them: fd_inception (or fid),
   # fd_classifier, kid, is, prdc, parzen, swd, memorisation, classes, intra_fd.
   # Laws have figures of their own.
@@ -199,31 +205,32 @@ class Eval:
   features: str = 'classifier'
   # The pt_inception checkpoint; '' looks for it in the cache.
   weights: str = ''
-  # What the classifier is trained on: a split of a TFDS set, if not the real
-  # images themselves.
+  # The TFDS set whose split of that name the classifier learns.
   features_data: str = 'mnist'
+  # That split; '' trains it on the real images themselves.
   features_split: str = ''
   # The most samples of each set whose features kid and prdc keep.
-  features_kept: int = 10_000
-  # Random subsets of kid, and samples in each of them.
-  kid_subsets: int = 100
-  kid_subset_size: int = 1000
+  features_kept: int = declare.field(10_000, at_least=1)
+  # Random subsets of kid.
+  kid_subsets: int = declare.field(100, at_least=1)
+  # Samples in each of them.
+  kid_subset_size: int = declare.field(1000, at_least=2)
   # Parts of the samples that the inception score is a mean over.
-  is_splits: int = 10
+  is_splits: int = declare.field(10, at_least=1)
 
 
 @dataclasses.dataclass
 class Checkpoint:
   # Steps between two checkpoints; the final state is always kept.
-  every: int = 1000
+  every: int = declare.field(1000, at_least=1)
   # How many of the latest checkpoints stay on disk.
-  keep: int = 2
+  keep: int = declare.field(2, at_least=1)
   # Those at multiples of so many steps stay as well; 0 keeps none of them.
-  keep_every: int = 0
+  keep_every: int = declare.field(0, at_least=0)
   # A metric of the rows, such as 'eval/ks': the best by it stays as well.
   best: str = ''
   # Which is the better: 'min' or 'max'.
-  best_mode: str = 'min'
+  best_mode: str = declare.field('min', choices=('min', 'max'))
 
 
 @dataclasses.dataclass
@@ -231,46 +238,51 @@ class Population:
   """Runs trained side by side in one program, which differ in numbers alone."""
 
   # Seeds from `seed` on, for each combination of what varies.
-  seeds: int = 1
-  # [swept] fields and the values to try, every combination of them:
+  seeds: int = declare.field(1, at_least=1)
+  # Swept fields and the values to try, every combination of them:
   # {'penalties.r1.weight': [0.0, 0.1, 1.0]}. On the command line
   # --config.population.vary='penalties.r1.weight=0,0.1,1;ema.half_life=0,1e5'.
   vary: dict[str, list[float]] = dataclasses.field(default_factory=dict)
   # Members side by side on a device; 0 chooses by memory and speed.
-  at_once: int = 0
+  at_once: int = declare.field(0, at_least=0)
 
 
 @dataclasses.dataclass
 class Config:
   """An experiment. `seed` and these fields determine every number of it."""
 
-  seed: int = 0
+  # Of the first weights, the batches and all draws.
+  seed: int = declare.field(0, at_least=0)
   # Generator updates.
-  steps: int = 10_000
+  steps: int = declare.field(10_000, at_least=1)
   # What D judges at once: real and generated, this many of each.
-  batch_size: int = 128
+  batch_size: int = declare.field(128, at_least=1)
   # saturating, non_saturating, least_squares, wasserstein, hinge,
   # relativistic_average, relativistic_paired.
   loss: str = 'non_saturating'
   # Discriminator updates for each generator update.
-  disc_steps: int = 1
+  disc_steps: int = declare.field(1, at_least=1)
   # 'fresh': the generator's step draws its own latents (and real batch, where
   # its loss has one); 'shared': it reuses those of the last D step.
   latents: str = 'fresh'
   # PacGAN's m: D sees m samples of one kind at once, joined on the last axis.
-  packing: int = 1
+  packing: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.
   precision: str = 'float32'
   # Steps in one compiled call, and between two rows of the metrics.
-  log_every: int = 100
+  log_every: int = declare.field(100, at_least=1)
   # When a loss or a gradient is infinite or NaN: 'stop' with a message, 'skip'
   # that player's update and count it, or 'continue' regardless.
-  nonfinite: str = 'stop'
+  nonfinite: str = declare.field('stop', choices=('stop', 'skip', 'continue'))
   data: Data = dataclasses.field(default_factory=Data)
   gen: Gen = dataclasses.field(default_factory=Gen)
   disc: Disc = dataclasses.field(default_factory=Disc)
   optim: Optim = dataclasses.field(default_factory=Optim)
-  game: Game = dataclasses.field(default_factory=Game)
+  # Swept fields that move during training, each to its schedule's `final`:
+  # {'penalties.r1.weight': Schedule('cosine', 1.0, end=20_000)}. On the command
+  # line --config.schedules.penalties.r1.weight=cosine,final=1,end=20000.
+  schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)
+  rule: Rule = dataclasses.field(default_factory=Rule)
   penalties: Penalties = dataclasses.field(default_factory=Penalties)
   ema: Ema = dataclasses.field(default_factory=Ema)
   eval: Eval = dataclasses.field(default_factory=Eval)

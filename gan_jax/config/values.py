@@ -4,32 +4,71 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
-from gan_jax.config import fields as configs
+from gan_jax.config import declare, fields as configs
 
 T = TypeVar('T')
 
 
-def flatten(config: Any, prefix: str = '') -> dict[str, Any]:
-  """Every leaf by its dotted name: {'seed': 0, 'data.name': 'normal', ...}."""
-  leaves: dict[str, Any] = {}
+class Leaf(NamedTuple):
+  """A value of a configuration.
+
+  Attributes:
+    name: dotted.
+    value: as it stands.
+    hint: its type.
+    facts: what its field declares.
+  """
+
+  name: str
+  value: Any
+  hint: Any
+  facts: declare.Facts
+
+
+def leaves(config: Any, prefix: str = '') -> Iterator[Leaf]:
+  """Every one, by its dotted name, such as 'data.name'.
+
+  Those of the schedule of a number are 'schedules.NUMBER.kind' and so on. The
+  settings of a network that have not been read yet, as `from_dict` leaves them,
+  are leaves of any type.
+  """
+  hints = typing.get_type_hints(type(config))
   for field in dataclasses.fields(config):
-    value = getattr(config, field.name)
+    name, value = prefix + field.name, getattr(config, field.name)
     if dataclasses.is_dataclass(value):
-      leaves |= flatten(value, f'{prefix}{field.name}.')
+      yield from leaves(value, f'{name}.')
+    elif value and all(map(dataclasses.is_dataclass, _items(value))):
+      for key, item in value.items():
+        yield from leaves(item, f'{name}.{key}.')
+    elif hints[field.name] is Any and isinstance(value, Mapping):
+      for key, item in value.items():
+        yield Leaf(f'{name}.{key}', item, Any, declare.Facts())
     else:
-      leaves[prefix + field.name] = value
-  return leaves
+      yield Leaf(name, value, hints[field.name], declare.facts(field))
+
+
+def flatten(config: Any) -> dict[str, Any]:
+  """Every leaf by its dotted name: {'seed': 0, 'data.name': 'normal', ...}."""
+  return {leaf.name: leaf.value for leaf in leaves(config)}
 
 
 def assign(config: Any, name: str, value: Any) -> None:
-  """Sets a leaf by its dotted name."""
-  *groups, last = name.split('.')
-  for group in groups:
-    config = getattr(config, group)
-  setattr(config, last, value)
+  """Sets a leaf that is there by its dotted name."""
+  first, _, rest = name.partition('.')
+  if not rest:
+    setattr(config, name, value)
+    return
+  inner: Any = getattr(config, first)
+  if isinstance(inner, dict):
+    key, _, last = rest.rpartition('.')
+    inner[key] = dataclasses.replace(inner[key], **{last: value})
+  elif type(inner).__dataclass_params__.frozen:
+    setattr(config, first, dataclasses.replace(inner, **{rest: value}))
+  else:
+    assign(inner, rest, value)
 
 
 def to_dict(config: configs.Config) -> dict[str, Any]:
@@ -40,7 +79,10 @@ def to_dict(config: configs.Config) -> dict[str, Any]:
 def from_dict(
   values: Mapping[str, Any], kind: type = configs.Config, prefix: str = ''
 ) -> Any:
-  """The inverse of `to_dict`.
+  """The inverse of `to_dict`, but for the settings of networks.
+
+  Those stay the mappings they are: which dataclass they make is not known here
+  (see `build.complete`).
 
   Args:
     values: by field.
@@ -53,23 +95,32 @@ def from_dict(
   hints = typing.get_type_hints(kind)
   kwargs = {}
   for name, value in values.items():
-    dotted = prefix + name
     if name not in hints:
-      raise ValueError(f'{dotted}: no such field of {kind.__name__}')
-    if not dataclasses.is_dataclass(hints[name]):
-      kwargs[name] = _typed(dotted, value, hints[name])
-    elif isinstance(value, Mapping):
-      group = typing.cast(type, hints[name])
-      kwargs[name] = from_dict(value, group, f'{dotted}.')
-    else:
-      raise ValueError(f'{dotted}={value!r}: expected a group of fields')
+      raise ValueError(
+        f'{prefix}{name}: no such field; there are {", ".join(hints)}'
+      )
+    kwargs[name] = typed(prefix + name, value, hints[name])
   return kind(**kwargs)
 
 
-def _typed(name: str, value: Any, hint: Any) -> Any:
-  """`value`, where it is of type `hint` (an int is a float too)."""
+def typed(name: str, value: Any, hint: Any) -> Any:
+  """`value`, where it is of type `hint` (an int is a float too).
+
+  Raises:
+    ValueError: it is not.
+  """
+  if hint is Any:
+    return value
+  items = _dataclass_of_items(hint)
+  group: Any = items or (hint if dataclasses.is_dataclass(hint) else None)
+  if group and not isinstance(value, Mapping):
+    raise ValueError(f'{name}={value!r}: expected a group of fields')
+  if items:
+    return {k: typed(f'{name}.{k}', item, items) for k, item in value.items()}
+  if group:
+    return from_dict(value, group, f'{name}.')
   if typing.get_origin(hint) is dict:
-    return _mapping(name, value)
+    return _lists(name, value)
   accepted = typing.get_args(hint) or (hint,)
   if float in accepted and type(value) is int:
     return float(value)
@@ -81,7 +132,19 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
   return value
 
 
-def _mapping(name: str, value: Any) -> dict[str, list[float]]:
+def _dataclass_of_items(hint: Any) -> type | None:
+  """The dataclass that a field maps names to, if it does so."""
+  if typing.get_origin(hint) is not dict:
+    return None
+  item: type = typing.get_args(hint)[1]
+  return item if dataclasses.is_dataclass(item) else None
+
+
+def _items(value: Any) -> list[Any]:
+  return list(value.values()) if isinstance(value, Mapping) else [value]
+
+
+def _lists(name: str, value: Any) -> dict[str, list[float]]:
   """`value`, where it maps names to lists of numbers."""
   if isinstance(value, dict) and all(
     isinstance(item, list) and all(isinstance(x, int | float) for x in item)
@@ -89,6 +152,14 @@ def _mapping(name: str, value: Any) -> dict[str, list[float]]:
   ):
     return {key: [float(x) for x in item] for key, item in value.items()}
   raise ValueError(f'{name}={value!r}: expected names with lists of numbers')
+
+
+def near(
+  name: Any, names: Iterable[Any], shown: Callable[[str], str] = str
+) -> str:
+  """' (did you mean ...?)' where one of `names` is like `name`, or nothing."""
+  found = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
+  return f' (did you mean {shown(found[0])}?)' if found else ''
 
 
 def choose(field: str, name: str, options: Mapping[str, T]) -> T:
@@ -99,25 +170,29 @@ def choose(field: str, name: str, options: Mapping[str, T]) -> T:
   """
   if name in options:
     return options[name]
-  near = difflib.get_close_matches(name, options, n=1)
-  hint = f' (did you mean {near[0]!r}?)' if near else ''
   raise ValueError(
-    f'{field}={name!r}: there is no such choice{hint}; '
+    f'{field}={name!r}: there is no such choice{near(name, options, repr)}; '
     f'there are {", ".join(options)}'
   )
 
 
-_DEFAULTS = flatten(configs.Config())
-
-
 def swept(config: configs.Config) -> dict[str, float]:
   """Every number that reaches the step as an array, by its dotted name."""
-  groups = ('optim.', 'game.', 'penalties.', 'ema.')
+  return {leaf.name: leaf.value for leaf in leaves(config) if leaf.facts.swept}
+
+
+def movable(config: configs.Config) -> dict[str, declare.Facts]:
+  """The numbers that a schedule can move: all that are swept but its own."""
   return {
-    name: value
-    for name, value in flatten(config).items()
-    if name.startswith(groups) and isinstance(_DEFAULTS[name], float)
+    leaf.name: leaf.facts
+    for leaf in leaves(config)
+    if leaf.facts.swept and not leaf.name.startswith('schedules.')
   }
+
+
+def batch_samples(config: configs.Config) -> int:
+  """How many samples of one kind a D update sees."""
+  return config.batch_size * config.packing
 
 
 def uses_ema(config: configs.Config) -> bool:
@@ -126,5 +201,9 @@ def uses_ema(config: configs.Config) -> bool:
 
 
 def swept_values(config: configs.Config, name: str) -> list[float]:
-  """A number of the step, or all that a population gives it."""
-  return config.population.vary.get(name, [swept(config)[name]])
+  """What a number of the step begins and ends at, in all of a population."""
+  numbers, varied = swept(config), config.population.vary
+  names = [name]
+  if name in config.schedules:
+    names.append(f'schedules.{name}.final')
+  return [x for each in names for x in varied.get(each, [numbers[each]])]

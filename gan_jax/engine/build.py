@@ -14,7 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import fields as configs, values
+from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import sharding
 from gan_jax.game import (
@@ -30,7 +30,6 @@ from gan_jax.game import (
 from gan_jax.networks import (
   adapter,
   dcgan,
-  layers,
   maxout,
   mlp,
   r3gan,
@@ -106,38 +105,37 @@ OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 # as those of a rectifier that is off.
 _ROOT = 1e-16
 
-RULES: dict[str, Callable[[configs.Game], rules.Rule]] = {
+RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
   'alternating': lambda _: rules.ALTERNATING,
   'simultaneous': lambda _: rules.Rule(rules.simultaneous),
   'extragradient': lambda _: rules.Rule(rules.extragradient),
   'optimistic': lambda _: rules.Rule(rules.optimistic, memory=rules.no_updates),
   'consensus': lambda _: rules.Rule(
     rules.consensus,
-    numbers=lambda hyper: {'weight': hyper['game.consensus_weight']},
+    numbers=lambda hyper: {'weight': hyper['rule.consensus_weight']},
     second_order=True,
   ),
-  'sga': lambda game: rules.Rule(
-    functools.partial(rules.sga, align=game.sga_align),
-    numbers=lambda hyper: {'weight': hyper['game.sga_weight']},
+  'sga': lambda rule: rules.Rule(
+    functools.partial(rules.sga, align=rule.sga_align),
+    numbers=lambda hyper: {'weight': hyper['rule.sga_weight']},
     second_order=True,
   ),
-  'lookahead': lambda game: rules.Rule(
-    functools.partial(rules.lookahead, steps=game.lookahead_steps),
-    numbers=lambda hyper: {'alpha': hyper['game.lookahead_alpha']},
+  'lookahead': lambda rule: rules.Rule(
+    functools.partial(rules.lookahead, steps=rule.lookahead_steps),
+    numbers=lambda hyper: {'alpha': hyper['rule.lookahead_alpha']},
     memory=rules.copy,
     takes_turns=True,
-    period=game.lookahead_steps,
+    period=rule.lookahead_steps,
   ),
-  'unrolled': lambda game: rules.Rule(
-    functools.partial(rules.unrolled, steps=game.unroll_steps),
+  'unrolled': lambda rule: rules.Rule(
+    functools.partial(rules.unrolled, steps=rule.unroll_steps),
     second_order=True,
     through_optimiser=True,
   ),
 }
 
-SCHEDULES: dict[str, schedules.Shape | None] = {
-  'constant': None,
-  'exponential': None,
+# Those between two ends; 'exponential' has but one.
+SCHEDULES: dict[str, schedules.Shape] = {
   'linear': schedules.linear,
   'cosine': schedules.cosine,
 }
@@ -158,74 +156,101 @@ def make_hyper(config: configs.Config) -> types.Hyper:
 def make_schedule(
   config: configs.Config,
 ) -> Callable[[types.Hyper, jax.Array], types.Hyper]:
-  """`schedule(hyper, step) -> hyper` of every field with a moving schedule."""
-  leaves = values.flatten(config)
-  moving = {}
-  for field, kind in leaves.items():
-    if field.endswith('_schedule.kind'):
-      shape = values.choose(field, kind, SCHEDULES)
-      if kind != 'constant':
-        moving[field.removesuffix('_schedule.kind')] = shape
+  """`schedule(hyper, step) -> hyper`, of every number that moves."""
+  per_step = values.batch_samples(config)
 
   def schedule(hyper: types.Hyper, step: jax.Array) -> types.Hyper:
     now = dict(hyper)
-    for name, shape in moving.items():
-      own = f'{name}_schedule.'
-      base, final = hyper[name], hyper[own + 'final']
-      if shape is None:
-        rate = hyper[own + 'rate']
-        now[name] = schedules.exponential(base, final, rate, step)
+    for name, own in config.schedules.items():
+      base, final = hyper[name], hyper[f'schedules.{name}.final']
+      # In float32, for so many samples are more than an int32 can count.
+      count = step * jnp.float32(per_step if own.unit == 'samples' else 1)
+      begin, end = float(own.begin), float(own.end)
+      if own.kind == 'exponential':
+        rate = hyper[f'schedules.{name}.rate']
+        count = jnp.maximum(count - begin, 0)
+        now[name] = schedules.exponential(base, final, rate, count)
       else:
+        shape = SCHEDULES[own.kind]
         now[name] = schedules.ramp(
-          shape,
-          base,
-          final,
-          step,
-          begin=leaves[own + 'begin'],
-          end=leaves[own + 'end'],
+          shape, base, final, count, begin=begin, end=end
         )
     return now
 
   return schedule
 
 
+def make_settings(config: configs.Config, player: str) -> Any:
+  """A player's settings: of its network's own dataclass, and all of them.
+
+  Args:
+    config: whose `net` of the player is that dataclass, or plain values of some
+      of its fields, or None.
+    player: 'gen' or 'disc'.
+
+  Raises:
+    ValueError: there is no such network, or no such field of it, or a value is
+      not what the field takes.
+  """
+  chosen: configs.Gen | configs.Disc = getattr(config, player)
+  network = values.choose(f'{player}.name', chosen.name, NETWORKS)
+  kind = {'gen': 'GenSettings', 'disc': 'DiscSettings'}[player]
+  own: type = getattr(network, kind)
+  field, found = f'{player}.net', chosen.net
+  if found is None or isinstance(found, Mapping):
+    known = [f.name for f in dataclasses.fields(own)]
+    for name in found or {}:
+      if name not in known:
+        raise ValueError(
+          f'{field}.{name}: the network {chosen.name!r} has no such field'
+          f'{values.near(name, known)}; it has {", ".join(known)}'
+        )
+    found = values.from_dict(found or {}, own, f'{field}.')
+  elif type(found) is not own:
+    there = type(found)
+    raise ValueError(
+      f'{field}: holds {there.__module__.rpartition(".")[2]}.'
+      f'{there.__name__}, and {player}.name={chosen.name!r} takes '
+      f'{chosen.name}.{kind}'
+    )
+  checks.fields(found, f'{field}.')
+  return found
+
+
+def complete(config: configs.Config) -> configs.Config:
+  """The same configuration, with all settings of both networks in it.
+
+  Raises:
+    ValueError: as `make_settings`.
+  """
+  return dataclasses.replace(
+    config,
+    gen=dataclasses.replace(config.gen, net=make_settings(config, 'gen')),
+    disc=dataclasses.replace(config.disc, net=make_settings(config, 'disc')),
+  )
+
+
 def _make_module(
-  player: str,
-  kind: str,
-  settings: configs.Gen | configs.Disc,
-  given: Mapping[str, Any],
+  config: configs.Config, player: str, **given: Any
 ) -> nn.Module:
-  """The network a player's settings name, with `given` what the data fix."""
-  architecture = values.choose(f'{player}.name', settings.name, NETWORKS)
-  module: type[nn.Module] = getattr(architecture, kind)
-  fields = {f.name for f in dataclasses.fields(module)} - {'parent', 'name'}
-  own = {}
-  for name, value in dataclasses.asdict(settings).items():
-    if value is None or name in ('name', 'latent', 'latent_dim'):
-      continue
-    if name not in fields:
-      has = sorted(fields - given.keys())
-      raise ValueError(
-        f'{player}.{name}={value!r}: the network {settings.name!r} has no '
-        f'such field; it has {", ".join(has)}'
-      )
-    own[name] = value
-  for name, options in (
-    ('kernel_init', layers.INITIALISERS),
-    ('activation', layers.ACTIVATIONS),
-  ):
-    if name in own:
-      values.choose(f'{player}.{name}', own[name], options)
-  return module(**own, **{k: v for k, v in given.items() if k in fields})
+  """The network of a player, with as much as it takes of `given`."""
+  settings = make_settings(config, player)
+  kind = {'gen': 'Generator', 'disc': 'Discriminator'}[player]
+  network = NETWORKS[getattr(config, player).name]
+  module: type[nn.Module] = getattr(network, kind)
+  taken = {f.name for f in dataclasses.fields(module)}
+  return module(
+    settings=settings, **{k: v for k, v in given.items() if k in taken}
+  )
 
 
 def _make_rule(config: configs.Config) -> rules.Rule:
   """How the players move; raises ValueError where D is to move more often."""
-  make = values.choose('game.rule', config.game.rule, RULES)
-  rule = make(config.game)
+  make = values.choose('rule.name', config.rule.name, RULES)
+  rule = make(config.rule)
   if config.disc_steps > 1 and not rule.takes_turns:
     raise ValueError(
-      f'disc_steps={config.disc_steps}: game.rule={config.game.rule!r} moves '
+      f'disc_steps={config.disc_steps}: rule.name={config.rule.name!r} moves '
       'both players at once; set disc_steps=1'
     )
   return rule
@@ -245,13 +270,13 @@ def _make_optimiser(
 
 
 def _make_terms(config: configs.Config) -> types.Pair:
-  """Of each player, those whose weight is not 0."""
+  """Of each player, those whose weight is not 0 throughout."""
 
   def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
     return {
       name: term._replace(every=getattr(config.penalties, name).every)
       for name, term in known.items()
-      if getattr(config.penalties, name).weight
+      if max(values.swept_values(config, f'penalties.{name}.weight'))
     }
 
   return types.Pair(chosen(TERMS.gen), chosen(TERMS.disc))
@@ -272,11 +297,11 @@ def _make_looks(
 
 def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
   """Raises ValueError for a penalty that D's normalisation makes senseless."""
-  weight = config.penalties.wgan_gp.weight
-  if weight and getattr(disc, 'batch_norm', False):
+  weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
+  if weight and getattr(disc.settings, 'batch_norm', False):
     raise ValueError(
       f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
-      'batch normalisation in D couples; set disc.batch_norm=False'
+      'batch normalisation in D couples; set disc.net.batch_norm=False'
     )
 
 
@@ -339,12 +364,9 @@ def make_spec(
   loss = values.choose('loss', config.loss, LOSSES)
   packed = (*info.shape[:-1], config.packing * info.shape[-1])
   gen = _make_module(
-    'gen',
-    'Generator',
-    config.gen,
-    {'shape': info.shape, 'marginals': marginals, 'dtype': dtype},
+    config, 'gen', shape=info.shape, marginals=marginals, dtype=dtype
   )
-  disc = _make_module('disc', 'Discriminator', config.disc, {'dtype': dtype})
+  disc = _make_module(config, 'disc', dtype=dtype)
   _check_penalties(config, disc)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
@@ -365,7 +387,7 @@ def make_spec(
     latent=_make_latent(config.gen, mesh),
     schedule=make_schedule(config),
     terms=of_players,
-    batch_size=config.batch_size * config.packing,
+    batch_size=values.batch_samples(config),
     disc_steps=config.disc_steps,
     share_latents=values.choose('latents', config.latents, LATENT_SHARING),
     packing=config.packing,
@@ -409,7 +431,7 @@ def samples_per_step(config: configs.Config) -> int:
   """Real samples that one training step uses."""
   loss = values.choose('loss', config.loss, LOSSES)
   own = loss.gen_sees_real and config.latents == 'fresh'
-  return config.batch_size * config.packing * (config.disc_steps + own)
+  return values.batch_samples(config) * (config.disc_steps + own)
 
 
 def make_source(config: configs.Config, key: jax.Array) -> sources.Source:

@@ -17,7 +17,7 @@ import jax
 
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import densities
-from gan_jax.networks import mlp
+from gan_jax.engine import build
 from gan_jax.ops import cpu
 from gan_jax.study import population
 
@@ -56,6 +56,6 @@ def suit_one(config: configs.Config) -> bool:
     and len(population.members(config))
     * config.batch_size
     * config.packing
-    * max(player.width or mlp.Generator.width for player in players) ** 2
+    * max(build.make_settings(config, p).width for p in ('gen', 'disc')) ** 2
     <= cpu.ONE_THREAD_MULTIPLICATIONS
   )

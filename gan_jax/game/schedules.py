@@ -1,4 +1,4 @@
-"""Numbers that move during training, as functions of the step."""
+"""Numbers that move during training, as functions of what is counted."""
 
 from collections.abc import Callable
 
@@ -23,18 +23,27 @@ def ramp(
   shape: Shape,
   base: jax.Array,
   final: jax.Array,
-  step: jax.Array,
+  count: jax.Array,
   *,
-  begin: int,
-  end: int,
+  begin: float,
+  end: float,
 ) -> jax.Array:
-  """`base` until `begin`, then along `shape`, then `final` from `end` on."""
-  fraction = jnp.clip((step - begin) / (end - begin), 0.0, 1.0)
+  """`base` until `begin`, then along `shape`, then `final` from `end` on.
+
+  Args:
+    shape: of the way.
+    base: before.
+    final: after.
+    count: `[]`, of steps or of samples; `begin` and `end` in the same.
+    begin: where the way begins.
+    end: where it ends.
+  """
+  fraction = jnp.clip((count - begin) / (end - begin), 0.0, 1.0)
   return shape(base, final, fraction)
 
 
 def exponential(
-  base: jax.Array, final: jax.Array, rate: jax.Array, step: jax.Array
+  base: jax.Array, final: jax.Array, rate: jax.Array, count: jax.Array
 ) -> jax.Array:
-  """base * exp(-rate * step), and never below `final`."""
-  return jnp.maximum(base * jnp.exp(-rate * step), final)
+  """base * exp(-rate * count), and never below `final`."""
+  return jnp.maximum(base * jnp.exp(-rate * count), final)

@@ -4,6 +4,7 @@ An image of size `base * 2**k`, with 4 <= base <= 7 and k >= 1, takes k
 resampling stages: 28 is 7 * 4, 32 is 4 * 8, 96 is 6 * 16.
 """
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
 
 _BASES = (4, 5, 6, 7)
@@ -43,20 +45,37 @@ def stages(shape: tuple[int, ...]) -> int:
   return halvings
 
 
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # Channels at the lowest resolution; they halve with each stage.
+  width: int = declare.field(512, at_least=1)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(0.02, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(GenSettings):
+  """Of the discriminator, the generator's mirror."""
+
+  # On every stage but the first.
+  batch_norm: bool = True
+
+
 class Generator(nn.Module):
   """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
 
   Attributes:
     shape: of one image, `(size, size, C)`.
-    width: channels at the lowest resolution; they halve with each stage.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.gen.net`.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
-  width: int = 512
-  kernel_init: str = 'normal'
-  kernel_scale: float = 0.02
+  settings: GenSettings = GenSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -64,22 +83,14 @@ class Generator(nn.Module):
     depth = stages(self.shape)
     channels = self.shape[-1]
     base = self.shape[0] // 2**depth
-    h = layers.dense(
-      base * base * self.width, self.kernel_init, self.kernel_scale, self.dtype
-    )(latent.z)
-    h = h.reshape(-1, base, base, self.width)
+    own = self.settings
+    law = own.kernel_init, own.kernel_scale
+    h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
+    h = h.reshape(-1, base, base, own.width)
     for stage in range(1, depth + 1):
       h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
-      features = channels if stage == depth else self.width // 2**stage
-      h = layers.Conv(
-        features,
-        kernel=4,
-        stride=2,
-        transpose=True,
-        kernel_init=self.kernel_init,
-        kernel_scale=self.kernel_scale,
-        dtype=self.dtype,
-      )(h)
+      features = channels if stage == depth else own.width // 2**stage
+      h = layers.Conv(features, 4, 2, True, *law, dtype=self.dtype)(h)
     return nn.tanh(h)
 
 
@@ -87,39 +98,28 @@ class Discriminator(nn.Module):
   """Images `[B, size, size, C]` to logits `[B]`; the Generator's mirror.
 
   Attributes:
-    width: channels at the lowest resolution.
-    batch_norm: on every stage but the first.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.disc.net`.
     dtype: of the activations.
   """
 
-  width: int = 512
-  batch_norm: bool = True
-  kernel_init: str = 'normal'
-  kernel_scale: float = 0.02
+  settings: DiscSettings = DiscSettings()
   dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
-    return not self.batch_norm
+    return not self.settings.batch_norm
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     depth = stages(batch.x.shape[1:])
+    own = self.settings
+    law = own.kernel_init, own.kernel_scale
     h = batch.x
     for stage in range(1, depth + 1):
-      h = layers.Conv(
-        self.width // 2 ** (depth - stage),
-        kernel=4,
-        stride=2,
-        kernel_init=self.kernel_init,
-        kernel_scale=self.kernel_scale,
-        dtype=self.dtype,
-      )(h)
-      if self.batch_norm and stage > 1:
+      features = own.width // 2 ** (depth - stage)
+      h = layers.Conv(features, 4, 2, False, *law, dtype=self.dtype)(h)
+      if own.batch_norm and stage > 1:
         h = layers.batch_norm(mode, self.dtype)(h)
       h = nn.leaky_relu(h, 0.2)
     h = h.reshape(h.shape[0], -1)
-    return layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)[
-      :, 0
-    ]
+    return layers.dense(1, *law, self.dtype)(h)[:, 0]

@@ -4,6 +4,7 @@ Numbers that the paper leaves out are those of the authors' published
 configuration: layer sizes, initial ranges, dropout rates.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,8 +13,44 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
 from gan_jax.ops import linear
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # Of each hidden layer of rectifiers.
+  width: int = declare.field(1200, at_least=1)
+  # Hidden layers.
+  depth: int = declare.field(2, at_least=1)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('uniform', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(0.05, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings:
+  """Of the discriminator."""
+
+  # Maxout units of each hidden layer.
+  width: int = declare.field(240, at_least=1)
+  # Hidden layers.
+  depth: int = declare.field(2, at_least=1)
+  # Linear pieces of which each unit takes the largest (Goodfellow et al. 2013,
+  # "Maxout networks", eq. 1).
+  pieces: int = declare.field(5, at_least=1)
+  # The share of inputs dropped in training.
+  input_dropout: float = declare.field(0.2, at_least=0, below=1)
+  # The share of each hidden layer's units dropped in training.
+  hidden_dropout: float = declare.field(0.5, at_least=0, below=1)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('uniform', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(0.005, at_least=0)
 
 
 class Generator(nn.Module):
@@ -21,20 +58,15 @@ class Generator(nn.Module):
 
   Attributes:
     shape: of one image, `(H, W, C)`.
+    settings: `config.gen.net`.
     marginals: the mean of each pixel of the data in [-1, 1], `[H, W, C]`: the
       output bias is such that a zero input gives them. None starts at grey.
-    width: of each hidden layer of rectifiers.
-    depth: hidden layers.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
+  settings: GenSettings = GenSettings()
   marginals: Any = None
-  width: int = 1200
-  depth: int = 2
-  kernel_init: str = 'uniform'
-  kernel_scale: float = 0.05
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -45,19 +77,13 @@ class Generator(nn.Module):
         'the maxout generator ends in a sigmoid and makes images; the data '
         f'have shape {self.shape}'
       )
+    own = self.settings
+    law = own.kernel_init, own.kernel_scale
     h = latent.z
-    for _ in range(self.depth):
-      h = layers.dense(
-        self.width, self.kernel_init, self.kernel_scale, self.dtype
-      )(h)
-      h = nn.relu(h)
-    x = layers.dense(
-      math.prod(self.shape),
-      self.kernel_init,
-      self.kernel_scale,
-      self.dtype,
-      bias_init=self._marginal_bias,
-    )(h)
+    for _ in range(own.depth):
+      h = nn.relu(layers.dense(own.width, *law, self.dtype)(h))
+    size = math.prod(self.shape)
+    x = layers.dense(size, *law, self.dtype, bias_init=self._marginal_bias)(h)
     return (2 * nn.sigmoid(x) - 1).reshape(-1, *self.shape)
 
   def _marginal_bias(
@@ -75,42 +101,30 @@ class Discriminator(nn.Module):
   """Samples `[B, ...]` to logits `[B]`: maxout layers with dropout.
 
   Attributes:
-    width: maxout units of each hidden layer.
-    depth: hidden layers.
-    pieces: linear pieces of which each unit takes the largest (Goodfellow et
-      al. 2013, "Maxout networks", eq. 1).
-    input_dropout: the share of inputs dropped in training.
-    hidden_dropout: the share of each hidden layer's units dropped.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.disc.net`.
     dtype: of the activations.
   """
 
-  width: int = 240
-  depth: int = 2
-  pieces: int = 5
-  input_dropout: float = 0.2
-  hidden_dropout: float = 0.5
-  kernel_init: str = 'uniform'
-  kernel_scale: float = 0.005
+  settings: DiscSettings = DiscSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    x = batch.x
+    own, x = self.settings, batch.x
     # Images as in the paper, in [0, 1]; the published rates rely on it.
     h = (x + 1) / 2 if x.ndim == 4 else x
     h = h.reshape(h.shape[0], -1)
-    h = nn.Dropout(self.input_dropout, deterministic=not mode.dropout)(h)
-    for _ in range(self.depth):
+    h = nn.Dropout(own.input_dropout, deterministic=not mode.dropout)(h)
+    for _ in range(own.depth):
       # Units last: as far as a CPU is concerned, the largest of five rows is
       # many times faster to differentiate than the largest in a row of five.
       h = nn.DenseGeneral(
-        (self.pieces, self.width),
-        kernel_init=layers.INITIALISERS[self.kernel_init](self.kernel_scale),
+        (own.pieces, own.width),
+        kernel_init=layers.INITIALISERS[own.kernel_init](own.kernel_scale),
         dtype=self.dtype,
         dot_general_cls=lambda: linear.as_matrices,
       )(h)
       h = h.max(axis=1)
-      h = nn.Dropout(self.hidden_dropout, deterministic=not mode.dropout)(h)
-    logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
+      h = nn.Dropout(own.hidden_dropout, deterministic=not mode.dropout)(h)
+    logit = layers.dense(1, own.kernel_init, own.kernel_scale, self.dtype)(h)
     return logit[:, 0]

@@ -1,5 +1,6 @@
 """Multi-layer perceptrons, for points and for small images."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -8,7 +9,34 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # Of each hidden layer.
+  width: int = declare.field(128, at_least=1)
+  # Hidden layers.
+  depth: int = declare.field(3, at_least=1)
+  # After each hidden layer: a name in layers.ACTIVATIONS.
+  activation: str = declare.field('relu', choices=layers.ACTIVATIONS)
+  # After each hidden linear layer.
+  batch_norm: bool = False
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('lecun', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(1.0, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(GenSettings):
+  """Of the discriminator: the generator's, with another activation."""
+
+  # After each hidden layer: a name in layers.ACTIVATIONS.
+  activation: str = declare.field('leaky_relu', choices=layers.ACTIVATIONS)
 
 
 class Generator(nn.Module):
@@ -16,28 +44,20 @@ class Generator(nn.Module):
 
   Attributes:
     shape: of one sample; three axes mean an image, which ends in tanh.
-    width: of each hidden layer.
-    depth: hidden layers.
-    activation: a name in `layers.ACTIVATIONS`.
-    batch_norm: after each hidden linear layer.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.gen.net`.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
-  width: int = 128
-  depth: int = 3
-  activation: str = 'relu'
-  batch_norm: bool = False
-  kernel_init: str = 'lecun'
-  kernel_scale: float = 1.0
+  settings: GenSettings = GenSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     h = _hidden(self, latent.z, mode)
     size = math.prod(self.shape)
-    x = layers.dense(size, self.kernel_init, self.kernel_scale, self.dtype)(h)
+    law = self.settings.kernel_init, self.settings.kernel_scale
+    x = layers.dense(size, *law, self.dtype)(h)
     x = nn.tanh(x) if len(self.shape) == 3 else x
     return x.reshape(-1, *self.shape)
 
@@ -45,32 +65,29 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
   """Samples `[B, ...]` to logits `[B]`; attributes as the Generator's."""
 
-  width: int = 128
-  depth: int = 3
-  activation: str = 'leaky_relu'
-  batch_norm: bool = False
-  kernel_init: str = 'lecun'
-  kernel_scale: float = 1.0
+  settings: DiscSettings = DiscSettings()
   dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
-    return self.activation in layers.RECTIFIERS and not self.batch_norm
+    own = self.settings
+    return own.activation in layers.RECTIFIERS and not own.batch_norm
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     h = _hidden(self, batch.x.reshape(len(batch.x), -1), mode)
-    logit = layers.dense(1, self.kernel_init, self.kernel_scale, self.dtype)(h)
-    return logit[:, 0]
+    law = self.settings.kernel_init, self.settings.kernel_scale
+    return layers.dense(1, *law, self.dtype)(h)[:, 0]
 
 
 def _hidden(
   net: Generator | Discriminator, h: jax.Array, mode: types.Mode
 ) -> jax.Array:
   """The hidden layers, `[B, C]` to `[B, width]`; called inside the module."""
-  for _ in range(net.depth):
-    h = layers.dense(net.width, net.kernel_init, net.kernel_scale, net.dtype)(h)
-    if net.batch_norm:
+  own = net.settings
+  for _ in range(own.depth):
+    h = layers.dense(own.width, own.kernel_init, own.kernel_scale, net.dtype)(h)
+    if own.batch_norm:
       h = layers.batch_norm(mode, net.dtype)(h)
-    h = layers.ACTIVATIONS[net.activation](h)
+    h = layers.ACTIVATIONS[own.activation](h)
   return h

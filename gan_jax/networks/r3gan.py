@@ -5,6 +5,7 @@ of them at 4x4. Linear layers and convolutions have no bias; an activation adds
 one to each channel first.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
 from gan_jax.ops import conv, resample
 
@@ -43,6 +45,24 @@ def stages(shape: tuple[int, ...]) -> int:
       f'of two, such as {near}'
     )
   return doublings + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # Channels, the same at every resolution.
+  width: int = declare.field(768, at_least=1)
+  # Residual blocks at each resolution.
+  depth: int = declare.field(2, at_least=1)
+  # Blocks of channels with weights of their own in the 3x3 convolutions; the
+  # paper has 16 channels in each, of twice the width.
+  groups: int = declare.field(96, at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(GenSettings):
+  """Of the discriminator, the generator's mirror."""
 
 
 def block_gain(blocks: int) -> float:
@@ -118,33 +138,30 @@ class Generator(nn.Module):
 
   Attributes:
     shape: of one image, `(size, size, C)`.
-    width: channels, the same at every resolution.
-    depth: residual blocks at each resolution.
-    groups: of the blocks' 3x3 convolutions.
+    settings: `config.gen.net`.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
-  width: int = 768
-  depth: int = 2
-  groups: int = 96
+  settings: GenSettings = GenSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode
+    own = self.settings
     resolutions = stages(self.shape)
-    gain = block_gain(resolutions * self.depth)
+    gain = block_gain(resolutions * own.depth)
     # A learned image, each channel scaled by a linear function of z.
     basis = self.param(
-      'basis', nn.initializers.normal(1.0), (_BASE, _BASE, self.width)
+      'basis', nn.initializers.normal(1.0), (_BASE, _BASE, own.width)
     )
-    scale = _dense(self.width, self.dtype)(latent.z)
+    scale = _dense(own.width, self.dtype)(latent.z)
     h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
     for stage in range(resolutions):
       h = resample.upsample(h) if stage else h
-      for _ in range(self.depth):
-        h = Block(self.groups, gain, self.dtype)(h)
+      for _ in range(own.depth):
+        h = Block(own.groups, gain, self.dtype)(h)
     return _conv(self.shape[-1], 1, 1.0, self.dtype)(h)
 
 
@@ -152,15 +169,11 @@ class Discriminator(nn.Module):
   """Images `[B, size, size, C]` to logits `[B]`; the Generator's mirror.
 
   Attributes:
-    width: channels, the same at every resolution.
-    depth: residual blocks at each resolution.
-    groups: of the blocks' 3x3 convolutions.
+    settings: `config.disc.net`.
     dtype: of the activations.
   """
 
-  width: int = 768
-  depth: int = 2
-  groups: int = 96
+  settings: DiscSettings = DiscSettings()
   dtype: Any = jnp.float32
 
   @property
@@ -170,19 +183,20 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     del mode
+    own = self.settings
     resolutions = stages(batch.x.shape[1:])
-    gain = block_gain(resolutions * self.depth)
-    h = _conv(self.width, 1, 1.0, self.dtype)(batch.x)
+    gain = block_gain(resolutions * own.depth)
+    h = _conv(own.width, 1, 1.0, self.dtype)(batch.x)
     for stage in range(resolutions):
       h = resample.downsample(h) if stage else h
-      for _ in range(self.depth):
-        h = Block(self.groups, gain, self.dtype)(h)
+      for _ in range(own.depth):
+        h = Block(own.groups, gain, self.dtype)(h)
     basis = self.param(
       'basis',
       layers.INITIALISERS['fan_in_normal'](1.0),
-      (_BASE, _BASE, 1, self.width),
+      (_BASE, _BASE, 1, own.width),
     )
     h = conv.conv(
-      h, basis.astype(self.dtype), padding='VALID', groups=self.width
+      h, basis.astype(self.dtype), padding='VALID', groups=own.width
     )
     return _dense(1, self.dtype)(h[:, 0, 0])[:, 0]

@@ -6,6 +6,7 @@ of its "D = 1/4 G". There the plain convolutions start from a truncated normal
 law, here all kernels from a whole one.
 """
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
 
 _STAGES = 3
@@ -35,13 +37,6 @@ def sides(shape: tuple[int, ...]) -> list[int]:
   return [-(-shape[0] // 2**stage) for stage in range(_STAGES + 1)]
 
 
-def _check_width(width: int, least: int) -> None:
-  if width < least:
-    raise ValueError(
-      f'width={width}: small_dcgan halves it and needs at least {least}'
-    )
-
-
 def crop(x: jax.Array, side: int) -> jax.Array:
   """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
 
@@ -52,33 +47,52 @@ def crop(x: jax.Array, side: int) -> jax.Array:
   return x[:, odd:, odd:]
 
 
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # Channels at the lowest resolution; they halve with each of three stages.
+  width: int = declare.field(64, at_least=8)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(0.02, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(GenSettings):
+  """Of the discriminator, a fraction of the generator."""
+
+  # Channels at the lowest resolution; they halve with each of three stages.
+  width: int = declare.field(8, at_least=4)
+  # On every stage.
+  batch_norm: bool = True
+
+
 class Generator(nn.Module):
   """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
 
   Attributes:
     shape: of one image, `(size, size, C)`.
-    width: channels at the lowest resolution; they halve with each stage.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.gen.net`.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
-  width: int = 64
-  kernel_init: str = 'normal'
-  kernel_scale: float = 0.02
+  settings: GenSettings = GenSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     *targets, base = sides(self.shape)
-    _check_width(self.width, 2**_STAGES)
-    law = self.kernel_init, self.kernel_scale
-    h = layers.dense(base * base * self.width, *law, self.dtype)(latent.z)
-    h = h.reshape(-1, base, base, self.width)
+    own = self.settings
+    law = own.kernel_init, own.kernel_scale
+    h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
+    h = h.reshape(-1, base, base, own.width)
     h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
     for stage, side in enumerate(reversed(targets), 1):
       h = layers.Conv(
-        self.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
+        own.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
       )(h)
       h = nn.relu(layers.batch_norm(mode, self.dtype)(crop(h, side)))
     h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
@@ -89,28 +103,23 @@ class Discriminator(nn.Module):
   """Images `[B, size, size, C]` to logits `[B]`.
 
   Attributes:
-    width: channels at the lowest resolution.
-    batch_norm: on every stage.
-    kernel_init: a name in `layers.INITIALISERS`, with its `kernel_scale`.
+    settings: `config.disc.net`.
     dtype: of the activations.
   """
 
-  width: int = 8
-  batch_norm: bool = True
-  kernel_init: str = 'normal'
-  kernel_scale: float = 0.02
+  settings: DiscSettings = DiscSettings()
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     sides(batch.x.shape[1:])
-    _check_width(self.width, 2 ** (_STAGES - 1))
-    law = self.kernel_init, self.kernel_scale
+    own = self.settings
+    law = own.kernel_init, own.kernel_scale
     h = batch.x
     for stage in range(1, _STAGES + 1):
-      features = self.width // 2 ** (_STAGES - stage)
+      features = own.width // 2 ** (_STAGES - stage)
       h = layers.Conv(features, 3, 2, False, *law, dtype=self.dtype)(h)
-      if self.batch_norm:
+      if own.batch_norm:
         h = layers.batch_norm(mode, self.dtype)(h)
       h = nn.leaky_relu(h, 0.3)
     h = h.reshape(h.shape[0], -1)

@@ -40,6 +40,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     health.DivergedError: a ValueError too; the run is on the disk as it stood.
     interrupt.Stopped: the process was asked to stop; the run is on the disk.
   """
+  config = build.complete(config)
   checks.validate(config)
   workdirs.check(workdir, config)
   game = program.open_game(config)

@@ -47,6 +47,7 @@ def load(
       is damaged.
   """
   config, info = workdirs.load(workdir)
+  config = build.complete(config)
   members = population.members(config)
   single = _member_config(workdir, config, member)
   spec = build.make_spec(population.program_config(config), info)

@@ -133,11 +133,11 @@ def check(
   fingerprinted = known.kind != 'images' or known.fingerprint
   old, new = values.flatten(stored), values.flatten(config)
   differing = [
-    f'{name}={old[name]!r} there, {value!r} here'
-    for name, value in new.items()
-    if value != old[name]
+    f'{name}={old.get(name)!r} there, {new.get(name)!r} here'
+    for name in dict.fromkeys([*old, *new])
+    if old.get(name) != new.get(name)
     and not name.startswith('checkpoint.')
-    and not (name == 'steps' and value > old[name])
+    and not (name == 'steps' and new[name] > old[name])
     and not (name == 'data.dir' and fingerprinted)
   ]
   if differing:

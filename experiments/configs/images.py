@@ -1,0 +1,45 @@
+"""Faces, or any images, from a folder of your own, at 64x64.
+
+Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
+or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
+width at all resolutions and without augmentation.
+
+Command:
+  python -m experiments.train --config=experiments/configs/images.py:dcgan \
+    --workdir=runs/images --config.data.dir=FOLDER
+
+Machine: meant for an accelerator.
+Result: not measured: no face set is at hand.
+"""
+
+from experiments import recipes
+from gan_jax.config import fields as config, values
+
+
+def _dcgan(c: config.Config) -> None:
+  recipes.use_dcgan(c, width=512, batch_norm=False)
+  c.steps = 100_000
+  c.penalties.r1.weight = 1.0
+
+
+def _r3gan(c: config.Config) -> None:
+  recipes.use_r3gan(
+    c, width=768, gamma=2.0, half_life=500_000.0, burn_in=20_000_000
+  )
+  c.batch_size = 256
+  # 100 million images.
+  c.steps = 390_000
+
+
+ARGUMENTS = {'dcgan': _dcgan, 'r3gan': _r3gan}
+
+
+def get_config(network: str = 'dcgan') -> config.Config:
+  c = config.Config()
+  c.data.name = 'folder'
+  c.data.size = 64
+  c.data.flip = True
+  values.choose('network', network, ARGUMENTS)(c)
+  c.eval.every = 1000
+  c.checkpoint.every = 1000
+  return c
