@@ -1,6 +1,6 @@
 """What can go wrong with a run, done to one, and what the program does.
 
-The README's table of faults names these tests.
+The table in docs/faults.md names these tests.
 """
 
 import fcntl

@@ -128,7 +128,7 @@ def run_once(make: Callable[[], types.PyTree]) -> types.PyTree:
   """The result of a traceable function that is not called again.
 
   Compiled with fewer optimisations on CPU: the first states of stacked_mnist
-  and faces_folder take a fourth of the time and have the same bits.
+  and images.py take a fourth of the time and have the same bits.
   """
   plain = jax.default_backend() != 'cpu' or cpu.is_stock()
   return _compile(jax.jit(make).lower(), {} if plain else _QUICKLY)()
