@@ -137,7 +137,7 @@ def test_small_dcgan_grows_as_tensorflow_does():
   )
   large = jax.ShapeDtypeStruct((2, 7, 7, 3), jnp.float32)
   expected = jax.linear_transpose(shrink, large)(x)[0]
-  ours = small_dcgan.crop(grow.apply(variables, x), 7)
+  ours = layers.crop(grow.apply(variables, x), 7)
   np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

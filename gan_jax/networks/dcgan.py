@@ -81,16 +81,16 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     depth = stages(self.shape)
-    channels = self.shape[-1]
     base = self.shape[0] // 2**depth
     own = self.settings
     law = own.kernel_init, own.kernel_scale
     h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
     h = h.reshape(-1, base, base, own.width)
-    for stage in range(1, depth + 1):
-      h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
-      features = channels if stage == depth else own.width // 2**stage
-      h = layers.Conv(features, 4, 2, True, *law, dtype=self.dtype)(h)
+    features = [own.width // 2**stage for stage in range(1, depth)]
+    h = layers.grow(
+      h, [*features, self.shape[-1]], mode,
+      kernel=4, law=law, dtype=self.dtype,
+    )  # fmt: skip
     return nn.tanh(h)
 
 
@@ -114,12 +114,13 @@ class Discriminator(nn.Module):
     depth = stages(batch.x.shape[1:])
     own = self.settings
     law = own.kernel_init, own.kernel_scale
-    h = batch.x
-    for stage in range(1, depth + 1):
-      features = own.width // 2 ** (depth - stage)
-      h = layers.Conv(features, 4, 2, False, *law, dtype=self.dtype)(h)
-      if own.batch_norm and stage > 1:
-        h = layers.batch_norm(mode, self.dtype)(h)
-      h = nn.leaky_relu(h, 0.2)
-    h = h.reshape(h.shape[0], -1)
-    return layers.dense(1, *law, self.dtype)(h)[:, 0]
+    return layers.shrink(
+      batch.x,
+      [own.width // 2**stage for stage in reversed(range(depth))],
+      mode,
+      kernel=4,
+      law=law,
+      dtype=self.dtype,
+      normalised=1 if own.batch_norm else None,
+      slope=0.2,
+    )

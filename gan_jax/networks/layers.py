@@ -1,7 +1,7 @@
 """What the architectures share: initialisers, activations, layers."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -112,3 +112,78 @@ def batch_norm(mode: types.Mode, dtype: Any) -> nn.BatchNorm:
     epsilon=1e-5,
     dtype=dtype,
   )
+
+
+# The law of a layer's initial weights: a name in `INITIALISERS`, and its scale.
+Law = tuple[str, float]
+
+
+def crop(x: jax.Array, side: int) -> jax.Array:
+  """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
+
+  There a transposed convolution is the gradient of a 'SAME' one, which pads an
+  odd side by as much before as after, and an even one only after.
+  """
+  odd = x.shape[1] - side
+  return x[:, odd:, odd:]
+
+
+def grow(
+  h: jax.Array,
+  features: Sequence[int],
+  mode: types.Mode,
+  *,
+  kernel: int,
+  law: Law,
+  dtype: Any,
+  sides: Sequence[int] | None = None,
+) -> jax.Array:
+  """DCGAN's way up (Radford et al. 2016, section 3); called inside a module.
+
+  Each stage is batch normalisation, ReLU and a transposed convolution that
+  doubles the sides.
+
+  Args:
+    h: `[B, H, W, C]`.
+    features: channels after each stage.
+    mode: of the batch statistics.
+    kernel: its side.
+    law: of the initial weights.
+    dtype: of the activations.
+    sides: to which each stage is cropped.
+  """
+  for stage, channels in enumerate(features):
+    h = nn.relu(batch_norm(mode, dtype)(h))
+    h = Conv(channels, kernel, 2, True, *law, dtype=dtype)(h)
+    if sides is not None:
+      h = crop(h, sides[stage])
+  return h
+
+
+def shrink(
+  h: jax.Array,
+  features: Sequence[int],
+  mode: types.Mode,
+  *,
+  kernel: int,
+  law: Law,
+  dtype: Any,
+  normalised: int | None,
+  slope: float,
+) -> jax.Array:
+  """DCGAN's way down, `[B, H, W, C]` to logits `[B]`.
+
+  Each stage is a convolution that halves the sides, batch normalisation where
+  it is `normalised`, and a leaky ReLU. Arguments as of `grow`, and
+
+  Args:
+    normalised: the first stage, from 0, with batch normalisation; None is no
+      stage.
+    slope: of the leaky ReLU.
+  """
+  for stage, channels in enumerate(features):
+    h = Conv(channels, kernel, 2, False, *law, dtype=dtype)(h)
+    if normalised is not None and stage >= normalised:
+      h = batch_norm(mode, dtype)(h)
+    h = nn.leaky_relu(h, slope)
+  return dense(1, *law, dtype)(h.reshape(len(h), -1))[:, 0]

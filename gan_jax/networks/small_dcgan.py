@@ -37,16 +37,6 @@ def sides(shape: tuple[int, ...]) -> list[int]:
   return [-(-shape[0] // 2**stage) for stage in range(_STAGES + 1)]
 
 
-def crop(x: jax.Array, side: int) -> jax.Array:
-  """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
-
-  There a transposed convolution is the gradient of a 'SAME' one, which pads an
-  odd side by as much before as after, and an even one only after.
-  """
-  odd = x.shape[1] - side
-  return x[:, odd:, odd:]
-
-
 @dataclasses.dataclass(frozen=True)
 class GenSettings:
   """Of the generator."""
@@ -89,12 +79,16 @@ class Generator(nn.Module):
     law = own.kernel_init, own.kernel_scale
     h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
     h = h.reshape(-1, base, base, own.width)
+    h = layers.grow(
+      h,
+      [own.width // 2**stage for stage in range(1, _STAGES + 1)],
+      mode,
+      kernel=3,
+      law=law,
+      dtype=self.dtype,
+      sides=targets[::-1],
+    )
     h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
-    for stage, side in enumerate(reversed(targets), 1):
-      h = layers.Conv(
-        own.width // 2**stage, 3, 2, True, *law, dtype=self.dtype
-      )(h)
-      h = nn.relu(layers.batch_norm(mode, self.dtype)(crop(h, side)))
     h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
     return nn.tanh(h)
 
@@ -115,12 +109,13 @@ class Discriminator(nn.Module):
     sides(batch.x.shape[1:])
     own = self.settings
     law = own.kernel_init, own.kernel_scale
-    h = batch.x
-    for stage in range(1, _STAGES + 1):
-      features = own.width // 2 ** (_STAGES - stage)
-      h = layers.Conv(features, 3, 2, False, *law, dtype=self.dtype)(h)
-      if own.batch_norm:
-        h = layers.batch_norm(mode, self.dtype)(h)
-      h = nn.leaky_relu(h, 0.3)
-    h = h.reshape(h.shape[0], -1)
-    return layers.dense(1, *law, self.dtype)(h)[:, 0]
+    return layers.shrink(
+      batch.x,
+      [own.width // 2**stage for stage in reversed(range(_STAGES))],
+      mode,
+      kernel=3,
+      law=law,
+      dtype=self.dtype,
+      normalised=0 if own.batch_norm else None,
+      slope=0.3,
+    )
