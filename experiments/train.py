@@ -32,6 +32,15 @@ _DESCRIBE = flags.DEFINE_bool(
   'what differs from the default (*) and what it means; train nothing.',
 )
 
+_INIT_FROM = flags.DEFINE_string(
+  'init_from', None, 'WORKDIR or WORKDIR:STEP of a run whose weights this one '
+  'starts from; --config.init_player=gen or disc takes those of one player.'
+)  # fmt: skip
+_BRANCH_FROM = flags.DEFINE_string(
+  'branch_from', None, 'WORKDIR or WORKDIR:STEP of a run that this one goes on '
+  'from in a folder of its own, with another batch, rate or schedule.'
+)  # fmt: skip
+
 _NOTES = {
   'd_real': '   1/2 at the equilibrium',
   'd_fake': '   1/2 at the equilibrium',
@@ -52,6 +61,9 @@ def main() -> None:
 
   if _STOCK.value:
     cpu.set_stock()
+  for flag in (_INIT_FROM, _BRANCH_FROM):
+    if flag.value:
+      setattr(_CONFIG.value, flag.name, flag.value)
   workdir = pathlib.Path(_WORKDIR.value)
   threads.choose(_CONFIG.value)
   try:

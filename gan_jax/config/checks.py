@@ -59,6 +59,11 @@ def _problems(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is wrong."""
   leaves = values.flatten(config)
   yield from _schedule_problems(config)
+  if config.init_from and config.branch_from:
+    yield (
+      f'init_from={config.init_from}: branch_from={config.branch_from} takes '
+      'the weights with the state; leave one of them out'
+    )
   for name in ('eval.every', 'checkpoint.every'):
     if leaves[name] % config.log_every:
       yield (

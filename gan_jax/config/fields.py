@@ -274,6 +274,14 @@ class Config:
   # When a loss or a gradient is infinite or NaN: 'stop' with a message, 'skip'
   # that player's update and count it, or 'continue' regardless.
   nonfinite: str = declare.field('stop', choices=('stop', 'skip', 'continue'))
+  # Another run whose weights this one starts from, as WORKDIR or WORKDIR:STEP;
+  # '' for random ones.
+  init_from: str = ''
+  # Whose weights init_from takes.
+  init_player: str = declare.field('both', choices=('both', 'gen', 'disc'))
+  # Another run whose whole state this one goes on from, with other settings, as
+  # WORKDIR or WORKDIR:STEP; '' begins at step 0.
+  branch_from: str = ''
   data: Data = dataclasses.field(default_factory=Data)
   gen: Gen = dataclasses.field(default_factory=Gen)
   disc: Disc = dataclasses.field(default_factory=Disc)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gan_jax.engine import health, program
 from gan_jax.game import state as states
-from gan_jax.run import trained as runs
+from gan_jax.run import beginning, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
 
@@ -113,9 +113,10 @@ def first_steps(
     num_steps: at least so many, up to the next row.
   """
   every = game.config.log_every
-  until = min(-(-num_steps // every) * every, game.config.steps)
+  state = beginning.start(game)
+  begin = states.step_of(state)
+  until = min(-(-(begin + num_steps) // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
-  state = game.start()
   largest: dict[str, float] = {}
   for step, _, logs in _play(game, state, until):
     if step % every and step != game.config.steps:
@@ -127,7 +128,7 @@ def first_steps(
       # A NaN stays one.
       largest[name] = float(np.maximum(largest.get(name, 0.0), gap))
   return Part(
-    f'steps 1 to {until:,}, row by row',
+    f'steps {begin + 1:,} to {until:,}, row by row',
     [Difference(*item) for item in largest.items()],
   )
 

@@ -19,7 +19,7 @@ from gan_jax.report import (
   population as population_report,
   single as reports,
 )
-from gan_jax.run import interrupt, recorder
+from gan_jax.run import beginning, interrupt, recorder
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 from gan_jax.study import population, statistics
 
@@ -42,10 +42,16 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   """
   config = build.complete(config)
   checks.validate(config)
+  config = beginning.pin(config, workdir)
   workdirs.check(workdir, config)
   game = program.open_game(config)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
   evaluator = _make_evaluator(game)
+  state = None
+  if config.init_from or config.branch_from:
+    # Before anything is written, for the other run may not do.
+    with checkpoint.Checkpoints(workdir) as saved:
+      state = None if saved.steps else beginning.start(game)
   advice = f'stopped; the same command takes {workdir} up again'
   with (
     workdirs.claim(workdir, config, game.source.info),
@@ -53,7 +59,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     checkpoint.Checkpoints(workdir, config.checkpoint) as saved,
     workdirs.writing(workdir, saved.safe),
   ):
-    return _run(game, evaluator, workdir, saved, stop)
+    return _run(game, evaluator, workdir, saved, stop, state)
 
 
 def devices() -> str:
@@ -102,10 +108,11 @@ def _run(
   workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
   stop: interrupt.Interrupt,
+  state: states.GanState | None,
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
-  state, rows = first_state(game, workdir, saved)
+  state, rows = first_state(game, workdir, saved, state)
   step = states.step_of(state)
   finished = workdirs.read_summary(workdir)
   if finished and finished['step'] == step == config.steps:
@@ -184,11 +191,20 @@ def _figures(game: program.Game, finals: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_state(
-  game: program.Game, workdir: pathlib.Path, saved: checkpoint.Checkpoints
+  game: program.Game,
+  workdir: pathlib.Path,
+  saved: checkpoint.Checkpoints,
+  first: states.GanState | None,
 ) -> tuple[states.GanState, int | None]:
   """The state to start from, and how many rows its checkpoint counts.
 
   A damaged checkpoint is put aside with a word, and the one before it taken.
+
+  Args:
+    game: that is played.
+    workdir: of the run.
+    saved: its checkpoints.
+    first: where there are none, what to start from in place of random weights.
 
   Raises:
     ValueError: there was a run, and none of it can be read.
@@ -217,7 +233,7 @@ def first_state(
       f'--workdir={workdir}: holds a run without a sound checkpoint{reason}; '
       'choose another folder to begin anew'
     )
-  return game.start(), None
+  return (game.start() if first is None else first), None
 
 
 def facts(game: program.Game, rows: int) -> dict[str, Any]:
@@ -256,7 +272,8 @@ def _play(
   hyper, keys = game.place((game.hyper, game.keys))
   batches = program.make_batches(game, length)
   arrays = batches(step)
-  if step == 0:
+  begins = step not in saved.steps
+  if begins:
     saved.save(state, facts(game, rows=0), {})
   # While that is written; no row is, before there is something to go back to.
   compiled = program.compile_chunk(
@@ -270,8 +287,8 @@ def _play(
       in_turn=game.mesh.size > 1,
     ) as beside,
   ):
-    if step == 0:
-      start = recorder.Moment(0, state, logs={}, looked=True, written=True)
+    if begins:
+      start = recorder.Moment(step, state, logs={}, looked=True, written=True)
       beside.record(start)
     going = True
     while going:

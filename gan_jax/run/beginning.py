@@ -1,0 +1,161 @@
+"""Where a run begins: at random weights, or in another run."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.engine import program
+from gan_jax.game import state as states
+from gan_jax.run import trained
+from gan_jax.storage import checkpoint
+
+_FIELDS = ('init_from', 'branch_from')
+
+
+def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
+  """The same configuration, with the step in each name of another run.
+
+  A run that is taken up keeps the step that it began from.
+
+  Raises:
+    ValueError: there is no checkpoint to begin from.
+  """
+  path, known = workdir / 'config.json', {}
+  if path.exists():
+    try:
+      known = json.loads(path.read_text())['config']
+    except (OSError, KeyError, TypeError, ValueError):
+      known = {}  # What is wrong with it is told where it is read.
+  changes = {}
+  for field in _FIELDS:
+    text = getattr(config, field)
+    if not text or _parts(text)[1]:
+      continue
+    stored = known.get(field, '')
+    if _parts(stored)[0] == text:
+      changes[field] = stored
+      continue
+    with checkpoint.Checkpoints(pathlib.Path(text)) as saved:
+      if saved.latest is None:
+        raise ValueError(f'{field}={text}: has no checkpoint')
+      changes[field] = f'{text}:{saved.latest}'
+  return dataclasses.replace(config, **changes)
+
+
+def _parts(text: str) -> tuple[str, str]:
+  """WORKDIR and STEP of 'WORKDIR:STEP'; a STEP of '' where there is none."""
+  folder, _, step = text.rpartition(':')
+  return (folder, step) if folder and step.isdecimal() else (text, '')
+
+
+def start(game: program.Game) -> states.GanState:
+  """The state before the first step, on the devices.
+
+  Raises:
+    ValueError: the other run, should there be one, cannot be read, or what is
+      taken from it has other shapes.
+  """
+  config, fresh = game.config, game.start()
+  if config.branch_from:
+    return _branched(game, fresh)
+  return _initialised(game, fresh) if config.init_from else fresh
+
+
+def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
+  """With the weights and collections of another run; all else is new."""
+  config = game.config
+  other = _read('init_from', config.init_from)
+  take = _Taking(game, f'init_from={config.init_from}')
+  players = (
+    ('gen', 'disc') if config.init_player == 'both' else (config.init_player,)
+  )
+  for player in players:
+    new, old = getattr(fresh, player), getattr(other, player)
+    moved = new._replace(
+      params=take(f'{player}/params', new.params, old.params),
+      vars=take(f'{player}/vars', new.vars, old.vars),
+    )
+    fresh = fresh._replace(**{player: moved})
+  if 'gen' in players:
+    average = take('gen_ema', fresh.gen_ema, other.gen_ema)
+    fresh = fresh._replace(gen_ema=average)
+  state: states.GanState = game.place(fresh)
+  return state
+
+
+def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
+  """Another run's state; what only this game remembers is new."""
+  text = game.config.branch_from
+  other = _read('branch_from', text)
+  step = states.step_of(other)
+  if step >= game.config.steps:
+    raise ValueError(
+      f'branch_from={text}: is at step {step:,}, and steps='
+      f'{game.config.steps:,} is the last one'
+    )
+  take = _Taking(game, f'branch_from={text}')
+  memory = {
+    name: take(f'memory/{name}', new, other.memory[name])
+    if name in other.memory
+    else new
+    for name, new in fresh.memory.items()
+  }
+  parts = {
+    name: take(name, getattr(fresh, name), getattr(other, name))
+    for name in ('step', 'gen', 'disc', 'gen_ema')
+  }
+  state: states.GanState = game.place(states.GanState(**parts, memory=memory))
+  return state
+
+
+def _read(field: str, text: str) -> states.GanState:
+  folder, step = _parts(text)
+  try:
+    return trained.load(pathlib.Path(folder), step).state
+  except ValueError as error:
+    raise ValueError(f'{field}={text}: {error}') from None
+
+
+class _Taking:
+  """Takes trees of another run, for each member of a population the same."""
+
+  def __init__(self, game: program.Game, whence: str):
+    self._lead = (len(game.members),) if game.members else ()
+    self._whence = whence
+
+  def __call__(
+    self, name: str, new: types.PyTree, old: types.PyTree
+  ) -> types.PyTree:
+    """`old` in place of `new`.
+
+    Raises:
+      ValueError: an array has another shape, or is in one of them alone.
+    """
+    here, there = _named(new), _named(old)
+    for path in dict.fromkeys([*here, *there]):
+      own, other = (
+        f'{list(leaves[path].shape[skipped:])}' if path in leaves else 'missing'
+        for leaves, skipped in ((here, len(self._lead)), (there, 0))
+      )
+      if own != other:
+        full = f'{name}/{path}' if path else name
+        raise ValueError(
+          f'{self._whence}: {full} is {other} there and {own} here'
+        )
+    leaves = [
+      jnp.broadcast_to(there[path], (*self._lead, *there[path].shape))
+      for path in here
+    ]
+    return jax.tree.unflatten(jax.tree.structure(new), leaves)
+
+
+def _named(tree: types.PyTree) -> dict[str, jax.Array]:
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }

@@ -1,0 +1,160 @@
+"""Runs that begin in another run."""
+
+import copy
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.engine import program
+from gan_jax.networks import mlp
+from gan_jax.run import beginning, replay, train, trained
+from gan_jax.storage import workdir as workdirs
+
+
+@pytest.fixture
+def source(tiny: configs.Config, tmp_path: pathlib.Path) -> pathlib.Path:
+  """A run of 12 steps, with the checkpoints of steps 8 and 12."""
+  train.train(copy.deepcopy(tiny), tmp_path / 'source')
+  return tmp_path / 'source'
+
+
+def assert_equal(a: types.PyTree, b: types.PyTree) -> None:
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def differ(a: types.PyTree, b: types.PyTree) -> bool:
+  pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+  return any(not np.array_equal(x, y) for x, y in pairs)
+
+
+def test_a_branch_that_changes_nothing_is_the_run(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  def contents() -> dict[pathlib.Path, bytes]:
+    return {p: p.read_bytes() for p in source.rglob('*') if p.is_file()}
+
+  before = contents()
+  tiny.branch_from = f'{source}:8'
+  train.train(tiny, tmp_path / 'branch')
+  assert contents() == before
+  branch = trained.load(tmp_path / 'branch')
+  assert_equal(branch.state, trained.load(source).state)
+  stored = json.loads((tmp_path / 'branch' / 'config.json').read_text())
+  assert stored['config']['branch_from'] == f'{source}:8'
+  rows = (tmp_path / 'branch' / 'metrics.jsonl').read_text().splitlines()
+  assert [json.loads(row)['step'] for row in rows] == [8, 12]
+  game = program.open_game(branch.config)
+  for part in (
+    replay.first_steps(game, tmp_path / 'branch', 4),
+    replay.last_steps(game, tmp_path / 'branch'),
+  ):
+    assert part.title.startswith('steps 9 to 12')
+    assert part.differences
+    assert not any(d.largest for d in part.differences)
+
+
+def test_a_branch_with_other_settings(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  """A rate that ends, a larger batch, and a term with a memory of its own."""
+  tiny.branch_from, tiny.batch_size = f'{source}:8', 16
+  tiny.penalties.lecam.weight = 0.1
+  tiny.schedules['optim.disc.learning_rate'] = configs.Schedule(end=8)
+  train.train(tiny, tmp_path / 'branch')
+  there, here = trained.load(source, '8'), trained.load(tmp_path / 'branch')
+  assert here.state.step == 12
+  assert_equal(here.state.disc.params, there.state.disc.params)
+  assert differ(here.state.gen.params, there.state.gen.params)
+  assert np.any(jax.tree.leaves(here.state.memory['lecam']))
+
+
+def test_the_latest_step_is_written_down(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  """And kept when the other run has gone on since."""
+  tiny.branch_from, tiny.steps = str(source), 16
+  train.train(tiny, tmp_path / 'branch')
+  stored, _ = workdirs.load(tmp_path / 'branch')
+  assert stored.branch_from == f'{source}:12'
+  longer, _ = workdirs.load(source)
+  longer.steps = 16
+  train.train(longer, source)
+  assert train.train(tiny, tmp_path / 'branch')['step'] == 16
+
+
+@pytest.mark.parametrize('player', ['both', 'gen', 'disc'])
+@pytest.mark.parametrize('seeds', [1, 2])
+def test_weights_of_another_run(
+  tiny: configs.Config, source: pathlib.Path, player: str, seeds: int
+):
+  tiny.init_from, tiny.init_player = f'{source}:8', player
+  tiny.population.seeds, tiny.seed = seeds, 5
+  game = program.open_game(tiny)
+  there = trained.load(source, '8').state
+  new, fresh = beginning.start(game), game.start()
+  assert_equal(new.step, fresh.step)
+  for name in ('gen', 'disc'):
+    own, random = getattr(new, name), getattr(fresh, name)
+    old = getattr(there, name)
+    if seeds == 2:
+      old = jax.tree.map(lambda x: np.stack([x, x]), old)
+    expected = old if player in ('both', name) else random
+    assert_equal(own.params, expected.params)
+    assert_equal(own.opt_state, random.opt_state)
+  assert differ(new.gen_ema, fresh.gen_ema) == (player != 'disc')
+
+
+MISTAKES = [
+  ({'init_from': '{source}:7'}, 'init_from=.*there are latest, best and 8, 12'),
+  ({'init_from': '{source}x'}, 'init_from=.*x: has no checkpoint'),
+  ({'branch_from': '{source}'}, 'at step 12, and steps=12 is the last one'),
+  (
+    {'branch_from': '{source}', 'init_from': '{source}'},
+    'takes the weights with the state; leave one of them out',
+  ),
+  ({'init_player': 'generator'}, 'init_player=.*must be both, gen or disc'),
+]
+
+
+@pytest.mark.parametrize(('fields', 'message'), MISTAKES)
+def test_mistakes(
+  tiny: configs.Config,
+  source: pathlib.Path,
+  tmp_path: pathlib.Path,
+  fields: dict[str, str],
+  message: str,
+):
+  for name, value in fields.items():
+    setattr(tiny, name, value.format(source=source))
+  with pytest.raises(ValueError, match=message) as error:
+    train.train(tiny, tmp_path / 'new')
+  assert '\n' not in str(error.value)
+  assert not (tmp_path / 'new').exists()
+
+
+def test_other_shapes_are_refused_by_name(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  tiny.gen.net = mlp.GenSettings(width=9, depth=1)
+  tiny.init_from = f'{source}:12'
+  name = 'gen/params/Dense_0/bias is .8. there and .9. here'
+  with pytest.raises(ValueError, match=name):
+    train.train(tiny, tmp_path / 'new')
+  tiny.init_player = 'disc'
+  beginning.start(program.open_game(tiny))
+  tiny.gen.net = mlp.GenSettings(width=8, depth=2)
+  tiny.init_player = 'gen'
+  with pytest.raises(ValueError, match='gen/params/Dense_1'):
+    train.train(tiny, tmp_path / 'new')
+  tiny.gen.net = mlp.GenSettings(width=8, depth=1)
+  tiny.init_from, tiny.branch_from = '', f'{source}:8'
+  tiny.optim.disc.name = 'sgd'
+  with pytest.raises(ValueError, match=r'disc/opt_state/.*missing there'):
+    train.train(tiny, tmp_path / 'new')
+  assert not (tmp_path / 'new').exists()
