@@ -3,6 +3,7 @@
 import copy
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -57,6 +58,21 @@ def test_a_branch_that_changes_nothing_is_the_run(
     assert part.title.startswith('steps 9 to 12')
     assert part.differences
     assert not any(d.largest for d in part.differences)
+
+
+def test_a_branch_killed_before_its_second_checkpoint(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  tiny.branch_from = f'{source}:8'
+  train.train(tiny, tmp_path / 'branch')
+  rows = (tmp_path / 'branch' / 'metrics.jsonl').read_text()
+  shutil.rmtree(tmp_path / 'branch' / 'checkpoints' / '12')
+  (tmp_path / 'branch' / 'summary.json').unlink()
+  train.train(tiny, tmp_path / 'branch')
+  assert (tmp_path / 'branch' / 'metrics.jsonl').read_text() == rows
+  assert_equal(
+    trained.load(tmp_path / 'branch').state, trained.load(source).state
+  )
 
 
 def test_a_branch_with_other_settings(

@@ -272,7 +272,7 @@ def _play(
   hyper, keys = game.place((game.hyper, game.keys))
   batches = program.make_batches(game, length)
   arrays = batches(step)
-  begins = step not in saved.steps
+  begins = sinks.rows == 0
   if begins:
     saved.save(state, facts(game, rows=0), {})
   # While that is written; no row is, before there is something to go back to.

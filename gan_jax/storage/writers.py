@@ -55,7 +55,7 @@ class Writers:
       workdir: of the run.
       step: the checkpoint to go on from. Rows after it are of a run that was
         killed between a row and its checkpoint, and will come again; those of
-        step 0 come after its checkpoint too.
+        the step that the run began at come after its checkpoint too.
       rows: how many there were at that checkpoint, if it says so.
       steps: the run's last step.
       step_samples: samples that one step counts for.
@@ -63,7 +63,8 @@ class Writers:
     Raises:
       ValueError: rows that the checkpoint counts are not there any more.
     """
-    path, self.last = workdir / 'metrics.jsonl', step or -1
+    path = workdir / 'metrics.jsonl'
+    self.last = -1 if rows == 0 else step or -1
     kept = _keep_rows_until(path, self.last, rows)
     self.rows = len(kept)
     self._file = path.open('a')
