@@ -67,7 +67,7 @@ def load_config(text: str) -> configs.Config:
   if colon and not accepted:
     raise ValueError(f'--config={text}: {path.name} takes no argument')
   if colon:
-    values.choose(f'--config={path}:', argument, accepted)
+    values.choose(f'--config={path}: argument', argument, accepted)
   make = getattr(module, 'get_config', None)
   config = make(*([argument] if colon else [])) if make else None
   if not isinstance(config, configs.Config):

@@ -259,10 +259,13 @@ MISTAKES = [
     'are classifier, inception',
   ),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
-  ({'metrics': 'fid'}, r'fid is of features of inception.* is fd_classifier$'),
+  (
+    {'metrics': 'fid'},
+    r'fid is the distance in .* inception.* for fd_classifier$',
+  ),
   (
     {'metrics': 'fd_classifier', 'features': 'inception'},
-    r'fd_classifier is of features of classifier.* is fd_inception$',
+    r'fd_classifier is the distance in .* for fd_inception$',
   ),
   (
     {'metrics': 'classes', 'features_split': 'x', 'features_data': 'digits'},

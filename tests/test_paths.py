@@ -316,7 +316,7 @@ def test_the_command(tmp_path: pathlib.Path):
   assert stamp['features_accuracy'] == 1
   done = command(*flags, '--metrics=fid', cache=tmp_path)
   assert done.returncode == 1
-  assert done.stderr.startswith('error: eval.metrics: fid is of features of in')
+  assert done.stderr.startswith('error: eval.metrics: fid is the distance in ')
   assert done.stderr.count('\n') == 1
 
 

@@ -52,9 +52,9 @@ def parse_metrics(settings: configs.Eval) -> dict[str, scenes.Metric]:
     metric = values.choose('eval.metrics', name, options)
     if metric.only and metric.only != settings.features:
       raise ValueError(
-        f'eval.metrics: {name} is of features of {metric.only}, and '
-        f'eval.features={settings.features!r}: the name of its distance is '
-        f'fd_{settings.features}'
+        f'eval.metrics: {name} is the distance in the features of '
+        f'{metric.only}, and eval.features={settings.features!r}; set '
+        f'eval.features={metric.only}, or ask for fd_{settings.features}'
       )
     found[scenes.ALIASES.get(name, name)] = metric
   return found

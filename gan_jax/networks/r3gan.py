@@ -123,8 +123,8 @@ class Block(nn.Module):
     width = x.shape[-1]
     if 2 * width % self.groups:
       raise ValueError(
-        f'groups={self.groups}: must divide the {2 * width} channels within a '
-        f'block, twice the width {width}'
+        f'net.groups={self.groups}: must divide the {2 * width} channels '
+        f'within a block, twice the width {width}'
       )
     h = _conv(2 * width, 1, self.gain, self.dtype)(x)
     h = BiasedActivation(self.dtype)(h)
