@@ -58,7 +58,7 @@ class Evaluator:
         f'(data.split={data.split!r})'
       )
     self._image_set, found = opening.open_split(data, data.split)
-    if info.fingerprint and found != info.fingerprint:
+    if found != info.fingerprint:
       raise ValueError(
         f'data.dir={data.dir!r}: these are not the images that the generator '
         'was trained on'

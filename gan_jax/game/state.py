@@ -1,7 +1,7 @@
 """The whole state of a game: one pytree of arrays."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,6 +78,14 @@ class GanState(NamedTuple):
 def step_of(state: GanState) -> int:
   """Steps done, the same for all members of a population `[P, ...]`."""
   return int(state.step.reshape(-1)[0])
+
+
+def named(tree: types.PyTree) -> dict[str, Any]:
+  """Every leaf by its path: {'gen/params/Dense_0/kernel': ..., ...}."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
 
 
 def init_state(

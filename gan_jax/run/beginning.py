@@ -136,7 +136,7 @@ class _Taking:
     Raises:
       ValueError: an array has another shape, or is in one of them alone.
     """
-    here, there = _named(new), _named(old)
+    here, there = states.named(new), states.named(old)
     for path in dict.fromkeys([*here, *there]):
       own, other = (
         f'{list(leaves[path].shape[skipped:])}' if path in leaves else 'missing'
@@ -152,10 +152,3 @@ class _Taking:
       for path in here
     ]
     return jax.tree.unflatten(jax.tree.structure(new), leaves)
-
-
-def _named(tree: types.PyTree) -> dict[str, jax.Array]:
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }

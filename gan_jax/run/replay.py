@@ -75,14 +75,10 @@ def _apart(a: states.GanState, b: states.GanState) -> list[Difference]:
     # Signs of zero and the bits of a NaN differ by no amount.
     return float(gap) or float(np.finfo(np.float64).tiny)
 
-  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(a))
-  others = jax.tree.leaves(jax.device_get(b))
+  here, there = (states.named(jax.device_get(x)) for x in (a, b))
   return [
-    Difference(
-      jax.tree_util.keystr(path, simple=True, separator='/'),
-      largest(np.asarray(x), np.asarray(y)),
-    )
-    for (path, x), y in zip(leaves, others, strict=True)
+    Difference(name, largest(np.asarray(x), np.asarray(there[name])))
+    for name, x in here.items()
   ]
 
 
@@ -165,10 +161,7 @@ def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
   then = workdirs.sessions(workdir)[-1]
   now = workdirs.provenance()
   flat_then, flat_now = (
-    # Runs made before there was a switch had all fast paths.
-    {'stock': False}
-    | {k: v for k, v in x.items() if k != 'versions'}
-    | x['versions']
+    {k: v for k, v in x.items() if k != 'versions'} | x['versions']
     for x in (then, now)
   )
   return {

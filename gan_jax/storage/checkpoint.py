@@ -71,13 +71,8 @@ def checksums(state: types.PyTree) -> dict[str, str]:
     kind = zlib.crc32(f'{x.dtype}{x.shape}'.encode())
     return f'{zlib.crc32(np.ascontiguousarray(x).reshape(-1).data, kind):08x}'
 
-  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): checksum(
-      np.asarray(x)
-    )
-    for path, x in leaves
-  }
+  arrays = states.named(jax.device_get(state))
+  return {name: checksum(np.asarray(x)) for name, x in arrays.items()}
 
 
 def _text_checksum(manifest: Mapping[str, Any]) -> str:
@@ -266,14 +261,12 @@ class Checkpoints:
       raise DamagedError(
         f'cannot be read: {reason[0] if reason else type(error).__name__}'
       ) from None
-    expected = manifest.get('checksums')
-    if expected is not None:
-      found = checksums(state)
-      wrong = [name for name in expected if found.get(name) != expected[name]]
-      if wrong or expected.keys() != found.keys():
-        raise DamagedError(
-          f'the checksum of {(wrong or ["its arrays"])[0]} differs'
-        )
+    expected, found = manifest['checksums'], checksums(state)
+    wrong = [name for name in expected if found.get(name) != expected[name]]
+    if wrong or expected.keys() != found.keys():
+      raise DamagedError(
+        f'the checksum of {(wrong or ["its arrays"])[0]} differs'
+      )
     restored: states.GanState = state
     return restored
 

@@ -129,8 +129,6 @@ def check(
         )
     return
   stored, known = load(workdir)
-  # Runs from before there were fingerprints have none.
-  fingerprinted = known.kind != 'images' or known.fingerprint
   old, new = values.flatten(stored), values.flatten(config)
   differing = [
     f'{name}={old.get(name)!r} there, {new.get(name)!r} here'
@@ -138,14 +136,14 @@ def check(
     if old.get(name) != new.get(name)
     and not name.startswith('checkpoint.')
     and not (name == 'steps' and new[name] > old[name])
-    and not (name == 'data.dir' and fingerprinted)
+    and name != 'data.dir'
   ]
   if differing:
     raise ValueError(
       f'--workdir={workdir}: holds a run of another configuration '
       f'({"; ".join(differing)}); choose another folder'
     )
-  if info and known.fingerprint and info.fingerprint != known.fingerprint:
+  if info and info.fingerprint != known.fingerprint:
     raise ValueError(
       f'--workdir={workdir}: the data have changed since this run began '
       f'(fingerprint {known.fingerprint[:12]} there, '
