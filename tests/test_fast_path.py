@@ -57,7 +57,10 @@ def play(
   info = sources.Info('images', (size, size, 1), num_examples=len(pixels))
   drawn = build.samples_per_step(config)
   treatment = sources.Treatment()
-  source = sources.images_on_device(pixels, None, info, drawn, treatment)
+  marginals = sources.from_means(pixels.mean(axis=0))
+  source = sources.images_on_device(
+    pixels, None, info, drawn, treatment, marginals=marginals
+  )
   spec = build.make_spec(config, info)
   hyper, keys = build.make_hyper(config), program.root_keys(0)
   mesh = jax.make_mesh(

@@ -22,7 +22,10 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
   info = sources.Info('images', shape, num_examples=len(pixels))
   size = build.samples_per_step(config)
   treatment = sources.Treatment()
-  return sources.images_on_device(pixels, None, info, size, treatment)
+  marginals = sources.from_means(pixels.mean(axis=0))
+  return sources.images_on_device(
+    pixels, None, info, size, treatment, marginals=marginals
+  )
 
 
 class Game:

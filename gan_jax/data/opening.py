@@ -120,12 +120,20 @@ def open_split(
     ValueError: they cannot be read, or the set has no such split.
   """
   most = data.device_limit_gb * 2**30
-  image_set = open_images(data, split, most, field)
-  if image_set.total * math.prod(image_set.shape) > most:
-    return image_set, images.kept_facts(image_set).fingerprint
+  image_set = _held(open_images(data, split, most, field), most)
+  return image_set, images.kept_facts(image_set).fingerprint
+
+
+def _held(image_set: images.ImageSet, most: float) -> images.ImageSet:
+  """The set with all its images at hand, where they take so many bytes."""
+  if _num_bytes(image_set) > most:
+    return image_set
   pixels, labels = images.read_all(image_set)
-  whole = images.in_memory(pixels, labels, image_set.class_names)
-  return whole, images.facts(whole).fingerprint
+  return images.in_memory(pixels, labels, image_set.class_names)
+
+
+def _num_bytes(image_set: images.ImageSet) -> int:
+  return image_set.total * math.prod(image_set.shape)
 
 
 def _image_source(
@@ -144,7 +152,7 @@ def _image_source(
     raise ValueError(
       f'data.stack={data.stack}: of {classes} classes there are too many stacks'
     )
-  needed = image_set.total * math.prod(image_set.shape)
+  needed = _num_bytes(image_set)
   if needed > most and shared:
     raise ValueError(
       f'data.device_limit_gb={data.device_limit_gb}: the '
@@ -152,25 +160,23 @@ def _image_source(
       'of a population share what is on the device; raise it'
     )
   treatment = sources.Treatment(data.flip, data.stack, classes)
+  held = _held(image_set, most)
+  facts = images.kept_facts(held)
+  marginals = sources.from_means(facts.means)
   info = sources.Info(
     kind='images',
     shape=(height, width, channels * data.stack),
     num_examples=image_set.total,
     class_names=image_set.class_names,
+    fingerprint=facts.fingerprint,
   )
   if needed > most:
-    facts = images.kept_facts(image_set)
     source = sources.images_streamed(
-      image_set.fetch,
-      info._replace(fingerprint=facts.fingerprint),
-      key,
-      size,
-      treatment,
-      marginals=sources.from_means(facts.means),
+      held.fetch, info, key, size, treatment, marginals=marginals
     )
   else:
-    pixels, labels = images.read_all(image_set)
-    whole = images.in_memory(pixels, labels, image_set.class_names)
-    info = info._replace(fingerprint=images.facts(whole).fingerprint)
-    source = sources.images_on_device(pixels, labels, info, size, treatment)
+    assert held.whole is not None
+    source = sources.images_on_device(
+      held.whole, held.labels, info, size, treatment, marginals=marginals
+    )
   return dataclasses.replace(source, about=images.describe(image_set))

@@ -211,6 +211,8 @@ def images_on_device(
   info: Info,
   size: int,
   treatment: Treatment,
+  *,
+  marginals: np.ndarray,
 ) -> Source:
   """Batches of `size` samples from images `[N, H, W, C]` held on the device.
 
@@ -220,6 +222,7 @@ def images_on_device(
     info: of the samples; `num_examples` is N.
     size: samples a step uses.
     treatment: what is made of the images.
+    marginals: the mean of every pixel in [-1, 1], `[H, W, C]`.
   """
   arrays = jax.tree.map(jnp.asarray, (images, labels))
   per_step = size * treatment.stack
@@ -231,8 +234,8 @@ def images_on_device(
     picked = jax.tree.map(lambda a: a[rows], arrays)
     return _image_batch(picked, key, step, treatment)
 
-  marginals = _stacked_means(pixel_means(images), treatment)
-  return Source(info, lambda first, count: arrays, batch, marginals)
+  means = _stacked_means(marginals, treatment)
+  return Source(info, lambda first, count: arrays, batch, means)
 
 
 def images_streamed(
@@ -334,11 +337,6 @@ def stacked(
 
 def _stacked_means(means: np.ndarray, treatment: Treatment) -> np.ndarray:
   return np.repeat(means, treatment.stack, axis=-1)
-
-
-def pixel_means(images: np.ndarray) -> np.ndarray:
-  """The mean of every pixel in [-1, 1], `[H, W, C]` float32."""
-  return from_means(images.mean(axis=0, dtype=np.float64))
 
 
 def from_means(means: np.ndarray) -> np.ndarray:
