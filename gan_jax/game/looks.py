@@ -29,16 +29,16 @@ class Seen(NamedTuple):
 
 
 class Look(Protocol):
-  """`look(disc, params, vars, batch, key, penalty_key) -> (seen, vars)`."""
+  """`look(network, params, vars, batch, key, disc) -> (seen, vars)`."""
 
   def __call__(
     self,
-    disc: types.Network,
+    network: types.Network,
     params: types.PyTree,
     vars: types.PyTree,
     batch: types.Batch,
     key: jax.Array,
-    penalty_key: jax.Array,
+    disc: types.DiscFn,
   ) -> tuple[Seen, types.PyTree]: ...
 
 
@@ -48,43 +48,36 @@ def seen_by(disc: types.DiscFn, batch: types.Batch) -> Seen:
 
 
 def plain(
-  disc: types.Network,
+  network: types.Network,
   params: types.PyTree,
   vars: types.PyTree,
   batch: types.Batch,
   key: jax.Array,
-  penalty_key: jax.Array,
+  disc: types.DiscFn,
 ) -> tuple[Seen, types.PyTree]:
   """A forward pass; input gradients are a pass of their own, where wanted.
 
   Args:
-    disc: the network.
+    network: D.
     params: its own.
     vars: its own; those after this batch are returned.
     batch: `[B, ...]`.
     key: of the dropout of the logits.
-    penalty_key: of the dropout under which input gradients are taken.
+    disc: D closed over its parameters, as penalties see it; its input gradients
+      are taken.
   """
-  logits, new_vars = disc.apply(params, vars, batch, key=key, mode=types.TRAIN)
-
-  def as_penalties_see_it(batch: types.Batch) -> jax.Array:
-    return disc.apply(
-      params, vars, batch, key=penalty_key, mode=types.OPPONENT
-    )[0]
-
-  def input_grads() -> jax.Array:
-    return penalties.input_grads(as_penalties_see_it, batch)
-
-  return Seen(batch, logits, input_grads), new_vars
+  logits, vars = network.apply(params, vars, batch, key=key, mode=types.TRAIN)
+  seen = Seen(batch, logits, lambda: penalties.input_grads(disc, batch))
+  return seen, vars
 
 
 def by_euler(
-  disc: types.Network,
+  network: types.Network,
   params: types.PyTree,
   vars: types.PyTree,
   batch: types.Batch,
   key: jax.Array,
-  penalty_key: jax.Array,
+  disc: types.DiscFn,
 ) -> tuple[Seen, types.PyTree]:
   """Logits read off the input gradients of a homogeneous D.
 
@@ -93,12 +86,13 @@ def by_euler(
   alone: input gradients change with the sample only where a rectifier
   switches. Arguments as of `plain`.
   """
-  del penalty_key  # Without dropout there is nothing to draw.
+  del disc  # Both passes are one.
 
   def logits_of(params: types.PyTree, x: jax.Array) -> jax.Array:
-    return disc.apply(params, vars, types.Batch(x), key=key, mode=types.TRAIN)[
-      0
-    ]
+    logits, _ = network.apply(
+      params, vars, types.Batch(x), key=key, mode=types.TRAIN
+    )
+    return logits
 
   logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch.x)
   return Seen(batch, logits, lambda: grads), vars

@@ -58,22 +58,23 @@ def discriminator_loss(
     now: numbers, step and the memory of D's terms.
     spec: the game.
   """
-  keys, disc = draw.keys, spec.disc
+  keys = draw.keys
   gen = _closed_generator(gen_params, vars, keys, spec)
+  disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   fake = gen(draw.latent)
   seen_real, disc_vars = spec.look.real(
-    disc, disc_params, vars.disc, pack(real, spec.packing),
-    keys.disc_real, keys.disc_penalty,
+    spec.disc, disc_params, vars.disc, pack(real, spec.packing),
+    keys.disc_real, disc,
   )  # fmt: skip
   seen_fake, disc_vars = spec.look.fake(
-    disc, disc_params, disc_vars, pack(fake, spec.packing),
-    keys.disc_fake, keys.disc_penalty,
+    spec.disc, disc_params, disc_vars, pack(fake, spec.packing),
+    keys.disc_fake, disc,
   )  # fmt: skip
   loss = spec.loss.disc(real=seen_real.logits, fake=seen_fake.logits)
   update = terms.Update(
     params=disc_params,
     gen=gen,
-    disc=_closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    disc=disc,
     latent=draw.latent,
     real=seen_real,
     fake=seen_fake,
