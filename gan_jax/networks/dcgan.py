@@ -83,14 +83,17 @@ class Generator(nn.Module):
     depth = stages(self.shape)
     base = self.shape[0] // 2**depth
     own = self.settings
-    law = own.kernel_init, own.kernel_scale
-    h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
-    h = h.reshape(-1, base, base, own.width)
     features = [own.width // 2**stage for stage in range(1, depth)]
     h = layers.grow(
-      h, [*features, self.shape[-1]], mode,
-      kernel=4, law=law, dtype=self.dtype,
-    )  # fmt: skip
+      latent.z,
+      base,
+      own.width,
+      [*features, self.shape[-1]],
+      mode,
+      kernel=4,
+      law=(own.kernel_init, own.kernel_scale),
+      dtype=self.dtype,
+    )
     return nn.tanh(h)
 
 

@@ -129,7 +129,9 @@ def crop(x: jax.Array, side: int) -> jax.Array:
 
 
 def grow(
-  h: jax.Array,
+  z: jax.Array,
+  base: int,
+  width: int,
   features: Sequence[int],
   mode: types.Mode,
   *,
@@ -140,11 +142,13 @@ def grow(
 ) -> jax.Array:
   """DCGAN's way up (Radford et al. 2016, section 3); called inside a module.
 
-  Each stage is batch normalisation, ReLU and a transposed convolution that
-  doubles the sides.
+  A linear layer gives the lowest resolution. Each stage is batch
+  normalisation, ReLU and a transposed convolution that doubles the sides.
 
   Args:
-    h: `[B, H, W, C]`.
+    z: `[B, Z]`.
+    base: the side of the lowest resolution.
+    width: its channels.
     features: channels after each stage.
     mode: of the batch statistics.
     kernel: its side.
@@ -152,6 +156,7 @@ def grow(
     dtype: of the activations.
     sides: to which each stage is cropped.
   """
+  h = dense(base * base * width, *law, dtype)(z).reshape(-1, base, base, width)
   for stage, channels in enumerate(features):
     h = nn.relu(batch_norm(mode, dtype)(h))
     h = Conv(channels, kernel, 2, True, *law, dtype=dtype)(h)

@@ -77,10 +77,10 @@ class Generator(nn.Module):
     *targets, base = sides(self.shape)
     own = self.settings
     law = own.kernel_init, own.kernel_scale
-    h = layers.dense(base * base * own.width, *law, self.dtype)(latent.z)
-    h = h.reshape(-1, base, base, own.width)
     h = layers.grow(
-      h,
+      latent.z,
+      base,
+      own.width,
       [own.width // 2**stage for stage in range(1, _STAGES + 1)],
       mode,
       kernel=3,
