@@ -95,7 +95,6 @@ def _one_line(error: Exception) -> str:
 
 def _cache_compilations() -> None:
   """Keeps compiled programs, so that a second start need not compile."""
-
   os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache.folder()))
   os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 

@@ -40,7 +40,7 @@ def leaves(config: Any, prefix: str = '') -> Iterator[Leaf]:
     name, value = prefix + field.name, getattr(config, field.name)
     if dataclasses.is_dataclass(value):
       yield from leaves(value, f'{name}.')
-    elif value and all(map(dataclasses.is_dataclass, _items(value))):
+    elif _maps_to_dataclasses(value):
       for key, item in value.items():
         yield from leaves(item, f'{name}.{key}.')
     elif hints[field.name] is Any and isinstance(value, Mapping):
@@ -140,8 +140,12 @@ def _dataclass_of_items(hint: Any) -> type | None:
   return item if dataclasses.is_dataclass(item) else None
 
 
-def _items(value: Any) -> list[Any]:
-  return list(value.values()) if isinstance(value, Mapping) else [value]
+def _maps_to_dataclasses(value: Any) -> bool:
+  return (
+    isinstance(value, Mapping)
+    and bool(value)
+    and all(map(dataclasses.is_dataclass, value.values()))
+  )
 
 
 def _lists(name: str, value: Any) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.config import fields as configs, values
+from gan_jax.config import checks as config_checks, fields as configs, values
 from gan_jax.evaluation import features, scene as scenes, sets
 from gan_jax.metrics import checks
 
@@ -144,7 +144,11 @@ class Comparison:
         dim=seen.features.shape[-1], logits=seen.logits.shape[1:]
       )
     self._check_network(learn)
-    self.names = [self._named(f, m) for m in self._all() for f in m.figures]
+    self.names = [
+      self._named(figure, metric)
+      for metric in self._metrics.values()
+      for figure in metric.figures
+    ]
     self.warnings = [
       f'{name}: {line}'
       for name, metric in self._metrics.items()
@@ -156,9 +160,6 @@ class Comparison:
     """Whether a fixed network looks at the images."""
     return self._extractor is not None
 
-  def _all(self) -> Iterable[scenes.Metric]:
-    return self._metrics.values()
-
   def _named(self, figure: str, metric: scenes.Metric) -> str:
     """With the network's name, where the figure is of its features."""
     if not metric.sees or metric.plain or self._extractor is None:
@@ -167,15 +168,7 @@ class Comparison:
 
   def _check_counts(self) -> None:
     settings, facts = self._facts.settings, self._facts
-    for field in ('features_kept', 'kid_subsets', 'is_splits'):
-      if getattr(settings, field) < 1:
-        raise ValueError(
-          f'eval.{field}={getattr(settings, field)}: must be at least 1'
-        )
-    if settings.kid_subset_size < 2:
-      raise ValueError(
-        f'eval.kid_subset_size={settings.kid_subset_size}: must be at least 2'
-      )
+    config_checks.fields(settings, 'eval.')
     for name, metric in self._metrics.items():
       counts = metric.counts(facts)
       for which, least in metric.least(facts).items():

@@ -356,18 +356,26 @@ def classifier(
   extractor = Extractor(
     'classifier', weights.sha256(path), jax.device_put(params), jax.jit(apply)
   )
-  blocks = (
-    sources.to_unit_range(images[held_out[start : start + 512]])
-    for start in range(0, len(held_out), 512)
-  )
-  named = [seen.logits.argmax(axis=1) for seen in perceive(extractor, blocks)]
-  right = (np.concatenate(named) == labels[held_out]).mean()
   facts = {
     'features_trained_on': len(train),
     'features_held_out': f'{len(held_out)}: {HELD_OUT_RULE}',
-    'features_accuracy': float(right),
+    'features_accuracy': _accuracy(
+      extractor, images[held_out], labels[held_out]
+    ),
   }
   return extractor._replace(facts=facts)
+
+
+def _accuracy(
+  extractor: Extractor, images: np.ndarray, labels: np.ndarray
+) -> float:
+  """The share of images that are classified rightly."""
+  blocks = (
+    sources.to_unit_range(images[start : start + 512])
+    for start in range(0, len(images), 512)
+  )
+  named = [seen.logits.argmax(axis=1) for seen in perceive(extractor, blocks)]
+  return float((np.concatenate(named) == labels).mean())
 
 
 def _save(path: pathlib.Path, params: types.PyTree, recipe: str) -> None:

@@ -63,14 +63,7 @@ def compare(
     name: _open(path, size, channels, scratch / name)
     for name, path in paths.items()
   }
-  shape = found['real'].shape
-  for name, each in found.items():
-    if each.shape != shape:
-      a, b = ('x'.join(map(str, x)) for x in (each.shape, shape))
-      raise ValueError(
-        f'--{name}={paths[name]}: images of {a}, and real ones are of {b}; '
-        '--size and --channels make those of folders alike'
-      )
+  _check_alike(found, paths)
   generated = found['generated']
   count = generated.total if num is None else num
   if count > generated.total:
@@ -89,7 +82,7 @@ def compare(
   compared = comparison.Comparison(
     settings,
     count,
-    shape,
+    generated.shape,
     found['real'],
     found['real'],
     found.get('held_out'),
@@ -107,11 +100,28 @@ def compare(
     stamp[name] = str(paths[name])
     stamp[f'{name}_fingerprint'] = each.fingerprint
     stamp[f'num_{name}'] = count if name == 'generated' else each.total
-  height, width, depth = shape
   stamp |= {
-    'shape': f'{height}x{width}x{depth}',
+    'shape': _in_words(generated),
     'resizer': evaluator.resizer(size),
     **compared.stamp(),
     'warnings': compared.warnings,
   }
   return Found(figures, stamp)
+
+
+def _check_alike(
+  found: Mapping[str, sets.Images], paths: Mapping[str, pathlib.Path]
+) -> None:
+  real = found['real']
+  for name, each in found.items():
+    if each.shape != real.shape:
+      raise ValueError(
+        f'--{name}={paths[name]}: images of {_in_words(each)}, and real ones '
+        f'are of {_in_words(real)}; --size and --channels make those of '
+        'folders alike'
+      )
+
+
+def _in_words(each: sets.Images) -> str:
+  """The shape of each: '32x32x3'."""
+  return 'x'.join(map(str, each.shape))

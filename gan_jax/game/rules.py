@@ -163,9 +163,7 @@ def vector_field(
   """`(v, (carried, logs))` with v = (grad_theta L_G, grad_phi L_D)."""
   gen = _gradient(losses.gen, 'gen', params, carried)
   disc = _gradient(losses.disc[0], 'disc', params, carried)
-  grads, carried, logs = (
-    types.Pair(*each) for each in zip(gen, disc, strict=True)
-  )
+  grads, carried, logs = map(types.Pair, gen, disc)
   return grads, (carried, logs)
 
 
@@ -353,7 +351,6 @@ def consensus(
   neither may freeze the other. One Jacobian wants one v: it is of the same
   samples as the v it regularises.
   """
-
   field = functools.partial(vector_field, losses, carried=position.carried)
   grads, pull_back, (carried, logs) = jax.vjp(
     field, position.params, has_aux=True
@@ -384,7 +381,6 @@ def sga(
   As with `consensus`, neither player may freeze the other, and v and J are of
   the same samples.
   """
-
   field = functools.partial(vector_field, losses, carried=position.carried)
   params = position.params
   grads, pull_back, (carried, logs) = jax.vjp(field, params, has_aux=True)
@@ -464,12 +460,8 @@ def unrolled(
   batch. An optimiser that takes square roots must be smooth at 0: give Adam an
   `eps_root`.
   """
-  params, opt_state, here = (
-    position.params,
-    position.opt_state,
-    position.carried,
-  )
-  loss = losses.disc[0]
+  params, opt_state = position.params, position.opt_state
+  here, loss = position.carried, losses.disc[0]
 
   def gen_loss(gen_params: types.PyTree) -> tuple[jax.Array, Any]:
     def move(
