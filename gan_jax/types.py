@@ -1,6 +1,6 @@
 """The words everything else speaks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -86,7 +86,7 @@ class Apply(Protocol):
 
 
 class Network(NamedTuple):
-  """A network as two pure functions.
+  """A network as pure functions.
 
   Attributes:
     init: `init(key) -> (params, vars)`; `vars` are the collections that no
@@ -94,16 +94,26 @@ class Network(NamedTuple):
       (the vectors of power iterations), `averages`; `{}` if there are none.
     apply: `apply(params, vars, input, *, key, mode) -> (y, vars)`. A generator
       maps a `Latent` to samples `[B, ...]`; a discriminator maps a `Batch` to
-      logits `[B]`. `key` feeds dropout.
+      logits `[B]`. `key` feeds dropout and noise.
+    advance: `advance(params, vars) -> vars`, at the start of each update of
+      its own player: one power iteration of spectral normalisation.
+    entrances: other ways in, called as `apply`, by name: 'classify', a `Batch`
+      to logits of its classes `[B, K]`; 'map', a `Latent` to intermediate
+      latents, and 'synthesise', from those to samples.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and
-      treats each sample by itself and without its label; see
-      `ops/homogeneous.py`.
+      treats each sample by itself; an inner product with its class may end
+      it; see `ops/homogeneous.py`.
+    truncation: what of a generator can be truncated: 'latent', 'w' (what
+      'map' gives, towards `vars['averages']['w']`), or ''.
   """
 
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
   apply: Apply
+  advance: Callable[[PyTree, PyTree], PyTree] = lambda params, vars: vars
+  entrances: Mapping[str, Apply] = {}
   homogeneous: bool = False
+  truncation: str = ''
 
 
 class Perception(NamedTuple):

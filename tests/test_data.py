@@ -194,7 +194,9 @@ def test_flips_are_half():
 
 def test_stacks_are_of_images_and_their_labels():
   """Every channel is an image of the set; the label's digits are theirs."""
-  source = build.make_source(digits_config(stack=3), KEY)
+  config = digits_config(stack=3)
+  config.conditional = True
+  source = build.make_source(config, KEY)
   assert source.info.shape == source.marginals.shape == (8, 8, 3)
   pixels, labels = source.chunk(0, 1)
   images = np.asarray(pixels)[..., 0]

@@ -47,19 +47,18 @@ def looked_at(module: nn.Module, euler: bool) -> list[jax.Array]:
   example = types.Batch(jnp.zeros((1, *IMAGES)))
   network = adapter.as_network(module, example)
   params = noisy(quick(network.init)(jax.random.key(0))[0], jax.random.key(1))
-  x = jax.random.normal(jax.random.key(2), (64, *IMAGES))
+  batch = types.Batch(jax.random.normal(jax.random.key(2), (64, *IMAGES)))
 
-  def disc(params: dict, x: jax.Array) -> jax.Array:
+  def disc(params: dict, batch: types.Batch) -> jax.Array:
     return network.apply(
-      params, {}, types.Batch(x), key=jax.random.key(0), mode=types.TRAIN
+      params, {}, batch, key=jax.random.key(0), mode=types.TRAIN
     )[0]
 
   def look(params: dict) -> tuple[jax.Array, jax.Array]:
     if euler:
-      return homogeneous.logits_and_input_grads(disc, params, x)
-    batch = types.Batch(x)
-    grads = penalties.input_grads(lambda b: disc(params, b.x), batch)
-    return disc(params, x), grads
+      return homogeneous.logits_and_input_grads(disc, params, batch)
+    grads = penalties.input_grads(lambda b: disc(params, b), batch)
+    return disc(params, batch), grads
 
   @quick
   def both_ways(params: dict) -> tuple:
@@ -122,7 +121,7 @@ def test_a_smooth_network_is_none():
   """Euler's form of D(x) = tanh(x) is x (1 - tanh(x)^2), not tanh(x)."""
   x = jnp.array([[0.5], [-2.0]])
   logits, grads = homogeneous.logits_and_input_grads(
-    lambda _, x: jnp.tanh(x[:, 0]), {}, x
+    lambda _, batch: jnp.tanh(batch.x[:, 0]), {}, types.Batch(x)
   )
   slope = 1 - jnp.tanh(x) ** 2
   chex.assert_trees_all_close(grads, slope, rtol=1e-5)

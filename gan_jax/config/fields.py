@@ -56,6 +56,10 @@ class Gen:
   latent_dim: int = declare.field(1, at_least=1)
   # The law of z: 'uniform' on (-1, 1) or 'normal'.
   latent: str = 'uniform'
+  # With conditional=True, the classes that are asked of it in training: 'data'
+  # (drawn as often as the data have them), 'uniform', or 'paired' (those of the
+  # real samples that D sees beside them).
+  labels: str = 'data'
   # The network's own settings: the `GenSettings` of its file; None for its
   # defaults.
   net: Any = None
@@ -145,7 +149,12 @@ class Penalties:
   wgan_gp: Penalty = dataclasses.field(default_factory=Penalty)
   dragan: Penalty = dataclasses.field(default_factory=Penalty)
   lecam: LeCam = dataclasses.field(default_factory=LeCam)
-  # The only one of the generator's.
+  # Of an auxiliary classifier in D (disc.net.conditioning='classifier'), on
+  # real and on generated samples; the generator's share is `acgan_gen`.
+  acgan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: that D's classifier finds the class that was asked for.
+  acgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's.
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
 
 
@@ -260,6 +269,8 @@ class Config:
   # saturating, non_saturating, least_squares, wasserstein, hinge,
   # relativistic_average, relativistic_paired.
   loss: str = 'non_saturating'
+  # Both players know the class of each sample; the data must have labels.
+  conditional: bool = False
   # Discriminator updates for each generator update.
   disc_steps: int = declare.field(1, at_least=1)
   # 'fresh': the generator's step draws its own latents (and real batch, where

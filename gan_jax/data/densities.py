@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import jax.scipy.stats as jstats
 import numpy as np
 
+from gan_jax import types
+
 Fn = Callable[[jax.Array], jax.Array]
 
 
@@ -19,7 +21,7 @@ class Density(NamedTuple):
   """A one-dimensional law.
 
   Attributes:
-    sample: `sample(key, n) -> [n, 1]`.
+    draw: `draw(key, n)`, `[n, 1]`.
     pdf: elementwise density.
     cdf: elementwise distribution function.
     interval: holds all but 1e-6 of the mass.
@@ -27,30 +29,41 @@ class Density(NamedTuple):
     std: of the law, `[1]`.
   """
 
-  sample: Callable[[jax.Array, int], jax.Array]
+  draw: Callable[[jax.Array, int], types.Batch]
   pdf: Fn
   cdf: Fn
   interval: tuple[float, float]
   mean: np.ndarray
   std: np.ndarray
 
+  def sample(self, key: jax.Array, n: int) -> jax.Array:
+    """`[n, 1]`."""
+    return self.draw(key, n).x
+
 
 class Points(NamedTuple):
   """A two-dimensional law.
 
   Attributes:
-    sample: `sample(key, n) -> [n, 2]`.
+    draw: `draw(key, n)`, `[n, 2]` with the number of the part of the law that
+      each comes from, where it has parts.
     mean: of the law, `[2]`.
     std: of each coordinate, `[2]`.
+    parts: how many there are, all equally likely; 0 where there are none.
     modes: centres of a mixture's components, `[K, 2]`, or None.
     mode_std: the standard deviation of each component.
   """
 
-  sample: Callable[[jax.Array, int], jax.Array]
+  draw: Callable[[jax.Array, int], types.Batch]
   mean: np.ndarray
   std: np.ndarray
+  parts: int = 0
   modes: np.ndarray | None = None
   mode_std: float = 0.0
+
+  def sample(self, key: jax.Array, n: int) -> jax.Array:
+    """`[n, 2]`, without their labels."""
+    return self.draw(key, n).x
 
 
 def _density(
@@ -62,7 +75,7 @@ def _density(
   std: float,
 ) -> Density:
   return Density(
-    sample=lambda key, n: draw(key, (n, 1)),
+    draw=lambda key, n: types.Batch(draw(key, (n, 1))),
     pdf=pdf,
     cdf=cdf,
     interval=interval,
@@ -143,15 +156,15 @@ def _modes(centres: np.ndarray, std: float) -> Points:
   """The equal mixture of isotropic normals at `centres`, `[K, 2]`."""
   centres = centres.astype(np.float32)
 
-  def sample(key: jax.Array, n: int) -> jax.Array:
+  def draw(key: jax.Array, n: int) -> types.Batch:
     mode_key, noise_key = jax.random.split(key)
     which = jax.random.randint(mode_key, (n,), 0, len(centres))
-    return jnp.asarray(centres)[which] + std * jax.random.normal(
-      noise_key, (n, 2)
-    )
+    x = jnp.asarray(centres)[which] + std * jax.random.normal(noise_key, (n, 2))
+    return types.Batch(x, which)
 
   spread = np.sqrt(centres.var(axis=0) + std**2)
-  return Points(sample, centres.mean(axis=0), spread, centres, std)
+  mean, parts = centres.mean(axis=0), len(centres)
+  return Points(draw, mean, spread, parts, centres, std)
 
 
 def _ring() -> Points:
@@ -166,24 +179,28 @@ def _grid() -> Points:
   return _modes(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), 0.05)
 
 
-def _spiral_sample(key: jax.Array, n: int) -> jax.Array:
+def _spiral_draw(key: jax.Array, n: int) -> types.Batch:
   """Radius t and angle 3 pi t for t = sqrt(U): even along its length."""
   t_key, noise_key = jax.random.split(key)
   t = jnp.sqrt(jax.random.uniform(t_key, (n,)))
   angle = 3 * jnp.pi * t
   arm = t[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
-  return arm + 0.02 * jax.random.normal(noise_key, (n, 2))
+  return types.Batch(arm + 0.02 * jax.random.normal(noise_key, (n, 2)))
 
 
-def _two_moons_sample(key: jax.Array, n: int) -> jax.Array:
-  """Two interleaved half circles, as scikit-learn's `make_moons`, noise .05."""
+def _two_moons_draw(key: jax.Array, n: int) -> types.Batch:
+  """Two interleaved half circles, as scikit-learn's `make_moons`, noise .05.
+
+  The lower one is number 1, as there.
+  """
   which_key, angle_key, noise_key = jax.random.split(key, 3)
   lower = jax.random.bernoulli(which_key, shape=(n,))
   angle = jnp.pi * jax.random.uniform(angle_key, (n,))
   x = jnp.where(lower, 1 - jnp.cos(angle), jnp.cos(angle))
   y = jnp.where(lower, 0.5 - jnp.sin(angle), jnp.sin(angle))
   moons = jnp.stack([x, y], axis=1)
-  return moons + 0.05 * jax.random.normal(noise_key, (n, 2))
+  x = moons + 0.05 * jax.random.normal(noise_key, (n, 2))
+  return types.Batch(x, lower.astype(jnp.int32))
 
 
 def _spiral_moments() -> tuple[np.ndarray, np.ndarray]:
@@ -208,6 +225,6 @@ _MOONS_STD = np.array(
 POINTS: dict[str, Points] = {
   'ring': _ring(),
   'grid': _grid(),
-  'spiral': Points(_spiral_sample, *_spiral_moments()),
-  'two_moons': Points(_two_moons_sample, _MOONS_MEAN, _MOONS_STD),
+  'spiral': Points(_spiral_draw, *_spiral_moments()),
+  'two_moons': Points(_two_moons_draw, _MOONS_MEAN, _MOONS_STD, parts=2),
 }

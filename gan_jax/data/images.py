@@ -61,10 +61,12 @@ class Facts(NamedTuple):
   Attributes:
     fingerprint: 32 hexadecimal digits, by which a changed set is noticed.
     means: of every pixel, `[H, W, C]` float64 in [0, 255].
+    counts: of the images of each class, `[K]`; `[0]` without labels.
   """
 
   fingerprint: str
   means: np.ndarray
+  counts: np.ndarray
 
 
 def describe(image_set: ImageSet) -> str:
@@ -106,9 +108,11 @@ def facts(image_set: ImageSet) -> Facts:
     digest.update(np.ascontiguousarray(pixels).data)
     sums += pixels.sum(axis=0, dtype=np.float64)
     labels += [] if label is None else [label]
+  counts = np.zeros(len(image_set.class_names), np.int64)
   for label in labels:
     digest.update(np.ascontiguousarray(label).data)
-  return Facts(digest.hexdigest(), sums / image_set.total)
+    counts += np.bincount(label, minlength=len(counts))
+  return Facts(digest.hexdigest(), sums / image_set.total, counts)
 
 
 def kept_facts(image_set: ImageSet) -> Facts:
@@ -118,7 +122,7 @@ def kept_facts(image_set: ImageSet) -> Facts:
     return facts(image_set)
   try:
     with np.load(cache.folder() / name, allow_pickle=False) as found:
-      return Facts(str(found['fingerprint']), found['means'])
+      return Facts(str(found['fingerprint']), found['means'], found['counts'])
   except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
     new = facts(image_set)
   with contextlib.suppress(OSError), cache.writing(name) as path:

@@ -47,20 +47,23 @@ def _density_source(data: configs.Data, size: int) -> sources.Source:
   mean, std = law.mean, law.std
   if not data.standardise:
     mean, std = np.zeros_like(mean), np.ones_like(std)
+  parts = law.parts if isinstance(law, densities.Points) else 0
   info = sources.Info(
     kind=kind,
     shape=mean.shape,
     mean=tuple(mean.tolist()),
     std=tuple(std.tolist()),
     num_examples=data.num_points,
+    class_names=tuple(map(str, range(parts))),
+    class_shares=(1 / parts,) * parts if parts else (),
   )
   if data.num_points:
     # The data set is one and the same for every seed.
-    x = law.sample(jax.random.key(0), data.num_points)
-    source = sources.points(x, info, size)
+    fixed = law.draw(jax.random.key(0), data.num_points)
+    source = sources.points(fixed, info, size)
     about = f'{data.num_points:,} points of {data.name}'
   else:
-    source = sources.drawn(law.sample, info, size)
+    source = sources.drawn(law.draw, info, size)
     about = f'{data.name}, drawn afresh at every step'
   return dataclasses.replace(source, about=about)
 
@@ -136,6 +139,16 @@ def _num_bytes(image_set: images.ImageSet) -> int:
   return image_set.total * math.prod(image_set.shape)
 
 
+def _shares(counts: np.ndarray, stack: int) -> tuple[float, ...]:
+  """Of each label of a sample: images `[K]`, or stacks of them, `[K^stack]`."""
+  if not counts.size:
+    return ()
+  share = one = counts / counts.sum()
+  for _ in range(stack - 1):
+    share = np.outer(share, one).reshape(-1)
+  return tuple(share.tolist())
+
+
 def _image_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
 ) -> sources.Source:
@@ -169,6 +182,7 @@ def _image_source(
     num_examples=image_set.total,
     class_names=image_set.class_names,
     fingerprint=facts.fingerprint,
+    class_shares=_shares(facts.counts, data.stack),
   )
   if needed > most:
     source = sources.images_streamed(

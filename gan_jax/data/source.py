@@ -35,6 +35,8 @@ class Info(NamedTuple):
     num_examples: 0 where every step draws fresh samples.
     class_names: of one image; `()` where there are no labels.
     fingerprint: of images, which tells a changed set; '' for exact laws.
+    class_shares: of each label that a sample can have, in the data; `()` where
+      there are no labels.
   """
 
   kind: str
@@ -44,6 +46,7 @@ class Info(NamedTuple):
   num_examples: int = 0
   class_names: tuple[str, ...] = ()
   fingerprint: str = ''
+  class_shares: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,14 +137,14 @@ def batch_indices(
 
 
 def drawn(
-  sample: Callable[[jax.Array, int], jax.Array],
+  draw: Callable[[jax.Array, int], types.Batch],
   info: Info,
   size: int,
 ) -> Source:
   """Fresh, standardised draws from a law at every step.
 
   Args:
-    sample: `sample(key, n) -> [n, D]`.
+    draw: `draw(key, n)`, `[n, D]`.
     info: with the mean and standard deviation to standardise by.
     size: samples a step uses.
   """
@@ -151,8 +154,8 @@ def drawn(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
     del arrays
-    x = sample(jax.random.fold_in(key, step), size)
-    return types.Batch(_standardised(x, mean, std))
+    drawn = draw(jax.random.fold_in(key, step), size)
+    return drawn._replace(x=_standardised(drawn.x, mean, std))
 
   return Source(info, lambda first, count: (), batch)
 
@@ -162,17 +165,30 @@ def _standardised(x: jax.Array, mean: np.ndarray, std: np.ndarray) -> jax.Array:
   return (x - jnp.float32(mean)[None]) / jnp.float32(std)[None]
 
 
-def points(x: jax.Array, info: Info, size: int) -> Source:
+def points(fixed: types.Batch, info: Info, size: int) -> Source:
   """Batches from a fixed set of points `[N, D]`, held on the device."""
-  x = _standardised(x, np.array(info.mean), np.array(info.std))
+  mean, std = np.array(info.mean), np.array(info.std)
+  fixed = fixed._replace(x=_standardised(fixed.x, mean, std))
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
     rows = batch_indices(key, step, size=size, n=info.num_examples)
-    return types.Batch(arrays[rows])
+    picked: types.Batch = jax.tree.map(lambda a: a[rows], arrays)
+    return picked
 
-  return Source(info, lambda first, count: x, batch)
+  return Source(info, lambda first, count: fixed, batch)
+
+
+def unlabelled(source: Source) -> Source:
+  """The same samples, for a game without classes."""
+
+  def batch(
+    arrays: types.PyTree, key: jax.Array, step: jax.Array
+  ) -> types.Batch:
+    return source.batch(arrays, key, step)._replace(label=None)
+
+  return dataclasses.replace(source, batch=batch)
 
 
 def to_unit_range(images: Array) -> Array:

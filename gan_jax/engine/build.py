@@ -22,6 +22,7 @@ from gan_jax.game import (
   losses,
   penalties,
   rules,
+  sampling,
   schedules,
   spec as specs,
   state as states,
@@ -48,10 +49,20 @@ LOSSES: dict[str, losses.GanLoss] = {
   'relativistic_paired': losses.RELATIVISTIC_PAIRED,
 }
 
+
+def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
+  """How badly D's auxiliary classifier tells the classes of samples, `[]`."""
+  logits = update.entrances.disc['classify'](seen.batch)
+  return penalties.classification(logits, seen.batch)
+
+
 # What may be added to each player's loss; each has a weight in the config's
 # group `penalties`.
 TERMS = types.Pair(
-  gen={'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params))},
+  gen={
+    'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params)),
+    'acgan_gen': terms.Term(lambda u: _classification(u, u.fake)),
+  },
   disc={
     'r1': terms.Term(
       lambda u: penalties.zero_centred(u.real.input_grads()),
@@ -76,6 +87,9 @@ TERMS = types.Pair(
         u.fake.logits,
         u.hyper['penalties.lecam.decay'],
       ),
+    ),
+    'acgan': terms.Term(
+      lambda u: _classification(u, u.real) + _classification(u, u.fake)
     ),
   },
 )
@@ -141,6 +155,13 @@ SCHEDULES: dict[str, schedules.Shape] = {
 }
 
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+# How often each class is asked of G; None takes those of the real samples.
+LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+  'data': lambda shares: shares,
+  'uniform': lambda shares: np.full_like(shares, 1 / len(shares)),
+  'paired': lambda shares: None,
+}
 
 LATENT_SHARING = {'fresh': False, 'shared': True}
 
@@ -239,6 +260,16 @@ def _make_module(
   network = NETWORKS[getattr(config, player).name]
   module: type[nn.Module] = getattr(network, kind)
   taken = {f.name for f in dataclasses.fields(module)}
+  if given['classes'] and 'classes' not in taken:
+    able = [
+      name
+      for name, other in NETWORKS.items()
+      if 'classes' in {f.name for f in dataclasses.fields(getattr(other, kind))}
+    ]
+    raise ValueError(
+      f'conditional=True: {player}.name={getattr(config, player).name!r} takes '
+      f'no labels; {", ".join(able)} do'
+    )
   return module(
     settings=settings, **{k: v for k, v in given.items() if k in taken}
   )
@@ -305,14 +336,59 @@ def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
     )
 
 
+def count_classes(config: configs.Config, info: sources.Info) -> int:
+  """Classes that both players are told of; 0 in a game without.
+
+  Raises:
+    ValueError: they are to be told, and the data have none, or samples are
+      packed, of which one D's judgement has several.
+  """
+  if not config.conditional:
+    return 0
+  if not info.class_shares:
+    raise ValueError(
+      f'conditional=True: data.name={config.data.name!r} has no labels'
+    )
+  if config.packing > 1:
+    raise ValueError(
+      f'packing={config.packing}: samples of a conditional game are not '
+      'packed; set packing=1'
+    )
+  return len(info.class_shares)
+
+
+def _check_conditioning(
+  config: configs.Config, disc: nn.Module, classes: int
+) -> None:
+  """Raises ValueError where D's classifier is asked for and missing."""
+  entrances = getattr(disc, 'entrances', ())
+  for name in ('acgan', 'acgan_gen'):
+    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
+    if weight and not (classes and 'classify' in entrances):
+      raise ValueError(
+        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
+        "conditional=True and disc.net.conditioning='classifier'"
+      )
+
+
 def _make_latent(
-  config: configs.Gen, mesh: Mesh | None
+  config: configs.Gen, shares: np.ndarray, mesh: Mesh | None
 ) -> Callable[[jax.Array, int], types.Latent]:
-  """`latent(key, n)`, split over the mesh where that divides n."""
+  """`latent(key, n)`, split over the mesh where that divides n.
+
+  Args:
+    config: of the generator.
+    shares: how often each class is asked for, `[K]`; `[0]` without classes.
+    mesh: of the devices.
+  """
   draw = values.choose('gen.latent', config.latent, LATENTS)
 
   def latent(key: jax.Array, n: int) -> types.Latent:
     made = types.Latent(draw(key, (n, config.latent_dim)))
+    if shares.size:
+      # A stream of its own, so that z is that of the game without classes.
+      label_key = jax.random.fold_in(key, 1)
+      made = made._replace(label=sampling.draw_labels(label_key, shares, n))
     if mesh is None or n % mesh.size:
       return made
     split: types.Latent = sharding.split_batch(made, mesh)
@@ -358,24 +434,36 @@ def make_spec(
 
   Raises:
     ValueError: a name is unknown, a network lacks a field that is set, or it
-      cannot make samples of this shape, or the rule allows D but one step.
+      cannot make samples of this shape or take labels, or the data have none,
+      or the rule allows D but one step.
   """
   dtype = values.choose('precision', config.precision, PRECISIONS)
   loss = values.choose('loss', config.loss, LOSSES)
   packed = (*info.shape[:-1], config.packing * info.shape[-1])
+  classes = count_classes(config, info)
   gen = _make_module(
-    config, 'gen', shape=info.shape, marginals=marginals, dtype=dtype
+    config,
+    'gen',
+    shape=info.shape,
+    classes=classes,
+    marginals=marginals,
+    dtype=dtype,
   )
-  disc = _make_module(config, 'disc', dtype=dtype)
+  disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
   _check_penalties(config, disc)
+  _check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
+  law = values.choose('gen.labels', config.gen.labels, LABEL_LAWS)
+  shares = np.array(info.class_shares if classes else ())
+  asked = law(shares) if classes else shares
   of_players = _make_terms(config)
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
-  disc_network = adapter.as_network(disc, types.Batch(x))
+  label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
+  disc_network = adapter.as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
-    gen=adapter.as_network(gen, types.Latent(z)),
+    gen=adapter.as_network(gen, types.Latent(z, label)),
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(
@@ -384,7 +472,8 @@ def make_spec(
         'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
       ),
     ),
-    latent=_make_latent(config.gen, mesh),
+    latent=_make_latent(config.gen, shares if asked is None else asked, mesh),
+    paired_labels=asked is None,
     schedule=make_schedule(config),
     terms=of_players,
     batch_size=values.batch_samples(config),
@@ -444,9 +533,10 @@ def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
   Raises:
     ValueError: the name is unknown, or the data cannot be read.
   """
-  return opening.open_source(
+  source = opening.open_source(
     config.data,
     key,
     samples_per_step(config),
     shared=population.is_population(config),
   )
+  return source if config.conditional else sources.unlabelled(source)

@@ -88,11 +88,8 @@ def by_euler(
   """
   del disc  # Both passes are one.
 
-  def logits_of(params: types.PyTree, x: jax.Array) -> jax.Array:
-    logits, _ = network.apply(
-      params, vars, types.Batch(x), key=key, mode=types.TRAIN
-    )
-    return logits
+  def logits_of(params: types.PyTree, batch: types.Batch) -> jax.Array:
+    return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
 
-  logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch.x)
+  logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch)
   return Seen(batch, logits, lambda: grads), vars

@@ -59,6 +59,7 @@ def discriminator_loss(
     spec: the game.
   """
   keys = draw.keys
+  vars = vars._replace(disc=spec.disc.advance(disc_params, vars.disc))
   gen = _closed_generator(gen_params, vars, keys, spec)
   disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   fake = gen(draw.latent)
@@ -75,6 +76,9 @@ def discriminator_loss(
     params=disc_params,
     gen=gen,
     disc=disc,
+    entrances=_closed_entrances(
+      types.Pair(gen_params, disc_params), vars, keys, spec
+    ),
     latent=draw.latent,
     real=seen_real,
     fake=seen_fake,
@@ -114,6 +118,7 @@ def generator_loss(
     spec: the game.
   """
   keys = draw.keys
+  vars = vars._replace(gen=spec.gen.advance(gen_params, vars.gen))
   x, gen_vars = spec.gen.apply(
     gen_params, vars.gen, draw.latent, key=keys.gen, mode=types.TRAIN
   )
@@ -130,6 +135,9 @@ def generator_loss(
     params=gen_params,
     gen=_closed_generator(gen_params, vars, keys, spec),
     disc=_closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    entrances=_closed_entrances(
+      types.Pair(gen_params, disc_params), vars, keys, spec
+    ),
     latent=draw.latent,
     real=seen_real,
     fake=seen_fake,
@@ -178,6 +186,26 @@ def _closed_discriminator(
     )[0]
 
   return disc
+
+
+def _closed_entrances(
+  params: types.Pair, vars: types.Pair, keys: draws.Keys, spec: specs.Spec
+) -> types.Pair:
+  """Other entrances of both players, as functions of their input alone."""
+
+  def closed(
+    apply: types.Apply, params: types.PyTree, vars: types.PyTree, key: jax.Array
+  ) -> Callable[[Any], Any]:
+    return lambda input: apply(
+      params, vars, input, key=key, mode=types.OPPONENT
+    )[0]
+
+  def of(player: str, key: jax.Array) -> dict[str, Callable[[Any], Any]]:
+    own = getattr(params, player), getattr(vars, player), key
+    entrances = getattr(spec, player).entrances
+    return {name: closed(apply, *own) for name, apply in entrances.items()}
+
+  return types.Pair(of('gen', keys.gen), of('disc', keys.disc_penalty))
 
 
 def _logit_logs(

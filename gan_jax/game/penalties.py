@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from gan_jax import types
 from gan_jax.game import state as states
@@ -134,6 +135,21 @@ def lecam(
   above = jnp.square(jax.nn.relu(real - averages.fake)).mean()
   below = jnp.square(jax.nn.relu(averages.real - fake)).mean()
   return above + below
+
+
+def classification(logits: jax.Array, batch: types.Batch) -> jax.Array:
+  """-E log p(y | x) of an auxiliary classifier (Odena et al. 2017, eq. 3).
+
+  Args:
+    logits: of the classes, `[B, K]`.
+    batch: with the labels that they should have.
+
+  Returns:
+    `[]`.
+  """
+  return optax.softmax_cross_entropy_with_integer_labels(
+    logits, batch.label
+  ).mean()
 
 
 def orthogonal(params: types.PyTree) -> jax.Array:

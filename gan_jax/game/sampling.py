@@ -45,6 +45,13 @@ def _standing_vars(
   return {**gen_vars, 'batch_stats': stats}
 
 
+def draw_labels(key: jax.Array, shares: np.ndarray, n: int) -> jax.Array:
+  """n classes as often as `shares` `[K]` says, `[n]` int32."""
+  ends = jnp.asarray(np.cumsum(shares)[:-1], jnp.float32)
+  place = jax.random.uniform(key, (n,))
+  return jnp.searchsorted(ends, place, side='right').astype(jnp.int32)
+
+
 def eval_generator(
   spec: specs.Spec, state: states.GanState, key: jax.Array, *, ema: bool
 ) -> tuple[types.PyTree, types.PyTree]:

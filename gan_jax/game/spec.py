@@ -24,7 +24,7 @@ class Spec(NamedTuple):
     disc: the discriminator.
     loss: what each player minimises.
     optimisers: from the hyperparameters to each player's optimiser.
-    latent: `latent(key, n)`, n of them.
+    latent: `latent(key, n)`, n of them; in a game of classes, with labels.
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
     batch_size: samples `[B]` that a player draws at once, `packing` included.
@@ -37,6 +37,8 @@ class Spec(NamedTuple):
     from_data: the reverse.
     rule: how the players move.
     look: how D is shown samples.
+    paired_labels: in training, G is asked for the classes of the real samples
+      beside which its own are judged.
   """
 
   gen: types.Network
@@ -55,3 +57,4 @@ class Spec(NamedTuple):
   from_data: Callable[[jax.Array], jax.Array]
   rule: rules.Rule = rules.ALTERNATING
   look: Looks = Looks()
+  paired_labels: bool = False

@@ -93,6 +93,8 @@ def _losses(
     if not spec.rule.second_order:
       loss = objectives.frozen(loss)
     real = jax.tree.map(lambda x: x[round], batch)
+    if spec.paired_labels:
+      own = own._replace(latent=own.latent._replace(label=real.label))
 
     def of_players(
       params: types.Pair, carried: types.Pair

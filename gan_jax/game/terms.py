@@ -17,6 +17,7 @@ class Update(NamedTuple):
     params: the player's own, which are being differentiated.
     gen: G closed over its parameters: a `Latent` to a `Batch`.
     disc: D closed over its parameters: a `Batch` to logits `[B]`.
+    entrances: the other entrances of both, by name, closed likewise.
     latent: what the fakes were made of.
     real: real samples.
     fake: generated samples.
@@ -28,6 +29,7 @@ class Update(NamedTuple):
   params: types.PyTree
   gen: Callable[[types.Latent], types.Batch]
   disc: types.DiscFn
+  entrances: types.Pair
   latent: types.Latent
   real: looks.Seen
   fake: looks.Seen

@@ -1,5 +1,6 @@
 """From a linen module to the pure functions that a game is played with."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -7,42 +8,77 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.networks import spectral
+
+# Where the vectors of spectral normalisation are.
+_SPECTRAL = 'spectral'
 
 
 def as_network(module: nn.Module, example: Any) -> types.Network:
   """Wraps a linen module, called as `module(input, mode)`.
+
+  What a module may say of itself, each by an attribute of that name:
+  `homogeneous`, `truncation` and `entrances` (names of methods that are called
+  in the same way), as `types.Network` has them; `spectral`, the
+  `spectral.Norm` of its weights, or None.
 
   Args:
     module: a `Generator` or a `Discriminator`.
     example: a `Latent` or a `Batch` of the shapes of its input, with any batch
       size; arrays or `jax.ShapeDtypeStruct`.
   """
+  norm: spectral.Norm | None = getattr(module, 'spectral', None)
 
   # A start asks three times for the shapes or the values of a first state.
   @jax.jit
   def init(key: jax.Array) -> tuple[types.PyTree, types.PyTree]:
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example)
-    variables = dict(module.init(key, zeros, types.EVAL))
-    return variables.pop('params'), variables
+    vars = dict(module.init(key, zeros, types.EVAL))
+    params = vars.pop('params')
+    if norm is not None:
+      own_key = jax.random.fold_in(key, 1)
+      vars[_SPECTRAL] = spectral.init(norm, params, own_key)
+    return params, vars
 
   def apply(
+    method: str,
     params: types.PyTree,
     vars: types.PyTree,
     input: Any,
     *,
     key: jax.Array,
     mode: types.Mode,
-  ) -> tuple[jax.Array, types.PyTree]:
+  ) -> tuple[Any, types.PyTree]:
+    if norm is not None:
+      params = spectral.normalise(params, vars[_SPECTRAL])
+    own = {name: value for name, value in vars.items() if name != _SPECTRAL}
     y, new_vars = module.apply(
-      {'params': params, **vars},
+      {'params': params, **own},
       input,
       mode,
-      rngs={'dropout': key},
+      rngs={'dropout': key, 'noise': key},
       # With statistics of the batch, flax's layers write new averages.
-      mutable=list(vars) if mode.batch_stats or mode.update_vars else [],
+      mutable=list(own) if mode.batch_stats or mode.update_vars else [],
+      method=method,
     )
     # Losses and penalties are computed in float32 whatever the activations.
     y = y.astype(jnp.float32)
     return y, {**vars, **new_vars} if mode.update_vars else vars
 
-  return types.Network(init, apply, getattr(module, 'homogeneous', False))
+  def advance(params: types.PyTree, vars: types.PyTree) -> types.PyTree:
+    if norm is None:
+      return vars
+    moved = spectral.advance(norm, params, vars[_SPECTRAL])
+    return {**vars, _SPECTRAL: moved}
+
+  return types.Network(
+    init=init,
+    apply=functools.partial(apply, '__call__'),
+    advance=advance,
+    entrances={
+      name: functools.partial(apply, name)
+      for name in getattr(module, 'entrances', ())
+    },
+    homogeneous=norm is None and getattr(module, 'homogeneous', False),
+    truncation=getattr(module, 'truncation', ''),
+  )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
-from gan_jax.networks import layers
+from gan_jax.networks import conditional, layers, spectral
 
 _BASES = (4, 5, 6, 7)
 
@@ -63,6 +63,12 @@ class DiscSettings(GenSettings):
 
   # On every stage but the first.
   batch_norm: bool = True
+  # Spectral normalisation of all weights.
+  spectral_norm: bool = False
+  # How it takes the class, in a conditional game.
+  conditioning: str = declare.field(
+    'projection', choices=conditional.CONDITIONING
+  )
 
 
 class Generator(nn.Module):
@@ -71,11 +77,13 @@ class Generator(nn.Module):
   Attributes:
     shape: of one image, `(size, size, C)`.
     settings: `config.gen.net`.
+    classes: that scale and shift what batch normalisation gives; 0 for none.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
   settings: GenSettings = GenSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -84,12 +92,19 @@ class Generator(nn.Module):
     base = self.shape[0] // 2**depth
     own = self.settings
     features = [own.width // 2**stage for stage in range(1, depth)]
+
+    def norm(h: jax.Array) -> jax.Array:
+      if not self.classes:
+        return layers.batch_norm(mode, self.dtype)(h)
+      by_class = conditional.ClassBatchNorm(self.classes, dtype=self.dtype)
+      return by_class(h, latent.label, mode)
+
     h = layers.grow(
       latent.z,
       base,
       own.width,
       [*features, self.shape[-1]],
-      mode,
+      norm,
       kernel=4,
       law=(own.kernel_init, own.kernel_scale),
       dtype=self.dtype,
@@ -102,22 +117,41 @@ class Discriminator(nn.Module):
 
   Attributes:
     settings: `config.disc.net`.
+    classes: that there are; 0 for none.
     dtype: of the activations.
   """
 
   settings: DiscSettings = DiscSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
     return not self.settings.batch_norm
 
-  @nn.compact
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return spectral.Norm() if self.settings.spectral_norm else None
+
+  @property
+  def entrances(self) -> tuple[str, ...]:
+    return conditional.entrances(self.classes, self.settings.conditioning)
+
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    return self._judge(batch, mode)[0]
+
+  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    """Logits of the classes, `[B, K]`."""
+    return self._judge(batch, mode)[1]
+
+  @nn.compact
+  def _judge(
+    self, batch: types.Batch, mode: types.Mode
+  ) -> tuple[jax.Array, jax.Array]:
     depth = stages(batch.x.shape[1:])
     own = self.settings
     law = own.kernel_init, own.kernel_scale
-    return layers.shrink(
+    logit, h = layers.shrink(
       batch.x,
       [own.width // 2**stage for stage in reversed(range(depth))],
       mode,
@@ -126,4 +160,12 @@ class Discriminator(nn.Module):
       dtype=self.dtype,
       normalised=1 if own.batch_norm else None,
       slope=0.2,
+    )
+    return conditional.judged(
+      logit,
+      h.sum(axis=(1, 2)),
+      batch.label,
+      classes=self.classes,
+      conditioning=own.conditioning,
+      dtype=self.dtype,
     )

@@ -44,6 +44,10 @@ INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
   'fan_in_normal': lambda gain: nn.initializers.variance_scaling(
     gain**2, 'fan_in', 'normal'
   ),
+  # U(-s, s) with s = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).
+  'glorot_uniform': lambda gain: nn.initializers.variance_scaling(
+    gain**2, 'fan_avg', 'uniform'
+  ),
 }
 
 
@@ -104,14 +108,37 @@ class Conv(nn.Module):
     return y
 
 
-def batch_norm(mode: types.Mode, dtype: Any) -> nn.BatchNorm:
-  """Over every axis but the last; statistics in float32."""
+def batch_norm(
+  mode: types.Mode, dtype: Any, *, epsilon: float = 1e-5, affine: bool = True
+) -> nn.BatchNorm:
+  """Over every axis but the last; statistics in float32.
+
+  Args:
+    mode: of the batch statistics.
+    dtype: of the activations.
+    epsilon: is added to the variance.
+    affine: multiply by a learned gain and add a learned bias.
+  """
   return nn.BatchNorm(
     use_running_average=not mode.batch_stats,
     momentum=0.9,
-    epsilon=1e-5,
+    epsilon=epsilon,
     dtype=dtype,
+    use_scale=affine,
+    use_bias=affine,
   )
+
+
+def rows(table: jax.Array, index: jax.Array) -> jax.Array:
+  """`table[index]`, `[K, C]` and `[B]` to `[B, C]`, as a product.
+
+  A gather's gradient is a scatter, which a TPU runs badly; under second
+  derivatives and `vmap` both are slow on a CPU, too.
+  """
+  chosen = jax.nn.one_hot(index, len(table), dtype=table.dtype)
+  axes = (((1,), (0,)), ((), ()))
+  # Exact, also where products are of bfloat16 by default.
+  return linear.product(chosen, table, axes, jax.lax.Precision.HIGHEST)
 
 
 # The law of a layer's initial weights: a name in `INITIALISERS`, and its scale.
@@ -133,7 +160,7 @@ def grow(
   base: int,
   width: int,
   features: Sequence[int],
-  mode: types.Mode,
+  norm: Callable[[jax.Array], jax.Array],
   *,
   kernel: int,
   law: Law,
@@ -142,15 +169,15 @@ def grow(
 ) -> jax.Array:
   """DCGAN's way up (Radford et al. 2016, section 3); called inside a module.
 
-  A linear layer gives the lowest resolution. Each stage is batch
-  normalisation, ReLU and a transposed convolution that doubles the sides.
+  A linear layer gives the lowest resolution. Each stage is a normalisation,
+  ReLU and a transposed convolution that doubles the sides.
 
   Args:
     z: `[B, Z]`.
     base: the side of the lowest resolution.
     width: its channels.
     features: channels after each stage.
-    mode: of the batch statistics.
+    norm: makes a layer and applies it.
     kernel: its side.
     law: of the initial weights.
     dtype: of the activations.
@@ -158,7 +185,7 @@ def grow(
   """
   h = dense(base * base * width, *law, dtype)(z).reshape(-1, base, base, width)
   for stage, channels in enumerate(features):
-    h = nn.relu(batch_norm(mode, dtype)(h))
+    h = nn.relu(norm(h))
     h = Conv(channels, kernel, 2, True, *law, dtype=dtype)(h)
     if sides is not None:
       h = crop(h, sides[stage])
@@ -175,13 +202,14 @@ def shrink(
   dtype: Any,
   normalised: int | None,
   slope: float,
-) -> jax.Array:
-  """DCGAN's way down, `[B, H, W, C]` to logits `[B]`.
+) -> tuple[jax.Array, jax.Array]:
+  """DCGAN's way down, `[B, H, W, C]` to logits `[B]` and the last stage.
 
   Each stage is a convolution that halves the sides, batch normalisation where
   it is `normalised`, and a leaky ReLU. Arguments as of `grow`, and
 
   Args:
+    mode: of the batch statistics.
     normalised: the first stage, from 0, with batch normalisation; None is no
       stage.
     slope: of the leaky ReLU.
@@ -191,4 +219,4 @@ def shrink(
     if normalised is not None and stage >= normalised:
       h = batch_norm(mode, dtype)(h)
     h = nn.leaky_relu(h, slope)
-  return dense(1, *law, dtype)(h.reshape(len(h), -1))[:, 0]
+  return dense(1, *law, dtype)(h.reshape(len(h), -1))[:, 0], h

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
-from gan_jax.networks import layers
+from gan_jax.networks import conditional, layers, spectral
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,12 @@ class DiscSettings(GenSettings):
 
   # After each hidden layer: a name in layers.ACTIVATIONS.
   activation: str = declare.field('leaky_relu', choices=layers.ACTIVATIONS)
+  # How it takes the class, in a conditional game.
+  conditioning: str = declare.field(
+    'concatenation', choices=('concatenation', *conditional.CONDITIONING)
+  )
+  # Spectral normalisation of all weights.
+  spectral_norm: bool = False
 
 
 class Generator(nn.Module):
@@ -45,16 +51,19 @@ class Generator(nn.Module):
   Attributes:
     shape: of one sample; three axes mean an image, which ends in tanh.
     settings: `config.gen.net`.
+    classes: whose number is concatenated to z, one-hot; 0 if there are none.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
   settings: GenSettings = GenSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
-    h = _hidden(self, latent.z, mode)
+    z = conditional.concatenated(latent.z, latent.label, self.classes)
+    h = _hidden(self, z, mode)
     size = math.prod(self.shape)
     law = self.settings.kernel_init, self.settings.kernel_scale
     x = layers.dense(size, *law, self.dtype)(h)
@@ -66,18 +75,49 @@ class Discriminator(nn.Module):
   """Samples `[B, ...]` to logits `[B]`; attributes as the Generator's."""
 
   settings: DiscSettings = DiscSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
     own = self.settings
-    return own.activation in layers.RECTIFIERS and not own.batch_norm
+    added = self.classes and own.conditioning == 'concatenation'
+    smooth = own.activation not in layers.RECTIFIERS
+    return not (smooth or own.batch_norm or added)
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return spectral.Norm() if self.settings.spectral_norm else None
+
+  @property
+  def entrances(self) -> tuple[str, ...]:
+    return conditional.entrances(self.classes, self.settings.conditioning)
+
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    return self._judge(batch, mode)[0]
+
+  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    """Logits of the classes, `[B, K]`."""
+    return self._judge(batch, mode)[1]
 
   @nn.compact
-  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    h = _hidden(self, batch.x.reshape(len(batch.x), -1), mode)
-    law = self.settings.kernel_init, self.settings.kernel_scale
-    return layers.dense(1, *law, self.dtype)(h)[:, 0]
+  def _judge(
+    self, batch: types.Batch, mode: types.Mode
+  ) -> tuple[jax.Array, jax.Array]:
+    own = self.settings
+    h = batch.x.reshape(len(batch.x), -1)
+    if own.conditioning == 'concatenation':
+      h = conditional.concatenated(h, batch.label, self.classes)
+    h = _hidden(self, h, mode)
+    logit = layers.dense(1, own.kernel_init, own.kernel_scale, self.dtype)(h)
+    return conditional.judged(
+      logit[:, 0],
+      h,
+      batch.label,
+      classes=self.classes,
+      conditioning=own.conditioning,
+      dtype=self.dtype,
+    )
 
 
 def _hidden(

@@ -82,7 +82,7 @@ class Generator(nn.Module):
       base,
       own.width,
       [own.width // 2**stage for stage in range(1, _STAGES + 1)],
-      mode,
+      lambda h: layers.batch_norm(mode, self.dtype)(h),
       kernel=3,
       law=law,
       dtype=self.dtype,
@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
     sides(batch.x.shape[1:])
     own = self.settings
     law = own.kernel_init, own.kernel_scale
-    return layers.shrink(
+    logit, _ = layers.shrink(
       batch.x,
       [own.width // 2**stage for stage in reversed(range(_STAGES))],
       mode,
@@ -119,3 +119,4 @@ class Discriminator(nn.Module):
       normalised=0 if own.batch_norm else None,
       slope=0.3,
     )
+    return logit

@@ -23,17 +23,17 @@ from gan_jax import types
 
 
 def logits_and_input_grads(
-  disc: Callable[[types.PyTree, jax.Array], jax.Array],
+  disc: Callable[[types.PyTree, types.Batch], jax.Array],
   params: types.PyTree,
-  x: jax.Array,
+  batch: types.Batch,
 ) -> tuple[jax.Array, jax.Array]:
   """D(x) and dD/dx, of one pass forward and one back.
 
   Args:
-    disc: `disc(params, x)`, `[B, ...]` to `[B]`; homogeneous, as
+    disc: `disc(params, batch)`, `[B, ...]` to `[B]`; homogeneous, as
       `types.Network.homogeneous` tells.
     params: its own; a leaf called `bias` is one.
-    x: `[B, ...]`.
+    batch: `[B, ...]`.
 
   Returns:
     Logits `[B]`, as Euler's form gives them, and input gradients `[B, ...]`.
@@ -41,13 +41,14 @@ def logits_and_input_grads(
   flat = traverse_util.flatten_dict(params)
   biases = {path: leaf for path, leaf in flat.items() if path[-1] == 'bias'}
 
-  def one(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def one(sample: types.Batch) -> tuple[jax.Array, jax.Array]:
     def logit(x: jax.Array, biases: types.PyTree) -> jax.Array:
       own = traverse_util.unflatten_dict(flat | biases)
-      return disc(own, x[None])[0]
+      alone = jax.tree.map(lambda a: a[None], sample._replace(x=x))
+      return disc(own, alone)[0]
 
-    grad, push = jax.grad(logit, (0, 1))(x, biases)
-    terms = jax.tree.map(jnp.multiply, (x, biases), (grad, push))
+    grad, push = jax.grad(logit, (0, 1))(sample.x, biases)
+    terms = jax.tree.map(jnp.multiply, (sample.x, biases), (grad, push))
     return optax.tree.sum(terms), grad
 
-  return jax.vmap(one)(x)
+  return jax.vmap(one)(batch)

@@ -279,6 +279,7 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
       mean=tuple(info.mean),
       std=tuple(info.std),
       class_names=tuple(info.class_names),
+      class_shares=tuple(info.class_shares),
     )
   except (KeyError, TypeError, ValueError) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None

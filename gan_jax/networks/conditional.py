@@ -1,0 +1,153 @@
+"""How a network takes the class of a sample.
+
+A generator concatenates an embedding of the class to z, or lets it scale and
+shift each normalised channel; a discriminator has an inner product with the
+class (projection), an auxiliary classifier, or a concatenated input.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.networks import layers
+
+
+class Embedding(nn.Module):
+  """Labels `[B]` int32 to a learned row each, `[B, features]`.
+
+  Attributes:
+    classes: rows.
+    features: of each.
+    law: a name in `layers.INITIALISERS`, and its scale; the matrix has a row
+      for each class.
+    dtype: of the result.
+  """
+
+  classes: int
+  features: int
+  law: layers.Law = ('normal', 1.0)
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, label: jax.Array | None) -> jax.Array:
+    name, scale = self.law
+    shape = (self.classes, self.features)
+    init = layers.INITIALISERS[name](scale)
+    embedding = self.param('embedding', init, shape)
+    assert label is not None
+    return layers.rows(embedding.astype(self.dtype), label)
+
+
+class ClassBatchNorm(nn.Module):
+  """Batch normalisation with a gain and a bias of each class.
+
+      (1 + gain_y) (h - mean) / std + bias_y
+
+  Miyato & Koyama 2018 (after Dumoulin et al. 2017): both are rows of the
+  class, and start at 0.
+
+  Attributes:
+    classes: that there are.
+    epsilon: is added to the variance.
+    dtype: of the activations.
+  """
+
+  classes: int
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, h: jax.Array, label: jax.Array | None, mode: types.Mode
+  ) -> jax.Array:
+    norm = layers.batch_norm(
+      mode, self.dtype, epsilon=self.epsilon, affine=False
+    )
+    zeros: layers.Law = ('normal', 0.0)
+    gain, bias = (
+      Embedding(self.classes, h.shape[-1], zeros, self.dtype, name=name)(label)
+      for name in ('gain', 'bias')
+    )
+    return affine(norm(h), gain, bias)
+
+
+def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
+  """(1 + gain) h + bias, of `[B, ..., C]` and twice `[B, C]`."""
+  shape = (len(h), *(1,) * (h.ndim - 2), -1)
+  return h * (1 + gain.reshape(shape)) + bias.reshape(shape)
+
+
+class Projection(nn.Module):
+  """<embed(y), h> (Miyato & Koyama 2018, eq. 3), `[B, C]` to `[B]`.
+
+  Attributes:
+    classes: that there are.
+    law: of the embedding's initial values.
+    dtype: of the activations.
+  """
+
+  classes: int
+  law: layers.Law = ('glorot_uniform', 1.0)
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, h: jax.Array, label: jax.Array | None) -> jax.Array:
+    embed = Embedding(self.classes, h.shape[-1], self.law, self.dtype)
+    return (embed(label) * h).sum(axis=-1)
+
+
+# How a discriminator can take the class.
+CONDITIONING = ('projection', 'classifier')
+
+
+def entrances(classes: int, conditioning: str) -> tuple[str, ...]:
+  """Of a discriminator: its classifier, where it has one."""
+  return ('classify',) if classes and conditioning == 'classifier' else ()
+
+
+def judged(
+  logit: jax.Array,
+  h: jax.Array,
+  label: jax.Array | None,
+  *,
+  classes: int,
+  conditioning: str,
+  dtype: Any,
+) -> tuple[jax.Array, jax.Array]:
+  """D's last layer in a game of classes; called inside a module.
+
+  Args:
+    logit: without the class, `[B]`.
+    h: the layer before, `[B, C]`.
+    label: `[B]`, or None.
+    classes: that there are; 0 changes nothing.
+    conditioning: 'projection', or 'classifier' (Odena et al. 2017), which
+      leaves the logit as it is; any other changes nothing here.
+    dtype: of the activations.
+
+  Returns:
+    D's logits `[B]`, and the classifier's `[B, K]`, or `[B, 0]`.
+  """
+  none = jnp.zeros((len(h), 0), dtype)
+  if classes and conditioning == 'projection':
+    return logit + Projection(classes, dtype=dtype)(h, label), none
+  if classes and conditioning == 'classifier':
+    to_classes = layers.dense(
+      classes, 'glorot_uniform', 1.0, dtype, name='classifier'
+    )
+    return logit, to_classes(h)
+  return logit, none
+
+
+def concatenated(
+  h: jax.Array, label: jax.Array | None, classes: int
+) -> jax.Array:
+  """`[B, C]` with the class beside it, `[B, C + K]` (Mirza & Osindero 2014)."""
+  if not classes:
+    return h
+  return jnp.concatenate(
+    [h, jax.nn.one_hot(label, classes, dtype=h.dtype)], axis=1
+  )

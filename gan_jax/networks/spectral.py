@@ -1,0 +1,132 @@
+"""Spectral normalisation (Miyato et al. 2018, algorithm 1).
+
+    v <- W^T u / |W^T u|,  u <- W v / |W v|,  sigma = u^T W v,  W / sigma
+
+A weight is divided by an estimate of its largest singular value. W has a row
+for each output; of an embedding, for each class. It is a change of parameters
+and not of layers: the network is applied to the normalised tree. The vectors
+live in `vars['spectral']`. They are constants; sigma is differentiated through
+W. They move once in an update of their own player, before anything is computed,
+so that all passes of that update see one function, and nowhere else.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from gan_jax import types
+
+# Leaves of a parameter tree by their paths: ('Conv_0', 'kernel').
+Path = tuple[str, ...]
+
+# So that a network that has not been trained is normalised, too.
+_FIRST = 15
+
+
+class Norm(NamedTuple):
+  """Which weights of a network are normalised, and how.
+
+  Attributes:
+    chosen: of the path of a weight. Weights are leaves called `kernel` or
+      `embedding`; biases and gains are none.
+    iterations: of the power method in each update.
+    eps: the least norm that is divided by.
+  """
+
+  chosen: Callable[[Path], bool] = lambda path: True
+  iterations: int = 1
+  eps: float = 1e-12
+
+
+class Vectors(NamedTuple):
+  """Estimates of a weight's first singular vectors.
+
+  Attributes:
+    u: `[rows of W]`, the left one.
+    v: `[columns of W]`, the right one.
+  """
+
+  u: jax.Array
+  v: jax.Array
+
+
+def _matrix(path: Path, weight: jax.Array) -> jax.Array:
+  """W: a row for each output channel, or for each class of an embedding."""
+  if path[-1] == 'embedding':
+    return weight
+  return weight.reshape(-1, weight.shape[-1]).T
+
+
+def _unit(x: jax.Array, eps: float) -> jax.Array:
+  return x / jnp.maximum(jnp.linalg.norm(x), eps)
+
+
+def _iterate(w: jax.Array, vectors: Vectors, times: int, eps: float) -> Vectors:
+  """So many iterations of the power method; nothing is differentiated."""
+  w = jax.lax.stop_gradient(w)
+  for _ in range(times):
+    v = _unit(w.T @ vectors.u, eps)
+    vectors = Vectors(_unit(w @ v, eps), v)
+  return vectors
+
+
+def init(norm: Norm, params: types.PyTree, key: jax.Array) -> types.PyTree:
+  """`vars['spectral']` of new parameters: the vectors of each chosen weight."""
+  found = {}
+  for i, (path, weight) in enumerate(
+    traverse_util.flatten_dict(params).items()
+  ):
+    if path[-1] not in ('kernel', 'embedding') or not norm.chosen(path):
+      continue
+    w = _matrix(path, weight)
+    u = jax.random.normal(jax.random.fold_in(key, i), w.shape[:1])
+    start = Vectors(_unit(u, norm.eps), jnp.zeros(w.shape[1:]))
+    found[path] = _iterate(w, start, _FIRST, norm.eps)._asdict()
+  made: types.PyTree = traverse_util.unflatten_dict(found)
+  return made
+
+
+def _vectors(spectral: types.PyTree) -> dict[Path, Vectors]:
+  """By the paths of their weights."""
+  flat = traverse_util.flatten_dict(spectral)
+  paths = dict.fromkeys(path[:-1] for path in flat)
+  return {path: Vectors(flat[*path, 'u'], flat[*path, 'v']) for path in paths}
+
+
+def advance(
+  norm: Norm, params: types.PyTree, spectral: types.PyTree
+) -> types.PyTree:
+  """`vars['spectral']` of this update."""
+  weights = traverse_util.flatten_dict(params)
+  moved = {
+    path: _iterate(
+      _matrix(path, weights[path]), old, norm.iterations, norm.eps
+    )._asdict()
+    for path, old in _vectors(spectral).items()
+  }
+  made: types.PyTree = traverse_util.unflatten_dict(moved)
+  return made
+
+
+def normalise(params: types.PyTree, spectral: types.PyTree) -> types.PyTree:
+  """The parameters, each weight that has vectors divided by its sigma."""
+  weights = dict(traverse_util.flatten_dict(params))
+  for path, own in _vectors(spectral).items():
+    u, v = map(jax.lax.stop_gradient, own)
+    sigma = u @ _matrix(path, weights[path]) @ v
+    weights[path] = weights[path] / sigma
+  made: types.PyTree = traverse_util.unflatten_dict(weights)
+  return made
+
+
+def all_but(*layers: str) -> Callable[[Path], bool]:
+  """Chooses all weights but those whose path passes through such layers."""
+  return functools.partial(_outside, frozenset(layers))
+
+
+def _outside(layers: frozenset[str], path: Path) -> bool:
+  return layers.isdisjoint(path)
