@@ -4,7 +4,7 @@ Each function sets the networks of a configuration and what its paper sets with
 them; a configuration's own numbers come after.
 """
 
-from gan_jax.config import fields as config
+from gan_jax.config import declare, fields as config
 from gan_jax.networks import dcgan, r3gan
 
 
@@ -47,9 +47,10 @@ def use_small_dcgan(c: config.Config) -> None:
 
 def use_r3gan(
   c: config.Config,
-  width: int,
+  width: declare.Stages,
   *,
   depth: int = 2,
+  channels_a_group: int = 16,
   gamma: float,
   half_life: float,
   burn_in: int,
@@ -62,7 +63,8 @@ def use_r3gan(
 
   Args:
     c: the configuration.
-    width: channels of both networks; 16 in each block of a convolution.
+    width: channels of both networks, at all resolutions or at each.
+    channels_a_group: of the 3x3 convolutions, between twice the width.
     depth: residual blocks at each resolution.
     gamma: the weight of R1 and R2, which falls to a tenth.
     half_life: of the moving average, in samples, to which it grows from none.
@@ -71,9 +73,15 @@ def use_r3gan(
   """
   c.loss = 'relativistic_paired'
   c.gen.name = c.disc.name = 'r3gan'
-  own = {'width': width, 'depth': depth, 'groups': width // 8}
-  c.gen.net = r3gan.GenSettings(**own)
-  c.disc.net = r3gan.DiscSettings(**own)
+  if isinstance(width, tuple):
+    groups: declare.Stages = tuple(2 * w // channels_a_group for w in width)
+    embedding = width[0]
+  else:
+    groups, embedding = 2 * width // channels_a_group, width
+  c.gen.net = r3gan.GenSettings(width, depth, groups)
+  c.disc.net = r3gan.DiscSettings(width, depth, groups, embedding)
+  # Of a conditional game: fake i has the class of real i.
+  c.gen.labels = 'paired'
   c.gen.latent_dim = 64
   c.gen.latent = 'normal'
   for player in (c.optim.gen, c.optim.disc):

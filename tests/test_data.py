@@ -220,7 +220,7 @@ def test_stacks_are_of_images_and_their_labels():
 def test_stacks_have_a_thousand_modes_alike():
   """Of N draws the divergence from uniform is about (K - 1) / (2 N)."""
   config = digits_config(stack=3)
-  config.batch_size = 26_000
+  config.batch_size, config.conditional = 26_000, True
   source = build.make_source(config, KEY)
   _, label = source.batch(source.chunk(0, 1), KEY, jnp.int32(0))
   found = modes.class_coverage(np.asarray(label), 1000)

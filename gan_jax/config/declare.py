@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+# A number for each stage of a network, or one for all of them.
+Stages = int | tuple[int, ...]
+
 
 class Facts(NamedTuple):
   """Of a field.
@@ -40,6 +43,8 @@ class Facts(NamedTuple):
 
   def accept(self, value: Any) -> bool:
     """Whether a value of the field's type is within these bounds."""
+    if isinstance(value, tuple):
+      return bool(value) and all(map(self.accept, value))
     if self.choices:
       return value in self.choices
     return (

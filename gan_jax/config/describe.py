@@ -55,6 +55,8 @@ def describe(config: configs.Config, default: configs.Config) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
+  if isinstance(value, tuple):
+    return ','.join(map(str, value))
   return repr(value) if isinstance(value, str) else str(value)
 
 

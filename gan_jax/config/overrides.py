@@ -5,7 +5,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gan_jax.config import fields as configs, values
+from gan_jax.config import declare, fields as configs, values
 
 Override = tuple[str, str]
 
@@ -133,6 +133,8 @@ def parse(name: str, text: str, hint: Any) -> Any:
   Raises:
     ValueError: it says none.
   """
+  if hint == declare.Stages:
+    return _stages(name, text)
   accepted = typing.get_args(hint) or (hint,)
   if types.NoneType in accepted and text.lower() == 'none':
     return None
@@ -150,6 +152,18 @@ def parse(name: str, text: str, hint: Any) -> Any:
     expected = words.get(kind, 'FIELD=NUMBER,NUMBER,... with ; between fields')
     none = ' or none' if types.NoneType in accepted else ''
     raise ValueError(f'{name}={text}: must be {expected}{none}') from None
+
+
+def _stages(name: str, text: str) -> declare.Stages:
+  """'768' for all stages, '768,768,384' for each from the lowest on."""
+  try:
+    first, *rest = map(_whole, text.split(','))
+  except ValueError:
+    raise ValueError(
+      f'{name}={text}: must be a whole number, or several with commas between '
+      'them'
+    ) from None
+  return (first, *rest) if rest else first
 
 
 def _whole(text: str) -> int:

@@ -45,6 +45,8 @@ def leaves(config: Any, prefix: str = '') -> Iterator[Leaf]:
         yield from leaves(item, f'{name}.{key}.')
     elif hints[field.name] is Any and isinstance(value, Mapping):
       for key, item in value.items():
+        # JSON has no tuples.
+        item = tuple(item) if isinstance(item, list) else item
         yield Leaf(f'{name}.{key}', item, Any, declare.Facts())
     else:
       yield Leaf(name, value, hints[field.name], declare.facts(field))
@@ -121,6 +123,8 @@ def typed(name: str, value: Any, hint: Any) -> Any:
     return from_dict(value, group, f'{name}.')
   if typing.get_origin(hint) is dict:
     return _lists(name, value)
+  if hint == declare.Stages:
+    return _stages(name, value)
   accepted = typing.get_args(hint) or (hint,)
   if float in accepted and type(value) is int:
     return float(value)
@@ -146,6 +150,14 @@ def _maps_to_dataclasses(value: Any) -> bool:
     and bool(value)
     and all(map(dataclasses.is_dataclass, value.values()))
   )
+
+
+def _stages(name: str, value: Any) -> declare.Stages:
+  """`value`, where it is a whole number or several."""
+  several = isinstance(value, list | tuple)
+  if not all(type(x) is int for x in (value if several else [value])):
+    raise ValueError(f'{name}={value!r}: expected a whole number or several')
+  return tuple(value) if several else int(value)
 
 
 def _lists(name: str, value: Any) -> dict[str, list[float]]:

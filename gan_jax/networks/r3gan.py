@@ -7,7 +7,8 @@ one to each channel first.
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
-from gan_jax.networks import layers
+from gan_jax.networks import conditional, layers
 from gan_jax.ops import conv, resample
 
 _BASE = 4
@@ -51,18 +52,70 @@ def stages(shape: tuple[int, ...]) -> int:
 class GenSettings:
   """Of the generator."""
 
-  # Channels, the same at every resolution.
-  width: int = declare.field(768, at_least=1)
-  # Residual blocks at each resolution.
-  depth: int = declare.field(2, at_least=1)
+  # Channels: one number, or one for each resolution from 4x4 on.
+  width: declare.Stages = declare.field(768, at_least=1)
+  # Residual blocks at each resolution; one number or several, as the width.
+  depth: declare.Stages = declare.field(2, at_least=1)
   # Blocks of channels with weights of their own in the 3x3 convolutions; the
-  # paper has 16 channels in each, of twice the width.
-  groups: int = declare.field(96, at_least=1)
+  # paper has 16 channels in each, of twice the width. One number or several.
+  groups: declare.Stages = declare.field(96, at_least=1)
+  # Of the class's embedding.
+  embedding: int = declare.field(64, at_least=1)
+  # Compute activations again on the way back: less memory, more time.
+  remat: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscSettings(GenSettings):
-  """Of the discriminator, the generator's mirror."""
+  """Of the discriminator, the generator's mirror.
+
+  The embedding of a class has the width of the lowest resolution in the paper.
+  """
+
+  # Of the class's embedding, and of D's last layer in a game of classes.
+  embedding: int = declare.field(768, at_least=1)
+
+
+class Stage(NamedTuple):
+  """One resolution.
+
+  Attributes:
+    width: channels.
+    depth: residual blocks.
+    groups: of their 3x3 convolutions.
+  """
+
+  width: int
+  depth: int
+  groups: int
+
+
+def plan(settings: GenSettings, resolutions: int) -> list[Stage]:
+  """Each resolution, from 4x4 on.
+
+  Raises:
+    ValueError: a field has a number for each of other resolutions, or groups
+      do not divide the channels.
+  """
+  columns = []
+  for name in Stage._fields:
+    value = getattr(settings, name)
+    each = value if isinstance(value, tuple) else (value,) * resolutions
+    if len(each) != resolutions:
+      raise ValueError(
+        f'net.{name}={",".join(map(str, each))}: there are {resolutions} '
+        f'resolutions, from {_BASE} to {_BASE * 2 ** (resolutions - 1)}; give '
+        'one number, or one for each of them'
+      )
+    columns.append(each)
+  found = [Stage(*row) for row in zip(*columns, strict=True)]
+  for stage in found:
+    if 2 * stage.width % stage.groups:
+      raise ValueError(
+        f'net.groups={stage.groups}: must divide the {2 * stage.width} '
+        f'channels within a block, twice the width {stage.width}'
+      )
+  return found
 
 
 def block_gain(blocks: int) -> float:
@@ -93,6 +146,14 @@ def _dense(features: int, dtype: Any) -> nn.Dense:
   return layers.dense(features, 'fan_in_normal', 1.0, dtype, use_bias=False)
 
 
+def _embedding(
+  classes: int, features: int, gain: float, dtype: Any
+) -> conditional.Embedding:
+  """A linear layer of the one-hot class, without bias: a fan-in of K."""
+  law = ('normal', gain * classes**-0.5)
+  return conditional.Embedding(classes, features, law, dtype)
+
+
 class BiasedActivation(nn.Module):
   """leaky_relu(x + bias, .2) with a bias for each channel of [..., C]."""
 
@@ -121,16 +182,28 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     width = x.shape[-1]
-    if 2 * width % self.groups:
-      raise ValueError(
-        f'net.groups={self.groups}: must divide the {2 * width} channels '
-        f'within a block, twice the width {width}'
-      )
     h = _conv(2 * width, 1, self.gain, self.dtype)(x)
     h = BiasedActivation(self.dtype)(h)
     h = _conv(2 * width, 3, self.gain, self.dtype, self.groups)(h)
     h = BiasedActivation(self.dtype)(h)
     return x + _conv(width, 1, 0.0, self.dtype)(h)
+
+
+def _blocks(
+  h: jax.Array, each: Sequence[Stage], i: int, settings: GenSettings
+) -> jax.Array:
+  """The blocks of the i-th resolution of all; called inside a module."""
+  gain = block_gain(sum(stage.depth for stage in each))
+  kind = nn.remat(Block) if settings.remat else Block
+  first = sum(stage.depth for stage in each[:i])
+  for block in range(first, first + each[i].depth):
+    h = kind(each[i].groups, gain, h.dtype, name=f'Block_{block}')(h)
+  return h
+
+
+def _to_width(h: jax.Array, width: int) -> jax.Array:
+  """A 1x1 convolution where the width changes; called inside a module."""
+  return h if h.shape[-1] == width else _conv(width, 1, 1.0, h.dtype)(h)
 
 
 class Generator(nn.Module):
@@ -139,29 +212,33 @@ class Generator(nn.Module):
   Attributes:
     shape: of one image, `(size, size, C)`.
     settings: `config.gen.net`.
+    classes: whose embedding is concatenated to z; 0 for none.
     dtype: of the activations.
   """
 
   shape: tuple[int, ...]
   settings: GenSettings = GenSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode
     own = self.settings
-    resolutions = stages(self.shape)
-    gain = block_gain(resolutions * own.depth)
+    each = plan(own, stages(self.shape))
     # A learned image, each channel scaled by a linear function of z.
     basis = self.param(
-      'basis', nn.initializers.normal(1.0), (_BASE, _BASE, own.width)
+      'basis', nn.initializers.normal(1.0), (_BASE, _BASE, each[0].width)
     )
-    scale = _dense(own.width, self.dtype)(latent.z)
+    z = latent.z.astype(self.dtype)
+    if self.classes:
+      embed = _embedding(self.classes, own.embedding, 1.0, self.dtype)
+      z = jnp.concatenate([z, embed(latent.label)], axis=1)
+    scale = _dense(each[0].width, self.dtype)(z)
     h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
-    for stage in range(resolutions):
-      h = resample.upsample(h) if stage else h
-      for _ in range(own.depth):
-        h = Block(own.groups, gain, self.dtype)(h)
+    for i, stage in enumerate(each):
+      h = resample.upsample(_to_width(h, stage.width)) if i else h
+      h = _blocks(h, each, i, own)
     return _conv(self.shape[-1], 1, 1.0, self.dtype)(h)
 
 
@@ -170,10 +247,12 @@ class Discriminator(nn.Module):
 
   Attributes:
     settings: `config.disc.net`.
+    classes: with whose embedding the last layer is multiplied; 0 for none.
     dtype: of the activations.
   """
 
   settings: DiscSettings = DiscSettings()
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @property
@@ -184,19 +263,22 @@ class Discriminator(nn.Module):
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     del mode
     own = self.settings
-    resolutions = stages(batch.x.shape[1:])
-    gain = block_gain(resolutions * own.depth)
-    h = _conv(own.width, 1, 1.0, self.dtype)(batch.x)
-    for stage in range(resolutions):
-      h = resample.downsample(h) if stage else h
-      for _ in range(own.depth):
-        h = Block(own.groups, gain, self.dtype)(h)
+    each = plan(own, stages(batch.x.shape[1:]))[::-1]
+    lowest = each[-1].width
+    h = _conv(each[0].width, 1, 1.0, self.dtype)(batch.x)
+    for i, stage in enumerate(each):
+      h = _to_width(resample.downsample(h), stage.width) if i else h
+      h = _blocks(h, each, i, own)
     basis = self.param(
       'basis',
       layers.INITIALISERS['fan_in_normal'](1.0),
-      (_BASE, _BASE, 1, own.width),
+      (_BASE, _BASE, 1, lowest),
     )
-    h = conv.conv(
-      h, basis.astype(self.dtype), padding='VALID', groups=own.width
-    )
-    return _dense(1, self.dtype)(h[:, 0, 0])[:, 0]
+    h = conv.conv(h, basis.astype(self.dtype), padding='VALID', groups=lowest)
+    h = h[:, 0, 0]
+    if not self.classes:
+      return _dense(1, self.dtype)(h)[:, 0]
+    h = _dense(own.embedding, self.dtype)(h)
+    gain = own.embedding**-0.5
+    embed = _embedding(self.classes, own.embedding, gain, self.dtype)
+    return (h * embed(batch.label)).sum(axis=1)
