@@ -67,6 +67,9 @@ _FEATURES_SPLIT = flags.DEFINE_string(
 _KEPT = flags.DEFINE_integer(
   'features_kept', None, 'The most samples of kid and prdc.'
 )
+_TRUNCATION = flags.DEFINE_float(
+  'truncation', None, 'The bound of each |z|, or psi of a style network.'
+)
 _SUBSETS = flags.DEFINE_integer('kid_subsets', None, 'Subsets of kid.')
 _SUBSET_SIZE = flags.DEFINE_integer(
   'kid_subset_size', None, 'Samples in each subset of kid.'
@@ -79,7 +82,7 @@ _OF_IMAGES = (
   _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
-_OF_RUNS = _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _SPLIT
+_OF_RUNS = _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _SPLIT, _TRUNCATION
 
 
 def _set_fields(settings: 'configs.Eval') -> None:
@@ -109,7 +112,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
   _set_fields(config.eval)
   for field, flag in (
     ('num_samples', _NUM), ('ema', _EMA), ('split', _SPLIT),
-    ('held_out', _HELD_OUT),
+    ('held_out', _HELD_OUT), ('truncation', _TRUNCATION),
   ):  # fmt: skip
     if flag.value is not None:
       setattr(config.eval, field, flag.value)
@@ -130,7 +133,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
     stamp |= evaluator.stamp() | {'warnings': evaluator.warnings}
     return figures, stamp
   _refuse(
-    (*_OF_IMAGES, _SPLIT, _HELD_OUT),
+    (*_OF_IMAGES, _SPLIT, _HELD_OUT, _TRUNCATION),
     'is of images; this game has figures of its own',
   )
   source = build.make_source(config, key)

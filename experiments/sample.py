@@ -2,21 +2,38 @@
 
   python -m experiments.sample --workdir=runs/digits --num=100 --out=grid.png
   python -m experiments.sample --workdir=runs/digits --num=50000 --out=x.npz
+  python -m experiments.sample --workdir=runs/classes --per_class=10 --out=g.png
 
 A png is a grid of images; an npz has `samples`, [N, ...] float32 in the units
-of the data (images in [-1, 1]). The same run, seed and number give the same
-file.
+of the data (images in [-1, 1]), of a conditional game also `labels`, and how
+they were made. The same run, seed and number give the same file.
 """
 
+import json
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import flags
 
 from experiments import launch
 
+if TYPE_CHECKING:
+  from gan_jax.run import trained as runs
+
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
-_NUM = flags.DEFINE_integer('num', 64, 'Samples to draw.', lower_bound=1)
+_NUM = flags.DEFINE_integer('num', None, 'Samples to draw; 64.', lower_bound=1)
+_CLASS = flags.DEFINE_string(
+  'class', None, 'Of all samples, by name or number; if not given, as often as '
+  'the data have them.'
+)  # fmt: skip
+_PER_CLASS = flags.DEFINE_integer(
+  'per_class', None, 'So many samples of each class, a row for each.',
+  lower_bound=1,
+)  # fmt: skip
+_TRUNCATION = flags.DEFINE_float(
+  'truncation', None, 'The bound of each |z|, or psi of a style network.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
 _EMA = flags.DEFINE_bool(
   'ema', None, 'The averaged generator, or the live one; if not given, as in '
@@ -31,6 +48,33 @@ _MEMBER = flags.DEFINE_integer(
 _OUT = flags.DEFINE_string('out', None, 'File to write: .png or .npz.')
 
 
+# Samples, where neither --num nor --per_class says how many.
+_DEFAULT = 64
+
+
+def _labels(run: 'runs.Run') -> np.ndarray | None:
+  """The class of each sample, as the flags ask for it."""
+  from gan_jax.engine import build
+  from gan_jax.run import trained as runs
+
+  name, each = _CLASS.value, _PER_CLASS.value
+  if name is not None and each is not None:
+    raise ValueError('--class and --per_class: give one of them')
+  if name is not None:
+    index = runs.class_of(run, name)
+    return np.full(_NUM.value or _DEFAULT, index, np.int32)
+  if each is None:
+    return None
+  if _NUM.value is not None:
+    raise ValueError('--num and --per_class: give one of them')
+  count = build.count_classes(run.config, run.info)
+  if not count:
+    raise ValueError(
+      f'--per_class={each}: this run is not of a conditional game'
+    )
+  return np.repeat(np.arange(count, dtype=np.int32), each)
+
+
 def main() -> None:
   if _WORKDIR.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=FILE must be given')
@@ -39,6 +83,8 @@ def main() -> None:
     raise ValueError(f'--out={out}: must end in .png or .npz')
   if not out.absolute().parent.is_dir():
     raise ValueError(f'--out={out}: there is no folder {out.parent}')
+  from gan_jax.config import checks
+  from gan_jax.evaluation import evaluator
   from gan_jax.report import plots
   from gan_jax.run import trained as runs
 
@@ -49,13 +95,23 @@ def main() -> None:
     raise ValueError(f'--out={out}: these samples are no images; use .npz')
   if _EMA.value is not None:
     run.config.eval.ema = _EMA.value
-  blocks = runs.samples(run, _NUM.value, seed=_SEED.value)
-  samples = np.concatenate(list(blocks))
+  if _TRUNCATION.value is not None:
+    run.config.eval.truncation = _TRUNCATION.value
+    checks.validate(run.config)
+  labels = _labels(run)
+  num = len(labels) if labels is not None else _NUM.value or _DEFAULT
+  blocks = list(runs.samples(run, num, seed=_SEED.value, labels=labels))
+  samples = np.concatenate([block.x for block in blocks])
   try:
     if out.suffix == '.npz':
-      np.savez_compressed(out, samples=samples)
+      made: dict[str, Any] = {'samples': samples}
+      if run.config.conditional:
+        made['labels'] = np.concatenate([block.label for block in blocks])
+      stamp = evaluator.generator_stamp(run.config, run.spec)
+      stamp |= {'seed': _SEED.value, 'step': int(run.state.step)}
+      np.savez_compressed(out, **made, stamp=json.dumps(stamp))
     else:
-      columns = int(np.ceil(np.sqrt(len(samples))))
+      columns = _PER_CLASS.value or int(np.ceil(np.sqrt(len(samples))))
       out.write_bytes(plots.png(plots.image_grid(samples, columns)))
   except OSError as error:
     raise ValueError(f'--out={out}: cannot be written ({error})') from None

@@ -291,7 +291,7 @@ def test_samples_and_figures_are_of_one_generator(
   train.train(digits, tmp_path / 'run')
   loaded = runs.load(tmp_path / 'run')
   num = digits.eval.num_samples
-  samples = np.concatenate([*runs.samples(loaded, num, seed=0)])
+  samples = np.concatenate([b.x for b in runs.samples(loaded, num, seed=0)])
   digits.eval.metrics = 'fd_classifier'
   sampler = evaluator(digits)._sampler
   batches = sampler.samples(loaded.state, jax.random.key(0))
@@ -430,11 +430,12 @@ def test_memory_does_not_grow_with_the_images(
   def peak(total: int) -> int:
     whole = sets.in_order(images.ImageSet(total, (32, 32, 3), fetch))
     judge = comparison.Comparison(
-      settings, total, (32, 32, 3), whole, whole, whole._replace(total=300),
-      lambda: None, dict.fromkeys(('real', 'generated', 'train', 'held_out')),
+      settings, comparison.Generated(total, (32, 32, 3)), whole, whole,
+      whole._replace(total=300), lambda: None,
+      dict.fromkeys(('real', 'generated', 'train', 'held_out')),
     )  # fmt: skip
     tracemalloc.start()
-    found = judge.figures((x for x, _ in whole.blocks()), KEY)
+    found = judge.figures(whole.blocks(), KEY)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found['fd_classifier'] == pytest.approx(0, abs=1e-9)

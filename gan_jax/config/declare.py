@@ -43,6 +43,8 @@ class Facts(NamedTuple):
 
   def accept(self, value: Any) -> bool:
     """Whether a value of the field's type is within these bounds."""
+    if value is None:
+      return True
     if isinstance(value, tuple):
       return bool(value) and all(map(self.accept, value))
     if self.choices:

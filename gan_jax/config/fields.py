@@ -197,12 +197,16 @@ class Ema:
 class Eval:
   # Use the averaged generator for samples, figures and metrics.
   ema: bool = True
+  # Samples and metrics of truncated latents: the bound of each |z|, or psi of a
+  # style network's w; none leaves them whole. Not of what training shows.
+  truncation: float | None = declare.field(None, above=0)
   # Samples behind the metrics.
   num_samples: int = declare.field(100_000, at_least=1)
   # Steps between two frames of the figures and image grids.
   every: int = declare.field(1000, at_least=1)
   # Metrics of images, with commas between them: fd_inception (or fid),
-  # fd_classifier, kid, is, prdc, parzen, swd, memorisation, classes, intra_fd.
+  # fd_classifier, kid, is, prdc, parzen, swd, memorisation, classes, intra_fd,
+  # class_accuracy.
   # Laws have figures of their own.
   metrics: str = ''
   # The real images to compare with; '' is data.split.

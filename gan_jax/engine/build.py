@@ -357,6 +357,22 @@ def count_classes(config: configs.Config, info: sources.Info) -> int:
   return len(info.class_shares)
 
 
+def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
+  """Raises ValueError where `eval.truncation` has nothing to truncate."""
+  asked, kind = config.eval.truncation, spec.gen.truncation
+  if asked is None:
+    return
+  if not kind:
+    raise ValueError(
+      f'eval.truncation={asked}: gen.name={config.gen.name!r} has no truncation'
+    )
+  if kind == 'latent' and config.gen.latent != 'normal':
+    raise ValueError(
+      f'eval.truncation={asked}: is of normal latents, and '
+      f'gen.latent={config.gen.latent!r}'
+    )
+
+
 def _check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
@@ -473,6 +489,7 @@ def make_spec(
       ),
     ),
     latent=_make_latent(config.gen, shares if asked is None else asked, mesh),
+    eval_latent=_make_latent(config.gen, shares, mesh),
     paired_labels=asked is None,
     schedule=make_schedule(config),
     terms=of_players,

@@ -23,6 +23,20 @@ class SamplesError(ValueError):
   """What G made are no images."""
 
 
+class Generated(NamedTuple):
+  """What is known of the generated images before they come.
+
+  Attributes:
+    num: how many there will be.
+    shape: of each.
+    labelled: whether they come with the classes that were asked for.
+  """
+
+  num: int
+  shape: tuple[int, int, int]
+  labelled: bool = False
+
+
 class Learnt(NamedTuple):
   """What a classifier would be trained on.
 
@@ -100,8 +114,7 @@ class Comparison:
   def __init__(
     self,
     settings: configs.Eval,
-    num_generated: int,
-    shape: tuple[int, int, int],
+    generated: Generated,
     real: sets.Images,
     train: sets.Images,
     held_out: sets.Images | None,
@@ -112,8 +125,7 @@ class Comparison:
 
     Args:
       settings: of the metrics.
-      num_generated: how many there will be.
-      shape: of each.
+      generated: what is to come.
       real: to compare with.
       train: those that G was trained on, in any order.
       held_out: those that it was not, or None.
@@ -129,8 +141,8 @@ class Comparison:
       self._sets['held_out'] = held_out
     self._origins = origins
     num = {name: images.total for name, images in self._sets.items()}
-    num = {'held_out': 0, 'generated': num_generated} | num
-    self._facts = scenes.Facts(num, shape, settings)
+    num = {'held_out': 0, 'generated': generated.num} | num
+    self._facts = scenes.Facts(num, generated.shape, settings)
     self._check_counts()
     self._extractor: features.Extractor | None = None
     if any(metric.sees for metric in self._metrics.values()):
@@ -138,12 +150,12 @@ class Comparison:
       seen = jax.eval_shape(
         self._extractor.apply,
         self._extractor.params,
-        jax.ShapeDtypeStruct((1, *shape), jnp.float32),
+        jax.ShapeDtypeStruct((1, *generated.shape), jnp.float32),
       )
       self._facts = self._facts._replace(
         dim=seen.features.shape[-1], logits=seen.logits.shape[1:]
       )
-    self._check_network(learn)
+    self._check_network(learn, generated.labelled)
     self.names = [
       self._named(figure, metric)
       for metric in self._metrics.values()
@@ -183,8 +195,15 @@ class Comparison:
             f'least {least}{metric.why}'
           )
 
-  def _check_network(self, learn: Callable[[], Learnt | None]) -> None:
+  def _check_network(
+    self, learn: Callable[[], Learnt | None], labelled: bool
+  ) -> None:
     for name, metric in self._metrics.items():
+      if metric.asked and not labelled:
+        raise ValueError(
+          f'eval.metrics: {name} is of the classes that a generator is asked '
+          'for, in a game with conditional=True'
+        )
       if metric.one_class and len(self._facts.logits) != 1:
         raise ValueError(f'eval.metrics: {name} needs images of one class each')
       if not metric.labels:
@@ -252,12 +271,13 @@ class Comparison:
       yield x
 
   def figures(
-    self, generated: Iterable[np.ndarray], key: jax.Array
+    self, generated: Iterable[sets.Block], key: jax.Array
   ) -> scenes.Figures:
     """Of blocks of images; the same images and key give the same digits.
 
     Args:
-      generated: `[n, H, W, C]` each, as many as was said; they are read once.
+      generated: `[n, H, W, C]` each, with the classes that were asked for or
+        None, as many as was said; they are read once.
       key: of what is random in metrics.
 
     Raises:
@@ -267,12 +287,12 @@ class Comparison:
 
     def checked(most: int) -> Iterator[sets.Block]:
       nonlocal extent
-      for x in generated:
+      for x, label in generated:
         try:
           extent = checks.update(extent, x, 'samples')
         except ValueError as error:
           raise SamplesError(str(error)) from None
-        yield x, None
+        yield x, label
 
     known = {'generated': self._states('generated', checked)}
     try:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
+from gan_jax.engine import build
 from gan_jax.evaluation import comparison, laws, scene as scenes, sets
 from gan_jax.game import sampling, spec as specs, state as states
 from gan_jax.storage import workdir as workdirs
@@ -75,8 +76,9 @@ class Evaluator:
       )
     self._comparison = comparison.Comparison(
       settings,
-      settings.num_samples,
-      self._real.shape,
+      comparison.Generated(
+        settings.num_samples, self._real.shape, config.conditional
+      ),
       self._real,
       sets.in_any_order(self._image_set, found),
       self._held_out,
@@ -90,8 +92,12 @@ class Evaluator:
     )
     self.names = self._comparison.names
     self.warnings = self._comparison.warnings
+    build.check_truncation(config, spec)
     self._sampler = sampling.Sampler(
-      spec, settings.num_samples, ema=values.uses_ema(config)
+      spec,
+      settings.num_samples,
+      ema=values.uses_ema(config),
+      truncation=settings.truncation,
     )
 
   def _learn(self) -> comparison.Learnt:
@@ -109,7 +115,13 @@ class Evaluator:
       comparison.SamplesError: the samples are no images in [-1, 1].
     """
     batches = self._sampler.samples(state, key)
-    blocks = (np.asarray(batch.x) for batch in batches)
+    blocks = (
+      (
+        np.asarray(batch.x),
+        None if batch.label is None else np.asarray(batch.label),
+      )
+      for batch in batches
+    )
     return self._comparison.figures(blocks, jax.random.fold_in(key, 1))
 
   def figures_or_nan(
@@ -174,11 +186,17 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   """Which generator was sampled, and how."""
   ema = values.uses_ema(config)
   template = jax.eval_shape(spec.gen.init, jax.random.key(0))
-  normalised = bool(jax.tree.leaves(template[1]))
+  normalised = 'batch_stats' in template[1]
   statistics = 'standing, of 100 batches' if ema else 'running averages'
   return {
     'weights': 'ema' if ema else 'live',
     'batch_norm': statistics if normalised else 'none',
+    'labels': 'as the data have them' if config.conditional else 'none',
+    'truncation': (
+      f'{spec.gen.truncation} {config.eval.truncation}'
+      if config.eval.truncation
+      else 'none'
+    ),
   }
 
 

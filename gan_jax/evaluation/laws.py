@@ -1,6 +1,7 @@
 """The figures of a game, by the kind of data, and the arrays of its picture."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ from gan_jax.config import fields as configs, values
 from gan_jax.data import densities, source as sources
 from gan_jax.game import sampling, spec as specs, state as states
 from gan_jax.metrics import modes, one_dimensional, sliced
+
+T = TypeVar('T', types.Batch, types.Latent)
 
 # `measure(state, key)`: figures, and the arrays of a picture.
 Measure = Callable[
@@ -59,7 +62,7 @@ def _measure_density(
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key, real_key = jax.random.split(key, 3)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
-    latent = spec.latent(z_key, num)
+    latent = spec.eval_latent(z_key, num)
     samples = sampling.sample(spec, *gen, latent)
     line = samples.x[:, 0]
     figures = {
@@ -136,10 +139,11 @@ def _measure_points(
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key, real_key, slice_key = jax.random.split(key, 4)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
-    samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    samples = sampling.sample(spec, *gen, spec.eval_latent(z_key, num))
     points = samples.x
-    real = law.sample(real_key, num)
-    figures = _value(spec, state.disc, types.Batch(real), samples)
+    drawn = law.draw(real_key, num)
+    real = drawn.x
+    figures = _value(spec, state.disc, drawn, samples)
     figures['sliced_wasserstein_1'] = sliced.sliced_wasserstein_1(
       points, real, slice_key
     )
@@ -148,11 +152,16 @@ def _measure_points(
         points, jnp.asarray(law.modes), law.mode_std
       )
       figures |= coverage._asdict()
+      if samples.label is not None:
+        figures['asked_mode'] = modes.asked_mode(
+          samples, jnp.asarray(law.modes)
+        )
     low, high = real.min(axis=0), real.max(axis=0)
     reach = 0.65 * (high - low).max() * jnp.linspace(-1.0, 1.0, 101)
     x, y = (low + high)[:, None] / 2 + reach[None]
     disc = jnp.full((101, 101), jnp.nan)
-    if spec.packing == 1:
+    # With classes, D has a landscape for each of them.
+    if spec.packing == 1 and samples.label is None:
       plane = jnp.stack(jnp.meshgrid(x, y), axis=-1).reshape(-1, 2)
       disc = sampling.judge(spec, state.disc, types.Batch(plane))
       disc = disc.reshape(101, 101)
@@ -169,28 +178,36 @@ def _measure_points(
 
 
 def _measure_images(
-  spec: specs.Spec, real: types.Batch, *, num: int, ema: bool
+  spec: specs.Spec, real: types.Batch, *, num: int, classes: int, ema: bool
 ) -> Measure:
   """D on real images `[N, H, W, C]` and on as many samples.
 
-  The picture's array is `images`, `[num, H, W, C]`.
+  The picture's array is `images`, `[num, H, W, C]`; in a game of classes it has
+  a row for each of the first of them.
   """
+  by_class = None
+  if classes:
+    by_class = jnp.repeat(jnp.arange(min(classes, GRID)), GRID)
 
   def measure(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     gen_key, z_key = jax.random.split(key)
     gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
-    samples = sampling.sample(spec, *gen, spec.latent(z_key, num))
+    latent = spec.eval_latent(z_key, num)
+    samples = sampling.sample(spec, *gen, latent)
     as_many = _first(samples, len(real.x))
     figures = _value(spec, state.disc, real, as_many)
+    if by_class is not None:
+      latent = _first(latent, len(by_class))._replace(label=by_class)
+      samples = sampling.sample(spec, *gen, latent)
     return figures, {'images': samples.x}
 
   return measure
 
 
-def _first(batch: types.Batch, num: int) -> types.Batch:
-  first: types.Batch = jax.tree.map(lambda x: x[:num], batch)
+def _first(batch: T, num: int) -> T:
+  first: T = jax.tree.map(lambda x: x[:num], batch)
   return first
 
 
@@ -210,7 +227,13 @@ def make_measure(
   key, step = jax.random.key(0), jnp.int32(0)
   real = jax.jit(source.batch)(source.chunk(0, 1), key, step)
   num = min(len(real.x), GRID**2) // spec.packing * spec.packing
-  return _measure_images(spec, _first(real, num), num=GRID**2, ema=ema)
+  return _measure_images(
+    spec,
+    _first(real, num),
+    num=GRID**2,
+    classes=len(source.info.class_shares) if config.conditional else 0,
+    ema=ema,
+  )
 
 
 # Images a side of a grid of samples.
@@ -228,4 +251,6 @@ def figure_names(config: configs.Config, info: sources.Info) -> list[str]:
     return list(_VALUE)
   known = densities.POINTS[config.data.name].modes is not None
   coverage = modes.ModeCoverage._fields if known else ()
+  if known and config.conditional:
+    coverage = (*coverage, 'asked_mode')
   return [*coverage, 'sliced_wasserstein_1', *_VALUE]

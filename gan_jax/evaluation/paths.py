@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from gan_jax.config import fields as configs
 from gan_jax.data import images
@@ -81,8 +80,7 @@ def compare(
 
   compared = comparison.Comparison(
     settings,
-    count,
-    generated.shape,
+    comparison.Generated(count, generated.shape),
     found['real'],
     found['real'],
     found.get('held_out'),
@@ -90,9 +88,9 @@ def compare(
     origins,
   )
 
-  def blocks() -> Iterator[np.ndarray]:
+  def blocks() -> Iterator[sets.Block]:
     for x, _ in generated.blocks(count):
-      yield x
+      yield x, None
 
   figures = compared.figures(blocks(), key)
   stamp: dict[str, Any] = {}

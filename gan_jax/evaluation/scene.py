@@ -113,6 +113,7 @@ class Metric(NamedTuple):
     single: looks at images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
+    asked: is of generated images that were asked for by class.
     only: the one network of whose features it is, or ''.
     plain: its figures' names go without the network's.
     apart: sets of which it has no state, for `result` reads them.
@@ -131,6 +132,7 @@ class Metric(NamedTuple):
   single: bool = False
   one_class: bool = False
   labels: bool = False
+  asked: bool = False
   only: str = ''
   plain: bool = False
   apart: tuple[str, ...] = ()
@@ -195,7 +197,10 @@ Classes = dict[int, frechet.Moments]
 
 
 def _update_classes(state: Classes, block: Block) -> Classes:
-  """The data's own labels; the network names the samples' classes."""
+  """The data's own labels, and the samples' classes.
+
+  Those are what was asked for, or as the network names them.
+  """
   label = block.label
   if label is None:
     label = block.logits.argmax(axis=1)
@@ -221,6 +226,29 @@ def _intra_fd(scene: Scene) -> Figures:
       return {'intra_fd': float('nan')}
     distances.append(frechet.frechet_distance(*pair))
   return {'intra_fd': float(np.mean(distances))}
+
+
+# Whether G makes the class that it is asked for.
+
+
+class Hits(NamedTuple):
+  """Samples of the class that was asked for, of so many."""
+
+  hits: int
+  total: int
+
+
+def _update_hits(state: Hits, block: Block) -> Hits:
+  assert block.label is not None
+  named = block.logits.argmax(axis=1)
+  hits = int((named == block.label).sum())
+  return Hits(state.hits + hits, state.total + len(named))
+
+
+def _class_accuracy(scene: Scene) -> Figures:
+  """The share of samples that a classifier gives the class asked for."""
+  state = scene.states['generated']
+  return {'class_accuracy': state.hits / state.total}
 
 
 # The kernel distance, the inception score, precision and recall.
@@ -467,5 +495,15 @@ METRICS: dict[str, Metric] = {
     shortage=_class_shortage,
     one_class=True,
     labels=True,
+  ),
+  'class_accuracy': Metric(
+    ('class_accuracy',),
+    counts=_generated,
+    init=lambda facts: Hits(0, 0),
+    update=_update_hits,
+    result=_class_accuracy,
+    one_class=True,
+    labels=True,
+    asked=True,
   ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,14 +67,31 @@ def sample(
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
   latent: types.Latent,
+  psi: float | None = None,
 ) -> types.Batch:
-  """G in evaluation mode: N latents to `[N, ...]` in the units of the data."""
+  """G in evaluation mode: N latents to `[N, ...]` in the units of the data.
+
+  Args:
+    spec: the game.
+    gen_params: of G.
+    gen_vars: of G.
+    latent: N of them.
+    psi: moves what G maps them to towards its average, w' = w_avg + psi (w -
+      w_avg) (Karras et al. 2019, section 2 of the appendix); None does not.
+  """
+
+  def through(apply: types.Apply, input: Any) -> jax.Array:
+    return apply(
+      gen_params, gen_vars, input, key=jax.random.key(0), mode=types.EVAL
+    )[0]
 
   def generate(latent: types.Latent) -> jax.Array:
-    x, _ = spec.gen.apply(
-      gen_params, gen_vars, latent, key=jax.random.key(0), mode=types.EVAL
-    )
-    return spec.to_data(x)
+    if psi is None:
+      return spec.to_data(through(spec.gen.apply, latent))
+    w = through(spec.gen.entrances['map'], latent)
+    average = gen_vars['averages']['w']
+    w = average + psi * (w - average)
+    return spec.to_data(through(spec.gen.entrances['synthesise'], w))
 
   return types.Batch(blocks.apply(generate, latent), latent.label)
 
@@ -81,23 +99,43 @@ def sample(
 class Sampler:
   """Draws blocks of samples, compiled once for all states of a game."""
 
-  def __init__(self, spec: specs.Spec, num: int, *, ema: bool):
+  def __init__(
+    self,
+    spec: specs.Spec,
+    num: int,
+    *,
+    ema: bool,
+    truncation: float | None = None,
+    labels: np.ndarray | None = None,
+  ):
     """Compiles nothing yet.
 
     Args:
       spec: the game.
       num: samples to draw of each state.
       ema: by the averaged generator.
+      truncation: of what `spec.gen.truncation` says: the bound of each |z|, or
+        psi of w; None leaves both whole.
+      labels: `[num]`, the classes to ask for; None asks as often as the data
+        have them.
     """
     self._num, block = num, min(num, 1000)
+    of_w = spec.gen.truncation == 'w'
+    self._labels = labels
 
     def draw(
       generator: tuple[types.PyTree, types.PyTree],
       key: jax.Array,
       index: jax.Array,
+      asked: jax.Array | None,
     ) -> types.Batch:
-      latent = spec.latent(jax.random.fold_in(key, index), block)
-      return sample(spec, *generator, latent)
+      key = jax.random.fold_in(key, index)
+      latent = spec.eval_latent(key, block)
+      if truncation is not None and not of_w:
+        latent = truncated(latent, truncation, key)
+      if asked is not None:
+        latent = latent._replace(label=asked)
+      return sample(spec, *generator, latent, truncation if of_w else None)
 
     self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
     self._block, self._draw = block, jax.jit(draw)
@@ -113,9 +151,28 @@ class Sampler:
     generator = self._generator(state, gen_key)
     for start in range(0, self._num, self._block):
       index = jnp.int32(start // self._block)
-      batch = self._draw(generator, latent_key, index)
+      asked = self._asked(start)
+      batch = self._draw(generator, latent_key, index, asked)
       left = self._num - start
       yield jax.tree.map(lambda x, left=left: np.asarray(x)[:left], batch)
+
+  def _asked(self, start: int) -> np.ndarray | None:
+    """The classes of a block, of which the last may be short."""
+    if self._labels is None:
+      return None
+    own = self._labels[start : start + self._block]
+    return np.resize(own, self._block).astype(np.int32)
+
+
+def truncated(
+  latent: types.Latent, bound: float, key: jax.Array
+) -> types.Latent:
+  """Normal latents drawn again until each |z| is below a bound.
+
+  The truncation trick of Brock et al. 2019, section 3.1.
+  """
+  z = jax.random.truncated_normal(key, -bound, bound, latent.z.shape)
+  return latent._replace(z=z)
 
 
 def judge(

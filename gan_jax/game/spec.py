@@ -25,6 +25,8 @@ class Spec(NamedTuple):
     loss: what each player minimises.
     optimisers: from the hyperparameters to each player's optimiser.
     latent: `latent(key, n)`, n of them; in a game of classes, with labels.
+    eval_latent: the same for whoever looks at G, with labels as often as the
+      data have them.
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
     batch_size: samples `[B]` that a player draws at once, `packing` included.
@@ -46,6 +48,7 @@ class Spec(NamedTuple):
   loss: losses.GanLoss
   optimisers: types.Pair
   latent: Callable[[jax.Array, int], types.Latent]
+  eval_latent: Callable[[jax.Array, int], types.Latent]
   schedule: Callable[[types.Hyper, jax.Array], types.Hyper]
   terms: types.Pair
   batch_size: int

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from gan_jax import types
+
 
 class ModeCoverage(NamedTuple):
   """PacGAN's three figures for mixtures of few dimensions.
@@ -47,6 +49,20 @@ def mode_coverage(
     high_quality=good.mean(),
     reverse_kl=jnp.where(counts.sum() > 0, kl, jnp.nan),
   )
+
+
+def asked_mode(samples: types.Batch, modes: jax.Array) -> jax.Array:
+  """The share of samples whose nearest mode is the one that was asked for.
+
+  Args:
+    samples: `[N, D]`, with the numbers of the modes as labels.
+    modes: `[K, D]`, their centres.
+
+  Returns:
+    `[]` in [0, 1].
+  """
+  distance = jnp.linalg.norm(samples.x[:, None] - modes[None], axis=-1)
+  return (distance.argmin(axis=1) == samples.label).mean()
 
 
 class ClassCoverage(NamedTuple):

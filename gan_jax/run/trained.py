@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, sharding
@@ -121,18 +122,50 @@ def _chosen(
   return int(which)
 
 
-def samples(run: Run, num: int, *, seed: int) -> Iterator[np.ndarray]:
-  """Samples in blocks, a function of (state, seed) alone.
+def samples(
+  run: Run, num: int, *, seed: int, labels: np.ndarray | None = None
+) -> Iterator[types.Batch]:
+  """Samples in blocks, a function of (state, seed, labels) alone.
 
   Args:
-    run: from `load`. Its configuration says which generator, as in training.
+    run: from `load`. Its configuration says which generator, as in training,
+      and how its latents are truncated.
     num: how many in all.
     seed: of the latents.
+    labels: `[num]`, the classes to ask for; None asks as often as the data
+      have them, in a game of classes.
 
   Yields:
     `[n, ...]` float32 in the units of the data; images in [-1, 1].
+
+  Raises:
+    ValueError: its generator has nothing to truncate.
   """
-  ema = values.uses_ema(run.config)
-  sampler = sampling.Sampler(run.spec, num, ema=ema)
-  for batch in sampler.samples(run.state, jax.random.key(seed)):
-    yield np.asarray(batch.x)
+  build.check_truncation(run.config, run.spec)
+  sampler = sampling.Sampler(
+    run.spec,
+    num,
+    ema=values.uses_ema(run.config),
+    truncation=run.config.eval.truncation,
+    labels=labels,
+  )
+  yield from sampler.samples(run.state, jax.random.key(seed))
+
+
+def class_of(run: Run, text: str) -> int:
+  """The number of a class, by its name or its number.
+
+  Raises:
+    ValueError: the game has no classes, or not this one.
+  """
+  count = build.count_classes(run.config, run.info)
+  if not count:
+    raise ValueError(f'--class={text}: this run is not of a conditional game')
+  names = run.info.class_names
+  # Classes of a stack are numbers alone.
+  if len(names) == count and text in names:
+    return names.index(text)
+  if text.isdecimal() and int(text) < count:
+    return int(text)
+  there = ', '.join(names) if len(names) == count else f'0 to {count - 1}'
+  raise ValueError(f'--class={text}: there is no such class; there are {there}')
