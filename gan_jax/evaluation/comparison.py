@@ -144,6 +144,7 @@ class Comparison:
     num = {'held_out': 0, 'generated': generated.num} | num
     self._facts = scenes.Facts(num, generated.shape, settings)
     self._check_counts()
+    self._check_asked(generated)
     self._extractor: features.Extractor | None = None
     if any(metric.sees for metric in self._metrics.values()):
       self._extractor = make_extractor(settings, learn)
@@ -155,7 +156,7 @@ class Comparison:
       self._facts = self._facts._replace(
         dim=seen.features.shape[-1], logits=seen.logits.shape[1:]
       )
-    self._check_network(learn, generated.labelled)
+    self._check_network(learn)
     self.names = [
       self._named(figure, metric)
       for metric in self._metrics.values()
@@ -195,15 +196,16 @@ class Comparison:
             f'least {least}{metric.why}'
           )
 
-  def _check_network(
-    self, learn: Callable[[], Learnt | None], labelled: bool
-  ) -> None:
+  def _check_asked(self, generated: Generated) -> None:
     for name, metric in self._metrics.items():
-      if metric.asked and not labelled:
+      if metric.asked and not generated.labelled:
         raise ValueError(
           f'eval.metrics: {name} is of the classes that a generator is asked '
           'for, in a game with conditional=True'
         )
+
+  def _check_network(self, learn: Callable[[], Learnt | None]) -> None:
+    for name, metric in self._metrics.items():
       if metric.one_class and len(self._facts.logits) != 1:
         raise ValueError(f'eval.metrics: {name} needs images of one class each')
       if not metric.labels:
