@@ -195,8 +195,9 @@ def test_labels_are_asked_for_as_the_law_says(ring: configs.Config):
   np.testing.assert_allclose(counts, shares, atol=0.015)
   assert counts[1] == 0
   source = build.make_source(ring, KEY)
-  info = source.info._replace(class_shares=(0.5, 0.5, *[0.0] * 6))
-  uniform = [1 / 8] * 8
+  info = source.info._replace(class_shares=(0.8, 0.2, *[0.0] * 6))
+  # Of those that there are.
+  uniform = [1 / 2, 1 / 2, *[0.0] * 6]
   for law, training in (
     ('data', info.class_shares),
     ('uniform', uniform),

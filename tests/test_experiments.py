@@ -78,7 +78,7 @@ def test_every_config_runs_a_step(
   colon = f':{argument}' if argument else ''
   config = launch.load_config(f'{path}{colon}')
   checks.validate(config)
-  if argument:
+  if argument in build.NETWORKS:
     assert config.gen.name == config.disc.name == argument
   assert config.eval.every % config.log_every == 0
   config = shrink(config)
@@ -102,7 +102,7 @@ def test_every_config_runs_a_step(
 @pytest.mark.parametrize('name', IMAGES)
 def test_every_config_of_images_has_other_networks(name: str):
   arguments = module_of(pathlib.Path(f'{name}.py')).ARGUMENTS
-  assert {'dcgan', 'r3gan'} <= arguments.keys()
+  assert len(arguments) > 1
   config = module_of(pathlib.Path(f'{name}.py')).get_config('r3gan')
   assert config.loss == 'relativistic_paired'
   ratio = {

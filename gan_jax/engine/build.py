@@ -159,7 +159,8 @@ PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # How often each class is asked of G; None takes those of the real samples.
 LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
   'data': lambda shares: shares,
-  'uniform': lambda shares: np.full_like(shares, 1 / len(shares)),
+  # Not those of which there is no sample.
+  'uniform': lambda shares: (shares > 0) / (shares > 0).sum(),
   'paired': lambda shares: None,
 }
 
