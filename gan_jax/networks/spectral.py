@@ -123,6 +123,11 @@ def normalise(params: types.PyTree, spectral: types.PyTree) -> types.PyTree:
   return made
 
 
+def is_kernel(path: Path) -> bool:
+  """Chooses kernels, and no embeddings."""
+  return path[-1] == 'kernel'
+
+
 def all_but(*layers: str) -> Callable[[Path], bool]:
   """Chooses all weights but those whose path passes through such layers."""
   return functools.partial(_outside, frozenset(layers))
