@@ -74,9 +74,7 @@ def _answers(case: Case) -> dict[str, np.ndarray]:
   gen_file = importlib.import_module(f'gen_models.resnet{ending}')
   disc_file = importlib.import_module(f'dis_models.snresnet{ending}')
   gen = _seeded(
-    gen_file.ResNetGenerator(
-      ch=case.gen, dim_z=LATENT, n_classes=case.classes
-    )
+    gen_file.ResNetGenerator(ch=case.gen, dim_z=LATENT, n_classes=case.classes)
   )
   disc = _seeded(
     disc_file.SNResNetProjectionDiscriminator(
@@ -88,7 +86,9 @@ def _answers(case: Case) -> dict[str, np.ndarray]:
   samples = gen(len(z), z=z, y=y)
   images = chainer.Variable(x.transpose(0, 3, 1, 2))
   logits = disc(images, y)
-  (grads,) = chainer.grad([f.sum(logits)], [images], enable_double_backprop=True)
+  (grads,) = chainer.grad(
+    [f.sum(logits)], [images], enable_double_backprop=True
+  )
   penalty = 0.5 * f.mean(f.sum(grads**2, axis=(1, 2, 3)))
   disc.cleargrads()
   penalty.backward()

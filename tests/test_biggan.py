@@ -231,9 +231,9 @@ def check_answers(
     return penalties.zero_centred(grads), judge(given)
 
   np.testing.assert_allclose(samples(*gen[1:]), kept['samples'], atol=1e-4)
-  (value, logits), grads = jax.jit(
-    jax.value_and_grad(penalty, has_aux=True)
-  )(*disc[1:])
+  (value, logits), grads = jax.jit(jax.value_and_grad(penalty, has_aux=True))(
+    *disc[1:]
+  )
   np.testing.assert_allclose(logits, kept['logits'], rtol=1e-4)
   np.testing.assert_allclose(value, kept['penalty'], rtol=1e-4)
   for path, grad in traverse_util.flatten_dict(grads).items():
