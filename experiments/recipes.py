@@ -4,8 +4,11 @@ Each function sets the networks of a configuration and what its paper sets with
 them; a configuration's own numbers come after.
 """
 
+import math
+from typing import Any
+
 from gan_jax.config import declare, fields as config
-from gan_jax.networks import dcgan, r3gan
+from gan_jax.networks import biggan, dcgan, r3gan, sngan
 
 
 def use_dcgan(
@@ -102,3 +105,96 @@ def use_r3gan(
     c.schedules[name] = config.Schedule(
       'cosine', final, end=burn_in, unit='samples'
     )
+
+
+def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
+  """SNGAN's ResNets (Miyato et al. 2018), as in the authors' code.
+
+  The hinge loss, five D steps to one of G, and Adam at 2e-4, which falls to 0
+  along a line. Not here: there G moves first, on batches twice as large, and
+  noise of a quantisation step is added to images.
+
+  Args:
+    c: the configuration.
+    steps: of G.
+    decay_from: the step at which the rates begin to fall.
+  """
+  c.steps = steps
+  c.loss = 'hinge'
+  c.batch_size = 64
+  c.disc_steps = 5
+  c.gen.name = c.disc.name = 'sngan'
+  c.gen.net = sngan.GenSettings()
+  c.disc.net = sngan.DiscSettings()
+  c.gen.latent_dim = 128
+  c.gen.latent = 'normal'
+  c.gen.labels = 'uniform'
+  for name in ('gen', 'disc'):
+    player = getattr(c.optim, name)
+    player.learning_rate = 2e-4
+    player.b1 = 0.0
+    player.b2 = 0.9
+    c.schedules[f'optim.{name}.learning_rate'] = config.Schedule(
+      'linear', 0.0, begin=decay_from, end=steps
+    )
+
+
+def use_biggan(c: config.Config) -> None:
+  """BigGAN for CIFAR-10, by the launch script of the authors' PyTorch code.
+
+  The hinge loss, four D steps to one of G, Adam at 2e-4 with beta_1 0, weights
+  of N(0, .02), no attention, no shared embedding, z in one piece. Not here:
+  there the average of G starts anew at step 1,000; here it is without bias
+  from the first.
+  """
+  c.steps = 125_000
+  c.loss = 'hinge'
+  c.batch_size = 50
+  c.disc_steps = 4
+  c.gen.name = c.disc.name = 'biggan'
+  own: dict[str, Any] = {'kernel_init': 'normal', 'kernel_scale': 0.02}
+  c.gen.net = biggan.GenSettings(**own)
+  c.disc.net = biggan.DiscSettings(**own)
+  c.gen.latent_dim = 128
+  c.gen.latent = 'normal'
+  c.gen.labels = 'uniform'
+  for player in (c.optim.gen, c.optim.disc):
+    player.learning_rate = 2e-4
+    player.b1 = 0.0
+    player.b2 = 0.999
+  c.ema.half_life = _half_life(0.9999, c.batch_size)
+
+
+def use_large_biggan(
+  c: config.Config, *, latent_dim: int, attention: int, batch_size: int = 2048
+) -> None:
+  """BigGAN for ImageNet (Brock et al. 2019), by the script of that code.
+
+  As `use_biggan`, but one D step to one of G, at rates of 4e-4 and 1e-4,
+  orthogonal weights, an embedding of the class that all blocks share, and a
+  part of z for each.
+
+  Args:
+    c: the configuration.
+    latent_dim: of z; there 20 for each block and 20.
+    attention: the side of the resolution with self-attention, in both.
+    batch_size: there 2,048, of eight parts with statistics of their own.
+  """
+  use_biggan(c)
+  c.batch_size = batch_size
+  c.disc_steps = 1
+  c.gen.net = biggan.GenSettings(
+    width=96, attention=attention, shared=128, hierarchical=True
+  )
+  c.disc.net = biggan.DiscSettings(width=96, attention=attention)
+  c.gen.latent_dim = latent_dim
+  c.optim.gen.learning_rate = 1e-4
+  c.optim.disc.learning_rate = 4e-4
+  for player in (c.optim.gen, c.optim.disc):
+    player.eps = 1e-6
+  c.ema.half_life = _half_life(0.9999, batch_size)
+
+
+def _half_life(decay: float, batch_size: int) -> float:
+  """In samples, of an average that keeps so much at each step."""
+  return batch_size * math.log(2) / -math.log(decay)

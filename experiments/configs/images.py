@@ -2,7 +2,10 @@
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
 or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
-width at all resolutions and without augmentation.
+width at all resolutions and without augmentation; as images.py:sngan, SNGAN
+(Miyato et al. 2018) as its authors' code has it for 64x64; as images.py:biggan,
+BigGAN (Brock et al. 2019) as for ImageNet, but with batches of 256 and no
+classes.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -31,7 +34,21 @@ def _r3gan(c: config.Config) -> None:
   c.steps = 390_000
 
 
-ARGUMENTS = {'dcgan': _dcgan, 'r3gan': _r3gan}
+def _sngan(c: config.Config) -> None:
+  recipes.use_sngan(c, steps=250_000, decay_from=200_000)
+
+
+def _biggan(c: config.Config) -> None:
+  recipes.use_large_biggan(c, latent_dim=100, attention=32, batch_size=256)
+  c.steps = 100_000
+
+
+ARGUMENTS = {
+  'dcgan': _dcgan,
+  'r3gan': _r3gan,
+  'sngan': _sngan,
+  'biggan': _biggan,
+}
 
 
 def get_config(network: str = 'dcgan') -> config.Config:

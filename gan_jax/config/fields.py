@@ -50,7 +50,8 @@ class Data:
 class Gen:
   """The generator."""
 
-  # A file in networks/: mlp, maxout, dcgan, small_dcgan or r3gan.
+  # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, sngan or
+  # biggan.
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)

@@ -30,11 +30,13 @@ from gan_jax.game import (
 )
 from gan_jax.networks import (
   adapter,
+  biggan,
   dcgan,
   maxout,
   mlp,
   r3gan,
   small_dcgan,
+  sngan,
 )
 from gan_jax.ops import cpu
 from gan_jax.study import population
@@ -100,6 +102,8 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'dcgan': dcgan,
   'r3gan': r3gan,
   'small_dcgan': small_dcgan,
+  'sngan': sngan,
+  'biggan': biggan,
 }
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {

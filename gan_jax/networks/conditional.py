@@ -47,16 +47,18 @@ class ClassBatchNorm(nn.Module):
       (1 + gain_y) (h - mean) / std + bias_y
 
   Miyato & Koyama 2018 (after Dumoulin et al. 2017): both are rows of the
-  class, and start at 0.
+  class, which there start at 0.
 
   Attributes:
     classes: that there are.
     epsilon: is added to the variance.
+    law: of the rows' initial values.
     dtype: of the activations.
   """
 
   classes: int
   epsilon: float = 1e-5
+  law: layers.Law = ('normal', 0.0)
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -66,9 +68,39 @@ class ClassBatchNorm(nn.Module):
     norm = layers.batch_norm(
       mode, self.dtype, epsilon=self.epsilon, affine=False
     )
-    zeros: layers.Law = ('normal', 0.0)
     gain, bias = (
-      Embedding(self.classes, h.shape[-1], zeros, self.dtype, name=name)(label)
+      Embedding(self.classes, h.shape[-1], self.law, self.dtype, name=n)(label)
+      for n in ('gain', 'bias')
+    )
+    return affine(norm(h), gain, bias)
+
+
+class VectorBatchNorm(nn.Module):
+  """Batch normalisation with linear functions of a vector y.
+
+      (1 + A y) (h - mean) / std + B y
+
+  Brock et al. 2019, appendix B; A and B have no bias.
+
+  Attributes:
+    epsilon: is added to the variance.
+    law: of the initial values of A and B.
+    dtype: of the activations.
+  """
+
+  epsilon: float = 1e-5
+  law: layers.Law = ('orthogonal', 1.0)
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, h: jax.Array, y: jax.Array, mode: types.Mode) -> jax.Array:
+    norm = layers.batch_norm(
+      mode, self.dtype, epsilon=self.epsilon, affine=False
+    )
+    gain, bias = (
+      layers.dense(
+        h.shape[-1], *self.law, self.dtype, use_bias=False, name=name
+      )(y)
       for name in ('gain', 'bias')
     )
     return affine(norm(h), gain, bias)
@@ -116,6 +148,7 @@ def judged(
   classes: int,
   conditioning: str,
   dtype: Any,
+  law: layers.Law = ('glorot_uniform', 1.0),
 ) -> tuple[jax.Array, jax.Array]:
   """D's last layer in a game of classes; called inside a module.
 
@@ -127,17 +160,16 @@ def judged(
     conditioning: 'projection', or 'classifier' (Odena et al. 2017), which
       leaves the logit as it is; any other changes nothing here.
     dtype: of the activations.
+    law: of the initial weights.
 
   Returns:
     D's logits `[B]`, and the classifier's `[B, K]`, or `[B, 0]`.
   """
   none = jnp.zeros((len(h), 0), dtype)
   if classes and conditioning == 'projection':
-    return logit + Projection(classes, dtype=dtype)(h, label), none
+    return logit + Projection(classes, law, dtype)(h, label), none
   if classes and conditioning == 'classifier':
-    to_classes = layers.dense(
-      classes, 'glorot_uniform', 1.0, dtype, name='classifier'
-    )
+    to_classes = layers.dense(classes, *law, dtype, name='classifier')
     return logit, to_classes(h)
   return logit, none
 

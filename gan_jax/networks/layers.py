@@ -141,6 +141,12 @@ def rows(table: jax.Array, index: jax.Array) -> jax.Array:
   return linear.product(chosen, table, axes, jax.lax.Precision.HIGHEST)
 
 
+def windows(x: jax.Array) -> jax.Array:
+  """Those of 2x2 pixels, `[B, 2H, 2W, C]` to `[B, H, 2, W, 2, C]`."""
+  batch, height, width, channels = x.shape
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+
+
 # The law of a layer's initial weights: a name in `INITIALISERS`, and its scale.
 Law = tuple[str, float]
 

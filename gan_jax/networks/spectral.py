@@ -65,13 +65,22 @@ def _unit(x: jax.Array, eps: float) -> jax.Array:
   return x / jnp.maximum(jnp.linalg.norm(x), eps)
 
 
+# Exact, also where products are of bfloat16 by default.
+_product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
 def _iterate(w: jax.Array, vectors: Vectors, times: int, eps: float) -> Vectors:
   """So many iterations of the power method; nothing is differentiated."""
   w = jax.lax.stop_gradient(w)
-  for _ in range(times):
-    v = _unit(w.T @ vectors.u, eps)
-    vectors = Vectors(_unit(w @ v, eps), v)
-  return vectors
+
+  def once(_: int, vectors: Vectors) -> Vectors:
+    v = _unit(_product(w.T, vectors.u), eps)
+    return Vectors(_unit(_product(w, v), eps), v)
+
+  if times == 1:
+    return once(0, vectors)
+  moved: Vectors = jax.lax.fori_loop(0, times, once, vectors)
+  return moved
 
 
 def init(norm: Norm, params: types.PyTree, key: jax.Array) -> types.PyTree:
@@ -117,10 +126,15 @@ def normalise(params: types.PyTree, spectral: types.PyTree) -> types.PyTree:
   weights = dict(traverse_util.flatten_dict(params))
   for path, own in _vectors(spectral).items():
     u, v = map(jax.lax.stop_gradient, own)
-    sigma = u @ _matrix(path, weights[path]) @ v
+    sigma = _product(u, _product(_matrix(path, weights[path]), v))
     weights[path] = weights[path] / sigma
   made: types.PyTree = traverse_util.unflatten_dict(weights)
   return made
+
+
+def is_kernel(path: Path) -> bool:
+  """Chooses kernels, and no embeddings."""
+  return path[-1] == 'kernel'
 
 
 def all_but(*layers: str) -> Callable[[Path], bool]:

@@ -1,0 +1,227 @@
+"""SAGAN (Zhang et al. 2019) and BigGAN (Brock et al. 2019) as one family.
+
+Images of 32, 64, 128 or 256 pixels a side, with the channels and blocks of the
+BigGAN authors' PyTorch code. SAGAN is a G without `shared` and `hierarchical`,
+with attention in both players.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.config import declare
+from gan_jax.networks import conditional, layers, residual, spectral
+
+# In units of the width; other code has narrower networks at 32x32 and 64x64.
+PLANS = {
+  32: residual.Plan((4, 4, 4, 4), (4, 4, 4, 4), 2),
+  64: residual.Plan((16, 16, 8, 4, 2), (1, 2, 4, 8, 16), 4),
+  128: residual.Plan((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
+  256: residual.Plan((16, 16, 8, 8, 4, 2, 1), (1, 2, 4, 8, 8, 16, 16), 6),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of both players."""
+
+  # The unit of channels; the paper has 96 for ImageNet.
+  width: int = declare.field(64, at_least=1)
+  # The side of the resolution with self-attention; 0 for none.
+  attention: int = declare.field(0, at_least=0)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('orthogonal', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(1.0, at_least=0)
+  # Spectral normalisation of the weights, but for embeddings in G.
+  spectral_norm: bool = True
+  # Of the power method in each update.
+  power_iterations: int = declare.field(1, at_least=1)
+  # Compute the insides of blocks again for the gradient, to save memory.
+  remat: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings(Settings):
+  """Of the generator."""
+
+  # Each block takes a part of z of its own; gen.latent_dim is so many times the
+  # number of blocks and one.
+  hierarchical: bool = False
+  # The size of an embedding of the class that all blocks share, of which gains
+  # and biases are linear functions; 0 gives each class its own in each layer.
+  shared: int = declare.field(0, at_least=0)
+  # What batch normalisation adds to the variance.
+  epsilon: float = declare.field(1e-5, above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(Settings):
+  """Of the discriminator."""
+
+  # How it takes the class, in a conditional game.
+  conditioning: str = declare.field(
+    'projection', choices=conditional.CONDITIONING
+  )
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
+
+  Without classes, gains and biases are linear functions of a block's part of z
+  where `hierarchical`, and else parameters; `shared` has no effect.
+
+  Attributes:
+    shape: of one image, `(size, size, C)`.
+    settings: `config.gen.net`.
+    classes: that there are; 0 for none.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  settings: GenSettings = GenSettings()
+  classes: int = 0
+  dtype: Any = jnp.float32
+
+  @property
+  def truncation(self) -> str:
+    return 'latent'
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return _spectral(self.settings, spectral.is_kernel)
+
+  @nn.compact
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
+    own, law = self.settings, _law(self.settings)
+    plan = residual.choose('biggan', PLANS, self.shape)
+    sides = plan.sides_up(self.shape[0])
+    residual.check_attention('gen.net.attention', own.attention, sides)
+    z, styles = self._styles(latent, len(sides))
+
+    def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
+      return residual.normalised(
+        h, style, mode=mode, classes=self.classes, law=law,
+        epsilon=own.epsilon, dtype=self.dtype,
+      )  # fmt: skip
+
+    return residual.grow(
+      z,
+      styles,
+      self.shape,
+      [own.width * n for n in plan.up],
+      norm,
+      residual.Laws(law, law),
+      attention=own.attention,
+      remat=own.remat,
+      dtype=self.dtype,
+    )
+
+  def _styles(
+    self, latent: types.Latent, blocks: int
+  ) -> tuple[jax.Array, list[jax.Array | None]]:
+    """What the first layer takes `[B, S]`, and what each block is told."""
+    own, z = self.settings, latent.z
+    style = latent.label if self.classes else None
+    if style is not None and own.shared:
+      embedding = conditional.Embedding(
+        self.classes, own.shared, _law(own), self.dtype, name='shared'
+      )
+      style = embedding(style)
+    if not own.hierarchical:
+      return z, [style] * blocks
+    if self.classes and not own.shared:
+      raise ValueError(
+        'gen.net.hierarchical=True: the embedding of the class that z is '
+        'joined to has no size; set gen.net.shared, such as 128'
+      )
+    size, parts = z.shape[1], blocks + 1
+    if size % parts:
+      near = max(round(size / parts), 1) * parts
+      raise ValueError(
+        f'gen.latent_dim={size}: gen.net.hierarchical=True splits z into '
+        f'{parts} equal parts; set gen.latent_dim={near}'
+      )
+    z, *chunks = jnp.split(z.astype(self.dtype), parts, axis=1)
+    common = [] if style is None else [style]
+    return z, [jnp.concatenate([*common, c], axis=1) for c in chunks]
+
+
+class Discriminator(nn.Module):
+  """Images `[B, size, size, C]` to logits `[B]`.
+
+  Attributes:
+    settings: `config.disc.net`.
+    classes: that there are; 0 for none.
+    dtype: of the activations.
+  """
+
+  settings: DiscSettings = DiscSettings()
+  classes: int = 0
+  dtype: Any = jnp.float32
+
+  @property
+  def homogeneous(self) -> bool:
+    return not self.settings.attention
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return _spectral(self.settings, spectral.all_but())
+
+  @property
+  def entrances(self) -> tuple[str, ...]:
+    return conditional.entrances(self.classes, self.settings.conditioning)
+
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    return self._judge(batch, mode)[0]
+
+  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    """Logits of the classes, `[B, K]`."""
+    return self._judge(batch, mode)[1]
+
+  @nn.compact
+  def _judge(
+    self, batch: types.Batch, mode: types.Mode
+  ) -> tuple[jax.Array, jax.Array]:
+    del mode
+    own, law = self.settings, _law(self.settings)
+    shape = batch.x.shape[1:]
+    plan = residual.choose('biggan', PLANS, shape)
+    sides = plan.sides_down(shape[0])
+    residual.check_attention('disc.net.attention', own.attention, sides)
+    h = residual.shrink(
+      batch.x,
+      [own.width * n for n in plan.down],
+      plan.halvings,
+      residual.Laws(law, law),
+      wide=True,
+      attention=own.attention,
+      remat=own.remat,
+      dtype=self.dtype,
+    )
+    return conditional.judged(
+      layers.dense(1, *law, self.dtype)(h)[:, 0],
+      h,
+      batch.label,
+      classes=self.classes,
+      conditioning=own.conditioning,
+      dtype=self.dtype,
+      law=law,
+    )
+
+
+def _law(own: Settings) -> layers.Law:
+  return own.kernel_init, own.kernel_scale
+
+
+def _spectral(
+  own: Settings, chosen: Callable[[spectral.Path], bool]
+) -> spectral.Norm | None:
+  if not own.spectral_norm:
+    return None
+  return spectral.Norm(chosen, own.power_iterations)

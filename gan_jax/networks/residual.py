@@ -1,0 +1,275 @@
+"""Residual networks of SNGAN, SAGAN and BigGAN, which differ in their tables.
+
+Shortcuts take x itself, before the activation. A 1x1 convolution commutes with
+means and with nearest neighbours, so a shortcut's is computed at the lower
+resolution.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.networks import attention as attentions, conditional, layers
+from gan_jax.ops import linear
+
+
+class Plan(NamedTuple):
+  """The channels of both networks at one size, in units of their width.
+
+  Attributes:
+    up: of G's lowest resolution, and after each of its blocks, which double
+      the sides.
+    down: after each of D's blocks.
+    halvings: how many of D's blocks, from the first, halve the sides.
+  """
+
+  up: tuple[int, ...]
+  down: tuple[int, ...]
+  halvings: int
+
+  def sides_up(self, size: int) -> list[int]:
+    """After each of G's blocks."""
+    blocks = len(self.up) - 1
+    return [size >> (blocks - 1 - i) for i in range(blocks)]
+
+  def sides_down(self, size: int) -> list[int]:
+    """After each of D's blocks."""
+    last = self.halvings
+    return [size >> min(i + 1, last) for i in range(len(self.down))]
+
+
+class Laws(NamedTuple):
+  """Of the initial weights.
+
+  Attributes:
+    block: of the two 3x3 convolutions of a block.
+    other: of all other layers.
+  """
+
+  block: layers.Law
+  other: layers.Law
+
+
+# Normalises `[B, H, W, C]` by a style: `norm(h, style)`, called in a module.
+Norm = Callable[[jax.Array, jax.Array | None], jax.Array]
+
+
+def choose(
+  name: str, plans: Mapping[int, Plan], shape: tuple[int, ...]
+) -> Plan:
+  """The plan for images of a shape `(H, W, C)`.
+
+  Raises:
+    ValueError: there is none.
+  """
+  *rest, last = map(str, plans)
+  known = f'{", ".join(rest)} or {last}'
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise ValueError(
+      f'{name} makes square images of side {known}; the data have shape {shape}'
+    )
+  if shape[0] not in plans:
+    near = min(plans, key=lambda size: abs(size - shape[0]))
+    raise ValueError(
+      f'data.size={shape[0]}: {name} makes images of side {known}; set '
+      f'data.size={near}'
+    )
+  return plans[shape[0]]
+
+
+def check_attention(field: str, side: int, sides: Sequence[int]) -> None:
+  """Raises ValueError unless some block gives a resolution; 0 is none."""
+  if side and side not in sides:
+    known = ', '.join(map(str, dict.fromkeys(sides)))
+    raise ValueError(
+      f'{field}={side}: at this data.size, blocks give sides of {known}; 0 is '
+      'no attention'
+    )
+
+
+def normalised(
+  h: jax.Array,
+  style: jax.Array | None,
+  *,
+  mode: types.Mode,
+  classes: int,
+  law: layers.Law,
+  epsilon: float,
+  dtype: Any,
+) -> jax.Array:
+  """Batch normalisation, called inside a module.
+
+  Args:
+    h: `[B, H, W, C]`.
+    style: labels `[B]` (a gain and a bias of each class), vectors `[B, S]`
+      (linear functions of them), or None (parameters).
+    mode: of the batch statistics.
+    classes: that there are.
+    law: of the initial weights of what depends on the style.
+    epsilon: is added to the variance.
+    dtype: of the activations.
+  """
+  if style is None:
+    return layers.batch_norm(mode, dtype, epsilon=epsilon)(h)
+  if style.ndim == 1:
+    by_class = conditional.ClassBatchNorm(classes, epsilon, law, dtype)
+    return by_class(h, style, mode)
+  return conditional.VectorBatchNorm(epsilon, law, dtype)(h, style, mode)
+
+
+def _doubled(x: jax.Array) -> jax.Array:
+  """Nearest neighbours, `[B, H, W, C]` to `[B, 2H, 2W, C]`."""
+  return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def _halved(x: jax.Array) -> jax.Array:
+  """Means of 2x2, `[B, 2H, 2W, C]` to `[B, H, W, C]`."""
+  return layers.windows(x).mean(axis=(2, 4))
+
+
+class UpBlock(nn.Module):
+  """Doubles the sides, `[B, H, W, I]` to `[B, 2H, 2W, features]`.
+
+  Attributes:
+    features: channels that come out, and those in between.
+    norm: before each activation.
+    laws: of the initial weights.
+    dtype: of the activations.
+  """
+
+  features: int
+  norm: Norm
+  laws: Laws
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, style: jax.Array | None) -> jax.Array:
+    h = _doubled(linear.relu(self.norm(x, style)))
+    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
+    h = linear.relu(self.norm(h, style))
+    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
+    return h + _doubled(_conv(self.features, 1, self.laws.other, self.dtype)(x))
+
+
+class DownBlock(nn.Module):
+  """`[B, H, W, I]` to `[B, H, W, features]`, or with half the sides.
+
+  Attributes:
+    features: channels that come out.
+    hidden: those in between.
+    first: there is no activation before the first convolution.
+    halve: the sides.
+    laws: of the initial weights.
+    dtype: of the activations.
+  """
+
+  features: int
+  hidden: int
+  first: bool
+  halve: bool
+  laws: Laws
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    h = x if self.first else linear.relu(x)
+    h = _conv(self.hidden, 3, self.laws.block, self.dtype)(h)
+    h = linear.relu(h)
+    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
+    changes = self.halve or x.shape[-1] != self.features
+    if self.halve:
+      h, x = _halved(h), _halved(x)
+    if changes:
+      x = _conv(self.features, 1, self.laws.other, self.dtype)(x)
+    return h + x
+
+
+def _conv(
+  features: int, kernel: int, law: layers.Law, dtype: Any
+) -> layers.Conv:
+  return layers.Conv(features, kernel, 1, False, *law, dtype=dtype)
+
+
+def grow(
+  z: jax.Array,
+  styles: Sequence[jax.Array | None],
+  shape: tuple[int, ...],
+  channels: Sequence[int],
+  norm: Norm,
+  laws: Laws,
+  *,
+  attention: int = 0,
+  remat: bool = False,
+  dtype: Any,
+) -> jax.Array:
+  """A generator from its first layer to its last; called inside a module.
+
+  Args:
+    z: what the first layer sees, `[B, Z]`.
+    styles: of each block.
+    shape: of one image, `(size, size, C)`.
+    channels: of the lowest resolution and after each block.
+    norm: of all layers; the last of them has no style.
+    laws: of the initial weights.
+    attention: the side of the resolution with self-attention; 0 for none.
+    remat: compute the insides of blocks again for the gradient.
+    dtype: of the activations.
+
+  Returns:
+    Images `[B, *shape]` in [-1, 1].
+  """
+  side, width = shape[0] >> len(styles), channels[0]
+  h = layers.dense(side * side * width, *laws.other, dtype)(z)
+  h = h.reshape(-1, side, side, width)
+  block = nn.remat(UpBlock) if remat else UpBlock
+  for i, (features, style) in enumerate(zip(channels[1:], styles, strict=True)):
+    h = block(features, norm, laws, dtype, name=f'Block_{i}')(h, style)
+    if h.shape[1] == attention:
+      h = attentions.SelfAttention(laws.other, dtype)(h)
+  h = linear.relu(norm(h, None))
+  return nn.tanh(_conv(shape[-1], 3, laws.other, dtype)(h))
+
+
+def shrink(
+  h: jax.Array,
+  channels: Sequence[int],
+  halvings: int,
+  laws: Laws,
+  *,
+  wide: bool,
+  attention: int = 0,
+  remat: bool = False,
+  dtype: Any,
+) -> jax.Array:
+  """A discriminator but for its last layer; called inside a module.
+
+  Args:
+    h: images `[B, size, size, C]`.
+    channels: after each block.
+    halvings: how many of them, from the first, halve the sides.
+    laws: of the initial weights.
+    wide: the hidden channels of a block are those that come out (BigGAN), and
+      not those that go in (SNGAN, but for its first block).
+    attention: the side of the resolution after whose first block there is
+      self-attention; 0 for none.
+    remat: compute the insides of blocks again for the gradient.
+    dtype: of the activations.
+
+  Returns:
+    Sums over all pixels, `[B, C]`.
+  """
+  block = nn.remat(DownBlock) if remat else DownBlock
+  attended = False
+  for i, features in enumerate(channels):
+    hidden = features if wide or i == 0 else h.shape[-1]
+    down = block(
+      features, hidden, i == 0, i < halvings, laws, dtype, name=f'Block_{i}'
+    )
+    h = down(h)
+    if h.shape[1] == attention and not attended:
+      h, attended = attentions.SelfAttention(laws.other, dtype)(h), True
+  return linear.relu(h).sum(axis=(1, 2))

@@ -1,0 +1,224 @@
+"""SNGAN (Miyato et al. 2018) and its projection (Miyato & Koyama 2018).
+
+Residual networks for 32x32, 48x48 and 128x128 (their tables 4, 5 and 6) and, as
+in the authors' code, 64x64; or the standard CNN of table 3, for any size that
+8 divides. A generator of classes scales and shifts by class what batch
+normalisation gives, but for the last.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.config import declare
+from gan_jax.networks import conditional, layers, residual, spectral
+
+# In units of a width of 64, of which the authors' ResNets are made.
+PLANS = {
+  32: residual.Plan((4, 4, 4, 4), (2, 2, 2, 2), 2),
+  48: residual.Plan((8, 4, 2, 1), (1, 2, 4, 8, 16), 4),
+  64: residual.Plan((16, 8, 4, 2, 1), (1, 2, 4, 8, 16), 5),
+  128: residual.Plan((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
+}
+
+# The initial weights and the epsilon of the authors' code.
+LAWS = residual.Laws(('glorot_uniform', math.sqrt(2)), ('glorot_uniform', 1.0))
+_EPSILON = 2e-5
+# Of the CNN in public code; the paper says nothing.
+_CNN_LAW: layers.Law = ('normal', 0.02)
+# D's stages there: channels in units of the width, and the stride.
+_CNN_STAGES = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings:
+  """Of the generator."""
+
+  # 'resnet', for 32x32, 48x48, 64x64 and 128x128, or 'cnn'.
+  architecture: str = declare.field('resnet', choices=('resnet', 'cnn'))
+  # The unit of channels. With 64 the ResNet for 32x32 has 256 in G and 128 in
+  # D, others from 1024 or 512 to 64, and the CNN from 512 to 64.
+  width: int = declare.field(64, at_least=1)
+  # Spectral normalisation of all kernels, as in SAGAN.
+  spectral_norm: bool = False
+  # Of the power method in each update.
+  power_iterations: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(GenSettings):
+  """Of the discriminator."""
+
+  # Spectral normalisation of all weights.
+  spectral_norm: bool = True
+  # How it takes the class, in a conditional game.
+  conditioning: str = declare.field(
+    'projection', choices=conditional.CONDITIONING
+  )
+
+
+def lowest(shape: tuple[int, ...]) -> int:
+  """The side of the CNN's lowest resolution, for images `(H, W, C)`.
+
+  Raises:
+    ValueError: it is not a square image, or 8 does not divide its side.
+  """
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise ValueError(
+      f'sngan makes square images; the data have shape {shape} (data.size '
+      'crops them to squares)'
+    )
+  if shape[0] % 8:
+    near = max(round(shape[0] / 8), 1) * 8
+    raise ValueError(
+      f"data.size={shape[0]}: sngan with net.architecture='cnn' makes images "
+      f'whose side 8 divides, such as 32 or 48; set data.size={near}'
+    )
+  return shape[0] // 8
+
+
+class Generator(nn.Module):
+  """Latents `[B, Z]` to images `[B, *shape]` in [-1, 1].
+
+  Attributes:
+    shape: of one image, `(size, size, C)`.
+    settings: `config.gen.net`.
+    classes: that scale and shift what batch normalisation gives; 0 for none.
+    dtype: of the activations.
+  """
+
+  shape: tuple[int, ...]
+  settings: GenSettings = GenSettings()
+  classes: int = 0
+  dtype: Any = jnp.float32
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return _spectral(self.settings)
+
+  @nn.compact
+  def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
+    own = self.settings
+
+    def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
+      return residual.normalised(
+        h, style, mode=mode, classes=self.classes, law=('normal', 0.0),
+        epsilon=_EPSILON, dtype=self.dtype,
+      )  # fmt: skip
+
+    label = latent.label if self.classes else None
+    if own.architecture == 'cnn':
+      return self._cnn(latent.z, label, norm)
+    plan = residual.choose('sngan', PLANS, self.shape)
+    return residual.grow(
+      latent.z,
+      [label] * (len(plan.up) - 1),
+      self.shape,
+      [own.width * n for n in plan.up],
+      norm,
+      LAWS,
+      dtype=self.dtype,
+    )
+
+  def _cnn(
+    self, z: jax.Array, label: jax.Array | None, norm: residual.Norm
+  ) -> jax.Array:
+    """Table 3; nothing is between the linear layer and the first stage."""
+    side, width = lowest(self.shape), self.settings.width
+    h = layers.dense(side * side * 8 * width, *_CNN_LAW, self.dtype)(z)
+    h = h.reshape(-1, side, side, 8 * width)
+    for n in (4, 2, 1):
+      up = layers.Conv(n * width, 4, 2, True, *_CNN_LAW, dtype=self.dtype)
+      h = nn.relu(norm(up(h), label))
+    last = layers.Conv(self.shape[-1], 3, 1, False, *_CNN_LAW, dtype=self.dtype)
+    return nn.tanh(last(h))
+
+
+class Discriminator(nn.Module):
+  """Images `[B, size, size, C]` to logits `[B]`.
+
+  Attributes:
+    settings: `config.disc.net`.
+    classes: that there are; 0 for none.
+    dtype: of the activations.
+  """
+
+  settings: DiscSettings = DiscSettings()
+  classes: int = 0
+  dtype: Any = jnp.float32
+
+  @property
+  def homogeneous(self) -> bool:
+    return True
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return _spectral(self.settings, spectral.all_but())
+
+  @property
+  def entrances(self) -> tuple[str, ...]:
+    return conditional.entrances(self.classes, self.settings.conditioning)
+
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    return self._judge(batch, mode)[0]
+
+  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    """Logits of the classes, `[B, K]`."""
+    return self._judge(batch, mode)[1]
+
+  @nn.compact
+  def _judge(
+    self, batch: types.Batch, mode: types.Mode
+  ) -> tuple[jax.Array, jax.Array]:
+    del mode
+    own = self.settings
+    if own.architecture == 'cnn':
+      logit, h = self._cnn(batch.x)
+    else:
+      plan = residual.choose('sngan', PLANS, batch.x.shape[1:])
+      h = residual.shrink(
+        batch.x,
+        [own.width * n for n in plan.down],
+        plan.halvings,
+        LAWS,
+        wide=False,
+        dtype=self.dtype,
+      )
+      # At 32x32 the authors' last layer has no bias.
+      last = layers.dense(
+        1, *LAWS.other, self.dtype, use_bias=batch.x.shape[1] != 32
+      )
+      logit = last(h)[:, 0]
+    return conditional.judged(
+      logit,
+      h,
+      batch.label,
+      classes=self.classes,
+      conditioning=own.conditioning,
+      dtype=self.dtype,
+    )
+
+  def _cnn(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Table 3: logits `[B]`, and sums over all pixels `[B, C]`."""
+    lowest(h.shape[1:])
+    for n, stride in _CNN_STAGES:
+      conv = layers.Conv(
+        n * self.settings.width, 2 + stride, stride, False, *_CNN_LAW,
+        dtype=self.dtype,
+      )  # fmt: skip
+      h = nn.leaky_relu(conv(h), 0.1)
+    logit = layers.dense(1, *_CNN_LAW, self.dtype)(h.reshape(len(h), -1))
+    return logit[:, 0], h.sum(axis=(1, 2))
+
+
+def _spectral(
+  own: GenSettings, chosen: Any = spectral.is_kernel
+) -> spectral.Norm | None:
+  return (
+    spectral.Norm(chosen, own.power_iterations) if own.spectral_norm else None
+  )

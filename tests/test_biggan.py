@@ -1,0 +1,686 @@
+"""SNGAN, SAGAN and BigGAN: their authors' answers, sizes, laws of weights."""
+
+import functools
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import make_biggan_fixture as fixture
+import make_inception_fixture
+import make_sngan_fixture
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.data import source as sources
+from gan_jax.engine import build
+from gan_jax.game import penalties
+from gan_jax.networks import adapter, attention, biggan, sngan
+from gan_jax.ops import homogeneous
+
+KEY = jax.random.key(0)
+
+
+def latent(size: int, classes: int = 0, n: int = 1) -> types.Latent:
+  label = jnp.arange(n) % classes if classes else None
+  return types.Latent(jax.random.normal(KEY, (n, size)), label)
+
+
+def batch(size: int, classes: int = 0, n: int = 1) -> types.Batch:
+  x = jax.random.normal(KEY, (n, size, size, 3))
+  return types.Batch(x, latent(1, classes, n).label)
+
+
+def shapes(module: nn.Module, example: types.Latent | types.Batch) -> dict:
+  init = functools.partial(module.init, mode=types.EVAL)
+  return jax.eval_shape(init, KEY, example)['params']
+
+
+def count(module: nn.Module, example: types.Latent | types.Batch) -> int:
+  leaves = jax.tree.leaves(shapes(module, example))
+  return sum(math.prod(leaf.shape) for leaf in leaves)
+
+
+COUNTS = [
+  (sngan, {}, 0, (32, 128), (4_276_739, 1_053_824)),
+  (sngan, {}, 10, (32, 128), (4_304_387, 1_055_104)),
+  # Of G, table 3 with a bias in each layer and pairs of gains and biases.
+  (
+    sngan, {'architecture': 'cnn'}, 0, (32, 128),
+    (128 * 8192 + 8192 + 16 * (512 * 256 + 256 * 128 + 128 * 64)
+     + 3 * (256 + 128 + 64) + 9 * 64 * 3 + 3, 2_935_873),
+  ),
+  (biggan, {}, 10, (32, 128), (4_304_387, 4_207_361)),
+  (
+    biggan,
+    {'width': 96, 'attention': 64, 'hierarchical': True, 'shared': 128},
+    1000, (128, 120), (70_433_988, 87_982_370),
+  ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('file', 'own', 'classes', 'sizes', 'counts'), COUNTS)
+def test_as_many_parameters_as_the_authors(
+  file: Any,
+  own: dict[str, Any],
+  classes: int,
+  sizes: tuple[int, int],
+  counts: tuple[int, int],
+):
+  of_gen, of_disc = (
+    {k: v for k, v in own.items() if k in known.__dataclass_fields__}
+    for known in (file.GenSettings, file.DiscSettings)
+  )
+  size, z = sizes
+  gen = file.Generator(
+    (size, size, 3), file.GenSettings(**of_gen), classes=classes
+  )
+  disc = file.Discriminator(file.DiscSettings(**of_disc), classes=classes)
+  found = count(gen, latent(z, classes)), count(disc, batch(size, classes))
+  assert found == counts
+
+
+# From our layers to those of BigGAN's PyTorch code and of SNGAN's.
+_CONVS = ('conv1', 'conv2', 'conv_sc')
+_ATTENTION = {'query': 'theta', 'key': 'phi', 'value': 'g', 'out': 'o'}
+
+
+def torch_name(path: tuple[str, ...], player: str, attended: int) -> str:
+  """The name there of a leaf of ours."""
+  layer, *rest = path
+  end = 'bias' if path[-1] == 'bias' else 'weight'
+  if layer.startswith('Block'):
+    inner, index = rest[0].rsplit('_', 1)
+    block = f'blocks.{layer.removeprefix("Block_")}.0'
+    if inner == 'Conv':
+      return f'{block}.{_CONVS[int(index)]}.{end}'
+    return f'{block}.bn{int(index) + 1}.{rest[1]}.weight'
+  if layer == 'SelfAttention_0':
+    block = f'blocks.{attended}.1'
+    found = 'gamma' if rest == ['gamma'] else f'{_ATTENTION[rest[0]]}.weight'
+    return f'{block}.{found}'
+  if layer == 'BatchNorm_0':
+    return f'output_layer.0.{"gain" if rest == ["scale"] else "bias"}'
+  there = {
+    'Dense_0': 'linear', 'Conv_0': 'output_layer.2', 'shared': 'shared',
+    'Projection_0': 'embed',
+  }  # fmt: skip
+  return f'{there[layer]}.{end}'
+
+
+def chainer_name(path: tuple[str, ...], player: str, blocks: int) -> str:
+  """The name there of a leaf of ours, in networks of so many blocks."""
+  layer, *rest = path
+  end = 'b' if path[-1] == 'bias' else 'W'
+  first = {'gen': 2, 'disc': 1}[player]
+  if layer.startswith('Block'):
+    inner, index = rest[0].rsplit('_', 1)
+    block = f'/block{int(layer.removeprefix("Block_")) + first}'
+    if inner == 'Conv':
+      return f'{block}/{("c1", "c2", "c_sc")[int(index)]}/{end}'
+    kind = {'gain': 'gamma', 'scale': 'gamma', 'bias': 'beta'}[rest[1]]
+    by_class = 's/W' if inner == 'ClassBatchNorm' else ''
+    return f'{block}/b{int(index) + 1}/{kind}{by_class}'
+  if layer == 'BatchNorm_0':
+    kind = 'gamma' if rest == ['scale'] else 'beta'
+    return f'/b{blocks + 2}/{kind}'
+  if layer == 'Conv_0':
+    # In the file for 32x32 it has the next number, in the other the same.
+    return f'/c5/{end}' if blocks == 3 else f'/l{blocks + 2}/{end}'
+  if layer == 'Dense_0':
+    return f'/l1/{end}' if player == 'gen' else f'/l{blocks + 1}/{end}'
+  return '/l_y/W'
+
+
+def theirs(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+  """A shape of ours in their order of axes."""
+  if len(shape) == 4:
+    return shape[3], shape[2], shape[0], shape[1]
+  return shape[::-1] if path[-1] == 'kernel' else shape
+
+
+def ours(
+  path: tuple[str, ...], x: np.ndarray, *, to_pixels: bool
+) -> np.ndarray:
+  """An array of theirs in our order; `to_pixels`: of G's first layer."""
+  if x.ndim == 4:
+    return x.transpose(2, 3, 1, 0)
+  if to_pixels:
+    # Rows are [C, 4, 4] there.
+    x = x.reshape(-1, 4, 4, *x.shape[1:])
+    x = np.moveaxis(x, 0, 2).reshape(-1, *x.shape[3:])
+  return x.T if path[-1] == 'kernel' else x
+
+
+Name = Callable[[tuple[str, ...]], str]
+
+
+def weighted(
+  module: nn.Module, example: Any, name: Name, vector: str
+) -> tuple[types.Network, types.PyTree, types.PyTree]:
+  """A network with the authors' weights, and the first u of each."""
+  network = adapter.as_network(module, example)
+  params, vars = jax.eval_shape(network.init, KEY)
+  drawn = {}
+  flat = traverse_util.flatten_dict(params)
+  for path, leaf in flat.items():
+    shape = theirs(path, leaf.shape)
+    x = fixture.weights({name(path): shape})[name(path)]
+    to_pixels = path[0] == 'Dense_0' and leaf.shape[-1] > 1
+    drawn[path] = ours(path, x, to_pixels=to_pixels)
+  given = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
+  own = traverse_util.flatten_dict(given.get('spectral', {}))
+  for path in [path[:-1] for path in own if path[-1] == 'u']:
+    key = name(path).removesuffix('weight').removesuffix('W') + vector
+    u = fixture.weights({key: own[*path, 'u'].shape})[key]
+    to_pixels = path[0] == 'Dense_0' and len(u) > 1
+    own[*path, 'u'] = ours(('u',), u, to_pixels=to_pixels)
+  if own:
+    given['spectral'] = traverse_util.unflatten_dict(own)
+  return network, traverse_util.unflatten_dict(drawn), given
+
+
+def check_answers(
+  gen: tuple[types.Network, types.PyTree, types.PyTree],
+  disc: tuple[types.Network, types.PyTree, types.PyTree],
+  given: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+  kept: dict[str, np.ndarray],
+  name: Name,
+) -> None:
+  """Samples and logits to 1e-4, the penalty's gradient to 1e-3, of the largest.
+
+  Args:
+    gen: with the authors' weights.
+    disc: likewise.
+    given: latents, images and labels.
+    kept: the authors' answers.
+    name: of D's leaves there.
+  """
+  z, x, label = given
+
+  @jax.jit
+  def samples(params: types.PyTree, vars: types.PyTree) -> jax.Array:
+    network = gen[0]
+    vars = network.advance(params, vars)
+    given = types.Latent(z, label)
+    return network.apply(params, vars, given, key=KEY, mode=types.TRAIN)[0]
+
+  def penalty(params: types.PyTree, vars: types.PyTree) -> Any:
+    network = disc[0]
+    vars = network.advance(params, vars)
+
+    def judge(batch: types.Batch) -> jax.Array:
+      return network.apply(params, vars, batch, key=KEY, mode=types.TRAIN)[0]
+
+    given = types.Batch(x, label)
+    grads = penalties.input_grads(judge, given)
+    return penalties.zero_centred(grads), judge(given)
+
+  np.testing.assert_allclose(samples(*gen[1:]), kept['samples'], atol=1e-4)
+  (value, logits), grads = jax.jit(jax.value_and_grad(penalty, has_aux=True))(
+    *disc[1:]
+  )
+  np.testing.assert_allclose(logits, kept['logits'], rtol=1e-4)
+  np.testing.assert_allclose(value, kept['penalty'], rtol=1e-4)
+  for path, grad in traverse_util.flatten_dict(grads).items():
+    expected = kept.get(f'grad {name(path)}')
+    if expected is None:
+      assert not np.any(grad), path
+      continue
+    expected = ours(path, expected, to_pixels=False)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(grad, expected, atol=1e-3 * scale, rtol=0)
+
+
+def answers(path: Any, case: str) -> dict[str, np.ndarray]:
+  with np.load(path) as file:
+    return {
+      name.removeprefix(f'{case} '): file[name]
+      for name in file.files
+      if name.startswith(f'{case} ')
+    }
+
+
+@pytest.mark.parametrize('case', fixture.CASES)
+def test_biggan_is_its_authors(case: str):
+  own = fixture.CASES[case]
+  gen = biggan.Generator(
+    (own.size, own.size, 3),
+    biggan.GenSettings(
+      own.width,
+      attention=own.attention,
+      shared=own.shared,
+      hierarchical=bool(own.shared),
+    ),
+    classes=fixture.CLASSES,
+  )
+  disc = biggan.Discriminator(
+    biggan.DiscSettings(own.width, attention=own.attention // 2),
+    classes=fixture.CLASSES,
+  )
+  # The second block of G gives 16x16, and the third of D 8x8.
+  of_gen = functools.partial(torch_name, player='gen', attended=1)
+  of_disc = functools.partial(torch_name, player='disc', attended=2)
+  label = fixture.LABELS
+  z, x = fixture.inputs(own.size, own.latent)
+  check_answers(
+    weighted(gen, types.Latent(z, label), of_gen, 'u0'),
+    weighted(disc, types.Batch(x, label), of_disc, 'u0'),
+    (z, x, label),
+    answers(fixture.PATH, case),
+    of_disc,
+  )
+
+
+@pytest.mark.parametrize('case', make_sngan_fixture.CASES)
+def test_sngan_is_its_authors(case: str):
+  own = make_sngan_fixture.CASES[case]
+  shape = own.size, own.size, 3
+  gen = sngan.Generator(shape, sngan.GenSettings(width=2), classes=own.classes)
+  disc = sngan.Discriminator(sngan.DiscSettings(width=2), classes=own.classes)
+  plan = sngan.PLANS[own.size]
+  of_gen = functools.partial(
+    chainer_name, player='gen', blocks=len(plan.up) - 1
+  )
+  of_disc = functools.partial(
+    chainer_name, player='disc', blocks=len(plan.down)
+  )
+  label = fixture.LABELS if own.classes else None
+  z, x = fixture.inputs(own.size, make_sngan_fixture.LATENT)
+  check_answers(
+    weighted(gen, types.Latent(z, label), of_gen, 'u'),
+    weighted(disc, types.Batch(x, label), of_disc, 'u'),
+    (z, x, label),
+    answers(make_sngan_fixture.PATH, case),
+    of_disc,
+  )
+
+
+def made(gen: nn.Module, disc: nn.Module, z: int) -> tuple[Any, Any]:
+  """The shapes of two samples of fresh networks, and of their logits."""
+
+  def both(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, _ = gen.init_with_output(KEY, types.Latent(z), types.EVAL)
+    return x, disc.init_with_output(KEY, types.Batch(x), types.EVAL)[0]
+
+  x, logits = jax.eval_shape(both, jnp.zeros((2, z)))
+  return x.shape, logits.shape
+
+
+@pytest.mark.parametrize(
+  ('file', 'size', 'own'),
+  [
+    *((sngan, size, {}) for size in sngan.PLANS),
+    *((sngan, size, {'architecture': 'cnn'}) for size in (8, 32, 48)),
+    *((biggan, size, {}) for size in biggan.PLANS),
+  ],
+)
+def test_sizes(file: Any, size: int, own: dict[str, Any]):
+  gen = file.Generator((size, size, 1), file.GenSettings(width=2, **own))
+  disc = file.Discriminator(file.DiscSettings(width=2, **own))
+  assert made(gen, disc, 5) == ((2, size, size, 1), (2,))
+
+
+def test_resolutions_of_the_blocks():
+  """As the tables have them: where attention can be."""
+  assert biggan.PLANS[128].sides_up(128) == [8, 16, 32, 64, 128]
+  assert biggan.PLANS[128].sides_down(128) == [64, 32, 16, 8, 4, 4]
+  assert biggan.PLANS[32].sides_down(32) == [16, 8, 8, 8]
+  assert sngan.PLANS[48].sides_up(48) == [12, 24, 48]
+  assert sngan.PLANS[48].sides_down(48) == [24, 12, 6, 3, 3]
+
+
+REFUSED = [
+  (sngan, {}, (28, 28, 3), 5, 0,
+   'sngan makes images of side 32, 48, 64 or 128; set data.size=32'),
+  (sngan, {}, (32, 48, 3), 5, 0, 'square images of side 32, 48, 64 or 128'),
+  (sngan, {'architecture': 'cnn'}, (30, 30, 3), 5, 0, 'set data.size=32'),
+  (sngan, {'architecture': 'cnn'}, (1,), 5, 0, 'makes square images'),
+  (biggan, {}, (100, 100, 3), 5, 0,
+   'biggan makes images of side 32, 64, 128 or 256; set data.size=128'),
+  (biggan, {'attention': 64}, (32, 32, 3), 5, 0,
+   'gen.net.attention=64: at this data.size, blocks give sides of 8, 16, 32'),
+  (biggan, {'hierarchical': True}, (32, 32, 3), 10, 0,
+   'gen.latent_dim=10: .* 4 equal parts; set gen.latent_dim=8'),
+  (biggan, {'hierarchical': True}, (32, 32, 3), 8, 3, 'set gen.net.shared'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('file', 'own', 'shape', 'z', 'classes', 'message'), REFUSED
+)
+def test_refused_in_one_line(
+  file: Any, own: Any, shape: Any, z: int, classes: int, message: str
+):
+  gen = file.Generator(shape, file.GenSettings(**own), classes=classes)
+  with pytest.raises(ValueError, match=message) as error:
+    shapes(gen, latent(z, classes))
+  # JAX adds lines of its own to what passes through it.
+  assert '\n' not in str(error.value).partition('\n---')[0]
+
+
+def test_disc_refuses():
+  disc = biggan.Discriminator(biggan.DiscSettings(attention=32))
+  with pytest.raises(ValueError, match=r'disc\.net\.attention=32: .* of 16, 8'):
+    shapes(disc, batch(32))
+  with pytest.raises(ValueError, match=r'data\.size=16: sngan'):
+    shapes(sngan.Discriminator(), batch(16))
+
+
+def test_attention_by_hand():
+  """Against loops over pixels and windows in numpy."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, 4, 4, 16)).astype(np.float32)
+  layer = attention.SelfAttention(('normal', 1.0))
+  variables = layer.init(KEY, x)
+  # It starts as the identity.
+  np.testing.assert_array_equal(layer.apply(variables, x), x)
+  p = jax.tree.map(np.asarray, variables['params'])
+  p['gamma'] = np.float32(0.7)
+  assert {n: w['kernel'].shape for n, w in p.items() if n != 'gamma'} == {
+    'query': (1, 1, 16, 2), 'key': (1, 1, 16, 2), 'value': (1, 1, 16, 8),
+    'out': (1, 1, 8, 16),
+  }  # fmt: skip
+  query, key, value = (
+    x.astype(np.float64) @ p[name]['kernel'][0, 0]
+    for name in ('query', 'key', 'value')
+  )
+  corners = [(i, j) for i in (0, 2) for j in (0, 2)]
+
+  def largest(h: np.ndarray) -> np.ndarray:
+    return np.stack(
+      [h[i : i + 2, j : j + 2].max(axis=(0, 1)) for i, j in corners]
+    )
+
+  expected = x.astype(np.float64)
+  for n in range(2):
+    keys, values = largest(key[n]), largest(value[n])
+    for i in range(4):
+      for j in range(4):
+        weights = np.exp(keys @ query[n, i, j])
+        seen = weights / weights.sum() @ values
+        expected[n, i, j] += 0.7 * (seen @ p['out']['kernel'][0, 0])
+  found = layer.apply({'params': p}, x)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def kernels(params: types.PyTree) -> dict[tuple[str, ...], np.ndarray]:
+  """And embeddings, as matrices with a column for each output."""
+  return {
+    path: np.asarray(leaf).reshape(-1, leaf.shape[-1])
+    for path, leaf in traverse_util.flatten_dict(params).items()
+    if path[-1] in ('kernel', 'embedding')
+  }
+
+
+def initial(module: nn.Module, example: Any) -> types.PyTree:
+  init = functools.partial(module.init, mode=types.EVAL)
+  return jax.jit(init)(KEY, example)['params']
+
+
+def test_biggan_starts_orthogonal():
+  settings = biggan.GenSettings(2, hierarchical=True, shared=6)
+  gen = biggan.Generator((32, 32, 3), settings, classes=5)
+  found = kernels(initial(gen, latent(8, 5)))
+  assert {('shared', 'embedding'), ('Dense_0', 'kernel')} <= found.keys()
+  for path, w in found.items():
+    gram = w @ w.T if len(w) < w.shape[1] else w.T @ w
+    np.testing.assert_allclose(
+      gram, np.eye(len(gram)), atol=1e-5, err_msg=str(path)
+    )
+
+
+def test_biggan_starts_normal():
+  """As for CIFAR-10, where gains by class do not start at 1 alone."""
+  own = {'kernel_init': 'normal', 'kernel_scale': 0.02}
+  gen = biggan.Generator((32, 32, 3), biggan.GenSettings(8, **own), classes=20)
+  disc = biggan.Discriminator(
+    biggan.DiscSettings(8, attention=16, **own), classes=20
+  )
+  found = kernels(initial(gen, latent(8, 20)))
+  found |= kernels(initial(disc, batch(32, 20)))
+  for path, w in found.items():
+    error = 5 / np.sqrt(2 * w.size)
+    assert w.std() == pytest.approx(0.02, rel=error), path
+
+
+def test_sngan_starts_by_glorots_law():
+  """Blocks have a gain of sqrt 2, all else of 1, gains by class are 1."""
+  gen = sngan.Generator((32, 32, 3), sngan.GenSettings(width=8), classes=5)
+  disc = sngan.Discriminator(sngan.DiscSettings(width=8), classes=5)
+  for params in (
+    initial(gen, latent(16, 5)), initial(disc, batch(32, 5))
+  ):  # fmt: skip
+    for path, leaf in traverse_util.flatten_dict(params).items():
+      if 'ClassBatchNorm' in ''.join(path):
+        assert not np.any(leaf)
+      elif path[-1] in ('kernel', 'embedding'):
+        fans = math.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])
+        gain = 2 if leaf.shape[:2] == (3, 3) and len(path) == 3 else 1
+        half = np.sqrt(6 * gain / fans)
+        assert 0.8 * half < np.abs(leaf).max() <= half, path
+
+
+def test_which_weights_are_normalised():
+  """All of D's, with the embedding of the class; of G's no embedding."""
+  gen = biggan.Generator(
+    (32, 32, 3),
+    biggan.GenSettings(2, shared=6, hierarchical=True),
+    classes=5,
+  )
+  network = adapter.as_network(gen, latent(8, 5))
+  params, vars = jax.eval_shape(network.init, KEY)
+  of_gen = traverse_util.flatten_dict(vars['spectral'])
+  expected = {path for path in kernels_of(params) if path[-1] == 'kernel'}
+  assert {path[:-1] for path in of_gen} == expected
+  assert ('Block_0', 'VectorBatchNorm_0', 'gain', 'kernel') in expected
+  for disc in (
+    sngan.Discriminator(classes=5),
+    sngan.Discriminator(
+      sngan.DiscSettings(architecture='cnn', conditioning='classifier'),
+      classes=5,
+    ),
+    biggan.Discriminator(biggan.DiscSettings(attention=16), classes=5),
+  ):
+    network = adapter.as_network(disc, batch(32, 5))
+    params, vars = jax.eval_shape(network.init, KEY)
+    of_disc = traverse_util.flatten_dict(vars['spectral'])
+    assert {path[:-1] for path in of_disc} == kernels_of(params)
+  for plain in (
+    sngan.Generator((32, 32, 3)),
+    sngan.Discriminator(sngan.DiscSettings(spectral_norm=False)),
+    biggan.Generator((32, 32, 3), biggan.GenSettings(spectral_norm=False)),
+  ):
+    assert plain.spectral is None
+  own = sngan.GenSettings(spectral_norm=True, power_iterations=3)
+  assert sngan.Generator((32, 32, 3), own).spectral.iterations == 3
+
+
+def kernels_of(params: types.PyTree) -> set[tuple[str, ...]]:
+  return {
+    path
+    for path in traverse_util.flatten_dict(params)
+    if path[-1] in ('kernel', 'embedding')
+  }
+
+
+def test_orthogonal_penalty_leaves_out_the_embedding():
+  """And it sees weights as they are, before they are normalised."""
+  config = configs.Config(batch_size=2, conditional=True)
+  config.gen.name = config.disc.name = 'biggan'
+  config.gen.latent_dim = 8
+  config.gen.net = biggan.GenSettings(2, hierarchical=True, shared=6)
+  config.disc.net = biggan.DiscSettings(2)
+  config.penalties.orthogonal.weight = 1.0
+  info = sources.Info(kind='images', shape=(32, 32, 3), class_shares=(0.5, 0.5))
+  spec = build.make_spec(config, info)
+  params = jax.eval_shape(spec.gen.init, KEY)[0]
+  params = jax.tree.map(lambda x: jnp.full(x.shape, 0.1), params)
+  value = build.TERMS.gen['orthogonal'].value
+  update = type('Update', (), {'params': params})
+  grads = jax.grad(lambda p: value(type('U', (), {'params': p})))(params)
+  assert not np.any(grads['shared']['embedding'])
+  # W W^T has 0.01 columns everywhere.
+  expected = sum(
+    math.prod(x.shape[:-1]) ** 2 * x.shape[-1] * (x.shape[-1] - 1) * 1e-4
+    for path, x in traverse_util.flatten_dict(params).items()
+    if path[-1] == 'kernel'
+  )
+  assert float(value(update)) == pytest.approx(expected, rel=1e-4)
+
+
+def drawn(network: types.Network) -> tuple[types.PyTree, types.PyTree]:
+  """Weights and averages without the time that a first state takes."""
+  params, vars = jax.eval_shape(network.init, KEY)
+  made = {}
+  for path, leaf in traverse_util.flatten_dict(params).items():
+    draw = make_inception_fixture.rng('/'.join(path))
+    x = draw.standard_normal(leaf.shape)
+    x /= np.sqrt(math.prod(leaf.shape[:-1]))
+    made[path] = np.asarray(x, np.float32)
+  vars = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
+  return traverse_util.unflatten_dict(made), vars
+
+
+CONDITIONAL = [
+  (sngan, {}, 5),
+  (sngan, {'architecture': 'cnn'}, 5),
+  (biggan, {}, 5),
+  (biggan, {'shared': 3}, 5),
+  (biggan, {'shared': 3, 'hierarchical': True}, 8),
+]
+
+
+@pytest.mark.parametrize(('file', 'own', 'z'), CONDITIONAL)
+def test_samples_depend_on_their_class(file: Any, own: dict[str, Any], z: int):
+  settings = file.GenSettings(width=1, spectral_norm=False, **own)
+  gen = file.Generator((32, 32, 3), settings, classes=3)
+  given = latent(z, 3, 2)
+  network = adapter.as_network(gen, given)
+  params, vars = drawn(network)
+
+  @jax.jit
+  def samples(label: jax.Array) -> jax.Array:
+    own = given._replace(label=label)
+    return network.apply(params, vars, own, key=KEY, mode=types.EVAL)[0]
+
+  first, other = samples(jnp.array([0, 1])), samples(jnp.array([2, 1]))
+  assert np.abs(first[0] - other[0]).max() > 1e-3
+  np.testing.assert_allclose(first[1], other[1], atol=1e-6)
+  assert network.truncation == ('latent' if file is biggan else '')
+
+
+def test_a_part_of_z_for_each_block_without_classes():
+  settings = biggan.GenSettings(1, hierarchical=True, shared=4)
+  gen = biggan.Generator((32, 32, 3), settings)
+  params = shapes(gen, latent(8))
+  assert 'shared' not in params
+  norm = params['Block_2']['VectorBatchNorm_1']
+  assert norm['gain']['kernel'].shape == (2, 4)
+  assert params['Dense_0']['kernel'].shape == (2, 4 * 4 * 4)
+  plain = shapes(biggan.Generator((32, 32, 3)), latent(8))
+  assert plain['Block_2']['BatchNorm_1']['scale'].shape == (256,)
+
+
+@pytest.mark.parametrize('file', [sngan, biggan])
+def test_classifier(file: Any):
+  """An auxiliary classifier in place of the projection."""
+  disc = file.Discriminator(
+    file.DiscSettings(width=1, conditioning='classifier'), classes=7
+  )
+  given = batch(32, 7, 2)
+  network = adapter.as_network(disc, given)
+  init = jax.eval_shape(network.init, KEY)
+  apply = network.entrances['classify']
+  found = jax.eval_shape(
+    functools.partial(apply, key=KEY, mode=types.EVAL), *init, given
+  )[0]
+  assert found.shape == (2, 7)
+  assert not any('embedding' in path for path in kernels_of(init[0]))
+
+
+@pytest.mark.parametrize('file', [sngan, biggan])
+def test_a_plain_disc_is_homogeneous(file: Any):
+  settings = file.DiscSettings(width=1, spectral_norm=False)
+  disc = file.Discriminator(settings, classes=3)
+  given = batch(32, 3, 2)
+  network = adapter.as_network(disc, given)
+  assert network.homogeneous
+  params, vars = drawn(network)
+
+  def judge(params: types.PyTree, batch: types.Batch) -> jax.Array:
+    return network.apply(params, vars, batch, key=KEY, mode=types.EVAL)[0]
+
+  found = jax.jit(functools.partial(homogeneous.logits_and_input_grads, judge))(
+    params, given
+  )
+  expected = jax.jit(judge)(params, given)
+  np.testing.assert_allclose(found[0], expected, rtol=1e-4)
+  attended = biggan.Discriminator(biggan.DiscSettings(attention=16))
+  assert not attended.homogeneous
+
+
+def small(player: str, dtype: Any, **own: Any) -> tuple[types.Network, Any]:
+  """One of BigGAN's with everything in it, and its input."""
+  common = {'width': 2, 'attention': 8, 'spectral_norm': False, **own}
+  given = types.Pair(latent(8, 3, 2), batch(32, 3, 2))
+  if player == 'disc':
+    settings = biggan.DiscSettings(**common)
+    disc = biggan.Discriminator(settings, classes=3, dtype=dtype)
+    return adapter.as_network(disc, given.disc), given.disc
+  gen = biggan.Generator(
+    (32, 32, 3),
+    biggan.GenSettings(shared=3, hierarchical=True, **common),
+    classes=3,
+    dtype=dtype,
+  )
+  return adapter.as_network(gen, given.gen), given.gen
+
+
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_blocks_computed_again_change_nothing(player: str):
+  def grads(**own: Any) -> types.PyTree:
+    network, given = small(player, jnp.float32, **own)
+    params, vars = drawn(network)
+
+    def value(params: types.PyTree) -> jax.Array:
+      y, _ = network.apply(params, vars, given, key=KEY, mode=types.TRAIN)
+      return jnp.square(y).mean()
+
+    return jax.jit(jax.grad(value))(params), jax.make_jaxpr(value)(params)
+
+  (once, plain), (again, program) = grads(), grads(remat=True)
+  assert 'remat' in str(program)
+  assert 'remat' not in str(plain)
+  assert jax.tree.structure(once) == jax.tree.structure(again)
+  scale = max(float(np.abs(x).max()) for x in jax.tree.leaves(once))
+  for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(again), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_half_precision(player: str):
+  """Activations are bfloat16, what comes out is float32 and much the same."""
+
+  def found(dtype: Any) -> tuple[jax.Array, str]:
+    network, given = small(player, dtype)
+    params, vars = drawn(network)
+
+    def apply(params: types.PyTree) -> jax.Array:
+      return network.apply(params, vars, given, key=KEY, mode=types.TRAIN)[0]
+
+    return jax.jit(apply)(params), str(jax.make_jaxpr(apply)(params))
+
+  (exact, _), (coarse, program) = found(jnp.float32), found(jnp.bfloat16)
+  assert coarse.dtype == jnp.float32
+  assert 'bf16[2,32,32,' in program
+  # Statistics and softmax are float32, and no product is.
+  assert not re.search(r':f32\[[\d,]*\] = (conv|dot_general)\[', program)
+  error = np.abs(coarse - exact).mean() / np.abs(exact).mean()
+  assert 0 < error < 0.1
