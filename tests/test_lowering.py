@@ -33,8 +33,8 @@ def game(name: str, precision: str) -> tuple[configs.Config, sources.Info]:
   config.conditional = takes_labels(name)
   config.penalties.r1.weight, config.penalties.r1.every = 1.0, 2
   config = build.complete(config)
-  config.gen.net = programs.shrunken(config.gen.net)
-  config.disc.net = programs.shrunken(config.disc.net)
+  config.gen.net = programs.shrunken(config.gen.net, 8)
+  config.disc.net = programs.shrunken(config.disc.net, 8)
   shares = (1 / CLASSES,) * CLASSES
   return config, sources.Info('images', (32, 32, 3), class_shares=shares)
 
