@@ -20,11 +20,16 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
   rng = np.random.default_rng(0)
   pixels = rng.integers(0, 256, (suites.NUM_IMAGES, *shape), np.uint8)
   info = sources.Info('images', shape, num_examples=len(pixels))
+  labels = None
+  if config.conditional:
+    labels = rng.integers(0, suites.CLASSES, len(pixels), np.int32)
+    shares = (1 / suites.CLASSES,) * suites.CLASSES
+    info = info._replace(class_shares=shares)
   size = build.samples_per_step(config)
   treatment = sources.Treatment()
   marginals = sources.from_means(pixels.mean(axis=0))
   return sources.images_on_device(
-    pixels, None, info, size, treatment, marginals=marginals
+    pixels, labels, info, size, treatment, marginals=marginals
   )
 
 

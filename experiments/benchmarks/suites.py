@@ -4,8 +4,9 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 
+from experiments import recipes
 from gan_jax.config import fields as configs
-from gan_jax.networks import dcgan, r3gan
+from gan_jax.networks import dcgan, r3gan, stylegan2
 
 
 def _from_file(name: str) -> configs.Config:
@@ -23,19 +24,54 @@ def _dcgan_32() -> configs.Config:
   return c
 
 
-def _r3gan_32() -> configs.Config:
+def _r3gan_32(width: int) -> configs.Config:
   """R3GAN at 32x32, as in the paper 16 channels a group, narrow and shallow."""
   c = configs.Config(batch_size=8, loss='relativistic_paired')
   c.gen.name = c.disc.name = 'r3gan'
   c.gen.latent_dim = 64
   c.gen.latent = 'normal'
-  c.gen.net = r3gan.GenSettings(width=64, depth=1, groups=8)
-  c.disc.net = r3gan.DiscSettings(width=64, depth=1, groups=8)
+  own = width, 1, width // 8
+  c.gen.net, c.disc.net = r3gan.GenSettings(*own), r3gan.DiscSettings(*own)
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 2e-4
     player.b1, player.b2 = 0.0, 0.99
   c.penalties.r1.weight = c.penalties.r2.weight = 0.05
   c.ema.half_life = 500_000.0
+  return c
+
+
+def _sngan_32() -> configs.Config:
+  """SNGAN's ResNets without classes, at the paper's width, one D step."""
+  c = configs.Config()
+  recipes.use_sngan(c, steps=50_000)
+  c.batch_size, c.disc_steps = 16, 1
+  return c
+
+
+def _biggan_32() -> configs.Config:
+  """BigGAN with classes and attention at 16x16, half as wide, one D step."""
+  c = configs.Config()
+  recipes.use_biggan(c)
+  c.batch_size, c.disc_steps, c.conditional = 16, 1, True
+  c.gen.net = dataclasses.replace(c.gen.net, width=32, attention=16)
+  c.disc.net = dataclasses.replace(c.disc.net, width=32, attention=16)
+  return c
+
+
+def _stylegan2_32() -> configs.Config:
+  """StyleGAN2 with 128 channels, R1 and path length as lazy as in the paper."""
+  c = configs.Config(batch_size=16)
+  c.gen.name = c.disc.name = 'stylegan2'
+  c.gen.latent_dim, c.gen.latent = 128, 'normal'
+  c.gen.net = stylegan2.GenSettings(width=128, w_dim=128)
+  c.disc.net = stylegan2.DiscSettings(width=128)
+  for player in (c.optim.gen, c.optim.disc):
+    player.learning_rate = 2e-3
+    player.b1, player.b2 = 0.0, 0.99
+  c.penalties.r1.weight, c.penalties.r1.every = 10.0, 16
+  c.penalties.path_length.weight = 2.0
+  c.penalties.path_length.every = 4
+  c.ema.half_life = 10_000.0
   return c
 
 
@@ -65,8 +101,13 @@ SUITES = {
     lambda: _from_file('mnist'), 25, (28, 28, 1), channels_last=True
   ),
   'dcgan_32': Suite(_dcgan_32, 5, (32, 32, 3)),
-  'r3gan_32': Suite(_r3gan_32, 25, (32, 32, 3)),
+  'r3gan_32': Suite(lambda: _r3gan_32(64), 25, (32, 32, 3)),
+  'r3gan_32_wide': Suite(lambda: _r3gan_32(128), 10, (32, 32, 3)),
+  'sngan_32': Suite(_sngan_32, 2, (32, 32, 3)),
+  'biggan_32': Suite(_biggan_32, 2, (32, 32, 3)),
+  'stylegan2_32': Suite(_stylegan2_32, 16, (32, 32, 3)),
 }
 
-# Images in memory, of which batches are drawn.
+# Images in memory, of which batches are drawn, and their classes.
 NUM_IMAGES = 10_000
+CLASSES = 10

@@ -11,224 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
-from experiments.benchmarks import suites
+from experiments.benchmarks import suites, torch_networks
 from gan_jax.config import fields as configs
-from gan_jax.engine import build, threads
-
-
-def _mlp(
-  inputs: int, outputs: int, width: int, depth: int, slope: float
-) -> Any:
-  layers: list[Any] = []
-  for i in range(depth):
-    layers.append(nn.Linear(inputs if i == 0 else width, width))
-    layers.append(nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(True))
-  return nn.Sequential(*layers, nn.Linear(width, outputs))
-
-
-class MaxoutGenerator(nn.Module):
-  """Rectifiers 1200-1200 and a sigmoid, scaled to [-1, 1]."""
-
-  def __init__(self, latent_dim: int, shape: tuple[int, ...]):
-    super().__init__()
-    self.shape = shape
-    self.layers = _mlp(latent_dim, math.prod(shape), 1200, 2, 0.0)
-
-  def forward(self, z: Any) -> Any:
-    x = 2 * torch.sigmoid(self.layers(z)) - 1
-    return x.view(-1, self.shape[2], *self.shape[:2])
-
-
-class MaxoutDiscriminator(nn.Module):
-  """240 units of 5 pieces, twice, with dropout."""
-
-  def __init__(self, shape: tuple[int, ...]):
-    super().__init__()
-    self.hidden = nn.ModuleList(
-      [nn.Linear(math.prod(shape), 1200), nn.Linear(240, 1200)]
-    )
-    self.out = nn.Linear(240, 1)
-
-  def forward(self, x: Any) -> Any:
-    h = functional.dropout(x.flatten(1), 0.2)
-    for layer in self.hidden:
-      h = functional.dropout(layer(h).view(-1, 240, 5).amax(2), 0.5)
-    return self.out(h)
-
-
-class DcganGenerator(nn.Module):
-  """Linear, then transposed convolutions with batch normalisation."""
-
-  def __init__(self, latent_dim: int, shape: tuple[int, ...], width: int):
-    super().__init__()
-    self.base = shape[0]
-    depth = 0
-    while self.base > 7:
-      self.base, depth = self.base // 2, depth + 1
-    self.width = width
-    self.linear = nn.Linear(latent_dim, self.base**2 * width)
-    layers: list[Any] = []
-    for stage in range(depth):
-      inputs = width // 2**stage
-      last = stage == depth - 1
-      outputs = shape[2] if last else inputs // 2
-      layers += [nn.BatchNorm2d(inputs), nn.ReLU(True)]
-      layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1))
-    self.layers = nn.Sequential(*layers, nn.Tanh())
-
-  def forward(self, z: Any) -> Any:
-    h = self.linear(z).view(-1, self.width, self.base, self.base)
-    return self.layers(h)
-
-
-class DcganDiscriminator(nn.Module):
-  """Convolutions of stride two; no normalisation on the first."""
-
-  def __init__(self, shape: tuple[int, ...], width: int, batch_norm: bool):
-    super().__init__()
-    base, depth = shape[0], 0
-    while base > 7:
-      base, depth = base // 2, depth + 1
-    inputs, layers = shape[2], []
-    for stage in range(1, depth + 1):
-      outputs = width // 2 ** (depth - stage)
-      layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1))
-      if batch_norm and stage > 1:
-        layers.append(nn.BatchNorm2d(outputs))
-      layers.append(nn.LeakyReLU(0.2, inplace=True))
-      inputs = outputs
-    linear = nn.Linear(base**2 * width, 1)
-    self.layers = nn.Sequential(*layers, nn.Flatten(), linear)
-
-  def forward(self, x: Any) -> Any:
-    return self.layers(x)
-
-
-class BiasedActivation(nn.Module):
-  def __init__(self, width: int):
-    super().__init__()
-    self.bias = nn.Parameter(torch.zeros(width, 1, 1))
-
-  def forward(self, x: Any) -> Any:
-    return functional.leaky_relu(x + self.bias, 0.2)
-
-
-def _conv(
-  inputs: int, outputs: int, size: int, gain: float, groups: int = 1
-) -> Any:
-  conv = nn.Conv2d(
-    inputs, outputs, size, padding=size // 2, groups=groups, bias=False
-  )
-  fan_in = inputs // groups * size**2
-  nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(fan_in))
-  return conv
-
-
-class Block(nn.Module):
-  def __init__(self, width: int, groups: int, gain: float):
-    super().__init__()
-    self.layers = nn.Sequential(
-      _conv(width, 2 * width, 1, gain),
-      BiasedActivation(2 * width),
-      _conv(2 * width, 2 * width, 3, gain, groups),
-      BiasedActivation(2 * width),
-      _conv(2 * width, width, 1, 0.0),
-    )
-
-  def forward(self, x: Any) -> Any:
-    return x + self.layers(x)
-
-
-class Resample(nn.Module):
-  """[1, 3, 3, 1] by [1, 3, 3, 1], a channel at a time."""
-
-  def __init__(self, width: int, up: bool):
-    super().__init__()
-    filter = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
-    kernel = torch.outer(filter, filter).expand(width, 1, 4, 4).contiguous()
-    self.register_buffer('kernel', kernel)
-    self.width, self.up = width, up
-
-  def forward(self, x: Any) -> Any:
-    fn = functional.conv_transpose2d if self.up else functional.conv2d
-    return fn(x, self.kernel, stride=2, padding=1, groups=self.width)
-
-
-def _r3gan_body(
-  size: int, width: int, depth: int, groups: int, up: bool
-) -> Any:
-  resolutions = int(math.log2(size // 4)) + 1
-  gain = math.sqrt(2 / 1.04) * (depth * resolutions) ** -0.25
-  layers: list[Any] = []
-  for stage in range(resolutions):
-    layers += [Resample(width, up)] if stage else []
-    layers += [Block(width, groups, gain) for _ in range(depth)]
-  return nn.Sequential(*layers)
-
-
-class R3ganGenerator(nn.Module):
-  def __init__(
-    self,
-    latent_dim: int,
-    shape: tuple[int, ...],
-    width: int,
-    depth: int,
-    groups: int,
-  ):
-    super().__init__()
-    self.basis = nn.Parameter(torch.randn(width, 4, 4))
-    self.linear = nn.Linear(latent_dim, width, bias=False)
-    nn.init.normal_(self.linear.weight, 0.0, latent_dim**-0.5)
-    self.body = _r3gan_body(shape[0], width, depth, groups, up=True)
-    self.out = _conv(width, shape[2], 1, 1.0)
-
-  def forward(self, z: Any) -> Any:
-    return self.out(self.body(self.basis * self.linear(z)[:, :, None, None]))
-
-
-class R3ganDiscriminator(nn.Module):
-  def __init__(
-    self, shape: tuple[int, ...], width: int, depth: int, groups: int
-  ):
-    super().__init__()
-    self.first = _conv(shape[2], width, 1, 1.0)
-    self.body = _r3gan_body(shape[0], width, depth, groups, up=False)
-    self.basis = nn.Conv2d(width, width, 4, groups=width, bias=False)
-    nn.init.normal_(self.basis.weight, 0.0, 1 / 4)
-    self.linear = nn.Linear(width, 1, bias=False)
-    nn.init.normal_(self.linear.weight, 0.0, width**-0.5)
-
-  def forward(self, x: Any) -> Any:
-    return self.linear(self.basis(self.body(self.first(x))).flatten(1))
-
-
-def _networks(
-  config: configs.Config, shape: tuple[int, ...]
-) -> tuple[Any, Any]:
-  """G and D of a configuration; images of `shape`, or points."""
-  gen, net = config.gen, build.make_settings(config, 'gen')
-  if gen.name == 'mlp':
-    size = shape[0]
-    return (
-      _mlp(gen.latent_dim, size, net.width, net.depth, 0.0),
-      _mlp(size, 1, net.width, net.depth, 0.2),
-    )
-  if gen.name == 'maxout':
-    return MaxoutGenerator(gen.latent_dim, shape), MaxoutDiscriminator(shape)
-  if gen.name == 'dcgan':
-    disc = build.make_settings(config, 'disc')
-    return (
-      DcganGenerator(gen.latent_dim, shape, net.width),
-      DcganDiscriminator(shape, net.width, disc.batch_norm),
-    )
-  own = net.width, net.depth, net.groups
-  return (
-    R3ganGenerator(gen.latent_dim, shape, *own),
-    R3ganDiscriminator(shape, *own),
-  )
+from gan_jax.engine import threads
 
 
 class Points:
@@ -333,7 +120,8 @@ class Game:
     else:
       self.data = Points(config.data.name, size)
       shape = self.data.shape
-    gen, disc = _networks(config, shape)
+    self.classes = suites.CLASSES if config.conditional else 0
+    gen, disc = torch_networks.make(config, shape, self.classes)
     if suite.channels_last:
       gen, disc = (net.to(memory_format=memory_format) for net in (gen, disc))
     self.gen = _Player(gen, config, 'gen')
@@ -342,49 +130,96 @@ class Game:
     if compiled:
       self.generate, self.judge = torch.compile(gen), torch.compile(disc)
     self.average = [p.detach().clone() for p in gen.parameters()]
+    self.mean_length = torch.zeros(())
     self.step = 0
 
-  def _latents(self) -> Any:
-    z = torch.empty(self.config.batch_size, self.config.gen.latent_dim)
-    return z.normal_() if self.config.gen.latent == 'normal' else z.uniform_(-1)
+  def _asked(self) -> tuple[Any, Any]:
+    """Latents, and the classes beside them."""
+    size = self.config.batch_size
+    z = torch.empty(size, self.config.gen.latent_dim)
+    normal = self.config.gen.latent == 'normal'
+    return z.normal_() if normal else z.uniform_(-1), self._labels()
+
+  def _labels(self) -> Any:
+    """Of real samples too: pixels do not change the time, nor do labels."""
+    if not self.classes:
+      return None
+    return torch.randint(self.classes, (self.config.batch_size,))
+
+  def _due(self, penalty: Any) -> bool:
+    """Whether a penalty is applied at this step."""
+    return bool(penalty.weight) and self.step % penalty.every == 0
 
   def _discriminator_step(self) -> None:
     penalties = self.config.penalties
+    z, asked = self._asked()
     with torch.no_grad():
-      fake = self.generate(self._latents())
-    real = self.data.next()
-    real.requires_grad_(penalties.r1.weight > 0)
-    fake.requires_grad_(penalties.r2.weight > 0)
-    r, f = self.judge(real), self.judge(fake)
+      fake = self.generate(z, asked)
+    real, label = self.data.next(), self._labels()
+    real.requires_grad_(self._due(penalties.r1))
+    fake.requires_grad_(self._due(penalties.r2))
+    r, f = self._judged(real, label, fake, asked)
     if self.config.loss == 'relativistic_paired':
       loss = functional.softplus(f - r).mean()
+    elif self.config.loss == 'hinge':
+      loss = functional.relu(1 - r).mean() + functional.relu(1 + f).mean()
     else:
       loss = functional.softplus(-r).mean() + functional.softplus(f).mean()
     for penalty, x, logits in (
       (penalties.r1, real, r),
       (penalties.r2, fake, f),
     ):
-      if penalty.weight:
+      if self._due(penalty):
         (grad,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
         norms = grad.square().flatten(1).sum(1)
-        loss = loss + 0.5 * penalty.weight * norms.mean()
+        loss = loss + 0.5 * penalty.every * penalty.weight * norms.mean()
     self.disc.update(loss, self.step)
 
+  def _judged(self, real: Any, label: Any, fake: Any, asked: Any) -> Any:
+    """D on real and on generated samples; at once with spectral normalisation.
+
+    So the vectors of its power iteration move once an update, as ours do.
+    """
+    if not getattr(self.disc.net, 'spectral', False):
+      return self.judge(real, label), self.judge(fake, asked)
+    labels = torch.cat([label, asked]) if self.classes else None
+    return self.judge(torch.cat([real, fake]), labels).chunk(2)
+
   def _generator_step(self) -> None:
-    f = self.judge(self.generate(self._latents()))
+    z, asked = self._asked()
+    f = self.judge(self.generate(z, asked), asked)
     if self.config.loss == 'relativistic_paired':
       with torch.no_grad():
-        r = self.judge(self.data.next())
+        r = self.judge(self.data.next(), self._labels())
       loss = functional.softplus(r - f).mean()
+    elif self.config.loss == 'hinge':
+      loss = -f.mean()
     else:
       loss = functional.softplus(-f).mean()
+    path_length = self.config.penalties.path_length
+    if self._due(path_length):
+      loss = loss + self._path_length(path_length)
     self.gen.update(loss, self.step)
+
+  def _path_length(self, settings: Any) -> Any:
+    """As in the authors' code of StyleGAN2, on a part of the batch."""
+    z, _ = self._asked()
+    ws = self.gen.net.map(z[: len(z) // settings.shrink])
+    image = self.gen.net.synthesise(ws)
+    noise = torch.randn_like(image) / math.sqrt(image[0, 0].numel())
+    (grad,) = torch.autograd.grad((image * noise).sum(), ws, create_graph=True)
+    lengths = grad.square().sum(2).mean(1).sqrt()
+    mean = self.mean_length.lerp(lengths.mean(), 0.01)
+    self.mean_length = mean.detach()
+    penalty = (lengths - mean).square().mean()
+    return settings.every * settings.weight * penalty
 
   def play(self, steps: int) -> None:
     samples, half_life = self.config.batch_size, self.config.ema.half_life
     params = [p.detach() for p in self.gen.net.parameters()]
     for _ in range(steps):
-      self._discriminator_step()
+      for _ in range(self.config.disc_steps):
+        self._discriminator_step()
       self._generator_step()
       if half_life:
         rate = 1 - 0.5 ** (samples / half_life)
