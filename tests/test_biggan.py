@@ -327,6 +327,37 @@ def test_sizes(file: Any, size: int, own: dict[str, Any]):
   assert made(gen, disc, 5) == ((2, size, size, 1), (2,))
 
 
+CHANNELS = [
+  # SNGAN's tables 5 and 6.
+  (sngan, 48, [512, 256, 128, 64], [64, 128, 256, 512, 1024]),
+  (sngan, 128, [1024, 1024, 512, 256, 128, 64],
+   [64, 128, 256, 512, 1024, 1024]),
+  # The BigGAN code's at its default width of 64.
+  (biggan, 256, [1024, 1024, 512, 512, 256, 128, 64],
+   [64, 128, 256, 512, 512, 1024, 1024]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('file', 'size', 'up', 'down'), CHANNELS)
+def test_channels_of_the_tables(
+  file: Any, size: int, up: list[int], down: list[int]
+):
+  params = shapes(file.Generator((size, size, 3)), latent(5))
+  base = size >> (len(up) - 1)
+  assert params['Dense_0']['kernel'].shape == (5, base * base * up[0])
+  assert outputs(params) == up[1:]
+  assert outputs(shapes(file.Discriminator(), batch(size))) == down
+
+
+def outputs(params: types.PyTree) -> list[int]:
+  """Channels after each block."""
+  blocks = [name for name in params if name.startswith('Block')]
+  return [
+    params[f'Block_{i}']['Conv_1']['kernel'].shape[-1]
+    for i in range(len(blocks))
+  ]
+
+
 def test_resolutions_of_the_blocks():
   """As the tables have them: where attention can be."""
   assert biggan.PLANS[128].sides_up(128) == [8, 16, 32, 64, 128]

@@ -143,6 +143,10 @@ def test_sigma_is_differentiated():
     normal = spectral.normalise(own, moved['spectral'])['layer']['kernel']
     return (g * normal).sum()
 
+  def left(weight: jax.Array) -> jax.Array:
+    own = {'layer': {**params['layer'], 'kernel': weight}}
+    return network.advance(own, vars)['spectral']['layer']['kernel']['u']
+
   u, v = (vars['spectral']['layer']['kernel'][k] for k in 'uv')
   sigma = v @ weight @ u
   expected = (g - (g * weight).sum() / sigma * jnp.outer(v, u)) / sigma
@@ -153,6 +157,8 @@ def test_sigma_is_differentiated():
   slope = (grad * direction).sum()
   assert numeric / (2 * step) == pytest.approx(float(slope), rel=5e-3)
   # Nothing passes through the power method.
+  turned = jax.grad(lambda w: left(w)[0])(weight)
+  assert not np.any(turned)
   moved = network.advance(params, vars)['spectral']['layer']['kernel']
   u, v = moved['u'], moved['v']
   sigma = v @ weight @ u
