@@ -66,16 +66,31 @@ def sample(
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
   latent: types.Latent,
+  key: jax.Array | None = None,
 ) -> types.Batch:
-  """G in evaluation mode: N latents to `[N, ...]` in the units of the data."""
+  """G in evaluation mode: N latents to `[N, ...]` in the units of the data.
 
-  def generate(latent: types.Latent) -> jax.Array:
+  Args:
+    spec: the game.
+    gen_params: G's.
+    gen_vars: G's.
+    latent: N of them.
+    key: of the noise within a network that has some, fresh for each sample;
+      None gives the same in each call.
+  """
+  noise = jax.random.key(0) if key is None else key
+
+  def generate(block: tuple[types.Latent, jax.Array]) -> jax.Array:
+    latent, index = block
+    # Blocks start at different samples.
+    own = jax.random.fold_in(noise, index[0])
     x, _ = spec.gen.apply(
-      gen_params, gen_vars, latent, key=jax.random.key(0), mode=types.EVAL
+      gen_params, gen_vars, latent, key=own, mode=types.EVAL
     )
     return spec.to_data(x)
 
-  return types.Batch(blocks.apply(generate, latent), latent.label)
+  x = blocks.apply(generate, (latent, jnp.arange(len(latent.z))))
+  return types.Batch(x, latent.label)
 
 
 class Sampler:
@@ -96,8 +111,10 @@ class Sampler:
       key: jax.Array,
       index: jax.Array,
     ) -> types.Batch:
-      latent = spec.latent(jax.random.fold_in(key, index), block)
-      return sample(spec, *generator, latent)
+      own = jax.random.fold_in(key, index)
+      latent = spec.latent(own, block)
+      # Labels are of 1.
+      return sample(spec, *generator, latent, jax.random.fold_in(own, 2))
 
     self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
     self._block, self._draw = block, jax.jit(draw)
