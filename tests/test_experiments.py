@@ -46,7 +46,7 @@ IMAGES = ('digits', 'images', 'mnist', 'stacked_mnist')
 
 def shrunken(net: Any) -> Any:
   """The same settings of a narrow network."""
-  changed = {'width': 8, 'depth': 1, 'groups': 2}
+  changed = {'width': 8, 'depth': 1, 'groups': 2, 'w_dim': 8}
   own = {f.name for f in dataclasses.fields(net)}
   return dataclasses.replace(
     net, **{name: value for name, value in changed.items() if name in own}

@@ -2,7 +2,9 @@
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
 or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
-width at all resolutions and without augmentation.
+width at all resolutions and without augmentation; or, as images.py:stylegan2,
+StyleGAN2 (Karras et al. 2020) as StyleGAN2-ADA's 'auto' has it, without
+augmentation.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -31,7 +33,11 @@ def _r3gan(c: config.Config) -> None:
   c.steps = 390_000
 
 
-ARGUMENTS = {'dcgan': _dcgan, 'r3gan': _r3gan}
+def _stylegan2(c: config.Config) -> None:
+  recipes.use_stylegan2(c, recipes.stylegan2_auto(c.data.size))
+
+
+ARGUMENTS = {'dcgan': _dcgan, 'r3gan': _r3gan, 'stylegan2': _stylegan2}
 
 
 def get_config(network: str = 'dcgan') -> config.Config:

@@ -141,9 +141,7 @@ class Mapping(nn.Module):
   classes: int = 0
 
   @nn.compact
-  def __call__(
-    self, z: jax.Array | None, label: jax.Array | None
-  ) -> jax.Array:
+  def __call__(self, z: jax.Array | None, label: jax.Array | None) -> jax.Array:
     parts = [] if z is None else [unit_moment(z.astype(jnp.float32))]
     if self.classes:
       chosen = jax.nn.one_hot(label, self.classes, dtype=jnp.float32)
@@ -200,7 +198,7 @@ def modulated(
 
 
 def draw_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """What is added to all channels of `[B, H, W, C]`: N(0, 1), `[B, H, W, 1]`."""
+  """N(0, 1) for all channels of `[B, H, W, C]` alike, `[B, H, W, 1]`."""
   return jax.random.normal(key, (*shape[:3], 1))
 
 
@@ -374,21 +372,21 @@ class DiscBlock(nn.Module):
       image: at this resolution.
     """
     if x is None or self.architecture == 'skip':
+      assert image is not None
       y = Conv(self.features, 1, dtype=self.dtype, name='fromrgb')(image)
       x = y if x is None else x + y
-    skips = self.architecture == 'skip'
-    image = resample.downsample(image) if skips else None
+    smaller = None
+    if self.architecture == 'skip' and image is not None:
+      smaller = resample.downsample(image)
     h = Conv(self.features, 3, dtype=self.dtype, name='conv0')(x)
-    shrunk = Conv(
-      self.next_features, 3, 'down', dtype=self.dtype, name='conv1'
-    )
+    shrunk = Conv(self.next_features, 3, 'down', dtype=self.dtype, name='conv1')
     if self.architecture != 'resnet':
-      return shrunk(h), image
+      return shrunk(h), smaller
     skip = Conv(
       self.next_features, 1, 'down', active=False, dtype=self.dtype, name='skip'
     )
     half = math.sqrt(0.5)
-    return skip(x, half) + shrunk(h, half), image
+    return skip(x, half) + shrunk(h, half), smaller
 
 
 class Epilogue(nn.Module):
@@ -409,6 +407,7 @@ class Epilogue(nn.Module):
     width = x.shape[-1]
     x = x.astype(jnp.float32)
     if self.skips:
+      assert image is not None
       x += Conv(width, 1, name='fromrgb')(image)
     if self.group:
       x = minibatch_std(x, self.group)

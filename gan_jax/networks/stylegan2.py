@@ -166,7 +166,9 @@ class Generator(nn.Module):
     if not (mode.dropout and self.settings.mixing):
       return ws
     keys = jax.random.split(self.make_rng('noise'), 3)
-    other = self.mapping(jax.random.normal(keys[0], latent.z.shape), latent.label)
+    other = self.mapping(
+      jax.random.normal(keys[0], latent.z.shape), latent.label
+    )
     start = jax.random.randint(keys[1], (), 1, count)
     mixes = jax.random.bernoulli(keys[2], self.settings.mixing)
     later = mixes & (jnp.arange(count) >= start)
@@ -206,7 +208,8 @@ class Discriminator(nn.Module):
     widths = _widths(own, batch.x.shape[1:])
     block = style_layers.DiscBlock
     block = nn.remat(block) if own.remat else block
-    x, image = None, batch.x
+    x: jax.Array | None = None
+    image: jax.Array | None = batch.x
     for i in reversed(range(1, len(widths))):
       x, image = block(
         widths[i],
@@ -215,6 +218,7 @@ class Discriminator(nn.Module):
         dtype=self.dtype,
         name=f'b{_BASE * 2**i}',
       )(x, image)
+    assert x is not None
     out = style_layers.Epilogue(
       widths[0] if self.classes else 1,
       _group(own.mbstd_group, len(batch.x), mode),

@@ -35,7 +35,7 @@ def downsample(x: jax.Array) -> jax.Array:
 
 
 def narrow(x: jax.Array) -> jax.Array:
-  """`[..., H + 1, W + 1, C]` to `[..., H, W, C]`, with one row of zeros beyond.
+  """`[..., H + 1, W + 1, C]` to `[..., H, W, C]`, one row of zeros beyond.
 
   What follows a transposed convolution of an odd kernel.
   """
@@ -43,7 +43,7 @@ def narrow(x: jax.Array) -> jax.Array:
 
 
 def widen(x: jax.Array) -> jax.Array:
-  """`[..., H, W, C]` to `[..., H + 1, W + 1, C]`, with two rows of zeros beyond.
+  """`[..., H, W, C]` to `[..., H + 1, W + 1, C]`, two rows of zeros beyond.
 
   What precedes a strided convolution of an odd kernel.
   """
