@@ -4,11 +4,12 @@ Each function sets the networks of a configuration and what its paper sets with
 them; a configuration's own numbers come after.
 """
 
+import dataclasses
 import math
 from typing import Any
 
 from gan_jax.config import declare, fields as config
-from gan_jax.networks import biggan, dcgan, r3gan, sngan
+from gan_jax.networks import biggan, dcgan, r3gan, sngan, stylegan2
 
 
 def use_dcgan(
@@ -198,3 +199,122 @@ def use_large_biggan(
 def _half_life(decay: float, batch_size: int) -> float:
   """In samples, of an average that keeps so much at each step."""
   return batch_size * math.log(2) / -math.log(decay)
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleGan2:
+  """One of the configurations that StyleGAN2-ADA's train.py has by name.
+
+  Attributes:
+    images: to train for.
+    batch: of both players.
+    group: of the minibatch standard deviation.
+    fmaps: channels times side, in 32768.
+    rate: Adam's learning rate, before the corrections for lazy terms.
+    gamma: the weight of R1.
+    half_life: of the moving average, in images.
+    ramp: the half-life as a share of the images so far, until it is that; None
+      is that from the start.
+    depth: layers of G's mapping network.
+    disc: D's architecture.
+    path_length: the weight of G's regularisation.
+    mixing: how often batches mix styles.
+  """
+
+  images: int
+  batch: int
+  group: int
+  fmaps: float
+  rate: float
+  gamma: float
+  half_life: float
+  ramp: float | None = None
+  depth: int = 8
+  disc: str = 'resnet'
+  path_length: float = 2.0
+  mixing: float = 0.9
+
+
+# 'stylegan2' is configuration F of the paper, at 1024x1024.
+STYLEGAN2 = {
+  'stylegan2': StyleGan2(25_000_000, 32, 4, 1, 0.002, 10, 10_000.0),
+  'paper256': StyleGan2(25_000_000, 64, 8, 0.5, 0.0025, 1, 20_000.0),
+  'paper512': StyleGan2(25_000_000, 64, 8, 1, 0.0025, 0.5, 20_000.0),
+  'paper1024': StyleGan2(25_000_000, 32, 4, 1, 0.002, 2, 10_000.0),
+  'cifar': StyleGan2(
+    100_000_000, 64, 32, 1, 0.0025, 0.01, 500_000.0, ramp=0.05, depth=2,
+    disc='orig', path_length=0.0, mixing=0.0,
+  ),
+}  # fmt: skip
+
+
+def stylegan2_auto(size: int, batch: int | None = None) -> StyleGan2:
+  """Their configuration 'auto', for images of any side and one device.
+
+  Args:
+    size: of the images.
+    batch: None for their choice.
+  """
+  if batch is None:
+    batch = max(min(4096 // size, 32), 1)
+  return StyleGan2(
+    images=25_000_000,
+    batch=batch,
+    group=min(batch, 4),
+    fmaps=1 if size >= 512 else 0.5,
+    rate=0.002 if size >= 1024 else 0.0025,
+    gamma=0.0002 * size**2 / batch,
+    half_life=batch * 10_000 / 32,
+    ramp=0.05,
+    depth=2,
+  )
+
+
+def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
+  """StyleGAN2 (Karras et al. 2020), as StyleGAN2-ADA trains it.
+
+  R1 is applied at each 16th step and path length regularisation at each fourth,
+  with Adam's numbers corrected as there (Karras et al. 2020, appendix B). There
+  a lazy term has an optimiser step of its own; here it is added to the loss of
+  the same step. Also different: D moves first, path lengths are of half of the
+  latents of G's step, gradients that are not finite are handled as
+  `config.nonfinite` says, and without a ramp the moving average forgets its
+  start, as Adam's do. Not here: augmentation, and lower precision at the
+  highest resolutions.
+
+  Args:
+    c: the configuration.
+    preset: of `STYLEGAN2`, or `stylegan2_auto`.
+  """
+  c.batch_size = preset.batch
+  c.steps = preset.images // preset.batch
+  c.loss = 'non_saturating'
+  c.gen.name = c.disc.name = 'stylegan2'
+  base = int(32768 * preset.fmaps)
+  c.gen.net = stylegan2.GenSettings(
+    channel_base=base, depth=preset.depth, mixing=preset.mixing
+  )
+  c.disc.net = stylegan2.DiscSettings(
+    channel_base=base, architecture=preset.disc, mbstd_group=preset.group
+  )
+  c.gen.latent_dim = 512
+  c.gen.latent = 'normal'
+  c.penalties.r1.weight, c.penalties.r1.every = preset.gamma, 16
+  c.penalties.path_length.weight = preset.path_length
+  c.penalties.path_length.every = 4
+  # G's numbers are corrected without path lengths, too, as there.
+  for player, every in ((c.optim.gen, 4), (c.optim.disc, 16)):
+    share = every / (every + 1)
+    player.learning_rate = preset.rate * share
+    player.b1 = 0.0
+    player.b2 = 0.99**share
+  if preset.ramp is None:
+    c.ema.half_life = preset.half_life
+    return
+  c.ema.half_life = 0.0
+  c.schedules['ema.half_life'] = config.Schedule(
+    'linear',
+    preset.half_life,
+    end=round(preset.half_life / preset.ramp),
+    unit='samples',
+  )

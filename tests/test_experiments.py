@@ -47,7 +47,7 @@ TFDS = ('cifar10', 'imagenet', 'mnist', 'mnist_2014', 'stacked_mnist')
 
 def shrunken(net: Any, width: int) -> Any:
   """The same settings of a narrow network."""
-  changed = {'width': width, 'depth': 1, 'groups': 2}
+  changed = {'width': width, 'depth': 1, 'groups': 2, 'w_dim': 8}
   if getattr(net, 'attention', 0):
     changed['attention'] = 16
   own = {f.name for f in dataclasses.fields(net)}

@@ -21,7 +21,15 @@ from gan_jax.game import (
   spec as specs,
   state as states,
 )
-from gan_jax.networks import adapter, dcgan, maxout, mlp, r3gan, small_dcgan
+from gan_jax.networks import (
+  adapter,
+  dcgan,
+  maxout,
+  mlp,
+  r3gan,
+  small_dcgan,
+  stylegan2,
+)
 from gan_jax.ops import homogeneous
 
 IMAGES = (8, 8, 3)
@@ -85,6 +93,7 @@ def errors(values: list[jax.Array], truth: list[jax.Array]) -> list[float]:
     mlp.Discriminator(mlp.DiscSettings(width=16, depth=2, activation='relu')),
     dcgan.Discriminator(dcgan.DiscSettings(width=8, batch_norm=False)),
     r3gan.Discriminator(r3gan.DiscSettings(width=8, depth=1, groups=4)),
+    stylegan2.Discriminator(stylegan2.DiscSettings(width=8, mbstd_group=0)),
   ],
   ids=lambda m: f'{type(m).__module__}-{getattr(m.settings, "activation", "")}',
 )
@@ -109,6 +118,7 @@ def test_bfloat16_loses_no_more():
     dcgan.Discriminator(),
     small_dcgan.Discriminator(),
     maxout.Discriminator(),
+    stylegan2.Discriminator(stylegan2.DiscSettings(width=8)),
   ],
   ids=lambda m: type(m).__module__,
 )

@@ -388,12 +388,26 @@ def test_r3gan_resampling_is_the_filters():
   )
 
 
+def test_smoothing_is_the_filters():
+  """With one row of zeros beyond each border, and with two."""
+  x = np.random.default_rng(0).normal(size=(1, 4, 6, 2)).astype(np.float32)
+  filter = np.array([1, 3, 3, 1]) / 8
+  for f, pad in ((resample.narrow, 1), (resample.widen, 2)):
+    padded = np.pad(x[0], ((pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (0, 1))
+    expected = np.einsum('hwcij,ij->hwc', windows, np.outer(filter, filter))
+    np.testing.assert_allclose(f(x)[0], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_downsample_rejects_odd_sides():
   with pytest.raises(ValueError, match='even sides'):
     resample.downsample(jnp.zeros((1, 4, 5, 2)))
 
 
-@pytest.mark.parametrize('f', [resample.upsample, resample.downsample])
+@pytest.mark.parametrize(
+  'f',
+  [resample.upsample, resample.downsample, resample.narrow, resample.widen],
+)
 def test_resampling_is_linear_and_maps(f: Callable[[jax.Array], jax.Array]):
   """Its matrix, from unit vectors, is its Jacobian's by either mode."""
   basis = jnp.eye(32).reshape(32, 4, 4, 2)

@@ -35,6 +35,8 @@ OPS: dict[str, tuple[Function, tuple[tuple[int, ...], ...], str, str]] = {
                   'f32[8,12] = dot_general'),
   'upsample': (resample.upsample, ((8, 4, 6, 2),), 'pad[', 'resample['),
   'downsample': (resample.downsample, ((8, 4, 6, 2),), 'pad[', 'resample['),
+  'narrow': (resample.narrow, ((8, 4, 6, 2),), 'pad[', 'resample['),
+  'widen': (resample.widen, ((8, 4, 6, 2),), 'pad[', 'resample['),
 }  # fmt: skip
 CASES = [pytest.param(*case[:2], id=name) for name, case in OPS.items()]
 

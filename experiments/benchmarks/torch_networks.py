@@ -228,7 +228,8 @@ def make(
     return torch_residual.make(gen.name, own, disc, gen.latent_dim, classes)
   if gen.name == 'stylegan2':
     return torch_style.make(own, disc, shape, gen.latent_dim)
-  return tuple(map(_Unlabelled, _unlabelled(gen, own, disc, shape)))
+  first, second = _unlabelled(gen, own, disc, shape)
+  return _Unlabelled(first), _Unlabelled(second)
 
 
 def _unlabelled(

@@ -5,7 +5,8 @@ or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
 width at all resolutions and without augmentation; as images.py:sngan, SNGAN
 (Miyato et al. 2018) as its authors' code has it for 64x64; as images.py:biggan,
 BigGAN (Brock et al. 2019) as for ImageNet, but with batches of 256 and no
-classes.
+classes; as images.py:stylegan2, StyleGAN2 (Karras et al. 2020) as
+StyleGAN2-ADA's 'auto' has it, without augmentation.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -43,11 +44,16 @@ def _biggan(c: config.Config) -> None:
   c.steps = 100_000
 
 
+def _stylegan2(c: config.Config) -> None:
+  recipes.use_stylegan2(c, recipes.stylegan2_auto(c.data.size))
+
+
 ARGUMENTS = {
   'dcgan': _dcgan,
   'r3gan': _r3gan,
   'sngan': _sngan,
   'biggan': _biggan,
+  'stylegan2': _stylegan2,
 }
 
 

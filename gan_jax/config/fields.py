@@ -50,8 +50,8 @@ class Data:
 class Gen:
   """The generator."""
 
-  # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, sngan or
-  # biggan.
+  # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, sngan, biggan
+  # or stylegan2.
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)
@@ -144,6 +144,20 @@ class LeCam:
 
 
 @dataclasses.dataclass
+class PathLength:
+  """The generator's path length regularisation; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+  # The share of a batch's mean length in the running average.
+  decay: float = declare.field(0.01, swept=True, above=0, at_most=1)
+  # It looks at one in so many samples of a batch.
+  shrink: int = declare.field(2, at_least=1)
+
+
+@dataclasses.dataclass
 class Penalties:
   r1: Penalty = dataclasses.field(default_factory=Penalty)
   r2: Penalty = dataclasses.field(default_factory=Penalty)
@@ -157,6 +171,8 @@ class Penalties:
   acgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's.
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of StyleGAN2 (Karras et al. 2020); the generator's.
+  path_length: PathLength = dataclasses.field(default_factory=PathLength)
 
 
 @dataclasses.dataclass

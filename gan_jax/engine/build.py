@@ -14,7 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import checks, fields as configs, values
+from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import sharding
 from gan_jax.game import (
@@ -37,6 +37,7 @@ from gan_jax.networks import (
   r3gan,
   small_dcgan,
   sngan,
+  stylegan2,
 )
 from gan_jax.ops import cpu
 from gan_jax.study import population
@@ -58,12 +59,30 @@ def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
   return penalties.classification(logits, seen.batch)
 
 
+def _path_length(
+  update: terms.Update, *, shrink: int
+) -> tuple[jax.Array, jax.Array]:
+  """The penalty of the first samples of a batch, one in `shrink`, and a."""
+  count = max(len(update.latent.z) // shrink, 1)
+  return penalties.path_length(
+    update.entrances.gen['map'],
+    update.entrances.gen['synthesise'],
+    jax.tree.map(lambda x: x[:count], update.latent),
+    update.memory,
+    update.key,
+    update.hyper['penalties.path_length.decay'],
+  )
+
+
 # What may be added to each player's loss; each has a weight in the config's
 # group `penalties`.
 TERMS = types.Pair(
   gen={
     'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params)),
     'acgan_gen': terms.Term(lambda u: _classification(u, u.fake)),
+    'path_length': terms.Term(
+      _path_length, init=lambda: jnp.zeros(()), joint=True
+    ),
   },
   disc={
     'r1': terms.Term(
@@ -104,6 +123,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'small_dcgan': small_dcgan,
   'sngan': sngan,
   'biggan': biggan,
+  'stylegan2': stylegan2,
 }
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
@@ -306,11 +326,25 @@ def _make_optimiser(
 
 
 def _make_terms(config: configs.Config) -> types.Pair:
-  """Of each player, those whose weight is not 0 throughout."""
+  """Of each player, those whose weight is not 0 throughout.
+
+  Fields of a term's group that are not swept, but for `every`, reach its
+  `value` by their names.
+  """
+
+  def made(name: str, term: terms.Term) -> terms.Term:
+    own = getattr(config.penalties, name)
+    fixed = {
+      f.name: getattr(own, f.name)
+      for f in dataclasses.fields(own)
+      if not declare.facts(f).swept and f.name != 'every'
+    }
+    value = functools.partial(term.value, **fixed) if fixed else term.value
+    return term._replace(value=value, every=own.every)
 
   def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
     return {
-      name: term._replace(every=getattr(config.penalties, name).every)
+      name: made(name, term)
       for name, term in known.items()
       if max(values.swept_values(config, f'penalties.{name}.weight'))
     }
@@ -331,8 +365,16 @@ def _make_looks(
   return specs.Looks(real=look('real'), fake=look('fake'))
 
 
-def _check_penalties(config: configs.Config, disc: nn.Module) -> None:
-  """Raises ValueError for a penalty that D's normalisation makes senseless."""
+def _check_penalties(
+  config: configs.Config, gen: nn.Module, disc: nn.Module
+) -> None:
+  """Raises ValueError for a penalty that a network makes senseless."""
+  weight = max(values.swept_values(config, 'penalties.path_length.weight'))
+  if weight and 'map' not in getattr(gen, 'entrances', ()):
+    raise ValueError(
+      f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
+      "has no intermediate latents; 'stylegan2' does"
+    )
   weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
   if weight and getattr(disc.settings, 'batch_norm', False):
     raise ValueError(
@@ -471,7 +513,7 @@ def make_spec(
     dtype=dtype,
   )
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
-  _check_penalties(config, disc)
+  _check_penalties(config, gen, disc)
   _check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)

@@ -7,6 +7,8 @@ over every axis but the first, and then averaged over the batch: for
 D(x) = <w, x> it is |w|^2 at any batch size.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -135,6 +137,42 @@ def lecam(
   above = jnp.square(jax.nn.relu(real - averages.fake)).mean()
   below = jnp.square(jax.nn.relu(averages.real - fake)).mean()
   return above + below
+
+
+def path_length(
+  map: Callable[[types.Latent], jax.Array],
+  synthesise: Callable[[jax.Array], jax.Array],
+  latent: types.Latent,
+  average: jax.Array,
+  key: jax.Array,
+  decay: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """E (|J^T y| - a)^2 (Karras et al. 2020, eq. 4), J = dG(w) / dw.
+
+  y is noise of variance 1 / (H W), and |.|^2 the mean over the copies of w of
+  their squared norms. As in the authors' code, a has moved with this batch
+  already, and the gradient passes through that.
+
+  Args:
+    map: latents to copies of w, `[B, layers, W]`.
+    synthesise: those to images `[B, H, W, C]`.
+    latent: of B samples.
+    average: a, `[]`; a constant here.
+    key: of y.
+    decay: `[]`, the share of this batch's mean length in the next a.
+
+  Returns:
+    The penalty `[]`, and the next a `[]`.
+  """
+  images, pull = jax.vjp(synthesise, map(latent))
+  pixels = images.shape[1] * images.shape[2]
+  y = jax.random.normal(key, images.shape) / math.sqrt(pixels)
+  squared = jnp.square(pull(y)[0]).sum(axis=2).mean(axis=1)
+  # d sqrt(s)/ds is infinite at 0.
+  lengths = jnp.sqrt(jnp.maximum(squared, 1e-12))
+  average = jax.lax.stop_gradient(average)
+  average += decay * (lengths.mean() - average)
+  return jnp.square(lengths - average).mean(), average
 
 
 def classification(logits: jax.Array, batch: types.Batch) -> jax.Array:

@@ -67,25 +67,31 @@ def sample(
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
   latent: types.Latent,
+  key: jax.Array | None = None,
   psi: float | None = None,
 ) -> types.Batch:
   """G in evaluation mode: N latents to `[N, ...]` in the units of the data.
 
   Args:
     spec: the game.
-    gen_params: of G.
-    gen_vars: of G.
+    gen_params: G's.
+    gen_vars: G's.
     latent: N of them.
+    key: of the noise within a network that has some, fresh for each sample;
+      None gives the same in each call.
     psi: moves what G maps them to towards its average, w' = w_avg + psi (w -
-      w_avg) (Karras et al. 2019, section 2 of the appendix); None does not.
+      w_avg) (Karras et al. 2019, appendix B); None does not.
   """
+  noise = jax.random.key(0) if key is None else key
 
-  def through(apply: types.Apply, input: Any) -> jax.Array:
-    return apply(
-      gen_params, gen_vars, input, key=jax.random.key(0), mode=types.EVAL
-    )[0]
+  def generate(block: tuple[types.Latent, jax.Array]) -> jax.Array:
+    latent, index = block
+    # Blocks start at different samples.
+    own = jax.random.fold_in(noise, index[0])
 
-  def generate(latent: types.Latent) -> jax.Array:
+    def through(apply: types.Apply, input: Any) -> jax.Array:
+      return apply(gen_params, gen_vars, input, key=own, mode=types.EVAL)[0]
+
     if psi is None:
       return spec.to_data(through(spec.gen.apply, latent))
     w = through(spec.gen.entrances['map'], latent)
@@ -93,7 +99,8 @@ def sample(
     w = average + psi * (w - average)
     return spec.to_data(through(spec.gen.entrances['synthesise'], w))
 
-  return types.Batch(blocks.apply(generate, latent), latent.label)
+  x = blocks.apply(generate, (latent, jnp.arange(len(latent.z))))
+  return types.Batch(x, latent.label)
 
 
 class Sampler:
@@ -129,13 +136,20 @@ class Sampler:
       index: jax.Array,
       asked: jax.Array | None,
     ) -> types.Batch:
-      key = jax.random.fold_in(key, index)
-      latent = spec.eval_latent(key, block)
+      own = jax.random.fold_in(key, index)
+      latent = spec.eval_latent(own, block)
       if truncation is not None and not of_w:
-        latent = truncated(latent, truncation, key)
+        latent = truncated(latent, truncation, own)
       if asked is not None:
         latent = latent._replace(label=asked)
-      return sample(spec, *generator, latent, truncation if of_w else None)
+      return sample(
+        spec,
+        *generator,
+        latent,
+        # Labels are of 1.
+        jax.random.fold_in(own, 2),
+        truncation if of_w else None,
+      )
 
     self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
     self._block, self._draw = block, jax.jit(draw)

@@ -1,7 +1,7 @@
 """Terms that are added to a player's loss, with or without a memory."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,15 +50,18 @@ class Term(NamedTuple):
       2020, appendix B: lazy regularisation).
     input_grads_of: samples whose input gradients it reads: 'real', 'fake' or
       neither.
+    joint: whether `value` gives `(value, memory)`, for a memory that comes of
+      the same costly computation; `follow` is not called.
   """
 
-  value: Callable[[Update], jax.Array]
+  value: Callable[..., Any]
   init: Callable[[], types.PyTree] = lambda: ()
   follow: Callable[[types.PyTree, Update], types.PyTree] = lambda memory, _: (
     memory
   )
   every: int = 1
   input_grads_of: str = ''
+  joint: bool = False
 
 
 def add(
@@ -98,8 +101,12 @@ def _lazily(
   """k times the term at each k-th step, and 0 at the others."""
 
   def apply() -> tuple[jax.Array, types.PyTree]:
-    memory = term.follow(update.memory, update)
-    return term.every * term.value(update), jax.lax.stop_gradient(memory)
+    if term.joint:
+      value, memory = term.value(update)
+    else:
+      memory = term.follow(update.memory, update)
+      value = term.value(update)
+    return term.every * value, jax.lax.stop_gradient(memory)
 
   if term.every == 1:
     return apply()

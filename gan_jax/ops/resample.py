@@ -1,6 +1,6 @@
-"""Doubling and halving images by the filter of StyleGAN2 and R3GAN.
+"""Doubling, halving and smoothing images by StyleGAN2's and R3GAN's filter.
 
-Both are convolutions with the outer product of [1, 3, 3, 1] / 8 with itself,
+All are convolutions with the outer product of [1, 3, 3, 1] / 8 with itself,
 zeros beyond the border (Karras et al. 2020, appendix B; Zhang 2019). They are
 each other's transposes up to a factor of 4, and a primitive says so: the
 derivatives that JAX makes of slices and paddings take several times as long on
@@ -20,7 +20,7 @@ from gan_jax.ops import cpu
 
 def upsample(x: jax.Array) -> jax.Array:
   """`[..., H, W, C]` to `[..., 2H, 2W, C]`, the filter times 4: keeps means."""
-  return _bind(x, up=True)
+  return _bind(x, 'up')
 
 
 def downsample(x: jax.Array) -> jax.Array:
@@ -31,17 +31,49 @@ def downsample(x: jax.Array) -> jax.Array:
   """
   if x.shape[-3] % 2 or x.shape[-2] % 2:
     raise ValueError(f'downsample halves even sides, got {x.shape}')
-  return _bind(x, up=False)
+  return _bind(x, 'down')
 
 
-def _bind(x: jax.Array, *, up: bool) -> jax.Array:
-  return _resample(x, up=up) if cpu.is_stock() else _resample_p.bind(x, up=up)
+def narrow(x: jax.Array) -> jax.Array:
+  """`[..., H + 1, W + 1, C]` to `[..., H, W, C]`, one row of zeros beyond.
+
+  What follows a transposed convolution of an odd kernel.
+  """
+  return _bind(x, 'narrow')
 
 
-def _taps(x: jax.Array, axis: int, count: int, stride: int) -> list[jax.Array]:
+def widen(x: jax.Array) -> jax.Array:
+  """`[..., H, W, C]` to `[..., H + 1, W + 1, C]`, two rows of zeros beyond.
+
+  What precedes a strided convolution of an odd kernel.
+  """
+  return _bind(x, 'widen')
+
+
+# The transpose of each, and the factor between them.
+_TRANSPOSES = {
+  'up': ('down', 4.0),
+  'down': ('up', 0.25),
+  'narrow': ('widen', 1.0),
+  'widen': ('narrow', 1.0),
+}
+
+
+def _bind(x: jax.Array, kind: str) -> jax.Array:
+  return _resample(x, kind=kind) if cpu.is_stock() else _bound(x, kind)
+
+
+def _bound(x: jax.Array, kind: str) -> jax.Array:
+  y: jax.Array = _resample_p.bind(x, kind=kind)
+  return y
+
+
+def _taps(
+  x: jax.Array, axis: int, count: int, stride: int, pad: int = 1
+) -> list[jax.Array]:
   """What each tap of a filter meets along an axis, zeros beyond both ends."""
   ends = [(0, 0, 0)] * x.ndim
-  ends[axis] = (1, 1, 0)
+  ends[axis] = (pad, pad, 0)
   padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ends)
   reach = padded.shape[axis] - count + 1
   return [
@@ -56,40 +88,50 @@ def _doubled(x: jax.Array, axis: int) -> jax.Array:
   return (before + 2 * here + after) / 4
 
 
-def _halved(x: jax.Array, axis: int) -> jax.Array:
+def _filtered(x: jax.Array, axis: int, stride: int, pad: int) -> jax.Array:
   """By [1, 3, 3, 1] / 8."""
-  a, b, c, d = _taps(x, axis, 4, 2)
+  a, b, c, d = _taps(x, axis, 4, stride, pad)
   return (a + 3 * (b + c) + d) / 8
 
 
-def _resample(x: jax.Array, *, up: bool) -> jax.Array:
+def _along(x: jax.Array, axis: int, kind: str) -> jax.Array:
+  if kind == 'up':
+    return _doubled(x, axis)
+  stride = 2 if kind == 'down' else 1
+  return _filtered(x, axis, stride, 2 if kind == 'widen' else 1)
+
+
+def _resample(x: jax.Array, *, kind: str) -> jax.Array:
   rows = x.ndim - 3
-  along = _doubled if up else _halved
-  return along(along(x, rows), rows + 1)
+  return _along(_along(x, rows, kind), rows + 1, kind)
 
 
-def _abstract(x: jax.core.ShapedArray, *, up: bool) -> jax.core.ShapedArray:
+def _side(n: int, kind: str) -> int:
+  return {'up': 2 * n, 'down': n // 2, 'narrow': n - 1, 'widen': n + 1}[kind]
+
+
+def _abstract(x: jax.core.ShapedArray, *, kind: str) -> jax.core.ShapedArray:
   *batch, h, w, c = x.shape
-  size = (2 * h, 2 * w) if up else (h // 2, w // 2)
-  return jax.core.ShapedArray((*batch, *size, c), x.dtype)
+  shape = *batch, _side(h, kind), _side(w, kind), c
+  return jax.core.ShapedArray(shape, x.dtype)
 
 
-def _transpose(ct: jax.Array, x: Any, *, up: bool) -> list[jax.Array]:
+def _transpose(ct: jax.Array, x: Any, *, kind: str) -> list[jax.Array]:
   del x
-  back = _resample_p.bind(ct, up=not up)
-  return [4 * back if up else back / 4]
+  other, factor = _TRANSPOSES[kind]
+  back = _bound(ct, other)
+  return [back if factor == 1 else factor * back]
 
 
 def _batch(
-  operands: list[jax.Array], axes: list[int], *, up: bool
+  operands: list[jax.Array], axes: list[int], *, kind: str
 ) -> tuple[jax.Array, int]:
-  x = jnp.moveaxis(operands[0], axes[0], 0)
-  return _resample_p.bind(x, up=up), 0
+  return _bound(jnp.moveaxis(operands[0], axes[0], 0), kind), 0
 
 
 _resample_p = core.Primitive('resample')
 _resample_p.def_abstract_eval(_abstract)
-_resample_p.def_impl(jax.jit(_resample_p.bind, static_argnames='up'))
+_resample_p.def_impl(jax.jit(_resample_p.bind, static_argnames='kind'))
 ad.deflinear2(_resample_p, _transpose)
 batching.primitive_batchers[_resample_p] = _batch
 mlir.register_lowering(
