@@ -149,7 +149,7 @@ def _densities(
     jnp.array([0.002, 0.998]), law.cdf, law.interval
   )
   margin = 0.15 * (high - low)
-  edges = jnp.linspace(low - margin, high + margin, 201)
+  edges = jnp.linspace(low - margin, high + margin, 101)
   width, x = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
   generated = jnp.histogram(line, bins=edges)[0] / len(line) / width
   return x, jnp.diff(law.cdf(edges)) / width, generated

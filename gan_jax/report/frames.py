@@ -164,10 +164,10 @@ class CurvesPanel:
       return
     even = frames[0].gen_loss_even
     axes.axhline(even, color=_DATA, lw=0.6, ls=':')
-    # Around the loss at D = 1/2, and never a picture of noise alone.
-    low, high = min(found.min(), even - 0.25), max(found.max(), even + 0.25)
-    margin = 0.08 * (high - low)
-    axes.set_ylim(low - margin, high + margin)
+    # Around the loss at D = 1/2, and never a picture of noise alone. Where
+    # nothing is left to judge the loss is far off, and leaves the panel.
+    reach = 1.1 * max(0.25, float(np.quantile(np.abs(found - even), 0.8)))
+    axes.set_ylim(even - reach, even + reach)
 
   def show(self, frame: Curves) -> Sequence[Any]:
     self._title.set_text(
