@@ -1,12 +1,38 @@
 """From a uniform variable to a normal one.
 
-Paper: Goodfellow et al. 2014, "Generative adversarial nets", figure 1. Any
-other density is one override away. The argument `rectified` is a smaller and
-faster game with R1 (Mescheder et al. 2018), whose density is a staircase.
+Paper: Goodfellow et al. 2014, "Generative adversarial nets", figure 1; with
+R1 (Mescheder et al. 2018). The argument `rectified` is a smaller and faster
+game, whose density is a staircase; its settings suit the other densities, too.
 
-Command:
+Commands:
   python -m experiments.train --config=experiments/configs/gaussian_1d.py \
-    --workdir=runs/gaussian_1d --config.data.name=normal
+    --workdir=runs/gaussian_1d
+  python -m experiments.train \
+    --config=experiments/configs/gaussian_1d.py:rectified \
+    --workdir=runs/mixture --config.data.name=mixture
+
+Machine: 2 shared x86 cores, no accelerator. From start to figure 40 s while
+other programs ran, nothing of it compiled before, and 20 s for `rectified`
+right after it. On a quiet machine `rectified` took 7 s, with all compiled
+before.
+
+Result, smooth, to the normal law: median (min ... max) of 10 seeds with
+--config.population.seeds=10 --config.eval.every=12000
+--config.checkpoint.every=12000 --config.log_every=1000:
+  total variation              .025 (.019 ... .030)
+  Kolmogorov-Smirnov           .004 (.003 ... .006)
+  support, standard deviations -2.85 (-2.92 ... -2.72), 2.79 (2.65 ... 2.94)
+The picture's seed, as a run of its own, has a total variation of .033. To the
+mixture it is the worse game (KS .053, median of 3 seeds); the other densities
+are not measured.
+
+Result, rectified: Kolmogorov-Smirnov statistic of 100,000 samples, with
+--config.eval.every=16000 and seeds from 0:
+  normal       .009 (.007 ... .017)  10 seeds
+  uniform      .005 (.003 ... .009)   5 seeds
+  laplace      .018 (.009 ... .025)   5 seeds
+  mixture      .026 (.020 ... .028)   5 seeds
+  exponential  .016 (.007 ... .044)  10 seeds
 """
 
 from gan_jax.config import fields as config, values
@@ -23,6 +49,7 @@ def _smooth(c: config.Config) -> None:
   c.disc.net = mlp.DiscSettings(width=32, activation='silu', spread=3.0)
   c.optim.gen.learning_rate = 1e-2
   c.optim.disc.learning_rate = 2e-3
+  c.penalties.r1.weight = 0.01
   c.eval.num_samples = 200_000
   c.eval.every = 500
   c.checkpoint.every = 3000
