@@ -257,8 +257,8 @@ class PathPanel:
     (self._mean,) = axes.plot([], [], color=_DISC, lw=2.2)
     self._title = axes.set_title('', fontsize=9)
     values = np.array([frame.logits for frame in frames])
-    found = values[np.isfinite(values)]
-    low, high = min(found.min(), -1.0), max(found.max(), 1.0)
+    found = np.append(values[np.isfinite(values)], (-0.25, 0.25))
+    low, high = found.min(), found.max()
     margin = 0.05 * (high - low)
     axes.set(xlim=(t[0], t[-1]), ylim=(low - margin, high + margin))
     axes.set_xticks([t[0], t[-1]], ['real', 'generated'], fontsize=8)
