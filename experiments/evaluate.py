@@ -139,12 +139,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
   )
   source = build.make_source(config, key)
   figures = evaluations.law_figures(config, run.spec, source, run.state, key)
-  stamp |= evaluations.generator_stamp(config, run.spec)
-  stamp |= {
-    'data': config.data.name,
-    'num_generated': config.eval.num_samples // config.packing
-    * config.packing,
-  }  # fmt: skip
+  stamp |= evaluations.law_stamp(config, run.spec)
   return figures, stamp
 
 

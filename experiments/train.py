@@ -6,6 +6,7 @@
 --describe in place of --workdir prints every field and trains nothing.
 """
 
+import json
 import pathlib
 from typing import Any
 
@@ -42,6 +43,8 @@ _BRANCH_FROM = flags.DEFINE_string(
 )  # fmt: skip
 
 _NOTES = {
+  'support_low': '   standard deviations from the mean: the least sample',
+  'support_high': '   the same: the greatest',
   'd_real': '   1/2 at the equilibrium',
   'd_fake': '   1/2 at the equilibrium',
   'value': '   -log 4 = -1.3863 at the equilibrium',
@@ -76,12 +79,26 @@ def main() -> None:
       raise
     found = replay.find_nonfinite(workdir, error.step, error.member)
     raise ValueError(f'{error}; {found}') from None
+  notes = _NOTES | _of_cells(workdir)
   for name, value in summary.items():
-    print(f'{name:22s} {_shown(value)}{_NOTES.get(name, "")}')
+    print(f'{name:22s} {_shown(value)}{notes.get(name, "")}')
     settings = value.get('settings', {}) if isinstance(value, dict) else {}
     for title, part in settings.items():
       print(f'  {title:40s} {_shown(part)}')
   print(f'files in {workdir}')
+
+
+def _of_cells(workdir: pathlib.Path) -> dict[str, str]:
+  """A note on the total variation, by the run's protocol, if it has one."""
+  path = workdir / 'protocol.json'
+  stamp = json.loads(path.read_text()) if path.exists() else {}
+  if 'total_variation_bins' not in stamp:
+    return {}
+  low, high = stamp['total_variation_interval']
+  return {
+    'total_variation': f'   {stamp["total_variation_bins"]} cells on '
+    f'[{low:g}, {high:g}], {stamp["num_generated"]:,} samples'
+  }
 
 
 def _describe(config: configs.Config) -> None:

@@ -197,6 +197,7 @@ def test_train_then_sample(tmp_path: pathlib.Path):
 
 DIGITS = f'--config={ROOT}/experiments/configs/digits.py'
 GAUSSIAN = f'--config={ROOT}/experiments/configs/gaussian_1d.py'
+RING = f'--config={ROOT}/experiments/configs/ring_2d.py'
 
 MISTAKES = [
   ((GAUSSIAN, '--config.stepz=3'), 2, 'did you mean steps'),
@@ -206,7 +207,7 @@ MISTAKES = [
   ((GAUSSIAN, '--confg=3'), 2, 'confg'),
   ((GAUSSIAN, 'stray'), 2, "'stray'"),
   (('--config=nowhere.py',), 2, 'nowhere.py'),
-  ((f'{GAUSSIAN}:wide',), 2, 'takes no argument'),
+  ((f'{RING}:wide',), 2, 'takes no argument'),
   ((f'{DIGITS}:biggan',), 2, 'there are dcgan, small_dcgan, r3gan'),
   ((DIGITS, '--config.gen.net.batch_norm=true'), 2, "'dcgan' has width"),
   ((DIGITS, '--config.gen.latent'), 2, '--config.gen.latent=VALUE'),

@@ -16,8 +16,8 @@ def curves(step: int) -> frames.Curves:
   x = np.linspace(0.0, 1.0, 50)
   wave = np.sin(3 * x + step)
   return frames.Curves(
-    step, x, 1 + 0 * x, 1 + wave, 0.5 + 0.3 * wave, 1 / (2 + wave),
-    np.linspace(-1.0, 1.0, 9), np.linspace(0.1, 0.2 + 0.2 * step, 9), 0.1,
+    step, x, 1 + 0 * x, 1 + wave, 0.5 + 0.3 * wave, 1 / (2 + wave), wave, 0.0,
+    np.linspace(-1.0, 1.0, 9), np.linspace(0.1, 0.2 + 0.2 * step, 9), 0.1, 0.2,
   )  # fmt: skip
 
 
@@ -29,15 +29,22 @@ def cloud(step: int) -> frames.Cloud:
   return frames.Cloud(step, *points, x, x, plane)
 
 
+def path(step: int) -> frames.Path:
+  t = np.linspace(0.0, 1.0, 7)
+  return frames.Path(step, t, np.stack([step - t, step * t]))
+
+
 def without(frame: Any, *names: str) -> Any:
   """With an empty array for latents, or NaN for what D says."""
   gone = {'z': np.zeros(0), 'mapped': np.zeros(0)}
-  gone['disc'] = np.full_like(frame.disc, np.nan)
+  for name in {'disc', 'gen_loss'}.intersection(frame._fields):
+    gone[name] = np.full_like(frame.disc, np.nan)
   return frame._replace(**{name: gone[name] for name in names})
 
 
 CURVES = [curves(step) for step in range(3)]
 CLOUDS = [cloud(step) for step in range(3)]
+PATHS = [path(step) for step in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,8 @@ CLOUDS = [cloud(step) for step in range(3)]
   [
     (CURVES, frames.CurvesPanel),
     ([without(x, 'disc') for x in CURVES], frames.CurvesPanel),
+    ([without(x, 'disc', 'gen_loss') for x in CURVES], frames.CurvesPanel),
+    ([without(x, 'gen_loss') for x in CURVES], frames.CurvesPanel),
     ([without(x, 'z', 'mapped') for x in CURVES], frames.CurvesPanel),
     ([*CURVES[:2], without(CURVES[2], 'disc')], frames.CurvesPanel),
     (CLOUDS, frames.CloudPanel),
@@ -52,6 +61,7 @@ CLOUDS = [cloud(step) for step in range(3)]
     ([without(CLOUDS[0], 'disc'), *CLOUDS[1:]], frames.CloudPanel),
     ([*CLOUDS[:2], without(CLOUDS[2], 'disc')], frames.CloudPanel),
     (CLOUDS[:1], frames.CloudPanel),
+    (PATHS, frames.PathPanel),
   ],
 )
 def test_an_animation_shows_each_moment_as_it_is_drawn_alone(
@@ -66,7 +76,7 @@ def test_an_animation_shows_each_moment_as_it_is_drawn_alone(
   assert len(shown) == len(moments)
   for moment, picture in zip(moments, shown, strict=True):
     # A figure that has shown no other moment.
-    figure, (place,) = frames._make_figure(1, dpi=80)
+    figure, (place,) = frames._make_figure(1, 80, panel)
     panel(place, moments).show(moment)
     plots.save_figure(tmp_path / 'alone.png', figure)
     with PIL.Image.open(tmp_path / 'alone.png') as expected:
@@ -86,6 +96,20 @@ def test_a_run_is_summed_up_by_four_moments(tmp_path: pathlib.Path):
   assert not kept.has(55)
   kept.save()
   with PIL.Image.open(tmp_path / 'figure.png') as figure:
-    assert figure.size == (4 * 442, 416)
+    assert figure.size == (4 * 442, 546)
   with PIL.Image.open(tmp_path / 'evolution.gif') as animation:
     assert animation.n_frames == 6
+
+
+def test_paths_of_images_have_a_still_alone(tmp_path: pathlib.Path):
+  kept = frames.Frames(
+    tmp_path, frames.Path, frames.PathPanel, 'loss_path.png', None
+  )
+  moment = path(3)._asdict()
+  kept.add(moment.pop('step'), moment | {'images': np.zeros(2)})
+  kept.save()
+  left = {file.name for file in tmp_path.iterdir()}
+  assert left == {'frames', 'loss_path.png'}
+  assert set(np.load(tmp_path / 'frames' / 'step_00000003.npz')) == {
+    'step', 't', 'logits'
+  }  # fmt: skip

@@ -54,6 +54,50 @@ def test_wasserstein_sees_a_missing_mode():
   assert ours == pytest.approx(2.0, abs=0.01)
 
 
+def test_total_variation_of_shifted_laws():
+  """Against closed forms, at even quantiles in place of random samples."""
+  levels = (np.arange(10**6) + 0.5) / 10**6
+  law = densities.DENSITIES['normal']
+  for shift in (0.0, 0.25, 1.0):
+    x = jnp.asarray(stats.norm(4 + shift, 0.5).ppf(levels), jnp.float32)
+    ours = one_dimensional.total_variation(x, law.cdf, (1.0, 7.0), 120)
+    # 2 Phi(d / 2) - 1 for two normals d standard deviations apart; the
+    # densities cross in the middle, where a cell's edge is.
+    expected = 2 * stats.norm.cdf(shift / 2 / 0.5) - 1
+    assert ours == pytest.approx(expected, abs=1e-3)
+  uniform = densities.DENSITIES['uniform']
+  x = jnp.asarray(levels + 0.3, jnp.float32)
+  ours = one_dimensional.total_variation(x, uniform.cdf, (-1.0, 2.0), 30)
+  assert ours == pytest.approx(0.3, abs=1e-4)
+
+
+def test_total_variation_counts_what_lies_beyond_its_cells():
+  law = densities.DENSITIES['normal']
+
+  def distance(x: float) -> jax.Array:
+    line = jnp.full(1000, x)
+    return one_dimensional.total_variation(line, law.cdf, (3.0, 5.0), 4)
+
+  outer, inner = stats.norm(4, 0.5).cdf([3.5, 4.0]) @ [[1, -1], [0, 1]]
+  assert distance(-99.0) == pytest.approx(1 - outer, abs=1e-6)
+  assert distance(99.0) == pytest.approx(1 - outer, abs=1e-6)
+  assert distance(3.8) == pytest.approx(1 - inner, abs=1e-6)
+
+
+def test_total_variation_of_the_law_itself_is_noise():
+  """E |p_n - p| is sqrt(2 p (1 - p) / (pi n)) in each cell."""
+  law, n, edges = densities.DENSITIES['normal'], 20_000, np.linspace(1, 7, 121)
+  p = np.diff(stats.norm(4, 0.5).cdf(edges))
+  expected = np.sqrt(p * (1 - p) / (2 * np.pi * n)).sum()
+  found = [
+    one_dimensional.total_variation(
+      law.sample(key, n)[:, 0], law.cdf, (1.0, 7.0), 120
+    )
+    for key in jax.random.split(KEY, 100)
+  ]
+  assert np.mean(found) == pytest.approx(expected, rel=0.03)
+
+
 def test_quantiles_against_scipy():
   law = densities.DENSITIES['beta']
   levels = jnp.array([0.02, 0.3, 0.5, 0.98])

@@ -426,3 +426,16 @@ def test_resampling_is_linear_and_maps(f: Callable[[jax.Array], jax.Array]):
   )
   mapped = jax.vmap(f, 3, 3)(jnp.moveaxis(basis, 0, 3))
   np.testing.assert_array_equal(jnp.moveaxis(mapped, 3, 0), f(basis))
+
+
+def test_a_spread_first_layer_bends_all_over_its_inputs():
+  """Its scale and its biases differ from those of the others."""
+  wide = mlp.GenSettings(width=4000, depth=2, spread=3.0)
+  params = parameters(mlp.Generator((1,), wide), latent(1))
+  first, second = params['Dense_0'], params['Dense_1']
+  assert first['kernel'].std() == pytest.approx(3, rel=0.05)
+  # U(-3, 3).
+  assert jnp.abs(first['bias']).max() == pytest.approx(3, rel=0.01)
+  assert first['bias'].mean() == pytest.approx(0, abs=0.1)
+  assert second['kernel'].std() == pytest.approx(4000**-0.5, rel=0.05)
+  assert not second['bias'].any()

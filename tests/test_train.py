@@ -161,12 +161,13 @@ def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
   left = {path.name for path in (tmp_path / 'a').iterdir()}
   assert left == {
     'checkpoints', 'config.json', 'evolution.gif', 'figure.png', 'frames',
-    'health.png', 'lock', 'metrics.jsonl', 'summary.json', 'tensorboard',
+    'health.png', 'lock', 'metrics.jsonl', 'protocol.json', 'summary.json',
+    'tensorboard',
   }  # fmt: skip
   assert json.loads((tmp_path / 'a' / 'summary.json').read_text()) == summary
   keys = {
-    'ks', 'wasserstein_1', 'd_real', 'd_fake', 'value', 'max_d_gap',
-    'steps_per_second',
+    'ks', 'wasserstein_1', 'total_variation', 'support_low', 'support_high',
+    'd_real', 'd_fake', 'value', 'max_d_gap', 'steps_per_second',
   }  # fmt: skip
   assert keys <= summary.keys()
   stored = json.loads((tmp_path / 'a' / 'config.json').read_text())

@@ -9,10 +9,10 @@ from gan_jax.config import fields as configs
 from gan_jax.networks import dcgan, r3gan, stylegan2
 
 
-def _from_file(name: str) -> configs.Config:
+def _from_file(name: str, *argument: str) -> configs.Config:
   """The configuration of that name in `experiments/configs`."""
   module = importlib.import_module(f'experiments.configs.{name}')
-  config: configs.Config = module.get_config()
+  config: configs.Config = module.get_config(*argument)
   return config
 
 
@@ -94,7 +94,7 @@ class Suite:
 
 
 SUITES = {
-  'gaussian_1d': Suite(lambda: _from_file('gaussian_1d'), 100),
+  'gaussian_1d': Suite(lambda: _from_file('gaussian_1d', 'rectified'), 100),
   'ring_2d': Suite(lambda: _from_file('ring_2d'), 100),
   'mnist_2014': Suite(lambda: _from_file('mnist_2014'), 20, (28, 28, 1)),
   'dcgan_28': Suite(

@@ -212,6 +212,11 @@ def law_figures(
   return {name: float(x) for name, x in measure(state, key)[0].items()}
 
 
+def law_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
+  """What `law_figures` depend on, besides the state and the key."""
+  return {**laws.stamp(config), **generator_stamp(config, spec)}
+
+
 def record(
   path: pathlib.Path, figures: scenes.Figures, stamp: dict[str, Any]
 ) -> None:

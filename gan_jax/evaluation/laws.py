@@ -1,7 +1,7 @@
 """The figures of a game, by the kind of data, and the arrays of its picture."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,11 @@ def _measure_density(
       'wasserstein_1': one_dimensional.wasserstein_1(
         line, law.cdf, law.interval
       ),
+      'total_variation': one_dimensional.total_variation(
+        line, law.cdf, _tv_interval(law), _TV_BINS
+      ),
+      'support_low': (line.min() - law.mean[0]) / law.std[0],
+      'support_high': (line.max() - law.mean[0]) / law.std[0],
       **_value(
         spec, state.disc, types.Batch(law.sample(real_key, num)), samples
       ),
@@ -81,16 +86,23 @@ def _measure_density(
       'generated': generated,
       'optimal': data / (data + generated),
       'disc': jnp.full_like(x, jnp.nan),
+      'gen_loss': jnp.full_like(x, jnp.nan),
+      'gen_loss_even': _learned_loss(spec, jnp.zeros(1))[0],
       'z': jnp.zeros(0),
       'mapped': jnp.zeros(0),
       'ks': figures['ks'],
+      'total_variation': figures['total_variation'],
     }
+
+    def logits(x: jax.Array) -> jax.Array:
+      return sampling.judge(spec, state.disc, types.Batch(x[:, None]))
+
+    if spec.packing == 1:
+      curves['gen_loss'] = _learned_loss(spec, logits(x))
     if spec.loss.classifier and spec.packing == 1:
 
       def disc(x: jax.Array) -> jax.Array:
-        return jax.nn.sigmoid(
-          sampling.judge(spec, state.disc, types.Batch(x[:, None]))
-        )
+        return jax.nn.sigmoid(logits(x))
 
       curves['disc'] = disc(x)
       figures['max_d_gap'] = one_dimensional.max_disc_gap(
@@ -106,6 +118,26 @@ def _measure_density(
   return measure
 
 
+def _learned_loss(spec: specs.Spec, logits: jax.Array) -> jax.Array:
+  """What G minimises, as a function of where D's logits `[N]` were taken.
+
+  Minus the logit, where the loss of one sample depends on others.
+  """
+  if spec.loss.gen_sees_real:
+    return -logits
+  return jax.vmap(lambda logit: spec.loss.gen(real=logit, fake=logit))(logits)
+
+
+# Cells of the total variation, each a tenth of a standard deviation wide.
+_TV_BINS = 120
+
+
+def _tv_interval(law: densities.Density) -> tuple[float, float]:
+  """What they cover: six standard deviations to either side of the mean."""
+  mean, reach = float(law.mean[0]), 6 * float(law.std[0])
+  return mean - reach, mean + reach
+
+
 def _densities(
   law: densities.Density, line: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -119,7 +151,7 @@ def _densities(
     jnp.array([0.002, 0.998]), law.cdf, law.interval
   )
   margin = 0.15 * (high - low)
-  edges = jnp.linspace(low - margin, high + margin, 201)
+  edges = jnp.linspace(low - margin, high + margin, 101)
   width, x = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
   generated = jnp.histogram(line, bins=edges)[0] / len(line) / width
   return x, jnp.diff(law.cdf(edges)) / width, generated
@@ -182,8 +214,8 @@ def _measure_images(
 ) -> Measure:
   """D on real images `[N, H, W, C]` and on as many samples.
 
-  The picture's array is `images`, `[num, H, W, C]`; in a game of classes it has
-  a row for each of the first of them.
+  The picture's arrays are those of `frames.Path`, and `images`,
+  `[num, H, W, C]`, in a game of classes a row for each of the first of them.
   """
   by_class = None
   if classes:
@@ -198,12 +230,38 @@ def _measure_images(
     samples = sampling.sample(spec, *gen, latent)
     as_many = _first(samples, len(real.x))
     figures = _value(spec, state.disc, real, as_many)
+    pairs = min(PAIRS * spec.packing, len(real.x))
+    ends = _first(real, pairs), _first(samples, pairs)
+    path = _path(spec, state.disc, *ends)
     if by_class is not None:
       latent = _first(latent, len(by_class))._replace(label=by_class)
       samples = sampling.sample(spec, *gen, latent)
-    return figures, {'images': samples.x}
+    return figures, {'images': samples.x, **path}
 
   return measure
+
+
+def _path(
+  spec: specs.Spec, disc: states.NetState, real: types.Batch, fake: types.Batch
+) -> dict[str, jax.Array]:
+  """D from real images to generated ones: `t` `[T]` and `logits` `[P, T]`.
+
+  Images that D judges together move together. Where there are labels, a whole
+  path is judged under its real image's.
+
+  Args:
+    spec: the game.
+    disc: of whom.
+    real: `[m * P, H, W, C]`, where the paths begin.
+    fake: as many, where they end.
+  """
+  t = jnp.linspace(0.0, 1.0, 25)
+
+  def judge(share: jax.Array) -> jax.Array:
+    between = (1 - share) * real.x + share * fake.x
+    return sampling.judge(spec, disc, real._replace(x=between))
+
+  return {'t': t, 'logits': jax.lax.map(judge, t).T}
 
 
 def _first(batch: T, num: int) -> T:
@@ -216,7 +274,7 @@ def make_measure(
 ) -> Measure:
   """What is measured in a game with data of this kind."""
   ema = values.uses_ema(config)
-  num = config.eval.num_samples // spec.packing * spec.packing
+  num = _num_samples(config)
   if source.info.kind == 'density':
     law = densities.DENSITIES[config.data.name]
     return _measure_density(spec, law, num=num, ema=ema)
@@ -236,8 +294,27 @@ def make_measure(
   )
 
 
+def _num_samples(config: configs.Config) -> int:
+  """Behind the figures of a law: whole packs."""
+  return config.eval.num_samples // config.packing * config.packing
+
+
+def stamp(config: configs.Config) -> dict[str, Any]:
+  """All that the figures of a known law depend on, besides the generator."""
+  stamp = {'data': config.data.name, 'num_generated': _num_samples(config)}
+  if config.data.name in densities.DENSITIES:
+    low, high = _tv_interval(densities.DENSITIES[config.data.name])
+    stamp |= {
+      'total_variation_bins': _TV_BINS,
+      'total_variation_interval': [round(low, 6), round(high, 6)],
+    }
+  return stamp
+
+
 # Images a side of a grid of samples.
 GRID = 10
+# Pairs of a real and a generated image between which D is looked at.
+PAIRS = 8
 
 
 _VALUE = ('d_real', 'd_fake', 'value')
@@ -246,7 +323,10 @@ _VALUE = ('d_real', 'd_fake', 'value')
 def figure_names(config: configs.Config, info: sources.Info) -> list[str]:
   """Of a game's summary, in the order in which they are told."""
   if info.kind == 'density':
-    return ['ks', 'wasserstein_1', *_VALUE, 'max_d_gap']
+    support = 'support_low', 'support_high'
+    return [
+      'ks', 'wasserstein_1', 'total_variation', *support, *_VALUE, 'max_d_gap'
+    ]  # fmt: skip
   if info.kind == 'images':
     return list(_VALUE)
   known = densities.POINTS[config.data.name].modes is not None

@@ -29,6 +29,11 @@ class GenSettings:
   kernel_init: str = declare.field('lecun', choices=layers.INITIALISERS)
   # That law's scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(1.0, at_least=0)
+  # The first layer's scale in place of kernel_scale, with initial biases from
+  # U(-spread, spread): its units then bend at places all over the inputs' range
+  # and not at 0 alone, and a larger spread lets the network vary faster along
+  # them. 0 treats the first layer like the others, whose biases begin at 0.
+  spread: float = declare.field(0.0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +130,12 @@ def _hidden(
 ) -> jax.Array:
   """The hidden layers, `[B, C]` to `[B, width]`; called inside the module."""
   own = net.settings
-  for _ in range(own.depth):
-    h = layers.dense(own.width, own.kernel_init, own.kernel_scale, net.dtype)(h)
+  for layer in range(own.depth):
+    scale, biases = own.kernel_scale, nn.initializers.zeros
+    if own.spread and layer == 0:
+      scale, biases = own.spread, layers.INITIALISERS['uniform'](own.spread)
+    law = own.kernel_init, scale
+    h = layers.dense(own.width, *law, net.dtype, bias_init=biases)(h)
     if own.batch_norm:
       h = layers.batch_norm(mode, net.dtype)(h)
     h = layers.ACTIVATIONS[own.activation](h)

@@ -1,11 +1,12 @@
-"""Moments of a game of one or two dimensions: kept as arrays, and drawn.
+"""Moments of a game: kept as arrays, and drawn.
 
-`Curves` and `Cloud` are moments, `CurvesPanel` and `CloudPanel` draw them, and
-`Frames` makes a figure and an animation of those of a run.
+`Curves`, `Cloud` and `Path` are moments of games in one and two dimensions and
+of images, `CurvesPanel`, `CloudPanel` and `PathPanel` draw them, and `Frames`
+makes a figure and an animation of those of a run.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,9 +29,13 @@ class Curves(NamedTuple):
     generated: `[K]` the generator's.
     disc: `[K]` D(x), NaN where D is no classifier of single samples.
     optimal: `[K]` D*(x) = p / (p + p_g), NaN where both are 0.
+    gen_loss: `[K]` what G minimises, at a sample x; NaN where D judges several
+      samples at once.
+    gen_loss_even: the same at D = 1/2.
     z: `[M]` latents in order, empty unless they are one-dimensional.
     mapped: `[M]` G(z).
     ks: the Kolmogorov-Smirnov statistic.
+    total_variation: between the masses of cells.
   """
 
   step: int
@@ -39,9 +44,12 @@ class Curves(NamedTuple):
   generated: np.ndarray
   disc: np.ndarray
   optimal: np.ndarray
+  gen_loss: np.ndarray
+  gen_loss_even: float
   z: np.ndarray
   mapped: np.ndarray
   ks: float
+  total_variation: float
 
 
 class Cloud(NamedTuple):
@@ -65,8 +73,28 @@ class Cloud(NamedTuple):
   disc: np.ndarray
 
 
+class Path(NamedTuple):
+  """D along straight lines from real images to generated ones, at one moment.
+
+  Attributes:
+    step: when.
+    t: `[T]`, the generated image's share, from 0 to 1.
+    logits: `[P, T]` D's outputs, a row for each pair of images.
+  """
+
+  step: int
+  t: np.ndarray
+  logits: np.ndarray
+
+
 class Panel(Protocol):
-  """A place in a figure that shows one moment after another."""
+  """A place in a figure that shows one moment after another.
+
+  Attributes:
+    HEIGHT: of the figure, in inches.
+  """
+
+  HEIGHT: float
 
   def __init__(self, place: Any, frames: Sequence[Any]):
     """Draws what is the same in all the moments it is going to show."""
@@ -76,41 +104,80 @@ class Panel(Protocol):
 
 
 class CurvesPanel:
-  """`Curves` as in figure 1 of Goodfellow et al. 2014."""
+  """`Curves` as in figure 1 of Goodfellow et al. 2014, and D as a loss of x."""
+
+  HEIGHT = 4.2
 
   def __init__(self, place: Any, frames: Sequence[Curves]):
     from matplotlib import collections
 
-    top, bottom = place.subgridspec(
-      2, 1, height_ratios=(4, 1), hspace=0
+    top, middle, bottom = place.subgridspec(
+      3, 1, height_ratios=(4, 1, 2), hspace=0.04
     ).subplots()
     x, density = frames[0].x, frames[0].data
-    (data,) = top.plot(x, density, ':', color=_DATA, label='data')
-    (self._generated,) = top.plot([], [], color=_GEN, label='generated')
-    top.set(xlim=(x[0], x[-1]), ylim=(0, 1.6 * density.max()), xticks=[])
+    for axes in (top, middle, bottom):
+      axes.set_xlim(x[0], x[-1])
+      axes.tick_params(labelsize=7)
     self._title = top.set_title('', fontsize=9)
-    right = top.twinx()
+    self._draw_densities(top, x, density, frames)
+    # From z to G(z).
+    middle.set(ylim=(0, 1), xticks=[], yticks=[])
+    self._lines = collections.LineCollection([], colors=_GEN, linewidths=0.5)
+    middle.add_collection(self._lines, autolim=False)
+    if frames[0].z.size:
+      middle.set_ylabel('z → x', fontsize=7)
+    self._draw_loss(bottom, frames)
+
+  def _draw_densities(
+    self,
+    axes: 'Axes',
+    x: np.ndarray,
+    density: np.ndarray,
+    frames: Sequence[Curves],
+  ) -> None:
+    """The two laws, D and D*."""
+    (data,) = axes.plot(x, density, ':', color=_DATA, label='data')
+    (self._generated,) = axes.plot([], [], color=_GEN, label='generated')
+    axes.set(ylim=(0, 1.6 * density.max()), xticks=[])
+    right = axes.twinx()
     (self._disc,) = right.plot([], [], '--', color=_DISC, label='D(x)')
     (self._optimal,) = right.plot([], [], color=_BEST, lw=0.8, label='D*(x)')
     right.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+    right.tick_params(labelsize=7)
     handles = [data, self._generated]
     if any(np.isfinite(frame.disc).any() for frame in frames):
       handles += [self._disc, self._optimal]
     self._legend = right.legend(
       handles=handles, fontsize=6, ncols=2, loc='upper center'
     )
-    bottom.set(xlim=(x[0], x[-1]), ylim=(0, 1), yticks=[])
-    # From z to G(z).
-    self._lines = collections.LineCollection([], colors=_GEN, linewidths=0.5)
-    bottom.add_collection(self._lines, autolim=False)
-    if frames[0].z.size:
-      bottom.set_ylabel('z → x', fontsize=7)
+
+  def _draw_loss(self, axes: 'Axes', frames: Sequence[Curves]) -> None:
+    """What G minimises at x, with its samples on it."""
+    (self._loss,) = axes.plot([], [], color=_DISC)
+    (self._samples,) = axes.plot([], [], '.', color=_GEN, ms=3)
+    axes.set_ylabel('loss of G', fontsize=7)
+    axes.set_xlabel('x', fontsize=7, labelpad=0)
+    values = np.array([frame.gen_loss for frame in frames])
+    found = values[np.isfinite(values)]
+    if not found.size:
+      axes.set_yticks([])
+      return
+    even = frames[0].gen_loss_even
+    axes.axhline(even, color=_DATA, lw=0.6, ls=':')
+    # Around the loss at D = 1/2, and never a picture of noise alone. Where
+    # nothing is left to judge the loss is far off, and leaves the panel.
+    reach = 1.1 * max(0.25, float(np.quantile(np.abs(found - even), 0.8)))
+    axes.set_ylim(even - reach, even + reach)
 
   def show(self, frame: Curves) -> Sequence[Any]:
-    self._title.set_text(f'step {frame.step:,}   KS {frame.ks:.3f}')
+    self._title.set_text(
+      f'step {frame.step:,}   KS {frame.ks:.3f}   '
+      f'TV {frame.total_variation:.3f}'
+    )
     self._generated.set_data(frame.x, frame.generated)
     self._disc.set_data(frame.x, frame.disc)
     self._optimal.set_data(frame.x, frame.optimal)
+    self._loss.set_data(frame.x, frame.gen_loss)
     if frame.z.size:
       # z on the lower edge, spread over the panel's width; x on the upper.
       low, high = frame.x[0], frame.x[-1]
@@ -119,12 +186,18 @@ class CurvesPanel:
       ends = np.stack([start, frame.mapped], axis=1)
       heights = np.broadcast_to([0.0, 1.0], ends.shape)
       self._lines.set_segments([*np.stack([ends, heights], axis=2)])
+      self._samples.set_data(
+        frame.mapped, np.interp(frame.mapped, frame.x, frame.gen_loss)
+      )
     curves = self._generated, self._disc, self._optimal
-    return self._title, *curves, self._legend, self._lines
+    loss = self._loss, self._samples
+    return self._title, *curves, self._legend, self._lines, *loss
 
 
 class CloudPanel:
   """`Cloud`: real and generated points over the level sets of D."""
+
+  HEIGHT = 3.2
 
   def __init__(self, place: Any, frames: Sequence[Cloud]):
     from matplotlib import ticker
@@ -169,10 +242,44 @@ class CloudPanel:
     return self._shades, *artists
 
 
-def _make_figure(count: int, dpi: int) -> tuple[Any, list[Any]]:
+class PathPanel:
+  """`Path`: D from a real image to a generated one, pair by pair."""
+
+  HEIGHT = 3.2
+
+  def __init__(self, place: Any, frames: Sequence[Path]):
+    figure = place.get_gridspec().figure
+    axes: Axes = figure.add_subplot(place)
+    t, pairs = frames[0].t, len(frames[0].logits)
+    self._lines = [
+      axes.plot([], [], color=_DISC, lw=0.8, alpha=0.5)[0] for _ in range(pairs)
+    ]
+    (self._mean,) = axes.plot([], [], color=_DISC, lw=2.2)
+    self._title = axes.set_title('', fontsize=9)
+    values = np.array([frame.logits for frame in frames])
+    found = np.append(values[np.isfinite(values)], (-0.25, 0.25))
+    low, high = found.min(), found.max()
+    margin = 0.05 * (high - low)
+    axes.set(xlim=(t[0], t[-1]), ylim=(low - margin, high + margin))
+    axes.set_xticks([t[0], t[-1]], ['real', 'generated'], fontsize=8)
+    axes.axhline(0.0, color=_DATA, lw=0.6, ls=':')
+    axes.tick_params(axis='y', labelsize=7)
+    axes.set_ylabel('logit of D', fontsize=8)
+
+  def show(self, frame: Path) -> Sequence[Any]:
+    self._title.set_text(f'step {frame.step:,}')
+    for line, logits in zip(self._lines, frame.logits, strict=True):
+      line.set_data(frame.t, logits)
+    self._mean.set_data(frame.t, frame.logits.mean(axis=0))
+    return self._title, *self._lines, self._mean
+
+
+def _make_figure(
+  count: int, dpi: int, panel: type[Panel]
+) -> tuple[Any, list[Any]]:
   """A figure, and its places side by side."""
   figure = plots.pyplot().figure(
-    figsize=(3.4 * count, 3.2), dpi=dpi, layout='constrained'
+    figsize=(3.4 * count, panel.HEIGHT), dpi=dpi, layout='constrained'
   )
   return figure, list(figure.add_gridspec(1, count))
 
@@ -180,10 +287,10 @@ def _make_figure(count: int, dpi: int) -> tuple[Any, list[Any]]:
 def _save_still(
   path: pathlib.Path, frames: Sequence[Any], panel: type[Panel]
 ) -> None:
-  """The given moments side by side, as a png."""
-  figure, places = _make_figure(len(frames), dpi=130)
+  """The given moments side by side and on the same scales, as a png."""
+  figure, places = _make_figure(len(frames), 130, panel)
   for place, frame in zip(places, frames, strict=True):
-    panel(place, [frame]).show(frame)
+    panel(place, frames).show(frame)
   plots.save_figure(path, figure)
 
 
@@ -194,7 +301,7 @@ def _save_animation(
 
   What stays the same is laid out and drawn once: that is most of the work.
   """
-  figure, (place,) = _make_figure(1, dpi=80)
+  figure, (place,) = _make_figure(1, 80, panel)
   shown = panel(place, frames)
   for artist in shown.show(frames[0]):
     artist.set_animated(True)  # Left out of the drawing.
@@ -218,13 +325,27 @@ class Frames:
     workdir: pathlib.Path,
     moment: type[Any],
     panel: type[Panel],
+    still: str = 'figure.png',
+    animation: str | None = 'evolution.gif',
   ):
+    """Makes the folder of the moments.
+
+    Args:
+      workdir: of the run.
+      moment: the tuple that a moment is.
+      panel: what draws it.
+      still: the file of a few moments.
+      animation: the file of many; None for none.
+    """
     self._workdir, self._moment, self._panel = workdir, moment, panel
+    self._still, self._animation = still, animation
     self._folder = workdir / 'frames'
     self._folder.mkdir(exist_ok=True)
 
   def add(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-    frame = self._moment(step=step, **arrays)
+    """Keeps a moment; `arrays` may hold more than it is made of."""
+    fields = self._moment._fields[1:]
+    frame = self._moment(step, **{name: arrays[name] for name in fields})
     path = self._folder / f'step_{step:08d}.npz'
     temporary = path.with_suffix('.tmp')  # Whole or not at all.
     with temporary.open('wb') as file:
@@ -235,22 +356,24 @@ class Frames:
     return (self._folder / f'step_{step:08d}.npz').exists()
 
   def save(self) -> None:
-    """`figure.png` of four moments and `evolution.gif` of up to 48."""
+    """The still of four moments and the animation of up to 48."""
     paths = sorted(self._folder.glob('*.npz'))
     last = len(paths) - 1
     # Most of a game happens early: at its start, 1/16, 1/4 and end.
     moments = sorted({0, -(-last // 16), -(-last // 4), last})
-    picked = sorted({round(i * last / 47) for i in range(48)})
-    _save_still(
-      self._workdir / 'figure.png',
-      [self._load(paths[i]) for i in moments],
-      self._panel,
-    )
-    _save_animation(
-      self._workdir / 'evolution.gif',
-      [self._load(paths[i]) for i in picked],
-      self._panel,
-    )
+    self._draw(_save_still, self._still, [paths[i] for i in moments])
+    if self._animation:
+      picked = sorted({round(i * last / 47) for i in range(48)})
+      self._draw(_save_animation, self._animation, [paths[i] for i in picked])
+
+  def _draw(
+    self,
+    draw: Callable[[pathlib.Path, Sequence[Any], type[Panel]], None],
+    name: str,
+    paths: Sequence[pathlib.Path],
+  ) -> None:
+    moments = [self._load(path) for path in paths]
+    draw(self._workdir / name, moments, self._panel)
 
   def _load(self, path: pathlib.Path) -> Any:
     with np.load(path, allow_pickle=False) as stored:

@@ -104,18 +104,21 @@ class SingleReport:
 
 
 class _Grids:
-  """Grids of samples from one fixed batch of latents."""
+  """Grids of samples from one fixed batch of latents, and D between images."""
 
   def __init__(self, workdir: pathlib.Path, sinks: writers.Writers):
     self._workdir, self._sinks = workdir, sinks
     self._folder = workdir / 'samples'
     self._folder.mkdir(exist_ok=True)
+    self._loss_path = frames.Frames(
+      workdir, frames.Path, frames.PathPanel, 'loss_path.png', None
+    )
     # TensorBoard's file is a new one (events.py).
-    for step, path in self._paths():
+    for step, path in self._grids():
       if step <= sinks.last:
         sinks.image(step, 'samples', path.read_bytes())
 
-  def _paths(self) -> list[tuple[int, pathlib.Path]]:
+  def _grids(self) -> list[tuple[int, pathlib.Path]]:
     """The grids there are, by step."""
     found = {
       path: path.stem.removeprefix('step_')
@@ -128,16 +131,19 @@ class _Grids:
     png = plots.png(grid)
     (self._folder / f'step_{step:08d}.png').write_bytes(png)
     self._sinks.image(step, 'samples', png)
+    self._loss_path.add(step, arrays)
 
   def has(self, step: int) -> bool:
-    return (self._folder / f'step_{step:08d}.png').exists()
+    grid = self._folder / f'step_{step:08d}.png'
+    return grid.exists() and self._loss_path.has(step)
 
   def save(self) -> None:
     pictures = []
-    for _, path in self._paths():
+    for _, path in self._grids():
       with PIL.Image.open(path) as picture:
         pictures.append(picture.copy())
     plots.save_gif(self._workdir / 'evolution.gif', pictures)
+    self._loss_path.save()
 
 
 def save_health(workdir: pathlib.Path) -> None:

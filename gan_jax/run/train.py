@@ -147,12 +147,16 @@ def _make_report(
   config, info = game.config, game.source.info
   measure = laws.make_measure(config, game.spec, game.source)
   names = laws.figure_names(config, info)
-  evaluate = None
+  evaluate, stamp = None, None
+  if info.kind != 'images':
+    stamp = evaluations.law_stamp(population.program_config(config), game.spec)
   unsure = [*checks.warnings(config)]
   if evaluator:
     evaluate = evaluator.figures_or_nan
     unsure += evaluator.warnings
-    workdirs.write_json(workdir / 'protocol.json', evaluator.stamp())
+    stamp = evaluator.stamp()
+  if stamp:
+    workdirs.write_json(workdir / 'protocol.json', stamp)
   for line in unsure:
     sinks.say(f'warning: {line}')
   if not game.members:

@@ -23,8 +23,8 @@ from gan_jax.storage import checkpoint
 _OURS = (
   'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
   'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
-  'frames', 'health.png', 'lock', 'metrics.jsonl', 'samples', 'summary.json',
-  'tensorboard',
+  'frames', 'health.png', 'lock', 'loss_path.png', 'metrics.jsonl', 'samples',
+  'summary.json', 'tensorboard',
 )  # fmt: skip
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')

@@ -13,6 +13,7 @@ _BOUNDED = frozenset((
   'accuracy', 'asked_mode', 'class_accuracy', 'coverage', 'd_fake', 'd_real',
   'disc_skipped', 'gen_skipped', 'high_quality', 'ks', 'max_d_gap', 'modes',
   'precision', 'recall', 'skipped',
+  'total_variation',
 ))  # fmt: skip
 
 _RESAMPLES = 2000
