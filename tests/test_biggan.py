@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import types as python_types
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,14 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import penalties
-from gan_jax.networks import adapter, attention, biggan, sngan
+from gan_jax.networks import (
+  adapter,
+  attention,
+  biggan,
+  layers,
+  residual,
+  sngan,
+)
 from gan_jax.ops import homogeneous
 
 KEY = jax.random.key(0)
@@ -441,61 +449,77 @@ def test_attention_by_hand():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def kernels(params: types.PyTree) -> dict[tuple[str, ...], np.ndarray]:
-  """And embeddings, as matrices with a column for each output."""
-  return {
-    path: np.asarray(leaf).reshape(-1, leaf.shape[-1])
-    for path, leaf in traverse_util.flatten_dict(params).items()
-    if path[-1] in ('kernel', 'embedding')
-  }
+LAWS = ('glorot_uniform', 'normal', 'orthogonal')
 
 
-def initial(module: nn.Module, example: Any) -> types.PyTree:
-  init = functools.partial(module.init, mode=types.EVAL)
-  return jax.jit(init)(KEY, example)['params']
-
-
-def test_biggan_starts_orthogonal():
-  settings = biggan.GenSettings(2, hierarchical=True, shared=6)
-  gen = biggan.Generator((32, 32, 3), settings, classes=5)
-  found = kernels(initial(gen, latent(8, 5)))
-  assert {('shared', 'embedding'), ('Dense_0', 'kernel')} <= found.keys()
-  for path, w in found.items():
-    gram = w @ w.T if len(w) < w.shape[1] else w.T @ w
-    np.testing.assert_allclose(
-      gram, np.eye(len(gram)), atol=1e-5, err_msg=str(path)
+def laws(
+  monkeypatch: pytest.MonkeyPatch, module: nn.Module, example: Any
+) -> dict[tuple[str, ...], tuple[str, float]]:
+  """By what law each kernel and each embedding is drawn, and its scale."""
+  for i, name in enumerate(LAWS):
+    monkeypatch.setitem(
+      layers.INITIALISERS,
+      name,
+      lambda scale, i=i: lambda _, shape, *__: jnp.full(shape, 10 * i + scale),
     )
+  init = functools.partial(module.init, mode=types.EVAL)
+  found = {}
+  params = jax.jit(init)(KEY, example)['params']
+  for path, leaf in traverse_util.flatten_dict(params).items():
+    if path[-1] in ('kernel', 'embedding'):
+      i, scale = divmod(float(leaf.ravel()[0]), 10)
+      found[path] = LAWS[int(i)], pytest.approx(scale, abs=1e-5)
+  return found
 
 
-def test_biggan_starts_normal():
-  """As for CIFAR-10, where gains by class do not start at 1 alone."""
-  own = {'kernel_init': 'normal', 'kernel_scale': 0.02}
-  gen = biggan.Generator((32, 32, 3), biggan.GenSettings(8, **own), classes=20)
-  disc = biggan.Discriminator(
-    biggan.DiscSettings(8, attention=16, **own), classes=20
-  )
-  found = kernels(initial(gen, latent(8, 20)))
-  found |= kernels(initial(disc, batch(32, 20)))
-  for path, w in found.items():
-    error = 5 / np.sqrt(2 * w.size)
-    assert w.std() == pytest.approx(0.02, rel=error), path
+def test_biggans_first_weights(monkeypatch: pytest.MonkeyPatch):
+  """Of one law, gains and biases by class included."""
+  for name, scale in (('orthogonal', 1.0), ('normal', 0.02)):
+    own = {'width': 2, 'kernel_init': name, 'kernel_scale': scale}
+    settings = biggan.GenSettings(shared=6, hierarchical=True, **own)
+    gen = biggan.Generator((32, 32, 3), settings, classes=5)
+    found = laws(monkeypatch, gen, latent(8, 5))
+    assert ('shared', 'embedding') in found
+    assert ('Block_1', 'VectorBatchNorm_0', 'gain', 'kernel') in found
+    gen = biggan.Generator((32, 32, 3), biggan.GenSettings(**own), classes=5)
+    by_class = laws(monkeypatch, gen, latent(8, 5))
+    assert ('Block_1', 'ClassBatchNorm_0', 'bias', 'embedding') in by_class
+    disc = biggan.Discriminator(
+      biggan.DiscSettings(attention=16, **own), classes=5
+    )
+    of_disc = laws(monkeypatch, disc, batch(32, 5))
+    every = [*found.values(), *by_class.values(), *of_disc.values()]
+    assert all(law == (name, scale) for law in every)
 
 
-def test_sngan_starts_by_glorots_law():
-  """Blocks have a gain of sqrt 2, all else of 1, gains by class are 1."""
-  gen = sngan.Generator((32, 32, 3), sngan.GenSettings(width=8), classes=5)
-  disc = sngan.Discriminator(sngan.DiscSettings(width=8), classes=5)
-  for params in (
-    initial(gen, latent(16, 5)), initial(disc, batch(32, 5))
-  ):  # fmt: skip
-    for path, leaf in traverse_util.flatten_dict(params).items():
-      if 'ClassBatchNorm' in ''.join(path):
-        assert not np.any(leaf)
-      elif path[-1] in ('kernel', 'embedding'):
-        fans = math.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])
-        gain = 2 if leaf.shape[:2] == (3, 3) and len(path) == 3 else 1
-        half = np.sqrt(6 * gain / fans)
-        assert 0.8 * half < np.abs(leaf).max() <= half, path
+def test_sngans_first_weights(monkeypatch: pytest.MonkeyPatch):
+  """Blocks have a gain of sqrt 2, all else of 1; gains by class start at 1."""
+  own = {'width': 2}
+  gen = sngan.Generator((32, 32, 3), sngan.GenSettings(**own), classes=5)
+  disc = sngan.Discriminator(sngan.DiscSettings(**own), classes=5)
+  found = laws(monkeypatch, gen, latent(8, 5))
+  found |= laws(monkeypatch, disc, batch(32, 5))
+  for path, law in found.items():
+    inner = path[0].startswith('Block') and path[1] in ('Conv_0', 'Conv_1')
+    expected = 'glorot_uniform', math.sqrt(2) if inner else 1.0
+    if 'ClassBatchNorm' in path[1]:
+      expected = 'normal', 0.0
+    assert law == expected, path
+  settings = sngan.DiscSettings(architecture='cnn', **own)
+  plain = laws(monkeypatch, sngan.Discriminator(settings), batch(32))
+  assert all(law == ('normal', 0.02) for law in plain.values())
+
+
+@pytest.mark.parametrize('shape', [(3, 3, 4, 8), (1, 1, 4, 12), (5, 16)])
+def test_laws_of_first_weights(shape: tuple[int, ...]):
+  """Orthogonal rows or columns of W, and Glorot's bounds."""
+  w = layers.INITIALISERS['orthogonal'](1.0)(KEY, shape)
+  w = np.asarray(w).reshape(-1, shape[-1])
+  gram = w @ w.T if len(w) < w.shape[1] else w.T @ w
+  np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)
+  half = math.sqrt(2 * 6 / (math.prod(shape[:-2]) * sum(shape[-2:])))
+  w = layers.INITIALISERS['glorot_uniform'](math.sqrt(2))(KEY, shape)
+  assert 0.9 * half < np.abs(w).max() <= half
 
 
 def test_which_weights_are_normalised():
@@ -553,9 +577,12 @@ def test_orthogonal_penalty_leaves_out_the_embedding():
   spec = build.make_spec(config, info)
   params = jax.eval_shape(spec.gen.init, KEY)[0]
   params = jax.tree.map(lambda x: jnp.full(x.shape, 0.1), params)
-  value = build.TERMS.gen['orthogonal'].value
-  update = type('Update', (), {'params': params})
-  grads = jax.grad(lambda p: value(type('U', (), {'params': p})))(params)
+
+  def penalty(params: types.PyTree) -> jax.Array:
+    update = python_types.SimpleNamespace(params=params)
+    return build.TERMS.gen['orthogonal'].value(update)
+
+  value, grads = jax.jit(jax.value_and_grad(penalty))(params)
   assert not np.any(grads['shared']['embedding'])
   # W W^T has 0.01 columns everywhere.
   expected = sum(
@@ -563,7 +590,7 @@ def test_orthogonal_penalty_leaves_out_the_embedding():
     for path, x in traverse_util.flatten_dict(params).items()
     if path[-1] == 'kernel'
   )
-  assert float(value(update)) == pytest.approx(expected, rel=1e-4)
+  assert float(value) == pytest.approx(expected, rel=1e-4)
 
 
 def drawn(network: types.Network) -> tuple[types.PyTree, types.PyTree]:
@@ -674,25 +701,60 @@ def small(player: str, dtype: Any, **own: Any) -> tuple[types.Network, Any]:
   return adapter.as_network(gen, given.gen), given.gen
 
 
-@pytest.mark.parametrize('player', ['gen', 'disc'])
-def test_blocks_computed_again_change_nothing(player: str):
-  def grads(**own: Any) -> types.PyTree:
-    network, given = small(player, jnp.float32, **own)
-    params, vars = drawn(network)
+class Blocks(nn.Module):
+  """One block up or down, with attention."""
 
+  up: bool
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    law = 'normal', 0.5
+    laws = residual.Laws(law, law)
+    common = {'attention': 4, 'remat': self.remat, 'dtype': jnp.float32}
+    if not self.up:
+      return residual.shrink(x, [8], 1, laws, wide=True, **common)
+    norm = functools.partial(
+      residual.normalised, mode=types.TRAIN, classes=0, law=law, epsilon=1e-5,
+      dtype=jnp.float32,
+    )  # fmt: skip
+    return residual.grow(x, [x], (4, 4, 3), [2, 8], norm, laws, **common)
+
+
+@pytest.mark.parametrize('up', [True, False])
+def test_blocks_computed_again_change_nothing(up: bool):
+  x = jax.random.normal(KEY, (2, 3) if up else (2, 8, 8, 3))
+  variables = jax.jit(Blocks(up).init)(KEY, x)
+
+  def grads(remat: bool) -> tuple[types.PyTree, str]:
     def value(params: types.PyTree) -> jax.Array:
-      y, _ = network.apply(params, vars, given, key=KEY, mode=types.TRAIN)
+      y, _ = Blocks(up, remat).apply(
+        {**variables, 'params': params}, x, mutable=['batch_stats']
+      )
       return jnp.square(y).mean()
 
-    return jax.jit(jax.grad(value))(params), jax.make_jaxpr(value)(params)
+    params = variables['params']
+    return jax.jit(jax.grad(value))(params), str(jax.make_jaxpr(value)(params))
 
-  (once, plain), (again, program) = grads(), grads(remat=True)
-  assert 'remat' in str(program)
-  assert 'remat' not in str(plain)
+  (once, plain), (again, program) = grads(False), grads(True)
+  assert 'remat' not in plain
+  assert 'remat' in program
   assert jax.tree.structure(once) == jax.tree.structure(again)
   scale = max(float(np.abs(x).max()) for x in jax.tree.leaves(once))
   for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(again), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_remat_reaches_every_block(player: str):
+  network, given = small(player, jnp.float32, remat=True)
+  params, vars = jax.eval_shape(network.init, KEY)
+  program = str(
+    jax.make_jaxpr(
+      lambda p, v: network.apply(p, v, given, key=KEY, mode=types.TRAIN)[0]
+    )(params, vars)
+  )
+  assert program.count('remat') == {'gen': 3, 'disc': 4}[player]
 
 
 @pytest.mark.parametrize('player', ['gen', 'disc'])
