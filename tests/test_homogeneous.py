@@ -180,3 +180,43 @@ def test_a_step_is_the_same(
   assert looks.by_euler in spec.look
   ours, plain = gradient(spec.look), gradient(specs.Looks())
   chex.assert_trees_all_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    mlp.Discriminator(mlp.DiscSettings(8, conditioning='projection'), 3),
+    mlp.Discriminator(mlp.DiscSettings(8, conditioning='classifier'), 3),
+    dcgan.Discriminator(dcgan.DiscSettings(8, batch_norm=False), 3),
+    r3gan.Discriminator(r3gan.DiscSettings(8, 1, 2, embedding=8), 3),
+  ],
+  ids=lambda m: f'{type(m).__module__}-{m.settings}',
+)
+def test_a_class_may_end_it(module: nn.Module):
+  """Logits of samples with labels, and their slopes, are the network's own."""
+  label = jnp.array([0, 2, 1, 2])
+  batch = types.Batch(jax.random.normal(jax.random.key(2), (4, *IMAGES)), label)
+  network = adapter.as_network(module, batch)
+  assert network.homogeneous
+  params = noisy(quick(network.init)(jax.random.key(0))[0], jax.random.key(1))
+
+  def disc(params: dict, batch: types.Batch) -> jax.Array:
+    return network.apply(
+      params, {}, batch, key=jax.random.key(0), mode=types.TRAIN
+    )[0]
+
+  @quick
+  def both(params: dict) -> tuple:
+    logits = disc(params, batch)
+    grads = penalties.input_grads(lambda b: disc(params, b), batch)
+    euler = homogeneous.logits_and_input_grads(disc, params, batch)
+    return (logits, grads), euler
+
+  plain, euler = both(params)
+  chex.assert_trees_all_close(euler, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_a_class_beside_the_sample_is_no_part_of_it():
+  module = mlp.Discriminator(mlp.DiscSettings(8), 3)
+  example = types.Batch(jnp.zeros((1, 4)), jnp.zeros((1,), jnp.int32))
+  assert not adapter.as_network(module, example).homogeneous

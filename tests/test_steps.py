@@ -494,3 +494,34 @@ def test_labels_travel_with_latents_and_batches(tiny: configs.Config):
   samples = sampling.sample(spec, params.gen, {}, draw.latent)
   assert samples.label.tolist() == [1] * 8
   assert sampling.judge(spec, state.disc, samples).shape == (8,)
+
+
+@pytest.mark.parametrize('rule', ['alternating', 'lookahead'])
+@pytest.mark.parametrize('nonfinite', ['stop', 'skip'])
+def test_updates_of_d_in_a_loop_are_those_one_after_another(
+  rule: str, nonfinite: str, tiny: configs.Config
+):
+  """With samples, latents and labels of its own for each of them."""
+  tiny.disc_steps, tiny.nonfinite, tiny.rule.name = 3, nonfinite, rule
+  tiny.penalties.lecam.weight = tiny.penalties.r1.weight = 1.0
+  tiny.conditional, tiny.gen.labels = True, 'paired'
+  info = LINE._replace(class_shares=(0.25,) * 4)
+  spec, hyper, state, batch = start(tiny, info)
+  label = jax.random.randint(jax.random.key(3), batch.x.shape[:2], 0, 4)
+  batch = batch._replace(label=label)
+  key = jax.random.key(2)
+  ours, plain = (
+    train_step(spec._replace(loop_disc=loop))(state, hyper, batch, key)
+    for loop in (True, False)
+  )
+  chex.assert_trees_all_close(ours, plain, rtol=1e-4, atol=1e-6)
+  assert not identical(ours[0].disc.params, state.disc.params)
+
+
+def test_only_a_large_d_moves_in_a_loop(tiny: configs.Config):
+  tiny.disc_steps = 2
+  assert not build.make_spec(tiny, LINE).loop_disc
+  tiny.disc.net = mlp.DiscSettings(width=512, depth=2)
+  assert build.make_spec(tiny, LINE).loop_disc
+  tiny.disc_steps = 1
+  assert not build.make_spec(tiny, LINE).loop_disc

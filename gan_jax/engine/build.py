@@ -420,6 +420,16 @@ def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
     )
 
 
+# Parameters of a D above which its updates are a loop: to compile each takes
+# minutes, and what a loop costs is small beside an update.
+_LARGE = 100_000
+
+
+def _is_large(network: types.Network) -> bool:
+  params, _ = jax.eval_shape(network.init, jax.random.key(0))
+  return sum(leaf.size for leaf in jax.tree.leaves(params)) > _LARGE
+
+
 def _check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
@@ -538,6 +548,7 @@ def make_spec(
     latent=_make_latent(config.gen, shares if asked is None else asked, mesh),
     eval_latent=_make_latent(config.gen, shares, mesh),
     paired_labels=asked is None,
+    loop_disc=config.disc_steps > 1 and _is_large(disc_network),
     schedule=make_schedule(config),
     terms=of_players,
     batch_size=values.batch_samples(config),

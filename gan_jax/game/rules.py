@@ -43,10 +43,13 @@ class Losses(NamedTuple):
     gen: L_G.
     disc: L_D of each of D's updates in one step, of samples of their own. A
       rule that moves both players at once plays the first.
+    disc_in_loop: the same of the number `[]` of the update, for a loop over
+      them that is compiled once; None compiles one after another.
   """
 
   gen: Loss
   disc: tuple[Loss, ...]
+  disc_in_loop: Callable[[jax.Array], Loss] | None = None
 
 
 def exact(
@@ -218,6 +221,30 @@ def _turn(
   return guard(position, after, player, grads, logs), (grads, logs)
 
 
+def _disc_turns(
+  position: Position, losses: Losses, optimisers: types.Pair, guard: Guard
+) -> tuple[Position, tuple[types.PyTree, Any]]:
+  """D moved along each of its losses, with what it followed last."""
+  in_loop = losses.disc_in_loop
+  if in_loop is None:
+    for loss in losses.disc:
+      position, last = _turn('disc', position, loss, optimisers, guard)
+    return position, last
+
+  def turn(
+    i: jax.Array, before: tuple[Position, Any]
+  ) -> tuple[Position, tuple[types.PyTree, Any]]:
+    return _turn('disc', before[0], in_loop(i), optimisers, guard)
+
+  start = position, None
+  followed = jax.eval_shape(lambda: turn(jnp.int32(0), start)[1])
+  last = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), followed)
+  moved: tuple[Position, tuple[types.PyTree, Any]] = jax.lax.fori_loop(
+    0, len(losses.disc), turn, (position, last)
+  )
+  return moved
+
+
 def simultaneous(
   position: Position, losses: Losses, optimisers: types.Pair
 ) -> tuple[Position, Outcome]:
@@ -260,8 +287,7 @@ def alternating(
   Returns:
     The position after the step, and what D's last update and G's followed.
   """
-  for loss in losses.disc:
-    position, disc = _turn('disc', position, loss, optimisers, guard)
+  position, disc = _disc_turns(position, losses, optimisers, guard)
   position, gen = _turn('gen', position, losses.gen, optimisers, guard)
   grads, logs = map(types.Pair, gen, disc)
   position = position._replace(step=position.step + 1)

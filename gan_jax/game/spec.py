@@ -31,6 +31,7 @@ class Spec(NamedTuple):
     terms: of each player's loss, by name.
     batch_size: samples `[B]` that a player draws at once, `packing` included.
     disc_steps: D updates for each G update.
+    loop_disc: they are compiled once, as a loop, and not one after another.
     share_latents: whether G reuses the draws of the last D update.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
     skip_nonfinite: leave out and count an update whose loss or gradient is
@@ -61,3 +62,4 @@ class Spec(NamedTuple):
   rule: rules.Rule = rules.ALTERNATING
   look: Looks = Looks()
   paired_labels: bool = False
+  loop_disc: bool = False

@@ -86,7 +86,7 @@ def _losses(
     loss: Callable[..., objectives.Result],
     player: str,
     other: str,
-    round: int,
+    round: int | jax.Array,
     own: draws.UpdateDraw,
   ) -> rules.Loss:
     """A loss of its real samples, its draws and the numbers of this step."""
@@ -106,12 +106,17 @@ def _losses(
 
     return of_players
 
+  def of_disc(round: int | jax.Array, own: draws.UpdateDraw) -> rules.Loss:
+    return closed(objectives.discriminator_loss, 'disc', 'gen', round, own)
+
+  def in_loop(round: jax.Array) -> rules.Loss:
+    each = jax.tree.map(lambda *draws: jnp.stack(draws), *draw.disc)
+    return of_disc(round, jax.tree.map(lambda x: x[round], each))
+
   return rules.Losses(
     gen=closed(objectives.generator_loss, 'gen', 'disc', -1, draw.gen),
-    disc=tuple(
-      closed(objectives.discriminator_loss, 'disc', 'gen', i, own)
-      for i, own in enumerate(draw.disc)
-    ),
+    disc=tuple(of_disc(i, own) for i, own in enumerate(draw.disc)),
+    disc_in_loop=in_loop if spec.loop_disc else None,
   )
 
 
