@@ -54,8 +54,10 @@ def small_game(**changed: Any) -> configs.Config:
   config = configs.Config(batch_size=4)
   recipes.use_stylegan2(config, recipes.STYLEGAN2['paper256'])
   config.batch_size, config.gen.latent_dim = 4, 5
-  config.gen.net = stylegan2.GenSettings(**SMALL, w_dim=6, depth=2)
-  config.disc.net = stylegan2.DiscSettings(**SMALL, mbstd_group=2)
+  config.gen.net = stylegan2.GenSettings(**SMALL, w_dim=6, depth=1)
+  config.disc.net = stylegan2.DiscSettings(
+    **SMALL, mbstd_group=2, architecture='orig'
+  )
   for name, value in changed.items():
     setattr(config, name, value)
   return config
