@@ -53,8 +53,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-  'large': Case(32, 0, 'skip', 'resnet', 4, 12, 256, False),
-  'conditional': Case(16, 3, 'skip', 'resnet', 2, 12, 128, True),
+  'large': Case(32, 0, 'skip', 'resnet', 2, 12, 256, False),
+  'conditional': Case(8, 3, 'skip', 'resnet', 4, 12, 64, True),
   'resnet_orig': Case(8, 0, 'resnet', 'orig', 4, 12, 64, True),
   'orig_skip': Case(8, 3, 'orig', 'skip', 2, 12, 64, False),
 }

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,11 @@ from gan_jax.ops import cpu
 
 KEY = jax.random.key(0)
 SMALL = {'width': 8, 'channel_base': 64}
+
+# Compiling is what takes time here.
+quick = functools.partial(
+  jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+)
 
 
 def label(classes: int) -> Any:
@@ -53,8 +59,10 @@ def small_game(**changed: Any) -> configs.Config:
   config = configs.Config(batch_size=4)
   recipes.use_stylegan2(config, recipes.STYLEGAN2['paper256'])
   config.batch_size, config.gen.latent_dim = 4, 5
-  config.gen.net = stylegan2.GenSettings(**SMALL, w_dim=6, depth=2)
-  config.disc.net = stylegan2.DiscSettings(**SMALL, mbstd_group=2)
+  config.gen.net = stylegan2.GenSettings(**SMALL, w_dim=6, depth=1)
+  config.disc.net = stylegan2.DiscSettings(
+    **SMALL, mbstd_group=2, architecture='orig'
+  )
   for name, value in changed.items():
     setattr(config, name, value)
   return config
@@ -196,7 +204,7 @@ def test_answers_of_the_authors_code(
   vars = {'averages': {'w': jnp.asarray(average['mapping.w_avg'])}}
   monkeypatch.setattr(style_layers, 'draw_noise', noise)
 
-  @jax.jit
+  @quick
   def play(params: types.Pair) -> tuple[jax.Array, ...]:
     own = {'key': KEY, 'mode': types.EVAL}
     ws, _ = gen.entrances['map'](params.gen, vars, latent, **own)
@@ -267,11 +275,11 @@ def test_penalties_of_the_authors_code(
     )
     return 2 * value, average
 
-  grads, length = jax.jit(jax.grad(path, has_aux=True))(params.gen)
+  grads, length = quick(jax.grad(path, has_aux=True))(params.gen)
   assert length == pytest.approx(kept[f'{name}/length'], rel=1e-5)
   for kind, ours in (
     ('path', grads),
-    ('r1', jax.jit(jax.grad(r1))(params.disc)),
+    ('r1', quick(jax.grad(r1))(params.disc)),
   ):
     prefix = f'{name}/{kind}/'
     arrays = {
@@ -284,7 +292,7 @@ def test_penalties_of_the_authors_code(
       if parameter not in arrays:  # What the penalty does not reach.
         assert not np.any(leaf), parameter
         continue
-      assert_near(leaf, converted(at, arrays), 1e-3, f'{kind} {parameter}')
+      assert_near(leaf, converted(at, arrays), 1e-4, f'{kind} {parameter}')
 
 
 def centre(x: jax.Array) -> jax.Array:
@@ -519,7 +527,7 @@ def stepped() -> list[Any]:
     draw = draws.draw_step(spec, key)
     return steps.make_step(spec)(state, hyper, types.Batch(x), draw)
 
-  program = jax.jit(jax.vmap(play))
+  program = quick(jax.vmap(play))
   turned = jax.tree.map(lambda x: x[::-1], states)
   return [
     states, program(states, keys), program(turned, keys[::-1]), keys,
@@ -583,12 +591,13 @@ def test_remat_changes_nothing():
       x, _ = pair.gen.apply(params[0], vars, z, **own)
       return pair.disc.apply(params[1], {}, types.Batch(x), **own)[0].sum()
 
-    grad = jax.jit(jax.grad(loss))
+    grad = quick(jax.grad(loss))
     return grad((gen, disc)), str(grad.trace((gen, disc)).jaxpr)
 
   (plain, text), (again, other) = gradients(False), gradients(True)
-  assert 'remat' in other or 'checkpoint' in other
-  assert 'remat' not in text
+  # Of G's blocks at 4x4 and 8x8, and of D's at 8x8.
+  assert other.count('prevent_cse') == 3
+  assert text.count('prevent_cse') == 0
   chex.assert_trees_all_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -606,7 +615,7 @@ def test_bfloat16_is_near():
       jnp.dtype(jnp.float32)
     }
 
-    @jax.jit
+    @quick
     def both(params: types.PyTree, own: types.PyTree) -> Any:
       x, _ = pair.gen.apply(params, vars, latent, key=KEY, mode=types.EVAL)
       batch = types.Batch(x)
@@ -614,6 +623,13 @@ def test_bfloat16_is_near():
 
     return both(params, own)
 
+  gen_params, vars = made(half.gen)
+  own = {'key': KEY, 'mode': types.EVAL}
+  traced = jax.jit(
+    lambda params: half.gen.apply(params, vars, latent, **own)[0]
+  ).trace(gen_params)
+  convolved = re.findall(r':(\w+)\[[\d,]+\] = conv\[', str(traced.jaxpr))
+  assert convolved == ['bf16'] * 5
   for ours, expected in zip(look(half), look(full), strict=True):
     assert ours.dtype == jnp.float32
     assert not np.array_equal(ours, expected)
@@ -685,7 +701,7 @@ def test_samples_have_noise_of_their_own(monkeypatch: pytest.MonkeyPatch):
   quiet = {k: v * (k[-1] != 'noise_strength') for k, v in quiet.items()}
   latent = types.Latent(jnp.ones((10, 5)))
 
-  @jax.jit
+  @quick
   def draw(params: types.PyTree, key: jax.Array) -> jax.Array:
     return sampling.sample(spec, params, vars, latent, key).x
 
