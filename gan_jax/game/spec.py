@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from gan_jax import types
-from gan_jax.game import looks, losses, rules
+from gan_jax.game import augment, looks, losses, rules
 
 
 class Looks(NamedTuple):
@@ -41,6 +41,8 @@ class Spec(NamedTuple):
     look: how D is shown samples.
     paired_labels: in training, G is asked for the classes of the real samples
       beside which its own are judged.
+    augment: what is done to all samples that D sees; None for nothing.
+    adaptive: how strongly, where that adapts; D's term 'augment' remembers.
   """
 
   gen: types.Network
@@ -61,3 +63,5 @@ class Spec(NamedTuple):
   rule: rules.Rule = rules.ALTERNATING
   look: Looks = Looks()
   paired_labels: bool = False
+  augment: augment.Policy | None = None
+  adaptive: augment.Adaptive | None = None
