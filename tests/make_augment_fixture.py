@@ -3,8 +3,8 @@
   python -m tests.make_augment_fixture CHECKOUT
 
 CHECKOUT is one of https://github.com/NVlabs/stylegan2-ada-pytorch. Needs torch
-and scipy, which no test does. Their pipeline draws its numbers by `torch.rand` and
-`torch.randn`; here these give back, in the order of its code, what makes it
+and scipy, which no test does. Their pipeline draws its numbers by `torch.rand`
+and `torch.randn`; here these give back, in the order of its code, what makes it
 draw the numbers of `CASES`. Images are of NumPy's generator and are not kept.
 """
 

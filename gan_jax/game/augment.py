@@ -19,7 +19,7 @@ are masks, and what `ops/warp.py` does on each platform it says.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,10 +42,14 @@ class Policy(NamedTuple):
   apply: Callable[[jax.Array, types.PyTree], jax.Array]
 
 
+@functools.partial(jax.jit, static_argnames='policy')
 def augment(
   policy: Policy, images: jax.Array, key: jax.Array, p: jax.Array
 ) -> jax.Array:
-  """Images of any float type, augmented in float32."""
+  """Images of any float type, augmented in float32.
+
+  Jitted, so that the many uses of a step are traced once.
+  """
   numbers = policy.draw(key, images.shape, p)
   augmented = policy.apply(images.astype(jnp.float32), numbers)
   return augmented.astype(images.dtype)
@@ -71,11 +75,6 @@ def in_turn(policies: Sequence[Policy]) -> Policy:
   return Policy(draw, apply)
 
 
-def _chosen(key: jax.Array, n: int, p: jax.Array | float) -> jax.Array:
-  """Whether each of n samples is, `[n]`; all are at p = 1 and above."""
-  return jax.random.uniform(key, (n,)) < p
-
-
 def _each(value: jax.Array) -> jax.Array:
   """A number of each sample, beside images: `[B]` to `[B, 1, 1, 1]`."""
   return value[:, None, None, None]
@@ -93,12 +92,11 @@ class Color(NamedTuple):
 
 
 def _draw_color(key: jax.Array, shape: tuple[int, ...], p: jax.Array) -> Color:
-  chosen, *keys = jax.random.split(key, 4)
-  use = _chosen(chosen, shape[0], p)
+  use, *drawn = jax.random.uniform(key, (4, shape[0]))
   ranges = (-0.5, 0.5, 0.0), (0.0, 2.0, 1.0), (0.5, 1.5, 1.0)
   return Color(*(
-    jnp.where(use, jax.random.uniform(k, (shape[0],), minval=a, maxval=b), off)
-    for k, (a, b, off) in zip(keys, ranges, strict=True)
+    jnp.where(use < p, a + (b - a) * u, off)
+    for u, (a, b, off) in zip(drawn, ranges, strict=True)
   ))  # fmt: skip
 
 
@@ -120,13 +118,12 @@ def _draw_shift(
   key: jax.Array, shape: tuple[int, ...], p: jax.Array
 ) -> jax.Array:
   """Pixels down and to the right, `[B, 2]` int32."""
-  chosen, *keys = jax.random.split(key, 3)
-  use = _chosen(chosen, shape[0], p)
+  use, *drawn = jax.random.uniform(key, (3, shape[0]))
   shifts = []
-  for k, size in zip(keys, shape[1:3], strict=True):
+  for u, size in zip(drawn, shape[1:3], strict=True):
     most = int(size * 0.125 + 0.5)
-    shift = jax.random.randint(k, (shape[0],), -most, most + 1)
-    shifts.append(jnp.where(use, shift, 0))
+    shift = (u * (2 * most + 1)).astype(jnp.int32) - most
+    shifts.append(jnp.where(use < p, shift, 0))
   return jnp.stack(shifts, -1)
 
 
@@ -144,8 +141,8 @@ def shifted(x: jax.Array, shift: jax.Array) -> jax.Array:
 
 def _is_from(shift: jax.Array, size: int) -> jax.Array:
   """Whether row i of the result is row j of the image, `[B, size, size]`."""
-  i, j = jnp.arange(size)[:, None], jnp.arange(size)
-  return (i - j == shift[:, None, None]).astype(jnp.float32)
+  i, j = np.arange(size)[:, None], np.arange(size)
+  return ((i - j)[None] == shift[:, None, None]).astype(jnp.float32)
 
 
 class Box(NamedTuple):
@@ -156,12 +153,12 @@ class Box(NamedTuple):
 
 
 def _draw_box(key: jax.Array, shape: tuple[int, ...], p: jax.Array) -> Box:
-  chosen, *keys = jax.random.split(key, 3)
+  use, *drawn = jax.random.uniform(key, (3, shape[0]))
   middle = [
-    jax.random.randint(k, (shape[0],), 0, size + 1 - int(size * 0.5 + 0.5) % 2)
-    for k, size in zip(keys, shape[1:3], strict=True)
+    (u * (size + 1 - int(size * 0.5 + 0.5) % 2)).astype(jnp.int32)
+    for u, size in zip(drawn, shape[1:3], strict=True)
   ]
-  return Box(jnp.stack(middle, -1), _chosen(chosen, shape[0], p))
+  return Box(jnp.stack(middle, -1), use < p)
 
 
 def _apply_box(x: jax.Array, numbers: Box) -> jax.Array:
@@ -169,7 +166,7 @@ def _apply_box(x: jax.Array, numbers: Box) -> jax.Array:
   for axis, size in enumerate(x.shape[1:3]):
     side = int(size * 0.5 + 0.5)
     start = numbers.middle[:, axis, None] - side // 2
-    place = jnp.arange(size)
+    place = np.arange(size)[None]
     inside.append((place >= start) & (place < start + side))
   hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
   return jnp.where(hole & _each(numbers.use), 0.0, x)
@@ -196,14 +193,16 @@ def view(x: jax.Array, key: jax.Array) -> jax.Array:
   for k, size in zip(keys, x.shape[1:3], strict=True):
     most = size // 8
     shift = jax.random.randint(k, (len(x),), -most, most + 1)
-    i = jnp.arange(size)[:, None] - shift[:, None, None] + most
-    from_ = (i == jnp.arange(size + 2 * most)).astype(jnp.float32)
-    matrices.append(from_ @ warp.reflected(size, most))
+    i, j = np.arange(size)[:, None] + most, np.arange(size + 2 * most)
+    here = ((i - j)[None] == shift[:, None, None]).astype(jnp.float32)
+    matrices.append(here @ warp.reflected(size, most))
   rows, columns = matrices
   return warp.products(rows, columns, x.astype(jnp.float32)).astype(x.dtype)
 
 
 # ADA.
+
+_EYE = np.eye(3, dtype=np.float32)[None]
 
 
 class Geometry(NamedTuple):
@@ -243,8 +242,8 @@ def _rotation(cos: jax.Array, sin: jax.Array) -> jax.Array:
   return _matrix((cos, -sin, 0.0), (sin, cos, 0.0))
 
 
-def _after(first: jax.Array, second: jax.Array) -> jax.Array:
-  """`[B, 3, 3]`, written out: of so small matrices a product is slow."""
+def _after(first: Any, second: jax.Array) -> jax.Array:
+  """The product `[B, 3, 3]`, written out: a product is slow where so small."""
   return (first[:, :, :, None] * second[:, None]).sum(2)
 
 
@@ -286,7 +285,7 @@ def apply_geometry(x: jax.Array, numbers: Geometry) -> jax.Array:
   of = inverse(numbers, height, width)
   angles = numbers.before is not None or numbers.after is not None
   apply = warp.affine if angles or height != width else warp.separable
-  touched = (of != jnp.eye(3)).any((1, 2))
+  touched = (of != _EYE).any((1, 2))
   return jnp.where(_each(touched), apply(x, of), x)
 
 
@@ -311,10 +310,10 @@ class Tint(NamedTuple):
 
 
 # The projection onto the grey axis; and the cross product with it.
-_GREY = np.full((3, 3), 1 / 3, np.float32)
-_AROUND = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.sqrt(
-  np.float32(3)
-)
+_GREY = np.full((1, 3, 3), 1 / 3, np.float32)
+_AROUND = np.array(
+  [[[0, -1, 1], [1, 0, -1], [-1, 1, 0]]], np.float32
+) / np.sqrt(np.float32(3))
 
 
 def _tint(numbers: Tint, n: int) -> tuple[jax.Array, jax.Array]:
@@ -322,7 +321,7 @@ def _tint(numbers: Tint, n: int) -> tuple[jax.Array, jax.Array]:
 
   What is added is grey, and stays so.
   """
-  matrix, add = jnp.broadcast_to(jnp.eye(3), (n, 3, 3)), jnp.zeros((n,))
+  matrix, add = jnp.asarray(np.tile(_EYE, (n, 1, 1))), jnp.zeros((n,))
 
   def each(x: jax.Array) -> jax.Array:
     return x[:, None, None]
@@ -333,14 +332,14 @@ def _tint(numbers: Tint, n: int) -> tuple[jax.Array, jax.Array]:
     matrix, add = matrix * each(numbers.contrast), add * numbers.contrast
   if numbers.luma_flip is not None:
     flip = numbers.luma_flip
-    matrix = _after(jnp.eye(3) - 2 * each(flip) * _GREY, matrix)
+    matrix = _after(_EYE - 2 * each(flip) * _GREY, matrix)
     add *= 1 - 2 * flip
   if numbers.hue is not None:
     cos, sin = each(jnp.cos(numbers.hue)), each(jnp.sin(numbers.hue))
-    turn = cos * (jnp.eye(3) - _GREY) + sin * _AROUND + _GREY
+    turn = cos * (_EYE - _GREY) + sin * _AROUND + _GREY
     matrix = _after(turn, matrix)
   if numbers.saturation is not None:
-    away = each(numbers.saturation) * (jnp.eye(3) - _GREY)
+    away = each(numbers.saturation) * (_EYE - _GREY)
     matrix = _after(away + _GREY, matrix)
   return matrix, add
 
@@ -364,7 +363,7 @@ def apply_tint(x: jax.Array, numbers: Tint) -> jax.Array:
 
 
 # Expected powers of the bands of natural images.
-_POWER = np.array([10, 1, 1, 1], np.float32) / 13
+_POWER = np.array([[10, 1, 1, 1]], np.float32) / 13
 _SYM2 = np.array([
   -0.12940952255092145, 0.22414386804185735, 0.836516303737469,
   0.48296291314469025,
@@ -404,7 +403,10 @@ def apply_gains(x: jax.Array, gains: jax.Array) -> jax.Array:
   total = gains / norm.prod(1, keepdims=True)
   # `[B, size, size]`; a sum of four, not a product.
   rows, columns = (
-    sum(total[:, i, None, None] * band for i, band in enumerate(_bands(size)))
+    sum(
+      total[:, i, None, None] * band[None]
+      for i, band in enumerate(_bands(size))
+    )
     for size in x.shape[1:3]
   )
   touched = (gains != 1).any(1)
@@ -421,7 +423,7 @@ class Hole(NamedTuple):
 def apply_hole(x: jax.Array, numbers: Hole) -> jax.Array:
   inside = []
   for axis, length in ((1, x.shape[1]), (0, x.shape[2])):
-    place = (jnp.arange(length) + 0.5) / length
+    place = (np.arange(length, dtype=np.float32)[None] + 0.5) / length
     distance = jnp.abs(place - numbers.middle[:, axis, None])
     inside.append(distance < numbers.size[:, None] / 2)
   hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
@@ -484,37 +486,48 @@ def ada(shares: Mapping[str, float]) -> Policy:
   return Policy(functools.partial(_draw_ada, shares), apply_ada)
 
 
-# A key of each transform, in this order, so that its draws do not depend on
-# which others there are; new ones are added at the end.
-_NAMES = (*BLIT, *GEOMETRY, *TINT, *FILTER, *NOISE, *HOLE)
+# What each transform draws of each sample: uniform numbers that choose, uniform
+# numbers and normal ones. All transforms draw together: compiling so many draws
+# one by one takes many times as long.
+_CHOICES = {
+  'flip': 1, 'turns': 1, 'shift': 1, 'scale': 1, 'rotate': 2, 'stretch': 1,
+  'move': 1, 'brightness': 1, 'contrast': 1, 'luma_flip': 1, 'hue': 1,
+  'saturation': 1, 'filter': 4, 'noise': 1, 'hole': 1,
+}  # fmt: skip
+_UNIFORM = {
+  'flip': 1, 'turns': 1, 'shift': 2, 'rotate': 2, 'luma_flip': 1, 'hue': 1,
+  'hole': 2,
+}  # fmt: skip
+_NORMAL = {
+  'scale': 1, 'stretch': 1, 'move': 2, 'brightness': 1, 'contrast': 1,
+  'saturation': 1, 'filter': 4, 'noise': 1,
+}  # fmt: skip
+
+# Of each transform with one draw or two, its own: from the draw, uniform or
+# normal, to its number; and the number that changes nothing. Those of 'shift'
+# are multiplied by the sides and rounded.
+_NUMBERS: dict[str, tuple[Callable[[jax.Array], jax.Array], float]] = {
+  'flip': (lambda u: jnp.floor(2 * u), 0.0),
+  'turns': (lambda u: jnp.floor(4 * u), 0.0),
+  'shift': (lambda u: 0.125 * (2 * u - 1), 0.0),
+  'scale': (lambda g: jnp.exp2(0.2 * g), 1.0),
+  'rotate': (lambda u: jnp.pi * (2 * u - 1), 0.0),
+  'stretch': (lambda g: jnp.exp2(0.2 * g), 1.0),
+  'move': (lambda g: 0.125 * g, 0.0),
+  'brightness': (lambda g: 0.2 * g, 0.0),
+  'contrast': (lambda g: jnp.exp2(0.5 * g), 1.0),
+  'luma_flip': (lambda u: jnp.floor(2 * u), 0.0),
+  'hue': (lambda u: jnp.pi * (2 * u - 1), 0.0),
+  'saturation': (jnp.exp2, 1.0),
+  'filter': (jnp.exp2, 1.0),
+  'noise': (lambda g: 0.1 * jnp.abs(g), 0.0),
+}
 
 
-class _Draws:
-  """Draws the numbers of ADA's transforms."""
-
-  def __init__(
-    self, shares: Mapping[str, float], key: jax.Array, n: int, p: jax.Array
-  ):
-    self.shares, self.n, self.p = shares, n, p
-    keys = jax.random.split(key, len(_NAMES))
-    self.keys = dict(zip(_NAMES, keys, strict=True))
-
-  def key(self, name: str, use: int) -> jax.Array:
-    return jax.random.fold_in(self.keys[name], use)
-
-  def choose(
-    self, name: str, off: float, value: jax.Array, p: jax.Array | None = None
-  ) -> jax.Array:
-    """`value` `[B, ...]` where a sample is chosen, and `off` elsewhere."""
-    p = self.shares[name] * self.p if p is None else p
-    use = _chosen(self.key(name, 0), self.n, p)
-    return jnp.where(use.reshape(-1, *(1,) * (value.ndim - 1)), value, off)
-
-  def uniform(self, name: str, *shape: int) -> jax.Array:
-    return jax.random.uniform(self.key(name, 1), (self.n, *shape))
-
-  def normal(self, name: str, *shape: int) -> jax.Array:
-    return jax.random.normal(self.key(name, 1), (self.n, *shape))
+def _columns(x: jax.Array, widths: Mapping[str, int]) -> dict[str, jax.Array]:
+  """`[B, sum]` by name, `[B, width]` each."""
+  ends = np.cumsum([*widths.values()])
+  return dict(zip(widths, jnp.split(x, ends[:-1], axis=1), strict=True))
 
 
 def _draw_ada(
@@ -523,65 +536,41 @@ def _draw_ada(
   shape: tuple[int, ...],
   p: jax.Array,
 ) -> Ada:
-  n, h, w, c = shape
-  draws = _Draws(shares, key, n, p)
-  geometry = _draw_geometry(draws, h, w)
-  tint = _draw_tint(draws, c)
-  gains = noise = hole = None
-  if 'filter' in shares:
-    use = jax.random.uniform(draws.key('filter', 0), (n, 4))
-    gains = jnp.where(
-      use < shares['filter'] * p, jnp.exp2(draws.normal('filter', 4)), 1.0
-    )
-  if 'noise' in shares:
-    sigma = draws.choose('noise', 0.0, 0.1 * jnp.abs(draws.normal('noise')))
-    noise = jax.random.normal(draws.key('noise', 2), shape) * _each(sigma)
+  choice_key, uniform_key, normal_key, noise_key = jax.random.split(key, 4)
+  n, height, width, channels = shape
+
+  def columns(draw: Any, key: jax.Array, widths: Any) -> dict[str, jax.Array]:
+    return _columns(draw(key, (n, sum(widths.values()))), widths)
+
+  choices = columns(jax.random.uniform, choice_key, _CHOICES)
+  drawn = columns(jax.random.uniform, uniform_key, _UNIFORM)
+  drawn |= columns(jax.random.normal, normal_key, _NORMAL)
+  own = {}
+  for name, (number, off) in _NUMBERS.items():
+    if name in shares and (channels > 1 or name not in ('hue', 'saturation')):
+      share = shares[name] * p
+      if name == 'rotate':
+        # Of either angle, so that there is one or both with probability p.
+        share = 1 - jnp.sqrt(jnp.clip(1 - share, 0, 1))
+      value = jnp.where(choices[name] < share, number(drawn[name]), off)
+      own[name] = value if value.shape[1] > 1 else value[:, 0]
+  if 'shift' in own:
+    sides = np.array([[width, height]], np.float32)
+    own['shift'] = jnp.round(own['shift'] * sides)
+  if 'rotate' in own:
+    own['before'], own['after'] = own.pop('rotate').T
+
+  def group(kind: Any) -> Any:
+    there = {name: x for name, x in own.items() if name in kind._fields}
+    return kind(**there) if there else None
+
+  noise = hole = None
+  if 'noise' in own:
+    noise = jax.random.normal(noise_key, shape) * _each(own['noise'])
   if 'hole' in shares:
-    size = draws.choose('hole', 0.0, jnp.full((n,), 0.5))
-    hole = Hole(size, draws.uniform('hole', 2))
-  return Ada(geometry, tint, gains, noise, hole)
-
-
-def _draw_geometry(draws: _Draws, height: int, width: int) -> Geometry | None:
-  own: dict[str, jax.Array] = {}
-  sides = np.array([width, height], np.float32)
-  for name, made, off in (
-    ('flip', lambda: jnp.floor(2 * draws.uniform('flip')), 0.0),
-    ('turns', lambda: jnp.floor(4 * draws.uniform('turns')), 0.0),
-    (
-      'shift',
-      lambda: jnp.round((draws.uniform('shift', 2) * 2 - 1) * 0.125 * sides),
-      0.0,
-    ),
-    ('scale', lambda: jnp.exp2(0.2 * draws.normal('scale')), 1.0),
-    ('stretch', lambda: jnp.exp2(0.2 * draws.normal('stretch')), 1.0),
-    ('move', lambda: 0.125 * draws.normal('move', 2), 0.0),
-  ):
-    if name in draws.shares:
-      own[name] = draws.choose(name, off, made())
-  if 'rotate' in draws.shares:
-    # Of either angle, so that there is one or both with probability p.
-    rest = jnp.clip(1 - draws.shares['rotate'] * draws.p, 0, 1)
-    use = jax.random.uniform(draws.key('rotate', 0), (draws.n, 2))
-    angles = jnp.pi * (draws.uniform('rotate', 2) * 2 - 1)
-    angles = jnp.where(use < 1 - jnp.sqrt(rest), angles, 0.0)
-    own['before'], own['after'] = angles.T
-  return Geometry(**own) if own else None
-
-
-def _draw_tint(draws: _Draws, channels: int) -> Tint | None:
-  own: dict[str, jax.Array] = {}
-  for name, made, off in (
-    ('brightness', lambda: 0.2 * draws.normal('brightness'), 0.0),
-    ('contrast', lambda: jnp.exp2(0.5 * draws.normal('contrast')), 1.0),
-    ('luma_flip', lambda: jnp.floor(2 * draws.uniform('luma_flip')), 0.0),
-    ('hue', lambda: jnp.pi * (draws.uniform('hue') * 2 - 1), 0.0),
-    ('saturation', lambda: jnp.exp2(draws.normal('saturation')), 1.0),
-  ):
-    colours = name in ('hue', 'saturation')
-    if name in draws.shares and (channels > 1 or not colours):
-      own[name] = draws.choose(name, off, made())
-  return Tint(**own) if own else None
+    use = choices['hole'][:, 0] < shares['hole'] * p
+    hole = Hole(jnp.where(use, 0.5, 0.0), drawn['hole'])
+  return Ada(group(Geometry), group(Tint), own.get('filter'), noise, hole)
 
 
 # How strong: adaptively.

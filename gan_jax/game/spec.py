@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from gan_jax import types
-from gan_jax.game import augment, looks, losses, rules
+from gan_jax.game import augment as augmentations, looks, losses, rules
 
 
 class Looks(NamedTuple):
@@ -63,5 +63,5 @@ class Spec(NamedTuple):
   rule: rules.Rule = rules.ALTERNATING
   look: Looks = Looks()
   paired_labels: bool = False
-  augment: augment.Policy | None = None
-  adaptive: augment.Adaptive | None = None
+  augment: augmentations.Policy | None = None
+  adaptive: augmentations.Adaptive | None = None

@@ -64,7 +64,7 @@ def affine(images: jax.Array, inverse: jax.Array) -> jax.Array:
   inverse = lax.stop_gradient(inverse)
   u, v = (2 * size + 2 * _REACH - 2 for size in (h, w))
   x, y = (
-    _positions(inverse, axis, _places(h)[:, None], _places(w))
+    _positions(inverse, axis, _places(h)[:, None], _places(w)[None])
     for axis in (0, 1)
   )
   y, x = (_index(t, size).reshape(n, u * v) for t, size in ((y, h), (x, w)))
@@ -81,7 +81,7 @@ def separable(images: jax.Array, inverse: jax.Array) -> jax.Array:
   size = images.shape[1]
   inverse = lax.stop_gradient(inverse)
   turned = jnp.abs(inverse[:, 0, 1]) > jnp.abs(inverse[:, 0, 0])
-  here, zero = _places(size), jnp.zeros(())
+  here, zero = _places(size), jnp.zeros((1,))
   # Of a turned image the rows of the result are columns of it.
   x = jnp.where(
     turned[:, None],
@@ -143,9 +143,9 @@ def _positions(
   inverse: jax.Array, axis: int, y: jax.Array, x: jax.Array
 ) -> jax.Array:
   """Where places lead, `[N, *broadcast]`, on axis 0 (x) or 1 (y)."""
-  shape = (-1,) + (1,) * jnp.broadcast_shapes(y.shape, x.shape).__len__()
+  shape = (-1,) + (1,) * y.ndim
   a, b, c = (inverse[:, axis, i].reshape(shape) for i in range(3))
-  return a * x + b * y + c
+  return a * x[None] + b * y[None] + c
 
 
 def _index(place: jax.Array, size: int) -> jax.Array:
@@ -183,6 +183,7 @@ def _halving(size: int) -> np.ndarray:
 def _seen(index: jax.Array, size: int) -> jax.Array:
   """How much of each pixel of a row a place sees, `[..., size]`."""
   places = jnp.arange(len(_table(size)))
+  places = places.reshape((1,) * index.ndim + (-1,))
   near = jax.nn.relu(1 - jnp.abs(index[..., None] - places))
   return _dot('...s,si->...i', near, _table(size))
 
@@ -239,7 +240,7 @@ def _gather(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   n, h, w, c = images.shape
   rows, columns = _table(h), _table(w)
   # Not channels last: the products are then of large matrices.
-  doubled = jnp.matmul(rows, images.reshape(n, h, w * c))
+  doubled = _dot('pi,nik->npk', rows, images.reshape(n, h, w * c))
   doubled = doubled.reshape(n, -1, w, c).swapaxes(2, 3) @ columns.T
   flat = doubled.reshape(n, -1)
   out = []
@@ -271,7 +272,7 @@ def _scatter(
       dims, mode='promise_in_bounds',
     )  # fmt: skip
   flat = flat.reshape(n, len(rows), -1)
-  flat = jnp.matmul(rows.T, flat).reshape(n, h, len(columns), c)
+  flat = _dot('pi,npk->nik', rows, flat).reshape(n, h, len(columns), c)
   return jnp.matmul(flat.swapaxes(2, 3), columns).swapaxes(2, 3)
 
 
