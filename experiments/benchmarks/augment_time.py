@@ -71,14 +71,16 @@ def _ours(policy: str, shape: tuple[int, ...], p: float) -> Callable[[], None]:
   return lambda: jax.block_until_ready(compiled(images, key))
 
 
-def _theirs(policy: str, shape: tuple[int, ...], p: float) -> Any:
+def _theirs(
+  policy: str, shape: tuple[int, ...], p: float, checkout: str | None
+) -> Any:
   """The same by the authors' code; None where they have no such policy."""
-  if not _CHECKOUT.value or not policy.startswith('ada.'):
+  if not checkout or not policy.startswith('ada.'):
     return None
   import torch
 
-  if _CHECKOUT.value not in sys.path:
-    sys.path.insert(0, _CHECKOUT.value)
+  if checkout not in sys.path:
+    sys.path.insert(0, checkout)
   augment = importlib.import_module('training.augment')
   letters = policy.removeprefix('ada.')
   switches = [s for x in letters[:5] for s in _LETTERS[x]]
@@ -105,7 +107,11 @@ def _seconds(call: Callable[[], None]) -> float:
 
 
 def measure(
-  suite: str, policies: list[str], p: float, rounds: int
+  suite: str,
+  policies: list[str],
+  p: float,
+  rounds: int,
+  checkout: str | None = None,
 ) -> dict[str, Any]:
   """The figures; see the module's docstring."""
   from experiments.benchmarks import jax_games
@@ -117,7 +123,7 @@ def measure(
   calls: dict[str, Callable[[], None]] = {'step': game.play}
   for policy in policies:
     calls[policy] = _ours(policy, shape, p)
-    theirs = _theirs(policy, shape, p)
+    theirs = _theirs(policy, shape, p, checkout)
     if theirs is not None:
       calls[f'torch {policy}'] = theirs
   times: dict[str, list[float]] = {name: [] for name in calls}
@@ -141,7 +147,11 @@ def measure(
 
 def main() -> None:
   figures = measure(
-    _SUITE.value, _POLICIES.value, _STRENGTH.value, _ROUNDS.value
+    _SUITE.value,
+    _POLICIES.value,
+    _STRENGTH.value,
+    _ROUNDS.value,
+    _CHECKOUT.value,
   )
   for name, share in figures['shares'].items():
     print(f'{name:20} {figures["ms"][name]:8.1f} ms  {share:6.1%} of a step')

@@ -264,21 +264,19 @@ def _corners(
 def _gather(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   n, h, w, c = images.shape
   (rows, _), (columns, _) = _distinct(h), _distinct(w)
-  # Not channels last: the products are then of large matrices.
+  # Not channels last before the end: so the products are of large matrices.
   doubled = _dot('pi,nik->npk', rows, images.reshape(n, h, w * c))
   doubled = doubled.reshape(n, -1, w, c).swapaxes(2, 3)
   doubled = _dot('npcj,kj->npck', doubled, columns)
-  flat = doubled.reshape(n, -1)
-  out = []
-  for channel in range(c):
-    total = jnp.zeros(())
-    for i, j, weight in _corners(y, x, (h, w)):
-      at = (i * c + channel) * len(columns) + j
-      total += weight * jnp.take_along_axis(
-        flat, at, 1, mode='promise_in_bounds'
-      )
-    out.append(total)
-  return jnp.stack(out, -1)
+  # All channels of a corner together, by one index into all images: XLA's CPU
+  # backend takes twice as long for one channel after another.
+  flat = doubled.swapaxes(2, 3).reshape(-1, c)
+  start = np.arange(n)[:, None] * len(rows) * len(columns)
+  out = jnp.zeros(())
+  for i, j, weight in _corners(y, x, (h, w)):
+    at = start + i * len(columns) + j
+    out += weight[..., None] * flat.at[at].get(mode='promise_in_bounds')
+  return out
 
 
 def _scatter(
