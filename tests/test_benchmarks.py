@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import sys
 
+from experiments.benchmarks import augment_time
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -51,6 +53,15 @@ def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
   layers, end = 2 * 32 + 2 * 32 * 32, 32
   passes = 13 * layers - 6 * end
   assert record['gflop'] * 1e9 == 2 * (256 * passes + 2 * end)
+
+
+def test_augment_time_of_grey_images():
+  found = augment_time.measure('mnist_2014', ['diffaugment', 'ada.b'], 0.5, 2)
+  assert found['batch'] == (100, 28, 28, 1)
+  assert found['shares'].keys() == {'step', 'diffaugment', 'ada.b'}
+  assert found['shares']['step'] == 1
+  assert all(len(times) == 2 for times in found['rounds_ms'].values())
+  assert min(found['ms'].values()) > 0
 
 
 def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):

@@ -158,6 +158,18 @@ class PathLength:
 
 
 @dataclasses.dataclass
+class Zcr:
+  """Consistency under small moves of the latents; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # The standard deviation of a move.
+  sigma: float = declare.field(0.05, swept=True, at_least=0)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
 class Penalties:
   r1: Penalty = dataclasses.field(default_factory=Penalty)
   r2: Penalty = dataclasses.field(default_factory=Penalty)
@@ -169,10 +181,47 @@ class Penalties:
   acgan: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: that D's classifier finds the class that was asked for.
   acgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Consistency of D's logits on real images and on a mirrored and moved view of
+  # them; the papers' weight is 10.
+  cr: Penalty = dataclasses.field(default_factory=Penalty)
+  # The same of generated images; with `cr` it is bCR.
+  cr_fake: Penalty = dataclasses.field(default_factory=Penalty)
+  # Consistency of D's logits on fakes of near latents.
+  zcr: Zcr = dataclasses.field(default_factory=Zcr)
+  # The generator's: that fakes of near latents differ.
+  zcr_gen: Zcr = dataclasses.field(default_factory=Zcr)
   # The generator's.
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
   # Of StyleGAN2 (Karras et al. 2020); the generator's.
   path_length: PathLength = dataclasses.field(default_factory=PathLength)
+
+
+@dataclasses.dataclass
+class Augment:
+  """What all images undergo that D sees, real and generated.
+
+  Nothing is augmented where samples or metrics are made.
+  """
+
+  # 'diffaugment' or a list of its parts ('color,translation,cutout'); ADA's
+  # pipeline: 'ada.b' (flips, quarter turns, whole pixels), 'ada.bg' (all
+  # geometry), 'ada.bgc' (colour, too), 'ada.bgcf' (filters), 'ada.bgcfn'
+  # (noise) or 'ada.bgcfnc' (cutout); or 'r3gan'. '' is none.
+  policy: str = ''
+  # The probability of each transform for each sample. DiffAugment's is 1, that
+  # of R3GAN moves from 0 to 0.3 in most of its configurations. Where it adapts,
+  # this is the first.
+  p: float = declare.field(0.0, swept=True, at_least=0, at_most=1)
+  # Moves p towards what D's overfitting asks for: 'sign', by the mean sign of D
+  # on real samples, or 'mean', by the mean of D itself. '' does not. It needs a
+  # loss in which 0 divides real from fake.
+  adapt: str = ''
+  # p moves up while that mean is above, and down while it is below.
+  target: float = declare.field(0.6, swept=True)
+  # Updates of D between two moves.
+  interval: int = declare.field(4, at_least=1)
+  # Thousands of samples in which p moves by 1.
+  speed_kimg: float = declare.field(500.0, swept=True, above=0)
 
 
 @dataclasses.dataclass
@@ -324,6 +373,7 @@ class Config:
   schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)
   rule: Rule = dataclasses.field(default_factory=Rule)
   penalties: Penalties = dataclasses.field(default_factory=Penalties)
+  augment: Augment = dataclasses.field(default_factory=Augment)
   ema: Ema = dataclasses.field(default_factory=Ema)
   eval: Eval = dataclasses.field(default_factory=Eval)
   checkpoint: Checkpoint = dataclasses.field(default_factory=Checkpoint)

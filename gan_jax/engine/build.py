@@ -18,8 +18,10 @@ from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import sharding
 from gan_jax.game import (
+  augment,
   looks,
   losses,
+  objectives,
   penalties,
   rules,
   sampling,
@@ -55,8 +57,40 @@ LOSSES: dict[str, losses.GanLoss] = {
 
 def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
   """How badly D's auxiliary classifier tells the classes of samples, `[]`."""
-  logits = update.entrances.disc['classify'](seen.batch)
-  return penalties.classification(logits, seen.batch)
+  logits = update.entrances.disc['classify'](seen.shown)
+  return penalties.classification(logits, seen.shown)
+
+
+def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
+  """How far D's logits move with a second view of what it saw, `[]`."""
+  x = augment.view(seen.shown.x, update.key)
+  again = update.bare_disc(seen.shown._replace(x=x))
+  return penalties.consistency(seen.logits, again)
+
+
+def _near(update: terms.Update, name: str) -> types.Batch:
+  """What G makes of latents near those of the update."""
+  z = update.latent.z
+  sigma = update.hyper[f'penalties.{name}.sigma']
+  near = z + sigma * jax.random.normal(update.key, z.shape)
+  return update.gen(update.latent._replace(z=near))
+
+
+def _zcr_disc(update: terms.Update) -> jax.Array:
+  """How far D's logits move with the latents of its fakes, `[]`.
+
+  Both are augmented by the same draws.
+  """
+  near = objectives.pack(_near(update, 'zcr'), update.packing)
+  return penalties.consistency(
+    update.disc(update.fake.batch), update.disc(near)
+  )
+
+
+def _zcr_gen(update: terms.Update) -> jax.Array:
+  """Minus how far G's samples move with their latents, `[]`."""
+  near = objectives.pack(_near(update, 'zcr_gen'), update.packing)
+  return -penalties.consistency(update.fake.batch.x, near.x)
 
 
 def _path_length(
@@ -83,6 +117,7 @@ TERMS = types.Pair(
     'path_length': terms.Term(
       _path_length, init=lambda: jnp.zeros(()), joint=True
     ),
+    'zcr_gen': terms.Term(_zcr_gen),
   },
   disc={
     'r1': terms.Term(
@@ -112,6 +147,9 @@ TERMS = types.Pair(
     'acgan': terms.Term(
       lambda u: _classification(u, u.real) + _classification(u, u.fake)
     ),
+    'cr': terms.Term(lambda u: _consistency(u, u.real)),
+    'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
+    'zcr': terms.Term(_zcr_disc),
   },
 )
 
@@ -186,6 +224,48 @@ LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
   # Not those of which there is no sample.
   'uniform': lambda shares: (shares > 0) / (shares > 0).sum(),
   'paired': lambda shares: None,
+}
+
+# What D's samples undergo, by name; parts of DiffAugment go in lists, too.
+_DIFFAUGMENT = {
+  'color': augment.COLOR,
+  'translation': augment.TRANSLATION,
+  'cutout': augment.CUTOUT,
+}
+
+# The parts of ADA's pipeline by their letters, in the order of its code; the
+# last one is cutout.
+_ADA = {
+  'b': augment.BLIT,
+  'g': augment.GEOMETRY,
+  'c': augment.TINT,
+  'f': augment.FILTER,
+  'n': augment.NOISE,
+}
+
+
+def _ada(letters: str, **more: float) -> augment.Policy:
+  parts = [_ADA[letter] for letter in letters]
+  return augment.ada({k: x for part in parts for k, x in part.items()} | more)
+
+
+POLICIES: dict[str, augment.Policy | None] = {
+  '': None,
+  **_DIFFAUGMENT,
+  'diffaugment': augment.in_turn([*_DIFFAUGMENT.values()]),
+  'ada.b': _ada('b'),
+  'ada.bg': _ada('bg'),
+  'ada.bgc': _ada('bgc'),
+  'ada.bgcf': _ada('bgcf'),
+  'ada.bgcfn': _ada('bgcfn'),
+  'ada.bgcfnc': _ada('bgcfn', **augment.HOLE),
+  'r3gan': augment.ada(augment.R3GAN),
+}
+
+# What of D's logits on real samples tells how much it overfits.
+OVERFIT: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'sign': jnp.sign,
+  'mean': lambda logits: logits,
 }
 
 LATENT_SHARING = {'fresh': False, 'shared': True}
@@ -339,8 +419,9 @@ def _make_terms(config: configs.Config) -> types.Pair:
       for f in dataclasses.fields(own)
       if not declare.facts(f).swept and f.name != 'every'
     }
-    value = functools.partial(term.value, **fixed) if fixed else term.value
-    return term._replace(value=value, every=own.every)
+    if fixed and term.value is not None:
+      term = term._replace(value=functools.partial(term.value, **fixed))
+    return term._replace(every=own.every)
 
   def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
     return {
@@ -350,6 +431,63 @@ def _make_terms(config: configs.Config) -> types.Pair:
     }
 
   return types.Pair(chosen(TERMS.gen), chosen(TERMS.disc))
+
+
+def _make_augment(
+  config: configs.Config, info: sources.Info
+) -> augment.Policy | None:
+  """What is done to all that D sees, or None.
+
+  Raises:
+    ValueError: there is no such policy, or the data are no images of one
+      channel or three, or it is never applied.
+  """
+  name, adapt = config.augment.policy, config.augment.adapt
+  field = f'augment.policy={name!r}'
+  if ',' in name:
+    parts = [
+      values.choose('augment.policy', part.strip(), _DIFFAUGMENT)
+      for part in name.split(',')
+    ]
+    policy: augment.Policy | None = augment.in_turn(parts)
+  else:
+    policy = values.choose('augment.policy', name, POLICIES)
+  if policy is None:
+    if adapt:
+      raise ValueError(
+        f'augment.adapt={adapt!r}: nothing is augmented; set augment.policy'
+      )
+    return None
+  if info.kind != 'images' or info.shape[-1] not in (1, 3):
+    raise ValueError(
+      f'{field}: is of grey images and of colour images, and '
+      f'data.name={config.data.name!r} has samples of shape {info.shape}'
+    )
+  if not adapt and not max(values.swept_values(config, 'augment.p')):
+    raise ValueError(
+      f'{field}: is never applied with augment.p=0; set augment.p (1 is all '
+      'samples), a schedule of it, or augment.adapt'
+    )
+  return policy
+
+
+def _make_adaptive(config: configs.Config) -> augment.Adaptive | None:
+  """How the strength adapts, or None where it does not."""
+  if not config.augment.adapt:
+    return None
+  overfit = values.choose('augment.adapt', config.augment.adapt, OVERFIT)
+  return augment.Adaptive(overfit, config.augment.interval)
+
+
+def _adapting(adaptive: augment.Adaptive, batch_size: int) -> terms.Term:
+  """The term of D's that remembers how strong augmentations are."""
+  return terms.Term(
+    value=None,
+    init=augment.not_adapted,
+    follow=lambda memory, u: augment.adapt(
+      adaptive, memory, u.real.logits, batch_size, u.hyper
+    ),
+  )
 
 
 def _make_looks(
@@ -366,9 +504,19 @@ def _make_looks(
 
 
 def _check_penalties(
-  config: configs.Config, gen: nn.Module, disc: nn.Module
+  config: configs.Config,
+  gen: nn.Module,
+  disc: nn.Module,
+  info: sources.Info,
 ) -> None:
-  """Raises ValueError for a penalty that a network makes senseless."""
+  """Raises ValueError for a penalty that a network or data make senseless."""
+  for name in ('cr', 'cr_fake'):
+    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
+    if weight and info.kind != 'images':
+      raise ValueError(
+        f'penalties.{name}.weight={weight}: is of images, and '
+        f'data.name={config.data.name!r} has samples of shape {info.shape}'
+      )
   weight = max(values.swept_values(config, 'penalties.path_length.weight'))
   if weight and 'map' not in getattr(gen, 'entrances', ()):
     raise ValueError(
@@ -523,7 +671,7 @@ def make_spec(
     dtype=dtype,
   )
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
-  _check_penalties(config, gen, disc)
+  _check_penalties(config, gen, disc, info)
   _check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
@@ -534,6 +682,10 @@ def make_spec(
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
+  adaptive = _make_adaptive(config)
+  if adaptive is not None:
+    own = _adapting(adaptive, values.batch_samples(config))
+    of_players = of_players._replace(disc={**of_players.disc, 'augment': own})
   disc_network = adapter.as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
     gen=adapter.as_network(gen, types.Latent(z, label)),
@@ -560,6 +712,8 @@ def make_spec(
     from_data=from_data,
     rule=rule,
     look=_make_looks(disc_network, of_players.disc),
+    augment=_make_augment(config, info),
+    adaptive=adaptive,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
   jax.eval_shape(spec.gen.init, jax.random.key(0))

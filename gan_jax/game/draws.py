@@ -24,6 +24,9 @@ class Keys(NamedTuple):
   disc_fake: jax.Array
   disc_penalty: jax.Array
   terms: jax.Array
+  augment_real: jax.Array
+  augment_fake: jax.Array
+  augment_penalty: jax.Array
 
 
 def split_keys(key: jax.Array) -> Keys:

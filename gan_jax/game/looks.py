@@ -1,10 +1,13 @@
 """Two ways to show samples to D and to take its input gradients.
 
-Both give the same numbers to rounding; `engine/build.py` chooses.
+Both give the same numbers to rounding; `engine/build.py` chooses. Either may
+be augmented: D then sees other samples, and input gradients are still with
+respect to those that were given, through the same augmentation.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 
@@ -12,20 +15,24 @@ from gan_jax import types
 from gan_jax.game import penalties
 from gan_jax.ops import homogeneous
 
+T = TypeVar('T')
+
 
 class Seen(NamedTuple):
   """Samples and what D makes of them.
 
   Attributes:
-    batch: `[B, ...]`, as D sees them.
+    batch: `[B, ...]`, packed.
     logits: `[B]`.
     input_grads: `input_grads()`, the gradient of each logit with respect to
       its sample, `[B, ...]`.
+    shown: `[B, ...]`, as D sees them: augmented.
   """
 
   batch: types.Batch
   logits: jax.Array
   input_grads: Callable[[], jax.Array]
+  shown: types.Batch
 
 
 class Look(Protocol):
@@ -42,9 +49,40 @@ class Look(Protocol):
   ) -> tuple[Seen, types.PyTree]: ...
 
 
-def seen_by(disc: types.DiscFn, batch: types.Batch) -> Seen:
+# Samples to those that D sees, with the draws of one use; None changes nothing.
+Augment = Callable[[types.Batch], types.Batch] | None
+
+
+def seen_by(
+  disc: types.DiscFn, batch: types.Batch, augment: Augment = None
+) -> Seen:
   """What a D that is closed over its parameters makes of samples."""
-  return Seen(batch, disc(batch), lambda: penalties.input_grads(disc, batch))
+
+  def judged(shown: types.Batch) -> tuple[Seen, None]:
+    grads = functools.partial(penalties.input_grads, disc, shown)
+    return Seen(shown, disc(shown), grads, shown), None
+
+  return augmented(judged, batch, augment)[0]
+
+
+def augmented(
+  look: Callable[[types.Batch], tuple[Seen, T]],
+  batch: types.Batch,
+  augment: Augment,
+) -> tuple[Seen, T]:
+  """A look at samples as D is to see them.
+
+  Input gradients are pulled back through the augmentation (the chain rule), so
+  that they belong to the logits whose draws they share.
+  """
+  if augment is None:
+    return look(batch)
+  x, pull = jax.vjp(lambda x: augment(batch._replace(x=x)).x, batch.x)
+  seen, rest = look(batch._replace(x=x))
+  own = seen._replace(
+    batch=batch, input_grads=lambda: pull(seen.input_grads())[0]
+  )
+  return own, rest
 
 
 def plain(
@@ -67,8 +105,8 @@ def plain(
       are taken.
   """
   logits, vars = network.apply(params, vars, batch, key=key, mode=types.TRAIN)
-  seen = Seen(batch, logits, lambda: penalties.input_grads(disc, batch))
-  return seen, vars
+  grads = functools.partial(penalties.input_grads, disc, batch)
+  return Seen(batch, logits, grads, batch), vars
 
 
 def by_euler(
@@ -92,4 +130,4 @@ def by_euler(
     return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
 
   logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch)
-  return Seen(batch, logits, lambda: grads), vars
+  return Seen(batch, logits, lambda: grads, batch), vars

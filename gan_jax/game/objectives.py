@@ -3,9 +3,9 @@
     min_G max_D  E log D(x) + E log(1 - D(G(z)))
 
 (Goodfellow et al. 2014, eq. 1). `losses.py` has the formulas of D's logits,
-`penalties.py` the terms that are added. Both losses have the differentiated
-parameters first and are pure; `frozen` stops the gradient into the other
-player.
+`penalties.py` the terms that are added, `augment.py` what all samples undergo
+that D sees. Both losses have the differentiated parameters first and are pure;
+`frozen` stops the gradient into the other player.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,14 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.game import draws, looks, spec as specs, state as states, terms
+from gan_jax.game import (
+  augment,
+  draws,
+  looks,
+  spec as specs,
+  state as states,
+  terms,
+)
 
 # A loss `[]`, and what the player hands on with the logs.
 Result = tuple[jax.Array, tuple[states.Carried, types.Logs]]
@@ -63,19 +70,29 @@ def discriminator_loss(
   gen = _closed_generator(gen_params, vars, keys, spec)
   disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   fake = gen(draw.latent)
-  seen_real, disc_vars = spec.look.real(
-    spec.disc, disc_params, vars.disc, pack(real, spec.packing),
-    keys.disc_real, disc,
-  )  # fmt: skip
-  seen_fake, disc_vars = spec.look.fake(
-    spec.disc, disc_params, disc_vars, pack(fake, spec.packing),
-    keys.disc_fake, disc,
-  )  # fmt: skip
+
+  def see(
+    look: looks.Look, vars: types.PyTree, batch: types.Batch,
+    key: jax.Array, augment_key: jax.Array,
+  ) -> tuple[looks.Seen, types.PyTree]:  # fmt: skip
+    return looks.augmented(
+      lambda shown: look(spec.disc, disc_params, vars, shown, key, disc),
+      pack(batch, spec.packing),
+      _augmentation(augment_key, now.hyper, spec),
+    )
+
+  seen_real, disc_vars = see(
+    spec.look.real, vars.disc, real, keys.disc_real, keys.augment_real
+  )
+  seen_fake, disc_vars = see(
+    spec.look.fake, disc_vars, fake, keys.disc_fake, keys.augment_fake
+  )
   loss = spec.loss.disc(real=seen_real.logits, fake=seen_fake.logits)
   update = terms.Update(
     params=disc_params,
     gen=gen,
-    disc=disc,
+    disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
+    bare_disc=disc,
     entrances=_closed_entrances(
       types.Pair(gen_params, disc_params), vars, keys, spec
     ),
@@ -85,11 +102,16 @@ def discriminator_loss(
     hyper=now.hyper,
     memory=(),
     key=keys.terms,
+    packing=spec.packing,
   )
   loss, memory, logs = terms.add(
     loss, spec.terms.disc, update, now.memory, now.step
   )
   logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
+  if spec.augment is not None:
+    logs['augment/p'] = now.hyper['augment.p']
+  if spec.adaptive is not None:
+    logs['augment/r_t'] = spec.adaptive.overfit(seen_real.logits).mean()
   return loss, (states.Carried(disc_vars, memory), logs)
 
 
@@ -124,17 +146,23 @@ def generator_loss(
   )
   fake = types.Batch(x, draw.latent.label)
 
-  def see(batch: types.Batch, key: jax.Array) -> looks.Seen:
+  def see(
+    batch: types.Batch, key: jax.Array, augment_key: jax.Array
+  ) -> looks.Seen:
     disc = _closed_discriminator(disc_params, vars, key, spec)
     packed = pack(batch, spec.packing)
-    return looks.seen_by(disc, packed)
+    augmentation = _augmentation(augment_key, now.hyper, spec)
+    return looks.seen_by(disc, packed, augmentation)
 
-  seen_real, seen_fake = see(real, keys.disc_real), see(fake, keys.disc_fake)
+  seen_real = see(real, keys.disc_real, keys.augment_real)
+  seen_fake = see(fake, keys.disc_fake, keys.augment_fake)
+  disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   loss = spec.loss.gen(real=seen_real.logits, fake=seen_fake.logits)
   update = terms.Update(
     params=gen_params,
     gen=_closed_generator(gen_params, vars, keys, spec),
-    disc=_closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
+    bare_disc=disc,
     entrances=_closed_entrances(
       types.Pair(gen_params, disc_params), vars, keys, spec
     ),
@@ -144,6 +172,7 @@ def generator_loss(
     hyper=now.hyper,
     memory=(),
     key=keys.terms,
+    packing=spec.packing,
   )
   loss, memory, logs = terms.add(
     loss, spec.terms.gen, update, now.memory, now.step
@@ -159,6 +188,38 @@ def pack(batch: types.Batch, m: int) -> types.Batch:
   if m == 1:
     return batch
   return types.Batch(jnp.concatenate(jnp.split(batch.x, m), axis=-1))
+
+
+def unpack(x: jax.Array, m: int) -> jax.Array:
+  """The inverse of `pack`: `[B, ..., m * C] -> [m * B, ..., C]`."""
+  return x if m == 1 else jnp.concatenate(jnp.split(x, m, axis=-1))
+
+
+def _augmentation(
+  key: jax.Array, hyper: types.Hyper, spec: specs.Spec
+) -> looks.Augment:
+  """Of packed samples, with the draws of one key; None without a policy."""
+  policy = spec.augment
+  if policy is None:
+    return None
+
+  def augmented(batch: types.Batch) -> types.Batch:
+    x = augment.augment(
+      policy, unpack(batch.x, spec.packing), key, hyper['augment.p']
+    )
+    return pack(batch._replace(x=x), spec.packing)
+
+  return augmented
+
+
+def _augmented(
+  disc: types.DiscFn, key: jax.Array, hyper: types.Hyper, spec: specs.Spec
+) -> types.DiscFn:
+  """D of samples that it sees augmented."""
+  augmentation = _augmentation(key, hyper, spec)
+  if augmentation is None:
+    return disc
+  return lambda batch: disc(augmentation(batch))
 
 
 def _closed_generator(

@@ -175,6 +175,20 @@ def path_length(
   return jnp.square(lengths - average).mean(), average
 
 
+def consistency(one: jax.Array, other: jax.Array) -> jax.Array:
+  """The mean squared distance of what should be alike, `[]`.
+
+  Of D's logits on two views of the same samples (Zhang et al. 2020, eq. 3; Zhao
+  et al. 2021, "Improved consistency regularization for GANs", eqs. 2 and 3), or
+  of G's samples of two near latents (the latter paper, section 3.2).
+
+  Args:
+    one: `[B, ...]`.
+    other: of the same shape.
+  """
+  return jnp.square(one - other).mean()
+
+
 def classification(logits: jax.Array, batch: types.Batch) -> jax.Array:
   """-E log p(y | x) of an auxiliary classifier (Odena et al. 2017, eq. 3).
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from gan_jax import types
-from gan_jax.game import looks, losses, rules
+from gan_jax.game import augment as augmentations, looks, losses, rules
 
 
 class Looks(NamedTuple):
@@ -42,6 +42,8 @@ class Spec(NamedTuple):
     look: how D is shown samples.
     paired_labels: in training, G is asked for the classes of the real samples
       beside which its own are judged.
+    augment: what is done to all samples that D sees; None for nothing.
+    adaptive: how strongly, where that adapts; D's term 'augment' remembers.
   """
 
   gen: types.Network
@@ -63,3 +65,5 @@ class Spec(NamedTuple):
   look: Looks = Looks()
   paired_labels: bool = False
   loop_disc: bool = False
+  augment: augmentations.Policy | None = None
+  adaptive: augmentations.Adaptive | None = None

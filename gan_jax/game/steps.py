@@ -14,6 +14,7 @@ import optax
 
 from gan_jax import types
 from gan_jax.game import (
+  augment,
   draws,
   objectives,
   rules,
@@ -49,6 +50,9 @@ def make_step(spec: specs.Spec) -> Step:
     draw: draws.StepDraw,
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
+    if spec.adaptive is not None:
+      p = augment.strength(state.memory['augment'], hyper)
+      hyper = {**hyper, 'augment.p': p}
     before = _position(state, spec)
     guard = _unless_nonfinite if spec.skip_nonfinite else rules.accept
     turns = {'guard': guard} if spec.rule.takes_turns else {}

@@ -16,7 +16,9 @@ class Update(NamedTuple):
   Attributes:
     params: the player's own, which are being differentiated.
     gen: G closed over its parameters: a `Latent` to a `Batch`.
-    disc: D closed over its parameters: a `Batch` to logits `[B]`.
+    disc: D closed over its parameters: a `Batch` to logits `[B]`; it sees them
+      augmented.
+    bare_disc: the same, of samples as they are.
     entrances: the other entrances of both, by name, closed likewise.
     latent: what the fakes were made of.
     real: real samples.
@@ -24,11 +26,13 @@ class Update(NamedTuple):
     hyper: the numbers of this step.
     memory: what this term keeps; `()` if nothing.
     key: for terms that draw something.
+    packing: samples that D judges at once.
   """
 
   params: types.PyTree
   gen: Callable[[types.Latent], types.Batch]
   disc: types.DiscFn
+  bare_disc: types.DiscFn
   entrances: types.Pair
   latent: types.Latent
   real: looks.Seen
@@ -36,6 +40,7 @@ class Update(NamedTuple):
   hyper: types.Hyper
   memory: types.PyTree
   key: jax.Array
+  packing: int = 1
 
 
 class Term(NamedTuple):
@@ -43,6 +48,7 @@ class Term(NamedTuple):
 
   Attributes:
     value: of an update, `[]`; `hyper['penalties.NAME.weight']` multiplies it.
+      None adds nothing to the loss, for a term that only remembers.
     init: the memory before the first update.
     follow: `follow(memory, update) -> memory`, after each update in which the
       term is applied.
@@ -54,7 +60,7 @@ class Term(NamedTuple):
       the same costly computation; `follow` is not called.
   """
 
-  value: Callable[..., Any]
+  value: Callable[..., Any] | None
   init: Callable[[], types.PyTree] = lambda: ()
   follow: Callable[[types.PyTree, Update], types.PyTree] = lambda memory, _: (
     memory
@@ -89,24 +95,31 @@ def add(
     own = update._replace(
       memory=memory[name], key=jax.random.fold_in(update.key, i)
     )
-    value, memory[name] = _lazily(term, own, step)
+    if term.value is None:
+      followed = term.follow(own.memory, own)
+      memory[name] = jax.lax.stop_gradient(followed)
+      continue
+    value, memory[name] = _lazily(term, term.value, own, step)
     loss += update.hyper[f'penalties.{name}.weight'] * value
     logs[f'penalties/{name}'] = value
   return loss, memory, logs
 
 
 def _lazily(
-  term: Term, update: Update, step: jax.Array
+  term: Term,
+  value: Callable[[Update], Any],
+  update: Update,
+  step: jax.Array,
 ) -> tuple[jax.Array, types.PyTree]:
   """k times the term at each k-th step, and 0 at the others."""
 
   def apply() -> tuple[jax.Array, types.PyTree]:
     if term.joint:
-      value, memory = term.value(update)
+      found, memory = value(update)
     else:
       memory = term.follow(update.memory, update)
-      value = term.value(update)
-    return term.every * value, jax.lax.stop_gradient(memory)
+      found = value(update)
+    return term.every * found, jax.lax.stop_gradient(memory)
 
   if term.every == 1:
     return apply()

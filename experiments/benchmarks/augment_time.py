@@ -1,0 +1,162 @@
+"""What augmentations cost, as shares of a training step.
+
+  python -m experiments.benchmarks.augment_time --json=out.json
+
+Times a step of `--suite` and, in turn with it, what a step augments: D's real
+samples, its generated ones, and G's with the gradient back to them. A share is
+the median over the rounds of the second over the first. Compiled into the step
+an augmentation costs about as much: nothing of it is shared.
+
+With PyTorch (the extra `benchmark`) and `--checkout`, one of
+https://github.com/NVlabs/stylegan2-ada-pytorch, its pipeline does the same to
+images of the same shape, for the policies of ADA.
+"""
+
+import importlib
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+
+from experiments import launch
+from experiments.benchmarks import results, suites
+
+_SUITE = flags.DEFINE_enum('suite', 'dcgan_32', [*suites.SUITES], 'Which game.')
+_POLICIES = flags.DEFINE_list(
+  'policies', 'diffaugment,ada.b,ada.bg,ada.bgc,ada.bgcfnc,r3gan',
+  'Names of augment.policy.',
+)  # fmt: skip
+_STRENGTH = flags.DEFINE_float('strength', 1.0, 'p.', lower_bound=0.0)
+_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Turns of each.', lower_bound=1)
+_CHECKOUT = flags.DEFINE_string('checkout', None, "ADA's authors' code.")
+_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+
+# The switches of the authors' code, by ours.
+_LETTERS = {
+  'b': ('xflip', 'rotate90', 'xint'),
+  'g': ('scale', 'rotate', 'aniso', 'xfrac'),
+  'c': ('brightness', 'contrast', 'lumaflip', 'hue', 'saturation'),
+  'f': ('imgfilter',),
+  'n': ('noise',),
+}
+
+
+def _ours(policy: str, shape: tuple[int, ...], p: float) -> Callable[[], None]:
+  """What a step augments, compiled."""
+  import jax
+  import jax.numpy as jnp
+
+  from gan_jax.engine import build, compiler
+  from gan_jax.game import augment
+
+  own = build.POLICIES[policy]
+  if own is None:
+    raise ValueError('--policies: nothing is augmented by one without a name')
+  images = jax.random.uniform(jax.random.key(0), (4, *shape), minval=-1.0)
+
+  def step(images: jax.Array, key: jax.Array) -> Any:
+    keys = jax.random.split(key, 3)
+    strength = jnp.float32(p)
+    out = [augment.augment(own, images[i], keys[i], strength) for i in (0, 1)]
+    through, pull = jax.vjp(
+      lambda x: augment.augment(own, x, keys[2], strength), images[2]
+    )
+    return out, through, pull(images[3])
+
+  key = jax.random.key(1)
+  compiled = compiler.compile(jax.jit(step), images, key)
+  return lambda: jax.block_until_ready(compiled(images, key))
+
+
+def _theirs(
+  policy: str, shape: tuple[int, ...], p: float, checkout: str | None
+) -> Any:
+  """The same by the authors' code; None where they have no such policy."""
+  if not checkout or not policy.startswith('ada.'):
+    return None
+  import torch
+
+  if checkout not in sys.path:
+    sys.path.insert(0, checkout)
+  augment = importlib.import_module('training.augment')
+  letters = policy.removeprefix('ada.')
+  switches = [s for x in letters[:5] for s in _LETTERS[x]]
+  switches += ['cutout'] * (letters.count('c') > 1)
+  pipe = augment.AugmentPipe(**dict.fromkeys(switches, 1))
+  pipe.p.fill_(p)
+  n, h, w, c = shape
+  images = torch.rand((4, n, c, h, w)) * 2 - 1
+
+  def step() -> None:
+    with torch.no_grad():
+      pipe(images[0])
+      pipe(images[1])
+    x = images[2].clone().requires_grad_()
+    torch.autograd.grad(pipe(x), x, images[3])
+
+  return step
+
+
+def _seconds(call: Callable[[], None]) -> float:
+  began = time.monotonic()
+  call()
+  return time.monotonic() - began
+
+
+def measure(
+  suite: str,
+  policies: list[str],
+  p: float,
+  rounds: int,
+  checkout: str | None = None,
+) -> dict[str, Any]:
+  """The figures; see the module's docstring."""
+  from experiments.benchmarks import jax_games
+
+  own = suites.SUITES[suite]
+  config = own.config()
+  shape = (config.batch_size, *own.shape)
+  game = jax_games.Game(own)
+  calls: dict[str, Callable[[], None]] = {'step': game.play}
+  for policy in policies:
+    calls[policy] = _ours(policy, shape, p)
+    theirs = _theirs(policy, shape, p, checkout)
+    if theirs is not None:
+      calls[f'torch {policy}'] = theirs
+  times: dict[str, list[float]] = {name: [] for name in calls}
+  for turn in range(rounds + 1):
+    for name, call in calls.items():
+      seconds = _seconds(call) / (game.length if name == 'step' else 1)
+      if turn:  # The first one warms up.
+        times[name].append(1e3 * seconds)
+  shares = {
+    name: statistics.median(
+      a / step for a, step in zip(own, times['step'], strict=True)
+    )
+    for name, own in times.items()
+  }
+  return {
+    'suite': suite, 'p': p, 'batch': shape, 'rounds_ms': times,
+    'ms': {name: statistics.median(own) for name, own in times.items()},
+    'shares': shares,
+  }  # fmt: skip
+
+
+def main() -> None:
+  figures = measure(
+    _SUITE.value,
+    _POLICIES.value,
+    _STRENGTH.value,
+    _ROUNDS.value,
+    _CHECKOUT.value,
+  )
+  for name, share in figures['shares'].items():
+    print(f'{name:20} {figures["ms"][name]:8.1f} ms  {share:6.1%} of a step')
+  results.write(_JSON.value, figures)
+
+
+if __name__ == '__main__':
+  launch.run(main)
