@@ -447,7 +447,8 @@ def test_a_term_looks_at_its_share_of_the_batch():
     'synthesise': lambda ws: ws.reshape(-1, 1, 1, 5),
   }
   update = terms.Update(
-    params={}, gen=None, disc=None, entrances=types.Pair(closed, {}),
+    params={}, gen=None, disc=None, bare_disc=None,
+    entrances=types.Pair(closed, {}),
     latent=types.Latent(jnp.ones((8, 5))), real=None, fake=None, hyper=hyper,
     memory=(), key=KEY,
   )  # fmt: skip
