@@ -16,6 +16,7 @@ from gan_jax.engine import build, program
 from gan_jax.game import (
   augment,
   draws,
+  looks,
   objectives,
   penalties,
   spec as specs,
@@ -341,15 +342,16 @@ def test_every_use_has_draws_of_its_own():
   assert logs['disc/grad_norm'] > 0
 
 
-@pytest.mark.parametrize('looks', ['plain', 'euler'])
-def test_penalties_are_of_the_images_as_they_are(looks: str):
+@pytest.mark.parametrize('look', ['plain', 'euler'])
+def test_penalties_are_of_the_images_as_they_are(look: str):
   """R1 and R2 of D(T(x)), of the logits' draws, and WGAN-GP of its own."""
   config = game()
   config.augment.policy, config.augment.p = 'ada.bgc', 1.0
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0
   config.penalties.wgan_gp.weight = 1.0
   spec, hyper, state = begin(config)
-  if looks == 'plain':
+  assert set(spec.look) == {looks.by_euler}
+  if look == 'plain':
     spec = spec._replace(look=specs.Looks())
   draw = draws.draw_step(spec, jax.random.fold_in(jax.random.key(4), 0))
   keys = draw.disc[0].keys
@@ -506,6 +508,11 @@ def test_a_move_is_of_the_mean_and_only_bounded_below():
   memory = augment.adapt(how, augment.not_adapted(), unsure, 4, low)
   memory = augment.adapt(how, memory, unsure, 4, low)
   assert augment.strength(memory, low) == 0
+  # From there it rises at once.
+  for _ in range(2):
+    now = {**low, 'augment.p': augment.strength(memory, low)}
+    memory = augment.adapt(how, memory, sure, 4, now)
+  assert augment.strength(memory, low) == pytest.approx(0.08, rel=1e-5)
 
 
 def digits() -> configs.Config:
