@@ -14,8 +14,10 @@ from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, program
 from gan_jax.game import (
+  ada,
   augment,
   draws,
+  looks,
   objectives,
   penalties,
   spec as specs,
@@ -40,7 +42,7 @@ def noise(*shape: int, seed: int = 0) -> jax.Array:
 # Against the authors.
 
 
-def given(name: str) -> augment.Ada:
+def given(name: str) -> ada.Ada:
   """The fixture's numbers as ours."""
   own = {k: jnp.asarray(v) for k, v in fixture.numbers(name).items()}
 
@@ -52,12 +54,12 @@ def given(name: str) -> augment.Ada:
   if 'noise' in own:
     sigma = own['sigma'][:, None, None, None]
     added = own['noise'].transpose(0, 2, 3, 1) * sigma
-  return augment.Ada(
-    geometry=of(augment.Geometry),
-    tint=of(augment.Tint),
+  return ada.Ada(
+    geometry=of(ada.Geometry),
+    tint=of(ada.Tint),
     gains=own.get('gains'),
     noise=added,
-    hole=of(augment.Hole),
+    hole=of(ada.Hole),
   )
 
 
@@ -66,7 +68,7 @@ def test_adas_pipeline_is_the_authors(name: str):
   with np.load(fixture.PATH) as answers:
     expected = answers[name]
   x = jnp.asarray(fixture.images(name))
-  found = jax.jit(augment.apply_ada)(x, given(name))
+  found = jax.jit(ada.apply)(x, given(name))
   np.testing.assert_allclose(found, expected, atol=1e-4)
   # The last sample is left alone, and comes out to the last bit.
   np.testing.assert_array_equal(found[-1], x[-1])
@@ -75,13 +77,13 @@ def test_adas_pipeline_is_the_authors(name: str):
 
 def warped(seed: int = 0) -> tuple[jax.Array, jax.Array]:
   """Images of three shapes of turns, and maps that turn and stretch."""
-  numbers = augment._draw_ada(
-    {**augment.BLIT, **augment.GEOMETRY},
+  numbers = ada._draw(
+    {**ada.BLIT, **ada.GEOMETRY},
     jax.random.key(seed),
     (6, 8, 8, 3),
     ONE,
   )
-  return noise(6, 8, 8, 3), augment.inverse(numbers.geometry, 8, 8)
+  return noise(6, 8, 8, 3), ada.inverse(numbers.geometry, 8, 8)
 
 
 def of_warp(x: jax.Array, maps: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -113,9 +115,9 @@ def test_points_are_those_of_products():
 
 
 def test_without_angles_a_warp_is_separable():
-  shares = {**augment.BLIT, 'scale': 1.0, 'stretch': 1.0, 'move': 1.0}
-  numbers = augment._draw_ada(shares, jax.random.key(0), (8, 8, 8, 3), ONE)
-  maps, x = augment.inverse(numbers.geometry, 8, 8), noise(8, 8, 8, 3)
+  shares = {**ada.BLIT, 'scale': 1.0, 'stretch': 1.0, 'move': 1.0}
+  numbers = ada._draw(shares, jax.random.key(0), (8, 8, 8, 3), ONE)
+  maps, x = ada.inverse(numbers.geometry, 8, 8), noise(8, 8, 8, 3)
   np.testing.assert_allclose(
     warp.separable(x, maps), warp.affine(x, maps), atol=1e-5
   )
@@ -167,11 +169,11 @@ def test_ada_draws_as_its_paper_says():
   p = 0.3
   shape = (N, 16, 8, 1)
   shares = {
-    **augment.BLIT, **augment.GEOMETRY, **augment.TINT, **augment.FILTER
+    **ada.BLIT, **ada.GEOMETRY, **ada.TINT, **ada.FILTER
   }  # fmt: skip
   draw = jax.jit(
-    lambda key: augment._draw_ada(
-      {**shares, **augment.HOLE}, key, (N, 16, 8, 3), jnp.float32(p)
+    lambda key: ada._draw(
+      {**shares, **ada.HOLE}, key, (N, 16, 8, 3), jnp.float32(p)
     )
   )
   g, tint, gains, _, hole = draw(jax.random.key(0))
@@ -201,19 +203,19 @@ def test_ada_draws_as_its_paper_says():
   assert hole.middle.min() < 0.01
   assert hole.middle.max() > 0.99
   grey = jax.eval_shape(
-    lambda: augment._draw_ada(augment.R3GAN, jax.random.key(0), shape, ONE)
+    lambda: ada._draw(ada.R3GAN, jax.random.key(0), shape, ONE)
   )
   assert grey.tint.hue is grey.tint.saturation is grey.gains is None
 
 
 def test_noise_and_other_shares():
   shape = (2000, 4, 4, 1)
-  drawn = augment._draw_ada(augment.NOISE, jax.random.key(0), shape, ONE / 2)
+  drawn = ada._draw(ada.NOISE, jax.random.key(0), shape, ONE / 2)
   there = np.asarray(drawn.noise)[(drawn.noise != 0).any((1, 2, 3))]
   assert len(there) / 2000 == pytest.approx(0.5, abs=0.06)
   # The mean square of |N| * 0.1 * N.
   assert np.square(there).mean() == pytest.approx(0.01, rel=0.15)
-  drawn = augment._draw_ada(augment.R3GAN, jax.random.key(0), shape, ONE)
+  drawn = ada._draw(ada.R3GAN, jax.random.key(0), shape, ONE)
   assert shares_of(drawn.tint.contrast != 1) == pytest.approx(0.5, abs=0.06)
   assert shares_of(drawn.geometry.scale != 1) == 1.0
 
@@ -341,15 +343,16 @@ def test_every_use_has_draws_of_its_own():
   assert logs['disc/grad_norm'] > 0
 
 
-@pytest.mark.parametrize('looks', ['plain', 'euler'])
-def test_penalties_are_of_the_images_as_they_are(looks: str):
+@pytest.mark.parametrize('look', ['plain', 'euler'])
+def test_penalties_are_of_the_images_as_they_are(look: str):
   """R1 and R2 of D(T(x)), of the logits' draws, and WGAN-GP of its own."""
   config = game()
   config.augment.policy, config.augment.p = 'ada.bgc', 1.0
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0
   config.penalties.wgan_gp.weight = 1.0
   spec, hyper, state = begin(config)
-  if looks == 'plain':
+  assert set(spec.look) == {looks.by_euler}
+  if look == 'plain':
     spec = spec._replace(look=specs.Looks())
   draw = draws.draw_step(spec, jax.random.fold_in(jax.random.key(4), 0))
   keys = draw.disc[0].keys
@@ -506,6 +509,11 @@ def test_a_move_is_of_the_mean_and_only_bounded_below():
   memory = augment.adapt(how, augment.not_adapted(), unsure, 4, low)
   memory = augment.adapt(how, memory, unsure, 4, low)
   assert augment.strength(memory, low) == 0
+  # From there it rises at once.
+  for _ in range(2):
+    now = {**low, 'augment.p': augment.strength(memory, low)}
+    memory = augment.adapt(how, memory, sure, 4, now)
+  assert augment.strength(memory, low) == pytest.approx(0.08, rel=1e-5)
 
 
 def digits() -> configs.Config:

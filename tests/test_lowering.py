@@ -32,6 +32,8 @@ def game(name: str, precision: str) -> tuple[configs.Config, sources.Info]:
   config.gen.latent_dim, config.gen.latent = 8, 'normal'
   config.conditional = takes_labels(name)
   config.penalties.r1.weight, config.penalties.r1.every = 1.0, 2
+  if name == 'mlp':  # One is enough: what D sees does not depend on it.
+    config.augment.policy, config.augment.adapt = 'ada.bgcfnc', 'sign'
   config = build.complete(config)
   config.gen.net = programs.shrunken(config.gen.net, 8)
   config.disc.net = programs.shrunken(config.disc.net, 8)

@@ -18,6 +18,7 @@ from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import sharding
 from gan_jax.game import (
+  ada,
   augment,
   looks,
   losses,
@@ -236,17 +237,17 @@ _DIFFAUGMENT = {
 # The parts of ADA's pipeline by their letters, in the order of its code; the
 # last one is cutout.
 _ADA = {
-  'b': augment.BLIT,
-  'g': augment.GEOMETRY,
-  'c': augment.TINT,
-  'f': augment.FILTER,
-  'n': augment.NOISE,
+  'b': ada.BLIT,
+  'g': ada.GEOMETRY,
+  'c': ada.TINT,
+  'f': ada.FILTER,
+  'n': ada.NOISE,
 }
 
 
 def _ada(letters: str, **more: float) -> augment.Policy:
   parts = [_ADA[letter] for letter in letters]
-  return augment.ada({k: x for part in parts for k, x in part.items()} | more)
+  return ada.policy({k: x for part in parts for k, x in part.items()} | more)
 
 
 POLICIES: dict[str, augment.Policy | None] = {
@@ -258,8 +259,8 @@ POLICIES: dict[str, augment.Policy | None] = {
   'ada.bgc': _ada('bgc'),
   'ada.bgcf': _ada('bgcf'),
   'ada.bgcfn': _ada('bgcfn'),
-  'ada.bgcfnc': _ada('bgcfn', **augment.HOLE),
-  'r3gan': augment.ada(augment.R3GAN),
+  'ada.bgcfnc': _ada('bgcfn', **ada.HOLE),
+  'r3gan': ada.policy(ada.R3GAN),
 }
 
 # What of D's logits on real samples tells how much it overfits.
