@@ -59,11 +59,12 @@ def use_r3gan(
   half_life: float,
   burn_in: int,
   final_rate: float | None = 5e-5,
+  augment: float = 0.0,
 ) -> None:
   """R3GAN (Huang et al. 2024): the relativistic loss with R1 and R2.
 
   Its numbers move along half a cosine from the first sample to `burn_in`, and
-  stay: the paper's table 9. Not here: its augmentation, and lower precision.
+  stay: the paper's table 9. Not here: lower precision at high resolutions.
 
   Args:
     c: the configuration.
@@ -74,6 +75,7 @@ def use_r3gan(
     half_life: of the moving average, in samples, to which it grows from none.
     burn_in: in samples.
     final_rate: what the learning rate of 2e-4 falls to, if it does.
+    augment: the probability to which its augmentation grows from 0; 0 is none.
   """
   c.loss = 'relativistic_paired'
   c.gen.name = c.disc.name = 'r3gan'
@@ -98,6 +100,9 @@ def use_r3gan(
     'penalties.r2.weight': gamma / 10,
     'ema.half_life': half_life,
   }
+  if augment:
+    c.augment.policy = 'r3gan'
+    finals['augment.p'] = augment
   for group in ('optim.gen', 'optim.disc'):
     finals[f'{group}.b2'] = 0.99
     if final_rate is not None:

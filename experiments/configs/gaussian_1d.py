@@ -11,10 +11,8 @@ Commands:
     --config=experiments/configs/gaussian_1d.py:rectified \
     --workdir=runs/mixture --config.data.name=mixture
 
-Machine: 2 shared x86 cores, no accelerator. From start to figure 40 s while
-other programs ran, nothing of it compiled before, and 20 s for `rectified`
-right after it. On a quiet machine `rectified` took 7 s, with all compiled
-before.
+Machine: 2 shared x86 cores, no accelerator. From start to figure 21 s, and 18 s
+when all was compiled before; `rectified` right after it took 12 s.
 
 Result, smooth, to the normal law: median (min ... max) of 10 seeds with
 --config.population.seeds=10 --config.eval.every=12000

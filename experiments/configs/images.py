@@ -2,11 +2,10 @@
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
 or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
-width at all resolutions and without augmentation; as images.py:sngan, SNGAN
-(Miyato et al. 2018) as its authors' code has it for 64x64; as images.py:biggan,
-BigGAN (Brock et al. 2019) as for ImageNet, but with batches of 256 and no
-classes; as images.py:stylegan2, StyleGAN2 (Karras et al. 2020) as
-StyleGAN2-ADA's 'auto' has it, without augmentation.
+width at all resolutions; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
+authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
+as for ImageNet, but with batches of 256 and no classes; as images.py:stylegan2,
+StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -28,7 +27,12 @@ def _dcgan(c: config.Config) -> None:
 
 def _r3gan(c: config.Config) -> None:
   recipes.use_r3gan(
-    c, width=768, gamma=2.0, half_life=500_000.0, burn_in=20_000_000
+    c,
+    width=768,
+    gamma=2.0,
+    half_life=500_000.0,
+    burn_in=20_000_000,
+    augment=0.3,
   )
   c.batch_size = 256
   # 100 million images.
@@ -46,6 +50,7 @@ def _biggan(c: config.Config) -> None:
 
 def _stylegan2(c: config.Config) -> None:
   recipes.use_stylegan2(c, recipes.stylegan2_auto(c.data.size))
+  c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 
 ARGUMENTS = {
