@@ -439,3 +439,18 @@ def test_a_spread_first_layer_bends_all_over_its_inputs():
   assert first['bias'].mean() == pytest.approx(0, abs=0.1)
   assert second['kernel'].std() == pytest.approx(4000**-0.5, rel=0.05)
   assert not second['bias'].any()
+
+
+@pytest.mark.parametrize('up', [True, False])
+def test_a_box_stands_for_resampling(up: bool):
+  """Nearest neighbours before a convolution, or means of 2x2 after it."""
+  x = jax.random.normal(KEY, (2, 6, 6, 3))
+  plain = layers.Conv(4, 3)
+  variables = plain.init(KEY, x)
+  if up:
+    expected = plain.apply(variables, x.repeat(2, axis=1).repeat(2, axis=2))
+  else:
+    y = plain.apply(variables, x)
+    expected = y.reshape(2, 3, 2, 3, 2, 4).mean(axis=(2, 4))
+  found = layers.Conv(4, 3, 2, up, box=True).apply(variables, x)
+  np.testing.assert_allclose(found, expected, atol=1e-5)

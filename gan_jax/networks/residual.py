@@ -148,8 +148,8 @@ class UpBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, style: jax.Array | None) -> jax.Array:
-    h = _doubled(linear.relu(self.norm(x, style)))
-    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
+    h = linear.relu(self.norm(x, style))
+    h = _resampled(self.features, self.laws.block, self.dtype, up=True)(h)
     h = linear.relu(self.norm(h, style))
     h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
     return h + _doubled(_conv(self.features, 1, self.laws.other, self.dtype)(x))
@@ -179,10 +179,12 @@ class DownBlock(nn.Module):
     h = x if self.first else linear.relu(x)
     h = _conv(self.hidden, 3, self.laws.block, self.dtype)(h)
     h = linear.relu(h)
-    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
     changes = self.halve or x.shape[-1] != self.features
     if self.halve:
-      h, x = _halved(h), _halved(x)
+      h = _resampled(self.features, self.laws.block, self.dtype, up=False)(h)
+      x = _halved(x)
+    else:
+      h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
     if changes:
       x = _conv(self.features, 1, self.laws.other, self.dtype)(x)
     return h + x
@@ -192,6 +194,13 @@ def _conv(
   features: int, kernel: int, law: layers.Law, dtype: Any
 ) -> layers.Conv:
   return layers.Conv(features, kernel, 1, False, *law, dtype=dtype)
+
+
+def _resampled(
+  features: int, law: layers.Law, dtype: Any, *, up: bool
+) -> layers.Conv:
+  """3x3 after nearest neighbours, or before means of 2x2."""
+  return layers.Conv(features, 3, 2, up, *law, dtype=dtype, box=True)
 
 
 def grow(
