@@ -22,7 +22,7 @@ $(MADE): requirements.txt setup.cfg pyproject.toml
 
 train: $(MADE)
 	$(RUN) -m experiments.train --workdir=runs/gaussian_1d \
-	  --config=experiments/configs/gaussian_1d.py
+	  --config=experiments/configs/gaussian_1d.py:smooth
 
 test: $(MADE)
 	$(RUN) -m ruff check gan_jax experiments tests
