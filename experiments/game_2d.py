@@ -26,7 +26,7 @@ def main() -> None:
 
   from gan_jax import types
   from gan_jax.config import fields as configs
-  from gan_jax.engine import build
+  from gan_jax.engine import build, names
   from gan_jax.game import dynamics
   from gan_jax.report import charts
 
@@ -44,7 +44,7 @@ def main() -> None:
   ):
     paths = {}
     print(f'{name:34s}{"distance":>12s}{"eigenvalue":>12s}')
-    for label, make in build.RULES.items():
+    for label, make in names.RULES.items():
       setting = (make(config.rule), losses, optimisers)
       path = np.stack(dynamics.play(*setting, begin, hyper, _STEPS.value), 1)
       rate = dynamics.rate_of_convergence(*setting, origin, hyper)

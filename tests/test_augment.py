@@ -12,7 +12,7 @@ from jax import test_util
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build, program
+from gan_jax.engine import build, names, program
 from gan_jax.game import (
   ada,
   augment,
@@ -30,7 +30,7 @@ from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
 from tests import make_augment_fixture as fixture
 
-POLICIES = {name: p for name, p in build.POLICIES.items() if p is not None}
+POLICIES = {name: p for name, p in names.POLICIES.items() if p is not None}
 IMAGES = sources.Info(kind='images', shape=(8, 8, 3))
 ONE = jnp.ones(())
 

@@ -20,7 +20,7 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.game import penalties
 from gan_jax.networks import (
   adapter,
@@ -580,7 +580,7 @@ def test_orthogonal_penalty_leaves_out_the_embedding():
 
   def penalty(params: types.PyTree) -> jax.Array:
     update = python_types.SimpleNamespace(params=params)
-    return build.TERMS.gen['orthogonal'].value(update)
+    return names.TERMS.gen['orthogonal'].value(update)
 
   value, grads = jax.jit(jax.value_and_grad(penalty))(params)
   assert not np.any(grads['shared']['embedding'])

@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.evaluation import comparison, evaluator, scene as scenes, sets
 from gan_jax.game import draws, penalties, sampling, steps
 from gan_jax.metrics import modes
@@ -255,7 +255,7 @@ def test_z_is_that_of_the_game_without_classes(ring: configs.Config):
   np.testing.assert_array_equal(asked.z, plain.z)
 
 
-@pytest.mark.parametrize('rule', build.RULES)
+@pytest.mark.parametrize('rule', names.RULES)
 def test_every_rule_of_play_takes_labels(rule: str, ring: configs.Config):
   ring.rule.name = rule
   ring.penalties.r1.weight = ring.penalties.lecam.weight = 0.1

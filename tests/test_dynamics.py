@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.game import dynamics, rules
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -104,7 +104,7 @@ def test_rates_of_convergence_on_the_bilinear_game():
   sgd = types.Pair(optax.sgd(rate), optax.sgd(rate))
 
   def found(name: str) -> float:
-    rule = build.RULES[name](game)
+    rule = names.RULES[name](game)
     return dynamics.rate_of_convergence(
       rule, dynamics.BILINEAR, sgd, ORIGIN, hyper
     )
@@ -115,7 +115,7 @@ def test_rates_of_convergence_on_the_bilinear_game():
   largest = np.abs(np.linalg.eigvals(back)).max() ** (1 / k)
   assert found('lookahead') == pytest.approx(largest, abs=1e-5)
   assert found('simultaneous') == pytest.approx((1 + rate**2) ** 0.5)
-  assert by_hand.keys() | {'lookahead'} == build.RULES.keys()
+  assert by_hand.keys() | {'lookahead'} == names.RULES.keys()
 
 
 def test_arrows_lead_along_minus_v():
@@ -134,7 +134,7 @@ def test_the_figure_and_its_table(tmp_path: pathlib.Path):
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   rows = [line.split() for line in done.stdout.splitlines()]
-  table = {row[0]: row[1:] for row in rows if row[0] in build.RULES}
+  table = {row[0]: row[1:] for row in rows if row[0] in names.RULES}
   # The last game is the bilinear one, from (1, 1) with steps of .2.
   distance, modulus = (float(cell) for cell in table['simultaneous'])
   assert distance == pytest.approx(2**0.5 * 1.04**10, rel=1e-2)

@@ -19,7 +19,7 @@ import tensorflow_datasets
 from experiments import launch
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import prepared
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.run import train
 from gan_jax.study import tables
 
@@ -86,7 +86,7 @@ def test_every_config_runs_a_step(
   colon = f':{argument}' if argument else ''
   config = launch.load_config(f'{path}{colon}')
   checks.validate(config)
-  if argument in build.NETWORKS:
+  if argument in names.NETWORKS:
     assert config.gen.name == config.disc.name == argument
   assert config.eval.every % config.log_every == 0
   config = shrink(config)

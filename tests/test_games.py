@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build, sharding
+from gan_jax.engine import build, names, sharding
 from gan_jax.game import (
   draws,
   dynamics,
@@ -40,14 +40,14 @@ GAME = configs.Rule(
   unroll_steps=UNROLL,
 )
 HYPER = build.make_hyper(configs.Config(rule=GAME))
-JOINT = [name for name, make in build.RULES.items()
+JOINT = [name for name, make in names.RULES.items()
          if not make(GAME).takes_turns]  # fmt: skip
 # What test_steps.py does not play already.
-NEW = [name for name in build.RULES if name != 'alternating']
+NEW = [name for name in names.RULES if name != 'alternating']
 
 
 def make_rule(name: str) -> rules.Rule:
-  return build.RULES[name](GAME)
+  return names.RULES[name](GAME)
 
 
 @dataclasses.dataclass
@@ -147,7 +147,7 @@ def played(
   return np.stack(dynamics.play(rule, losses, sgd, params, HYPER, n), axis=1)
 
 
-@pytest.mark.parametrize('name', build.RULES)
+@pytest.mark.parametrize('name', names.RULES)
 @pytest.mark.parametrize('game', [QUADRATIC, DIRAC], ids=['quadratic', 'dirac'])
 def test_iterates_are_those_of_the_formula(name: str, game: Reference):
   begin = np.array([1.0, 0.6])
@@ -205,7 +205,7 @@ def test_the_other_rules_converge_on_the_bilinear_game(name: str):
   assert np.hypot(*path[-1]) < 1e-3
 
 
-@pytest.mark.parametrize('name', build.RULES)
+@pytest.mark.parametrize('name', names.RULES)
 def test_r1_makes_the_dirac_gan_converge(name: str):
   """Mescheder et al. 2018, theorem 4.1, for steps as small as these."""
   path = played(

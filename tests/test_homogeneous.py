@@ -12,7 +12,7 @@ import pytest
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.game import (
   draws,
   looks,
@@ -140,7 +140,7 @@ def test_a_smooth_network_is_none():
 
 @pytest.mark.parametrize(
   ('loss', 'frozen'),
-  [*((loss, True) for loss in build.LOSSES), ('non_saturating', False)],
+  [*((loss, True) for loss in names.LOSSES), ('non_saturating', False)],
 )
 @pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
 def test_a_step_is_the_same(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from scipy import special
 
-from gan_jax.engine import build
+from gan_jax.engine import names
 from gan_jax.game import losses
 
 REAL = jnp.array([0.5, 2.0])
@@ -48,12 +48,12 @@ EXPECTED = {
 
 
 def test_all_losses_have_a_constant():
-  assert EXPECTED.keys() == build.LOSSES.keys()
+  assert EXPECTED.keys() == names.LOSSES.keys()
 
 
 @pytest.mark.parametrize('name', EXPECTED)
 def test_hand_computed(name: str):
-  loss = build.LOSSES[name]
+  loss = names.LOSSES[name]
   disc, gen = EXPECTED[name]
   assert loss.disc(real=REAL, fake=FAKE) == pytest.approx(disc, rel=1e-6)
   assert loss.gen(real=REAL, fake=FAKE) == pytest.approx(gen, rel=1e-6)
@@ -62,7 +62,7 @@ def test_hand_computed(name: str):
 @pytest.mark.parametrize('name', EXPECTED)
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_finite_at_extreme_logits(name: str, dtype: jnp.dtype):
-  loss = build.LOSSES[name]
+  loss = names.LOSSES[name]
   for real in (-1e4, 1e4):
     for fake in (-1e4, 1e4):
       r, f = jnp.full((4,), real, dtype), jnp.full((4,), fake, dtype)
@@ -76,7 +76,7 @@ def test_finite_at_extreme_logits(name: str, dtype: jnp.dtype):
 
 @pytest.mark.parametrize('name', EXPECTED)
 def test_which_generators_see_real(name: str):
-  loss = build.LOSSES[name]
+  loss = names.LOSSES[name]
   grad = jax.grad(lambda r: loss.gen(real=r, fake=FAKE))(REAL)
   assert bool(jnp.any(grad != 0)) == loss.gen_sees_real
 
@@ -91,7 +91,7 @@ def test_saturating_gradient_vanishes_where_the_other_does_not():
   """Section 3 of the 2014 paper: D rejects a fake with great confidence."""
   confident = jnp.array([-20.0])
   slopes = {
-    name: jax.grad(lambda f, n=name: build.LOSSES[n].gen(real=f, fake=f))(
+    name: jax.grad(lambda f, n=name: names.LOSSES[n].gen(real=f, fake=f))(
       confident
     )
     for name in ('saturating', 'non_saturating')

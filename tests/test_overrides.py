@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from gan_jax.config import describe, fields as configs, overrides, values
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.networks import dcgan, maxout, mlp, r3gan
 
 RATE = 'optim.gen.learning_rate'
@@ -133,7 +133,7 @@ def test_every_field_has_a_comment():
     kind for kind in vars(configs).values() if isinstance(kind, type)
   ] + [
     getattr(network, name)
-    for network in build.NETWORKS.values()
+    for network in names.NETWORKS.values()
     for name in ('GenSettings', 'DiscSettings')
   ]
   for kind in kinds:

@@ -14,7 +14,7 @@ import pytest
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.game import draws, sampling, state as states, steps
 from gan_jax.networks import adapter, conditional, layers, mlp, spectral
 
@@ -220,7 +220,7 @@ def iterated(spec: Any, state: states.GanState, times: int) -> types.PyTree:
   return vars
 
 
-@pytest.mark.parametrize('rule', build.RULES)
+@pytest.mark.parametrize('rule', names.RULES)
 def test_vectors_move_once_in_each_update_of_their_player(rule: str):
   """Whatever the rule; not in G's update, and not in evaluation."""
   rounds = 2 if rule in ('alternating', 'lookahead') else 1

@@ -13,7 +13,7 @@ import pytest
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.game import (
   draws,
   objectives,
@@ -96,7 +96,7 @@ def identical(a: types.PyTree, b: types.PyTree) -> bool:
   )
 
 
-@pytest.mark.parametrize('loss', build.LOSSES)
+@pytest.mark.parametrize('loss', names.LOSSES)
 def test_each_loss_moves_its_own_player_only(loss: str):
   config = image_game(loss=loss)
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0

@@ -49,10 +49,10 @@ def _ours(policy: str, shape: tuple[int, ...], p: float) -> Callable[[], None]:
   import jax
   import jax.numpy as jnp
 
-  from gan_jax.engine import build, compiler
+  from gan_jax.engine import compiler, names
   from gan_jax.game import augment
 
-  own = build.POLICIES[policy]
+  own = names.POLICIES[policy]
   if own is None:
     raise ValueError('--policies: nothing is augmented by one without a name')
   images = jax.random.uniform(jax.random.key(0), (4, *shape), minval=-1.0)

@@ -1,8 +1,7 @@
-"""From a configuration to functions; nowhere else does a name become one."""
+"""A game from its configuration; nowhere else does a name become a function."""
 
 import dataclasses
 import functools
-import types as python_types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,14 +15,10 @@ from jax.sharding import Mesh
 from gan_jax import types
 from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import sharding
+from gan_jax.engine import names, sharding
 from gan_jax.game import (
-  ada,
   augment,
   looks,
-  losses,
-  objectives,
-  penalties,
   rules,
   sampling,
   schedules,
@@ -33,243 +28,14 @@ from gan_jax.game import (
 )
 from gan_jax.networks import (
   adapter,
-  biggan,
-  dcgan,
-  maxout,
-  mlp,
-  r3gan,
-  small_dcgan,
-  sngan,
-  stylegan2,
 )
 from gan_jax.ops import cpu
 from gan_jax.study import population
-
-LOSSES: dict[str, losses.GanLoss] = {
-  'saturating': losses.SATURATING,
-  'non_saturating': losses.NON_SATURATING,
-  'least_squares': losses.LEAST_SQUARES,
-  'wasserstein': losses.WASSERSTEIN,
-  'hinge': losses.HINGE,
-  'relativistic_average': losses.RELATIVISTIC_AVERAGE,
-  'relativistic_paired': losses.RELATIVISTIC_PAIRED,
-}
-
-
-def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How badly D's auxiliary classifier tells the classes of samples, `[]`."""
-  logits = update.entrances.disc['classify'](seen.shown)
-  return penalties.classification(logits, seen.shown)
-
-
-def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How far D's logits move with a second view of what it saw, `[]`."""
-  x = augment.view(seen.shown.x, update.key)
-  again = update.bare_disc(seen.shown._replace(x=x))
-  return penalties.consistency(seen.logits, again)
-
-
-def _near(update: terms.Update, name: str) -> types.Batch:
-  """What G makes of latents near those of the update."""
-  z = update.latent.z
-  sigma = update.hyper[f'penalties.{name}.sigma']
-  near = z + sigma * jax.random.normal(update.key, z.shape)
-  return update.gen(update.latent._replace(z=near))
-
-
-def _zcr_disc(update: terms.Update) -> jax.Array:
-  """How far D's logits move with the latents of its fakes, `[]`.
-
-  Both are augmented by the same draws.
-  """
-  near = objectives.pack(_near(update, 'zcr'), update.packing)
-  return penalties.consistency(
-    update.disc(update.fake.batch), update.disc(near)
-  )
-
-
-def _zcr_gen(update: terms.Update) -> jax.Array:
-  """Minus how far G's samples move with their latents, `[]`."""
-  near = objectives.pack(_near(update, 'zcr_gen'), update.packing)
-  return -penalties.consistency(update.fake.batch.x, near.x)
-
-
-def _path_length(
-  update: terms.Update, *, shrink: int
-) -> tuple[jax.Array, jax.Array]:
-  """The penalty of the first samples of a batch, one in `shrink`, and a."""
-  count = max(len(update.latent.z) // shrink, 1)
-  return penalties.path_length(
-    update.entrances.gen['map'],
-    update.entrances.gen['synthesise'],
-    jax.tree.map(lambda x: x[:count], update.latent),
-    update.memory,
-    update.key,
-    update.hyper['penalties.path_length.decay'],
-  )
-
-
-# What may be added to each player's loss; each has a weight in the config's
-# group `penalties`.
-TERMS = types.Pair(
-  gen={
-    'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params)),
-    'acgan_gen': terms.Term(lambda u: _classification(u, u.fake)),
-    'path_length': terms.Term(
-      _path_length, init=lambda: jnp.zeros(()), joint=True
-    ),
-    'zcr_gen': terms.Term(_zcr_gen),
-  },
-  disc={
-    'r1': terms.Term(
-      lambda u: penalties.zero_centred(u.real.input_grads()),
-      input_grads_of='real',
-    ),
-    'r2': terms.Term(
-      lambda u: penalties.zero_centred(u.fake.input_grads()),
-      input_grads_of='fake',
-    ),
-    'wgan_gp': terms.Term(
-      lambda u: penalties.wgan_gp(u.disc, u.real.batch, u.fake.batch, u.key)
-    ),
-    'dragan': terms.Term(
-      lambda u: penalties.dragan(u.disc, u.real.batch, u.key)
-    ),
-    'lecam': terms.Term(
-      lambda u: penalties.lecam(u.real.logits, u.fake.logits, u.memory),
-      init=penalties.no_logits,
-      follow=lambda memory, u: penalties.follow_logits(
-        memory,
-        u.real.logits,
-        u.fake.logits,
-        u.hyper['penalties.lecam.decay'],
-      ),
-    ),
-    'acgan': terms.Term(
-      lambda u: _classification(u, u.real) + _classification(u, u.fake)
-    ),
-    'cr': terms.Term(lambda u: _consistency(u, u.real)),
-    'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
-    'zcr': terms.Term(_zcr_disc),
-  },
-)
-
-NETWORKS: dict[str, python_types.ModuleType] = {
-  'mlp': mlp,
-  'maxout': maxout,
-  'dcgan': dcgan,
-  'r3gan': r3gan,
-  'small_dcgan': small_dcgan,
-  'sngan': sngan,
-  'biggan': biggan,
-  'stylegan2': stylegan2,
-}
-
-LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
-  'uniform': lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
-  'normal': jax.random.normal,
-}
-
-OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-  'adam': lambda rate, b1, b2, eps, root: optax.adam(
-    rate, b1=b1, b2=b2, eps=eps, eps_root=root
-  ),
-  'sgd': lambda rate, b1, b2, eps, root: optax.sgd(rate, momentum=b1),
-}
 
 # Adam's `eps_root` where a rule differentiates through it: the derivative of
 # the root it divides by is infinite for a parameter without a gradient, such
 # as those of a rectifier that is off.
 _ROOT = 1e-16
-
-RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
-  'alternating': lambda _: rules.ALTERNATING,
-  'simultaneous': lambda _: rules.Rule(rules.simultaneous),
-  'extragradient': lambda _: rules.Rule(rules.extragradient),
-  'optimistic': lambda _: rules.Rule(rules.optimistic, memory=rules.no_updates),
-  'consensus': lambda _: rules.Rule(
-    rules.consensus,
-    numbers=lambda hyper: {'weight': hyper['rule.consensus_weight']},
-    second_order=True,
-  ),
-  'sga': lambda rule: rules.Rule(
-    functools.partial(rules.sga, align=rule.sga_align),
-    numbers=lambda hyper: {'weight': hyper['rule.sga_weight']},
-    second_order=True,
-  ),
-  'lookahead': lambda rule: rules.Rule(
-    functools.partial(rules.lookahead, steps=rule.lookahead_steps),
-    numbers=lambda hyper: {'alpha': hyper['rule.lookahead_alpha']},
-    memory=rules.copy,
-    takes_turns=True,
-    period=rule.lookahead_steps,
-  ),
-  'unrolled': lambda rule: rules.Rule(
-    functools.partial(rules.unrolled, steps=rule.unroll_steps),
-    second_order=True,
-    through_optimiser=True,
-  ),
-}
-
-# Those between two ends; 'exponential' has but one.
-SCHEDULES: dict[str, schedules.Shape] = {
-  'linear': schedules.linear,
-  'cosine': schedules.cosine,
-}
-
-PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
-
-# How often each class is asked of G; None takes those of the real samples.
-LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
-  'data': lambda shares: shares,
-  # Not those of which there is no sample.
-  'uniform': lambda shares: (shares > 0) / (shares > 0).sum(),
-  'paired': lambda shares: None,
-}
-
-# What D's samples undergo, by name; parts of DiffAugment go in lists, too.
-_DIFFAUGMENT = {
-  'color': augment.COLOR,
-  'translation': augment.TRANSLATION,
-  'cutout': augment.CUTOUT,
-}
-
-# The parts of ADA's pipeline by their letters, in the order of its code; the
-# last one is cutout.
-_ADA = {
-  'b': ada.BLIT,
-  'g': ada.GEOMETRY,
-  'c': ada.TINT,
-  'f': ada.FILTER,
-  'n': ada.NOISE,
-}
-
-
-def _ada(letters: str, **more: float) -> augment.Policy:
-  parts = [_ADA[letter] for letter in letters]
-  return ada.policy({k: x for part in parts for k, x in part.items()} | more)
-
-
-POLICIES: dict[str, augment.Policy | None] = {
-  '': None,
-  **_DIFFAUGMENT,
-  'diffaugment': augment.in_turn([*_DIFFAUGMENT.values()]),
-  'ada.b': _ada('b'),
-  'ada.bg': _ada('bg'),
-  'ada.bgc': _ada('bgc'),
-  'ada.bgcf': _ada('bgcf'),
-  'ada.bgcfn': _ada('bgcfn'),
-  'ada.bgcfnc': _ada('bgcfn', **ada.HOLE),
-  'r3gan': ada.policy(ada.R3GAN),
-}
-
-# What of D's logits on real samples tells how much it overfits.
-OVERFIT: dict[str, Callable[[jax.Array], jax.Array]] = {
-  'sign': jnp.sign,
-  'mean': lambda logits: logits,
-}
-
-LATENT_SHARING = {'fresh': False, 'shared': True}
 
 
 def make_hyper(config: configs.Config) -> types.Hyper:
@@ -298,7 +64,7 @@ def make_schedule(
         count = jnp.maximum(count - begin, 0)
         now[name] = schedules.exponential(base, final, rate, count)
       else:
-        shape = SCHEDULES[own.kind]
+        shape = names.SCHEDULES[own.kind]
         now[name] = schedules.ramp(
           shape, base, final, count, begin=begin, end=end
         )
@@ -320,7 +86,7 @@ def make_settings(config: configs.Config, player: str) -> Any:
       not what the field takes.
   """
   chosen: configs.Gen | configs.Disc = getattr(config, player)
-  network = values.choose(f'{player}.name', chosen.name, NETWORKS)
+  network = values.choose(f'{player}.name', chosen.name, names.NETWORKS)
   kind = {'gen': 'GenSettings', 'disc': 'DiscSettings'}[player]
   own: type = getattr(network, kind)
   field, found = f'{player}.net', chosen.net
@@ -363,13 +129,13 @@ def _make_module(
   """The network of a player, with as much as it takes of `given`."""
   settings = make_settings(config, player)
   kind = {'gen': 'Generator', 'disc': 'Discriminator'}[player]
-  network = NETWORKS[getattr(config, player).name]
+  network = names.NETWORKS[getattr(config, player).name]
   module: type[nn.Module] = getattr(network, kind)
   taken = {f.name for f in dataclasses.fields(module)}
   if given['classes'] and 'classes' not in taken:
     able = [
       name
-      for name, other in NETWORKS.items()
+      for name, other in names.NETWORKS.items()
       if 'classes' in {f.name for f in dataclasses.fields(getattr(other, kind))}
     ]
     raise ValueError(
@@ -383,7 +149,7 @@ def _make_module(
 
 def _make_rule(config: configs.Config) -> rules.Rule:
   """How the players move; raises ValueError where D is to move more often."""
-  make = values.choose('rule.name', config.rule.name, RULES)
+  make = values.choose('rule.name', config.rule.name, names.RULES)
   rule = make(config.rule)
   if config.disc_steps > 1 and not rule.takes_turns:
     raise ValueError(
@@ -397,11 +163,11 @@ def _make_optimiser(
   player: str, settings: configs.Optimiser, root: float = 0.0
 ) -> states.OptimiserFn:
   field = f'optim.{player}.'
-  make = values.choose(field + 'name', settings.name, OPTIMISERS)
+  make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
-    names = ('learning_rate', 'b1', 'b2', 'eps')
-    return make(*(hyper[field + name] for name in names), root)
+    numbers = ('learning_rate', 'b1', 'b2', 'eps')
+    return make(*(hyper[field + name] for name in numbers), root)
 
   return optimiser
 
@@ -431,7 +197,7 @@ def _make_terms(config: configs.Config) -> types.Pair:
       if max(values.swept_values(config, f'penalties.{name}.weight'))
     }
 
-  return types.Pair(chosen(TERMS.gen), chosen(TERMS.disc))
+  return types.Pair(chosen(names.TERMS.gen), chosen(names.TERMS.disc))
 
 
 def _make_augment(
@@ -447,12 +213,12 @@ def _make_augment(
   field = f'augment.policy={name!r}'
   if ',' in name:
     parts = [
-      values.choose('augment.policy', part.strip(), _DIFFAUGMENT)
+      values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
       for part in name.split(',')
     ]
     policy: augment.Policy | None = augment.in_turn(parts)
   else:
-    policy = values.choose('augment.policy', name, POLICIES)
+    policy = values.choose('augment.policy', name, names.POLICIES)
   if policy is None:
     if adapt:
       raise ValueError(
@@ -476,7 +242,7 @@ def _make_adaptive(config: configs.Config) -> augment.Adaptive | None:
   """How the strength adapts, or None where it does not."""
   if not config.augment.adapt:
     return None
-  overfit = values.choose('augment.adapt', config.augment.adapt, OVERFIT)
+  overfit = values.choose('augment.adapt', config.augment.adapt, names.OVERFIT)
   return augment.Adaptive(overfit, config.augment.interval)
 
 
@@ -603,7 +369,7 @@ def _make_latent(
     shares: how often each class is asked for, `[K]`; `[0]` without classes.
     mesh: of the devices.
   """
-  draw = values.choose('gen.latent', config.latent, LATENTS)
+  draw = values.choose('gen.latent', config.latent, names.LATENTS)
 
   def latent(key: jax.Array, n: int) -> types.Latent:
     made = types.Latent(draw(key, (n, config.latent_dim)))
@@ -659,8 +425,8 @@ def make_spec(
       cannot make samples of this shape or take labels, or the data have none,
       or the rule allows D but one step.
   """
-  dtype = values.choose('precision', config.precision, PRECISIONS)
-  loss = values.choose('loss', config.loss, LOSSES)
+  dtype = values.choose('precision', config.precision, names.PRECISIONS)
+  loss = values.choose('loss', config.loss, names.LOSSES)
   packed = (*info.shape[:-1], config.packing * info.shape[-1])
   classes = count_classes(config, info)
   gen = _make_module(
@@ -676,7 +442,7 @@ def make_spec(
   _check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
-  law = values.choose('gen.labels', config.gen.labels, LABEL_LAWS)
+  law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
   shares = np.array(info.class_shares if classes else ())
   asked = law(shares) if classes else shares
   of_players = _make_terms(config)
@@ -706,7 +472,9 @@ def make_spec(
     terms=of_players,
     batch_size=values.batch_samples(config),
     disc_steps=config.disc_steps,
-    share_latents=values.choose('latents', config.latents, LATENT_SHARING),
+    share_latents=values.choose(
+      'latents', config.latents, names.LATENT_SHARING
+    ),
     packing=config.packing,
     skip_nonfinite=config.nonfinite == 'skip',
     to_data=to_data,
@@ -748,7 +516,7 @@ def init_state(
 
 def samples_per_step(config: configs.Config) -> int:
   """Real samples that one training step uses."""
-  loss = values.choose('loss', config.loss, LOSSES)
+  loss = values.choose('loss', config.loss, names.LOSSES)
   own = loss.gen_sees_real and config.latents == 'fresh'
   return values.batch_samples(config) * (config.disc_steps + own)
 

@@ -152,7 +152,7 @@ class Generator(nn.Module):
     return z, [jnp.concatenate([*common, c], axis=1) for c in chunks]
 
 
-class Discriminator(nn.Module):
+class Discriminator(conditional.Judge):
   """Images `[B, size, size, C]` to logits `[B]`.
 
   Attributes:
@@ -162,8 +162,6 @@ class Discriminator(nn.Module):
   """
 
   settings: DiscSettings = DiscSettings()
-  classes: int = 0
-  dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
@@ -173,19 +171,8 @@ class Discriminator(nn.Module):
   def spectral(self) -> spectral.Norm | None:
     return _spectral(self.settings, spectral.all_but())
 
-  @property
-  def entrances(self) -> tuple[str, ...]:
-    return conditional.entrances(self.classes, self.settings.conditioning)
-
-  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    return self._judge(batch, mode)[0]
-
-  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    """Logits of the classes, `[B, K]`."""
-    return self._judge(batch, mode)[1]
-
   @nn.compact
-  def _judge(
+  def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
     del mode

@@ -135,11 +135,6 @@ class Projection(nn.Module):
 CONDITIONING = ('projection', 'classifier')
 
 
-def entrances(classes: int, conditioning: str) -> tuple[str, ...]:
-  """Of a discriminator: its classifier, where it has one."""
-  return ('classify',) if classes and conditioning == 'classifier' else ()
-
-
 def judged(
   logit: jax.Array,
   h: jax.Array,
@@ -183,3 +178,37 @@ def concatenated(
   return jnp.concatenate(
     [h, jax.nn.one_hot(label, classes, dtype=h.dtype)], axis=1
   )
+
+
+class Judge(nn.Module):
+  """A discriminator that may have an auxiliary classifier.
+
+  Whoever derives from it makes logits and what `judged` gives in `judge`.
+
+  Attributes:
+    settings: `config.disc.net`, with `conditioning`.
+    classes: that there are; 0 for none.
+    dtype: of the activations.
+  """
+
+  settings: Any = None
+  classes: int = 0
+  dtype: Any = jnp.float32
+
+  @property
+  def entrances(self) -> tuple[str, ...]:
+    own = self.classes and self.settings.conditioning == 'classifier'
+    return ('classify',) if own else ()
+
+  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    return self.judge(batch, mode)[0]
+
+  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
+    """Logits of the classes, `[B, K]`."""
+    return self.judge(batch, mode)[1]
+
+  def judge(
+    self, batch: types.Batch, mode: types.Mode
+  ) -> tuple[jax.Array, jax.Array]:
+    """Logits `[B]`, and those of the classes `[B, K]`, or `[B, 0]`."""
+    raise NotImplementedError

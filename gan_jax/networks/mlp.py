@@ -76,12 +76,10 @@ class Generator(nn.Module):
     return x.reshape(-1, *self.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(conditional.Judge):
   """Samples `[B, ...]` to logits `[B]`; attributes as the Generator's."""
 
   settings: DiscSettings = DiscSettings()
-  classes: int = 0
-  dtype: Any = jnp.float32
 
   @property
   def homogeneous(self) -> bool:
@@ -94,19 +92,8 @@ class Discriminator(nn.Module):
   def spectral(self) -> spectral.Norm | None:
     return spectral.Norm() if self.settings.spectral_norm else None
 
-  @property
-  def entrances(self) -> tuple[str, ...]:
-    return conditional.entrances(self.classes, self.settings.conditioning)
-
-  def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    return self._judge(batch, mode)[0]
-
-  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    """Logits of the classes, `[B, K]`."""
-    return self._judge(batch, mode)[1]
-
   @nn.compact
-  def _judge(
+  def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
     own = self.settings
