@@ -222,7 +222,7 @@ def test_noise_and_other_shares():
 
 def test_diffaugment_is_the_papers():
   shape = (4000, 8, 12, 3)
-  parts = build._DIFFAUGMENT
+  parts = names.DIFFAUGMENT
   key = jax.random.key(0)
   color = parts['color'].draw(key, shape, ONE)
   for x, least, most in zip(color, (-0.5, 0, 0.5), (0.5, 2, 1.5), strict=True):

@@ -6,8 +6,6 @@ import pathlib
 import subprocess
 import sys
 
-from experiments.benchmarks import augment_time
-
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -55,9 +53,23 @@ def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
   assert record['gflop'] * 1e9 == 2 * (256 * passes + 2 * end)
 
 
-def test_augment_time_of_grey_images():
-  found = augment_time.measure('mnist_2014', ['diffaugment', 'ada.b'], 0.5, 2)
-  assert found['batch'] == (100, 28, 28, 1)
+def test_augment_time_of_grey_images(tmp_path: pathlib.Path):
+  path = tmp_path / 'figures.json'
+  done = subprocess.run(
+    [
+      sys.executable, '-m', 'experiments.benchmarks.augment_time',
+      '--suite=mnist_2014', '--policies=diffaugment,ada.b', '--strength=0.5',
+      '--rounds=2', f'--json={path}',
+    ],
+    cwd=ROOT,
+    env={**os.environ, 'XLA_FLAGS': ''},
+    capture_output=True,
+    text=True,
+    check=False,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  found = json.loads(path.read_text())
+  assert found['batch'] == [100, 28, 28, 1]
   assert found['shares'].keys() == {'step', 'diffaugment', 'ada.b'}
   assert found['shares']['step'] == 1
   assert all(len(times) == 2 for times in found['rounds_ms'].values())

@@ -445,7 +445,8 @@ def test_memory_does_not_grow_with_the_images(
     return most
 
   few, many = peak(3000), peak(20_000)
-  assert many < 1.2 * few < 80e6
+  # Of seven times as many images.
+  assert many < 1.5 * few < 80e6
   assert sum(read) > 3 * 23_000  # Real, generated and training images.
   assert max(read) == sets.BLOCK
 
