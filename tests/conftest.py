@@ -12,7 +12,7 @@ _FLAGS = (
   '--xla_force_host_platform_device_count=4',
   # Compiling is most of the time here, and more than half of that is to make
   # programs fast. What tests start with XLA_FLAGS='' is compiled as for users.
-  '--xla_backend_optimization_level=1',
+  '--xla_backend_optimization_level=0',
   # Of jax 0.10, which has two ways to compile loops; 0.12 has one.
   '--xla_cpu_use_fusion_emitters=false',
 )
