@@ -8,10 +8,10 @@ their names, so that the test draws the same and only the answers are kept:
 samples, logits, and the gradient of R1 with respect to each of D's parameters.
 """
 
-import hashlib
 import pathlib
 import sys
 
+import make_inception_fixture
 import numpy as np
 
 PATH = pathlib.Path(__file__).with_name('r3gan_fixture.npz')
@@ -23,8 +23,7 @@ CLASSES, EMBEDDING, LATENT, SAMPLES = 5, 16, 12, 3
 
 def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
   """Of a size at which activations neither vanish nor explode, float32."""
-  digest = hashlib.sha256(name.encode()).digest()
-  rng = np.random.default_rng(int.from_bytes(digest[:8], 'little'))
+  rng = make_inception_fixture.rng(name)
   fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100
   scale = 1.0 if name in ('z', 'x') else fan_in**-0.5
   return (rng.standard_normal(shape) * scale).astype(np.float32)

@@ -1,12 +1,9 @@
 """The benchmarks run, without PyTorch too, and say what they should."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests import test_experiments as programs
 
 
 def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
@@ -15,17 +12,10 @@ def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
     "import sys\n\nsys.modules['torch'] = None\n"
   )
   path = tmp_path / 'figures.json'
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.benchmarks.step_time',
-      '--suite=gaussian_1d', '--rounds=1', '--seconds=0.01', '--nostock',
-      '--compile', f'--json={path}',
-    ],
-    cwd=ROOT,
-    env={**os.environ, 'PYTHONPATH': str(tmp_path), 'XLA_FLAGS': ''},
-    capture_output=True,
-    text=True,
-    check=False,
+  done = programs.python(
+    'experiments.benchmarks.step_time',
+    '--suite=gaussian_1d', '--rounds=1', '--seconds=0.01', '--nostock',
+    '--compile', f'--json={path}', PYTHONPATH=str(tmp_path), XLA_FLAGS='',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert 'Traceback' not in done.stderr
@@ -55,17 +45,10 @@ def test_step_time_runs_without_torch(tmp_path: pathlib.Path):
 
 def test_augment_time_of_grey_images(tmp_path: pathlib.Path):
   path = tmp_path / 'figures.json'
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.benchmarks.augment_time',
-      '--suite=mnist_2014', '--policies=diffaugment,ada.b', '--strength=0.5',
-      '--rounds=2', f'--json={path}',
-    ],
-    cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': ''},
-    capture_output=True,
-    text=True,
-    check=False,
+  done = programs.python(
+    'experiments.benchmarks.augment_time',
+    '--suite=mnist_2014', '--policies=diffaugment,ada.b', '--strength=0.5',
+    '--rounds=2', f'--json={path}', XLA_FLAGS='',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   found = json.loads(path.read_text())
@@ -78,17 +61,10 @@ def test_augment_time_of_grey_images(tmp_path: pathlib.Path):
 
 def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):
   path = tmp_path / 'figures.json'
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.benchmarks.metrics_time',
-      '--samples=50', '--features=8', '--rows=30', '--rounds=2',
-      f'--json={path}',
-    ],
-    cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': ''},
-    capture_output=True,
-    text=True,
-    check=False,
+  done = programs.python(
+    'experiments.benchmarks.metrics_time',
+    '--samples=50', '--features=8', '--rows=30', '--rounds=2',
+    f'--json={path}', XLA_FLAGS='',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert len(done.stdout.splitlines()) == 12
@@ -100,17 +76,11 @@ def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):
 
 def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):
   path = tmp_path / 'figures.json'
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.benchmarks.loop_overhead',
-      '--config=experiments/configs/gaussian_1d.py', '--config.steps=40',
-      '--config.log_every=10', '--config.eval.num_samples=512',
-      '--rounds=2', f'--json={path}',
-    ],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
+  done = programs.python(
+    'experiments.benchmarks.loop_overhead',
+    '--config=experiments/configs/gaussian_1d.py', '--config.steps=40',
+    '--config.log_every=10', '--config.eval.num_samples=512',
+    '--rounds=2', f'--json={path}',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert 'to its 40 steps' in done.stdout

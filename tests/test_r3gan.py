@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import make_r3gan_fixture as fixture
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -9,7 +10,6 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.game import penalties
 from gan_jax.networks import adapter, r3gan
-from tests import make_r3gan_fixture as fixture
 
 KEY = jax.random.key(0)
 ANSWERS = np.load(fixture.PATH)

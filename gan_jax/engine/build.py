@@ -172,11 +172,13 @@ def _make_optimiser(
   return optimiser
 
 
-def _make_terms(config: configs.Config) -> types.Pair:
+def _make_terms(
+  config: configs.Config, adaptive: augment.Adaptive | None
+) -> types.Pair:
   """Of each player, those whose weight is not 0 throughout.
 
   Fields of a term's group that are not swept, but for `every`, reach its
-  `value` by their names.
+  `value` by their names. Adaptation of augmentations is a term of D's.
   """
 
   def made(name: str, term: terms.Term) -> terms.Term:
@@ -197,7 +199,10 @@ def _make_terms(config: configs.Config) -> types.Pair:
       if max(values.swept_values(config, f'penalties.{name}.weight'))
     }
 
-  return types.Pair(chosen(names.TERMS.gen), chosen(names.TERMS.disc))
+  disc = chosen(names.TERMS.disc)
+  if adaptive is not None:
+    disc['augment'] = _adapting(adaptive, values.batch_samples(config))
+  return types.Pair(chosen(names.TERMS.gen), disc)
 
 
 def _make_augment(
@@ -319,7 +324,35 @@ def count_classes(config: configs.Config, info: sources.Info) -> int:
   return len(info.class_shares)
 
 
-def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
+def make_sampler(
+  config: configs.Config,
+  spec: specs.Spec,
+  num: int,
+  labels: np.ndarray | None = None,
+) -> sampling.Sampler:
+  """Of the generator that `config.eval` names, truncated as it says.
+
+  Args:
+    config: of the game.
+    spec: of the game.
+    num: samples of each state.
+    labels: `[num]`, the classes to ask for; None asks as often as the data
+      have them, in a game of classes.
+
+  Raises:
+    ValueError: its generator has nothing to truncate.
+  """
+  _check_truncation(config, spec)
+  return sampling.Sampler(
+    spec,
+    num,
+    ema=values.uses_ema(config),
+    truncation=config.eval.truncation,
+    labels=labels,
+  )
+
+
+def _check_truncation(config: configs.Config, spec: specs.Spec) -> None:
   """Raises ValueError where `eval.truncation` has nothing to truncate."""
   asked, kind = config.eval.truncation, spec.gen.truncation
   if asked is None:
@@ -359,9 +392,22 @@ def _check_conditioning(
       )
 
 
+def _make_latents(
+  config: configs.Config, info: sources.Info, mesh: Mesh | None
+) -> tuple[specs.Latents, specs.Latents]:
+  """Of training, and of whoever looks at G."""
+  law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
+  shares = np.array(info.class_shares if config.conditional else ())
+  asked = law(shares) if law and config.conditional else shares
+  return (
+    _make_latent(config.gen, asked, mesh),
+    _make_latent(config.gen, shares, mesh),
+  )
+
+
 def _make_latent(
   config: configs.Gen, shares: np.ndarray, mesh: Mesh | None
-) -> Callable[[jax.Array, int], types.Latent]:
+) -> specs.Latents:
   """`latent(key, n)`, split over the mesh where that divides n.
 
   Args:
@@ -442,17 +488,12 @@ def make_spec(
   _check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
-  law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
-  shares = np.array(info.class_shares if classes else ())
-  asked = law(shares) if classes else shares
-  of_players = _make_terms(config)
+  latent, eval_latent = _make_latents(config, info, mesh)
+  adaptive = _make_adaptive(config)
+  of_players = _make_terms(config, adaptive)
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
-  adaptive = _make_adaptive(config)
-  if adaptive is not None:
-    own = _adapting(adaptive, values.batch_samples(config))
-    of_players = of_players._replace(disc={**of_players.disc, 'augment': own})
   disc_network = adapter.as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
     gen=adapter.as_network(gen, types.Latent(z, label)),
@@ -464,9 +505,9 @@ def make_spec(
         'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
       ),
     ),
-    latent=_make_latent(config.gen, shares if asked is None else asked, mesh),
-    eval_latent=_make_latent(config.gen, shares, mesh),
-    paired_labels=asked is None,
+    latent=latent,
+    eval_latent=eval_latent,
+    paired_labels=bool(classes) and names.LABEL_LAWS[config.gen.labels] is None,
     loop_disc=config.disc_steps > 1 and _is_large(disc_network),
     schedule=make_schedule(config),
     terms=of_players,

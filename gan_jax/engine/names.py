@@ -202,12 +202,13 @@ SCHEDULES: dict[str, schedules.Shape] = {
 
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
-# How often each class is asked of G; None takes those of the real samples.
-LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+# How often each class is asked of G, of how often the data have it; None takes
+# the classes of the real samples.
+LABEL_LAWS: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
   'data': lambda shares: shares,
   # Not those of which there is no sample.
   'uniform': lambda shares: (shares > 0) / (shares > 0).sum(),
-  'paired': lambda shares: None,
+  'paired': None,
 }
 
 # What D's samples undergo, by name; parts of DiffAugment go in lists, too.

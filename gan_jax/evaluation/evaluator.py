@@ -18,7 +18,7 @@ from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import build
 from gan_jax.evaluation import comparison, laws, scene as scenes, sets
-from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.game import spec as specs, state as states
 from gan_jax.storage import workdir as workdirs
 
 
@@ -51,6 +51,8 @@ class Evaluator:
         f'eval.metrics={settings.metrics!r}: are of images; a law has its own '
         'figures anyway'
       )
+    # Refuses what is cheap to know before a classifier is trained.
+    self._sampler = build.make_sampler(config, spec, settings.num_samples)
     asked = comparison.parse_metrics(settings)
     _check_stacks(asked, data.stack)
     if settings.held_out and opening.overlap(data, settings.held_out):
@@ -92,13 +94,6 @@ class Evaluator:
     )
     self.names = self._comparison.names
     self.warnings = self._comparison.warnings
-    build.check_truncation(config, spec)
-    self._sampler = sampling.Sampler(
-      spec,
-      settings.num_samples,
-      ema=values.uses_ema(config),
-      truncation=settings.truncation,
-    )
 
   def _learn(self) -> comparison.Learnt:
     """What a classifier is trained on: the data, or another set."""

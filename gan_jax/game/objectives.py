@@ -67,9 +67,8 @@ def discriminator_loss(
   """
   keys = draw.keys
   vars = vars._replace(disc=spec.disc.advance(disc_params, vars.disc))
-  gen = _closed_generator(gen_params, vars, keys, spec)
   disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
-  fake = gen(draw.latent)
+  fake = _closed_generator(gen_params, vars, keys, spec)(draw.latent)
 
   def see(
     look: looks.Look, vars: types.PyTree, batch: types.Batch,
@@ -88,24 +87,9 @@ def discriminator_loss(
     spec.look.fake, disc_vars, fake, keys.disc_fake, keys.augment_fake
   )
   loss = spec.loss.disc(real=seen_real.logits, fake=seen_fake.logits)
-  update = terms.Update(
-    params=disc_params,
-    gen=gen,
-    disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
-    bare_disc=disc,
-    entrances=_closed_entrances(
-      types.Pair(gen_params, disc_params), vars, keys, spec
-    ),
-    latent=draw.latent,
-    real=seen_real,
-    fake=seen_fake,
-    hyper=now.hyper,
-    memory=(),
-    key=keys.terms,
-    packing=spec.packing,
-  )
-  loss, memory, logs = terms.add(
-    loss, spec.terms.disc, update, now.memory, now.step
+  params, seen = types.Pair(gen_params, disc_params), (seen_real, seen_fake)
+  loss, memory, logs = _with_terms(
+    loss, 'disc', params, vars, seen, draw, now, spec
   )
   logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
   if spec.augment is not None:
@@ -156,28 +140,44 @@ def generator_loss(
 
   seen_real = see(real, keys.disc_real, keys.augment_real)
   seen_fake = see(fake, keys.disc_fake, keys.augment_fake)
-  disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   loss = spec.loss.gen(real=seen_real.logits, fake=seen_fake.logits)
+  params, seen = types.Pair(gen_params, disc_params), (seen_real, seen_fake)
+  loss, memory, logs = _with_terms(
+    loss, 'gen', params, vars, seen, draw, now, spec
+  )
+  return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
+
+
+def _with_terms(
+  loss: jax.Array,
+  player: str,
+  params: types.Pair,
+  vars: types.Pair,
+  seen: tuple[looks.Seen, looks.Seen],
+  draw: draws.UpdateDraw,
+  now: states.Now,
+  spec: specs.Spec,
+) -> tuple[jax.Array, states.Memory, types.Logs]:
+  """A player's loss with its terms, of what D made of real and fake samples."""
+  keys = draw.keys
+  disc = _closed_discriminator(params.disc, vars, keys.disc_penalty, spec)
+  real, fake = seen
   update = terms.Update(
-    params=gen_params,
-    gen=_closed_generator(gen_params, vars, keys, spec),
+    params=getattr(params, player),
+    gen=_closed_generator(params.gen, vars, keys, spec),
     disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
     bare_disc=disc,
-    entrances=_closed_entrances(
-      types.Pair(gen_params, disc_params), vars, keys, spec
-    ),
+    entrances=_closed_entrances(params, vars, keys, spec),
     latent=draw.latent,
-    real=seen_real,
-    fake=seen_fake,
+    real=real,
+    fake=fake,
     hyper=now.hyper,
     memory=(),
     key=keys.terms,
     packing=spec.packing,
   )
-  loss, memory, logs = terms.add(
-    loss, spec.terms.gen, update, now.memory, now.step
-  )
-  return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
+  own = getattr(spec.terms, player)
+  return terms.add(loss, own, update, now.memory, now.step)
 
 
 def pack(batch: types.Batch, m: int) -> types.Batch:

@@ -232,15 +232,14 @@ def _disc_turns(
     return position, last
 
   def turn(
-    i: jax.Array, before: tuple[Position, Any]
+    i: jax.Array, position: Position
   ) -> tuple[Position, tuple[types.PyTree, Any]]:
-    return _turn('disc', before[0], in_loop(i), optimisers, guard)
+    return _turn('disc', position, in_loop(i), optimisers, guard)
 
-  start = position, None
-  followed = jax.eval_shape(lambda: turn(jnp.int32(0), start)[1])
+  _, followed = jax.eval_shape(turn, jnp.int32(0), position)
   last = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), followed)
   moved: tuple[Position, tuple[types.PyTree, Any]] = jax.lax.fori_loop(
-    0, len(losses.disc), turn, (position, last)
+    0, len(losses.disc), lambda i, before: turn(i, before[0]), (position, last)
   )
   return moved
 

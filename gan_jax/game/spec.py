@@ -8,6 +8,9 @@ import jax
 from gan_jax import types
 from gan_jax.game import augment as augmentations, looks, losses, rules
 
+# `latent(key, n)`, n of them.
+Latents = Callable[[jax.Array, int], types.Latent]
+
 
 class Looks(NamedTuple):
   """How D is shown real and generated samples."""
@@ -50,8 +53,8 @@ class Spec(NamedTuple):
   disc: types.Network
   loss: losses.GanLoss
   optimisers: types.Pair
-  latent: Callable[[jax.Array, int], types.Latent]
-  eval_latent: Callable[[jax.Array, int], types.Latent]
+  latent: Latents
+  eval_latent: Latents
   schedule: Callable[[types.Hyper, jax.Array], types.Hyper]
   terms: types.Pair
   batch_size: int

@@ -113,14 +113,17 @@ def _losses(
   def of_disc(round: int | jax.Array, own: draws.UpdateDraw) -> rules.Loss:
     return closed(objectives.discriminator_loss, 'disc', 'gen', round, own)
 
-  def in_loop(round: jax.Array) -> rules.Loss:
+  in_loop: Callable[[jax.Array], rules.Loss] | None = None
+  if spec.loop_disc:
     each = jax.tree.map(lambda *draws: jnp.stack(draws), *draw.disc)
-    return of_disc(round, jax.tree.map(lambda x: x[round], each))
+
+    def in_loop(round: jax.Array) -> rules.Loss:
+      return of_disc(round, jax.tree.map(lambda x: x[round], each))
 
   return rules.Losses(
     gen=closed(objectives.generator_loss, 'gen', 'disc', -1, draw.gen),
     disc=tuple(of_disc(i, own) for i, own in enumerate(draw.disc)),
-    disc_in_loop=in_loop if spec.loop_disc else None,
+    disc_in_loop=in_loop,
   )
 
 

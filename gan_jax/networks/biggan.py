@@ -6,7 +6,6 @@ with attention in both players.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -94,7 +93,10 @@ class Generator(nn.Module):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return _spectral(self.settings, spectral.is_kernel)
+    own = self.settings
+    return spectral.norm_if(
+      own.spectral_norm, spectral.is_kernel, own.power_iterations
+    )
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
@@ -105,7 +107,7 @@ class Generator(nn.Module):
     z, styles = self._styles(latent, len(sides))
 
     def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
-      return residual.normalised(
+      return conditional.normalised(
         h, style, mode=mode, classes=self.classes, law=law,
         epsilon=own.epsilon, dtype=self.dtype,
       )  # fmt: skip
@@ -169,7 +171,8 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return _spectral(self.settings, spectral.all_but())
+    own = self.settings
+    return spectral.norm_if(own.spectral_norm, iterations=own.power_iterations)
 
   @nn.compact
   def judge(
@@ -204,11 +207,3 @@ class Discriminator(conditional.Judge):
 
 def _law(own: Settings) -> layers.Law:
   return own.kernel_init, own.kernel_scale
-
-
-def _spectral(
-  own: Settings, chosen: Callable[[spectral.Path], bool]
-) -> spectral.Norm | None:
-  if not own.spectral_norm:
-    return None
-  return spectral.Norm(chosen, own.power_iterations)

@@ -106,6 +106,36 @@ class VectorBatchNorm(nn.Module):
     return affine(norm(h), gain, bias)
 
 
+def normalised(
+  h: jax.Array,
+  style: jax.Array | None,
+  *,
+  mode: types.Mode,
+  classes: int,
+  dtype: Any,
+  law: layers.Law = ('normal', 0.0),
+  epsilon: float = 1e-5,
+) -> jax.Array:
+  """Batch normalisation, called inside a module.
+
+  Args:
+    h: `[B, H, W, C]`.
+    style: labels `[B]` (a gain and a bias of each class), vectors `[B, S]`
+      (linear functions of them), or None (parameters).
+    mode: of the batch statistics.
+    classes: that there are.
+    dtype: of the activations.
+    law: of the initial weights of what depends on the style.
+    epsilon: is added to the variance.
+  """
+  if style is None:
+    return layers.batch_norm(mode, dtype, epsilon=epsilon)(h)
+  if style.ndim == 1:
+    by_class = ClassBatchNorm(classes, epsilon, law, dtype)
+    return by_class(h, style, mode)
+  return VectorBatchNorm(epsilon, law, dtype)(h, style, mode)
+
+
 def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
   """(1 + gain) h + bias, of `[B, ..., C]` and twice `[B, C]`."""
   shape = (len(h), *(1,) * (h.ndim - 2), -1)

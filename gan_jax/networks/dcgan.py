@@ -27,11 +27,7 @@ def stages(shape: tuple[int, ...]) -> int:
   Raises:
     ValueError: it is not a square image, or no number of halvings does.
   """
-  if len(shape) != 3 or shape[0] != shape[1]:
-    raise ValueError(
-      f'dcgan makes square images; the data have shape {shape} (data.size '
-      'crops them to squares)'
-    )
+  layers.check_square('dcgan', shape)
   base, halvings = shape[0], 0
   while base % 2 == 0 and base > max(_BASES):
     base, halvings = base // 2, halvings + 1
@@ -93,11 +89,12 @@ class Generator(nn.Module):
     own = self.settings
     features = [own.width // 2**stage for stage in range(1, depth)]
 
+    label = latent.label if self.classes else None
+
     def norm(h: jax.Array) -> jax.Array:
-      if not self.classes:
-        return layers.batch_norm(mode, self.dtype)(h)
-      by_class = conditional.ClassBatchNorm(self.classes, dtype=self.dtype)
-      return by_class(h, latent.label, mode)
+      return conditional.normalised(
+        h, label, mode=mode, classes=self.classes, dtype=self.dtype
+      )
 
     h = layers.grow(
       latent.z,
@@ -129,7 +126,7 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return spectral.Norm() if self.settings.spectral_norm else None
+    return spectral.norm_if(self.settings.spectral_norm)
 
   @nn.compact
   def judge(

@@ -174,6 +174,20 @@ def windows(x: jax.Array) -> jax.Array:
 Law = tuple[str, float]
 
 
+def check_square(name: str, shape: tuple[int, ...]) -> None:
+  """Raises ValueError unless samples of a shape are square images `(H, H, C)`.
+
+  Args:
+    name: of the network.
+    shape: of one sample.
+  """
+  if len(shape) != 3 or shape[0] != shape[1]:
+    raise ValueError(
+      f'{name} makes square images; the data have shape {shape} (data.size '
+      'crops them to squares)'
+    )
+
+
 def crop(x: jax.Array, side: int) -> jax.Array:
   """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
 

@@ -90,7 +90,7 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return spectral.Norm() if self.settings.spectral_norm else None
+    return spectral.norm_if(self.settings.spectral_norm)
 
   @nn.compact
   def judge(

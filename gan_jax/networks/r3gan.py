@@ -33,11 +33,7 @@ def stages(shape: tuple[int, ...]) -> int:
   Raises:
     ValueError: it is not a square image, or no number of doublings makes it.
   """
-  if len(shape) != 3 or shape[0] != shape[1]:
-    raise ValueError(
-      f'r3gan makes square images; the data have shape {shape} (data.size '
-      'crops them to squares)'
-    )
+  layers.check_square('r3gan', shape)
   doublings = int(math.log2(max(shape[0], _BASE) / _BASE))
   if shape[0] != _BASE * 2**doublings:
     near = f'{_BASE * 2**doublings}, {_BASE * 2 ** (doublings + 1)}'

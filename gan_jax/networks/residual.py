@@ -12,8 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import types
-from gan_jax.networks import attention as attentions, conditional, layers
+from gan_jax.networks import attention as attentions, layers
 from gan_jax.ops import linear
 
 
@@ -89,36 +88,6 @@ def check_attention(field: str, side: int, sides: Sequence[int]) -> None:
       f'{field}={side}: at this data.size, blocks give sides of {known}; 0 is '
       'no attention'
     )
-
-
-def normalised(
-  h: jax.Array,
-  style: jax.Array | None,
-  *,
-  mode: types.Mode,
-  classes: int,
-  law: layers.Law,
-  epsilon: float,
-  dtype: Any,
-) -> jax.Array:
-  """Batch normalisation, called inside a module.
-
-  Args:
-    h: `[B, H, W, C]`.
-    style: labels `[B]` (a gain and a bias of each class), vectors `[B, S]`
-      (linear functions of them), or None (parameters).
-    mode: of the batch statistics.
-    classes: that there are.
-    law: of the initial weights of what depends on the style.
-    epsilon: is added to the variance.
-    dtype: of the activations.
-  """
-  if style is None:
-    return layers.batch_norm(mode, dtype, epsilon=epsilon)(h)
-  if style.ndim == 1:
-    by_class = conditional.ClassBatchNorm(classes, epsilon, law, dtype)
-    return by_class(h, style, mode)
-  return conditional.VectorBatchNorm(epsilon, law, dtype)(h, style, mode)
 
 
 def _doubled(x: jax.Array) -> jax.Array:

@@ -68,11 +68,7 @@ def lowest(shape: tuple[int, ...]) -> int:
   Raises:
     ValueError: it is not a square image, or 8 does not divide its side.
   """
-  if len(shape) != 3 or shape[0] != shape[1]:
-    raise ValueError(
-      f'sngan makes square images; the data have shape {shape} (data.size '
-      'crops them to squares)'
-    )
+  layers.check_square('sngan', shape)
   if shape[0] % 8:
     near = max(round(shape[0] / 8), 1) * 8
     raise ValueError(
@@ -99,16 +95,19 @@ class Generator(nn.Module):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return _spectral(self.settings)
+    own = self.settings
+    return spectral.norm_if(
+      own.spectral_norm, spectral.is_kernel, own.power_iterations
+    )
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     own = self.settings
 
     def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
-      return residual.normalised(
-        h, style, mode=mode, classes=self.classes, law=('normal', 0.0),
-        epsilon=_EPSILON, dtype=self.dtype,
+      return conditional.normalised(
+        h, style, mode=mode, classes=self.classes, dtype=self.dtype,
+        epsilon=_EPSILON,
       )  # fmt: skip
 
     label = latent.label if self.classes else None
@@ -156,7 +155,8 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    return _spectral(self.settings, spectral.all_but())
+    own = self.settings
+    return spectral.norm_if(own.spectral_norm, iterations=own.power_iterations)
 
   @nn.compact
   def judge(
@@ -201,11 +201,3 @@ class Discriminator(conditional.Judge):
       h = nn.leaky_relu(conv(h), 0.1)
     logit = layers.dense(1, *_CNN_LAW, self.dtype)(h.reshape(len(h), -1))
     return logit[:, 0], h.sum(axis=(1, 2))
-
-
-def _spectral(
-  own: GenSettings, chosen: Any = spectral.is_kernel
-) -> spectral.Norm | None:
-  return (
-    spectral.Norm(chosen, own.power_iterations) if own.spectral_norm else None
-  )

@@ -54,6 +54,15 @@ class Vectors(NamedTuple):
   v: jax.Array
 
 
+def norm_if(
+  on: bool,
+  chosen: Callable[[Path], bool] = lambda path: True,
+  iterations: int = 1,
+) -> Norm | None:
+  """What a network's property `spectral` says, by its settings."""
+  return Norm(chosen, iterations) if on else None
+
+
 def _matrix(path: Path, weight: jax.Array) -> jax.Array:
   """W: a row for each output channel, or for each class of an embedding."""
   if path[-1] == 'embedding':

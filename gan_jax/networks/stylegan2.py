@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
-from gan_jax.networks import style_layers
+from gan_jax.networks import layers, style_layers
 
 _BASE = 4
 # Of the running average of w, as in the authors' code.
@@ -32,11 +32,7 @@ def sides(shape: tuple[int, ...]) -> tuple[int, ...]:
   Raises:
     ValueError: it is not a square image, or no number of doublings makes it.
   """
-  if len(shape) != 3 or shape[0] != shape[1]:
-    raise ValueError(
-      f'stylegan2 makes square images; the data have shape {shape} (data.size '
-      'crops them to squares)'
-    )
+  layers.check_square('stylegan2', shape)
   doublings = max(int(math.log2(max(shape[0], _BASE) / _BASE)), 1)
   if shape[0] != _BASE * 2**doublings:
     near = f'{_BASE * 2**doublings}, {_BASE * 2 ** (doublings + 1)}'

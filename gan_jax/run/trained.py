@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from gan_jax import types
-from gan_jax.config import fields as configs, values
+from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, sharding
-from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.game import spec as specs, state as states
 from gan_jax.storage import checkpoint, workdir as workdirs
 from gan_jax.study import population
 
@@ -141,14 +141,7 @@ def samples(
   Raises:
     ValueError: its generator has nothing to truncate.
   """
-  build.check_truncation(run.config, run.spec)
-  sampler = sampling.Sampler(
-    run.spec,
-    num,
-    ema=values.uses_ema(run.config),
-    truncation=run.config.eval.truncation,
-    labels=labels,
-  )
+  sampler = build.make_sampler(run.config, run.spec, num, labels)
   yield from sampler.samples(run.state, jax.random.key(seed))
 
 
