@@ -26,6 +26,7 @@ from gan_jax.networks import (
   adapter,
   attention,
   biggan,
+  conditional,
   layers,
   residual,
   sngan,
@@ -715,9 +716,13 @@ class Blocks(nn.Module):
     if not self.up:
       return residual.shrink(x, [8], 1, laws, wide=True, **common)
     norm = functools.partial(
-      residual.normalised, mode=types.TRAIN, classes=0, law=law, epsilon=1e-5,
+      conditional.normalised,
+      mode=types.TRAIN,
+      classes=0,
+      law=law,
+      epsilon=1e-5,
       dtype=jnp.float32,
-    )  # fmt: skip
+    )
     return residual.grow(x, [x], (4, 4, 3), [2, 8], norm, laws, **common)
 
 
