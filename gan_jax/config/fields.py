@@ -208,6 +208,9 @@ class Augment:
   # geometry), 'ada.bgc' (colour, too), 'ada.bgcf' (filters), 'ada.bgcfn'
   # (noise) or 'ada.bgcfnc' (cutout); or 'r3gan'. '' is none.
   policy: str = ''
+  # APA: D is shown generated samples as real ones, each real sample's place
+  # taken with probability p.
+  pseudo: bool = False
   # The probability of each transform for each sample. DiffAugment's is 1, that
   # of R3GAN moves from 0 to 0.3 in most of its configurations. Where it adapts,
   # this is the first.
@@ -339,6 +342,9 @@ class Config:
   # saturating, non_saturating, least_squares, wasserstein, hinge,
   # relativistic_average, relativistic_paired.
   loss: str = 'non_saturating'
+  # The share of its samples, those that D likes best, that G learns of; the
+  # paper's falls from 1 to 0.5, by a hundredth in each epoch.
+  gen_top_k: float = declare.field(1.0, swept=True, above=0, at_most=1)
   # Both players know the class of each sample; the data must have labels.
   conditional: bool = False
   # Discriminator updates for each generator update.

@@ -212,10 +212,9 @@ def _make_augment(
 
   Raises:
     ValueError: there is no such policy, or the data are no images of one
-      channel or three, or it is never applied.
+      channel or three; or as `_check_strength`.
   """
-  name, adapt = config.augment.policy, config.augment.adapt
-  field = f'augment.policy={name!r}'
+  name = config.augment.policy
   if ',' in name:
     parts = [
       values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
@@ -224,23 +223,38 @@ def _make_augment(
     policy: augment.Policy | None = augment.in_turn(parts)
   else:
     policy = values.choose('augment.policy', name, names.POLICIES)
-  if policy is None:
-    if adapt:
-      raise ValueError(
-        f'augment.adapt={adapt!r}: nothing is augmented; set augment.policy'
-      )
-    return None
-  if info.kind != 'images' or info.shape[-1] not in (1, 3):
+  suits = info.kind == 'images' and info.shape[-1] in (1, 3)
+  if policy is not None and not suits:
     raise ValueError(
-      f'{field}: is of grey images and of colour images, and '
+      f'augment.policy={name!r}: is of grey images and of colour images, and '
       f'data.name={config.data.name!r} has samples of shape {info.shape}'
     )
-  if not adapt and not max(values.swept_values(config, 'augment.p')):
-    raise ValueError(
-      f'{field}: is never applied with augment.p=0; set augment.p (1 is all '
-      'samples), a schedule of it, or augment.adapt'
-    )
+  _check_strength(config)
   return policy
+
+
+def _check_strength(config: configs.Config) -> None:
+  """Raises ValueError where augmentation adapts in vain, or is never applied."""
+  own = config.augment
+  if not own.policy and not own.pseudo:
+    if own.adapt:
+      raise ValueError(
+        f'augment.adapt={own.adapt!r}: nothing is augmented; set '
+        'augment.policy or augment.pseudo'
+      )
+    return
+  if not own.adapt and not max(values.swept_values(config, 'augment.p')):
+    field = f'policy={own.policy!r}' if own.policy else 'pseudo=True'
+    raise ValueError(
+      f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
+      'is all samples), a schedule of it, or augment.adapt'
+    )
+  if own.adapt == 'sign' and not names.LOSSES[config.loss].signed:
+    signed = [name for name, loss in names.LOSSES.items() if loss.signed]
+    raise ValueError(
+      f"augment.adapt='sign': in loss={config.loss!r} the sign of D's logits "
+      f'does not tell real from fake; it does in {", ".join(signed)}'
+    )
 
 
 def _make_adaptive(config: configs.Config) -> augment.Adaptive | None:
@@ -523,7 +537,9 @@ def make_spec(
     rule=rule,
     look=_make_looks(disc_network, of_players.disc),
     augment=_make_augment(config, info),
+    pseudo=config.augment.pseudo,
     adaptive=adaptive,
+    top_k=min(values.swept_values(config, 'gen_top_k')) < 1,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
   jax.eval_shape(spec.gen.init, jax.random.key(0))

@@ -9,6 +9,7 @@ through it exists.
 - DiffAugment (Zhao et al. 2020) is `COLOR`, `TRANSLATION` and `CUTOUT` in turn,
   with the numbers of its authors' code.
 - ADA's pipeline is in `ada.py`; how its strength adapts, of any policy, here.
+- APA (Jiang et al. 2021) shows generated samples as real ones: `deceive`.
 
 Shifts and filters are small products, boxes and choices are masks; only
 `ops/warp.py` gathers, and not on a TPU.
@@ -172,6 +173,37 @@ def _apply_box(x: jax.Array, numbers: Box) -> jax.Array:
 COLOR = Policy(_draw_color, _apply_color)
 TRANSLATION = Policy(_draw_shift, shifted)
 CUTOUT = Policy(_draw_box, _apply_box)
+
+
+# Adaptive pseudo augmentation.
+
+
+def deceive(
+  real: types.Batch, fake: types.Batch, key: jax.Array, p: jax.Array
+) -> types.Batch:
+  """Real samples of which each is a generated one with probability p.
+
+  Adaptive pseudo augmentation (Jiang et al. 2021, section 3.2, "Deceive D"): D
+  is to call them real. The fakes are those that the same update of D judges,
+  each at the next one's place, so that no loss of pairs compares a sample with
+  itself; the authors' code has those of G's last update in their place. A fake
+  comes with the label that it was made for, where that code keeps the real
+  sample's.
+
+  Args:
+    real: `[B, ...]`.
+    fake: as many; data here, no gradient reaches what generated them.
+    key: of the choice.
+    p: `[]`; all samples are replaced from 1 on.
+  """
+  use = jax.random.uniform(key, (len(real.x),)) < p
+
+  def mixed(x: jax.Array, other: jax.Array) -> jax.Array:
+    other = jax.lax.stop_gradient(jnp.roll(other, 1, axis=0))
+    return jnp.where(use.reshape(-1, *(1,) * (x.ndim - 1)), other, x)
+
+  chosen: types.Batch = jax.tree.map(mixed, real, fake)
+  return chosen
 
 
 # A second view, for consistency terms.

@@ -27,6 +27,7 @@ class Keys(NamedTuple):
   augment_real: jax.Array
   augment_fake: jax.Array
   augment_penalty: jax.Array
+  pseudo: jax.Array
 
 
 def split_keys(key: jax.Array) -> Keys:

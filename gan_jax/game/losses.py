@@ -35,12 +35,14 @@ class GanLoss(NamedTuple):
     classifier: whether sigmoid(logit) estimates the probability of being
       real, so that D's optimum is D* = p_data / (p_data + p_g) and the value
       of the game is minus D's loss.
+    signed: whether D is to be above 0 on real samples and below it on fakes.
   """
 
   disc: LossFn
   gen: LossFn
   gen_sees_real: bool = False
   classifier: bool = False
+  signed: bool = False
 
 
 def _cross_entropy(*, real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -104,13 +106,42 @@ def _with_targets_swapped(disc: LossFn) -> LossFn:
   return gen
 
 
+def of_best(
+  gen: LossFn, real: jax.Array, fake: jax.Array, share: jax.Array
+) -> jax.Array:
+  """G's loss, whose gradients come of the fakes that D likes best alone.
+
+  Top-k training (Sinha et al. 2020, algorithm 1): the k highest logits count,
+  k the share of the batch to the nearest whole number. Where a loss is a mean
+  over single fakes, its derivatives are those of the mean over the k. The value
+  stays that of all fakes, so that it can be compared while k moves.
+
+  Args:
+    gen: of a `GanLoss`.
+    real: D's logits on real samples, `[B]`.
+    fake: D's logits on generated samples, `[B]`.
+    share: `[]`, in (0, 1].
+
+  Returns:
+    `[]`.
+  """
+  count = jnp.clip(jnp.round(share * len(fake)), 1, len(fake))
+  rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake)))
+  best = jnp.where(rank < count, fake, jax.lax.stop_gradient(fake))
+  loss = gen(real=real, fake=best)
+  constant = jax.lax.stop_gradient(loss)
+  return constant + len(fake) / count * (loss - constant)
+
+
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
-SATURATING = GanLoss(disc=_cross_entropy, gen=_saturating, classifier=True)
+SATURATING = GanLoss(
+  disc=_cross_entropy, gen=_saturating, classifier=True, signed=True
+)
 
 # Goodfellow et al. 2014, section 3, end: G maximises log D(G(z)) instead, for
 # the same fixed point and gradients that do not vanish while D is winning.
 NON_SATURATING = GanLoss(
-  disc=_cross_entropy, gen=_non_saturating, classifier=True
+  disc=_cross_entropy, gen=_non_saturating, classifier=True, signed=True
 )
 
 # Mao et al. 2017, eq. 9 (a=0, b=c=1), on D's raw output.
@@ -123,7 +154,7 @@ LEAST_SQUARES = GanLoss(
 WASSERSTEIN = GanLoss(disc=_critic, gen=_raise_fake)
 
 # Lim & Ye 2017; Miyato et al. 2018, eqs. 16 and 17.
-HINGE = GanLoss(disc=_hinge_disc, gen=_raise_fake)
+HINGE = GanLoss(disc=_hinge_disc, gen=_raise_fake, signed=True)
 
 # Jolicoeur-Martineau 2018, the RaSGAN.
 RELATIVISTIC_AVERAGE = GanLoss(

@@ -19,6 +19,7 @@ from gan_jax.game import (
   augment,
   draws,
   looks,
+  losses,
   spec as specs,
   state as states,
   terms,
@@ -69,6 +70,8 @@ def discriminator_loss(
   vars = vars._replace(disc=spec.disc.advance(disc_params, vars.disc))
   disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
   fake = _closed_generator(gen_params, vars, keys, spec)(draw.latent)
+  if spec.pseudo:
+    real = augment.deceive(real, fake, keys.pseudo, now.hyper['augment.p'])
 
   def see(
     look: looks.Look, vars: types.PyTree, batch: types.Batch,
@@ -92,7 +95,7 @@ def discriminator_loss(
     loss, 'disc', params, vars, seen, draw, now, spec
   )
   logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
-  if spec.augment is not None:
+  if spec.augment is not None or spec.pseudo:
     logs['augment/p'] = now.hyper['augment.p']
   if spec.adaptive is not None:
     logs['augment/r_t'] = spec.adaptive.overfit(seen_real.logits).mean()
@@ -140,12 +143,24 @@ def generator_loss(
 
   seen_real = see(real, keys.disc_real, keys.augment_real)
   seen_fake = see(fake, keys.disc_fake, keys.augment_fake)
-  loss = spec.loss.gen(real=seen_real.logits, fake=seen_fake.logits)
+  loss = _gen_loss(seen_real.logits, seen_fake.logits, now.hyper, spec)
   params, seen = types.Pair(gen_params, disc_params), (seen_real, seen_fake)
   loss, memory, logs = _with_terms(
     loss, 'gen', params, vars, seen, draw, now, spec
   )
   return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
+
+
+def _gen_loss(
+  real: jax.Array, fake: jax.Array, hyper: types.Hyper, spec: specs.Spec
+) -> jax.Array:
+  """G's loss of D's logits `[B]`, with gradients from the best fakes alone.
+
+  See `losses.of_best`.
+  """
+  if not spec.top_k:
+    return spec.loss.gen(real=real, fake=fake)
+  return losses.of_best(spec.loss.gen, real, fake, hyper['gen_top_k'])
 
 
 def _with_terms(

@@ -46,7 +46,9 @@ class Spec(NamedTuple):
     paired_labels: in training, G is asked for the classes of the real samples
       beside which its own are judged.
     augment: what is done to all samples that D sees; None for nothing.
+    pseudo: whether fakes are shown as real samples, as often as augmentations.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
+    top_k: whether G learns of its best samples alone.
   """
 
   gen: types.Network
@@ -69,4 +71,6 @@ class Spec(NamedTuple):
   paired_labels: bool = False
   loop_disc: bool = False
   augment: augmentations.Policy | None = None
+  pseudo: bool = False
   adaptive: augmentations.Adaptive | None = None
+  top_k: bool = False
