@@ -1,5 +1,6 @@
 """Augmentations: against their authors' code, in the game, and adaptively."""
 
+import json
 import pathlib
 from typing import Any
 
@@ -487,6 +488,43 @@ def test_consistency_terms_by_hand():
     assert found != 0
 
 
+# Generated samples as real ones.
+
+
+def test_some_real_samples_are_fakes():
+  real = types.Batch(noise(4000, 2, 1, 1), jnp.zeros(4000, jnp.int32))
+  fake = types.Batch(noise(4000, 2, 1, 1, seed=1), jnp.arange(4000))
+  key = jax.random.key(2)
+  none, some, all = (
+    augment.deceive(real, fake, key, jnp.float32(p)) for p in (0.0, 0.3, 1.0)
+  )
+  np.testing.assert_array_equal(none.x, real.x)
+  np.testing.assert_array_equal(all.x[1:], fake.x[:-1])
+  np.testing.assert_array_equal(all.label, np.roll(np.arange(4000), 1))
+  taken = (some.x == all.x).all((1, 2, 3))
+  np.testing.assert_array_equal(taken[1:], some.label[1:] != 0)
+  np.testing.assert_array_equal(some.x[~taken], real.x[~taken])
+  # Three standard errors.
+  assert taken.mean() == pytest.approx(0.3, abs=3 * np.sqrt(0.21 / 4000))
+
+
+def test_d_is_told_that_fakes_are_real():
+  config = game(conditional=False)
+  config.loss = 'relativistic_paired'
+  config.augment.pseudo, config.augment.p = True, 1.0
+  spec, hyper, state = begin(config)
+  still = {k: 0 * v if 'rate' in k else v for k, v in hyper.items()}
+  _, logs = play(spec, still, state)
+  assert logs['disc/real'] == pytest.approx(float(logs['disc/fake']), rel=1e-5)
+  assert logs['augment/p'] == 1
+  # No pair is a sample and itself, and G is compared with real samples.
+  assert logs['disc/loss'] != pytest.approx(np.log(2), rel=1e-4)
+  plain = spec._replace(pseudo=False)
+  _, honest = play(plain, still, state)
+  assert logs['gen/loss'] == honest['gen/loss']
+  assert logs['disc/real'] != honest['disc/real']
+
+
 # Adaptively.
 
 
@@ -560,7 +598,7 @@ def test_p_rises_where_d_overfits_and_falls_otherwise():
 def test_adaptation_resumes_to_the_last_bit(tmp_path: pathlib.Path):
   """Stopped after 3 and 9 steps, between moves at each 4th."""
   config = digits()
-  config.augment.target = -1.5
+  config.augment.target, config.augment.pseudo = -1.5, True
   train.train(config, tmp_path / 'whole')
   for config.steps in (3, 9, 12):
     train.train(config, tmp_path / 'parts')
@@ -583,13 +621,16 @@ def test_adaptation_resumes_to_the_last_bit(tmp_path: pathlib.Path):
 def test_members_adapt_by_themselves(tmp_path: pathlib.Path):
   config = digits()
   config.population.vary = {'augment.target': [-1.5, 1.5]}
-  config.augment.p = 0.04
+  config.augment.p, config.eval.held_out = 0.04, 'train[98%:]'
   train.train(config, tmp_path)
   members = [row['members'] for row in strengths(tmp_path)]
   # Moves of 0.064 after steps 4, 8 and 12; rows are means of three steps.
   up = [0.04, 0.04 + 0.064 * 2 / 3, 0.04 + 0.064 * 4 / 3, 0.04 + 0.128]
   down = [0.04, 0.04 / 3, 0.0, 0.0]
   np.testing.assert_allclose(np.transpose(members), [up, down], atol=1e-5)
+  last = writers.read_rows(tmp_path)[-1]
+  assert len(last['overfit/r_v']['members']) == 2
+  assert 'overfit/r_v' in json.loads((tmp_path / 'summary.json').read_text())
 
 
 # What is refused.
@@ -624,7 +665,12 @@ def test_refusals():
   config.augment.policy, config.augment.adapt = 'color, cutout', 'r_v'
   assert "augment.adapt='r_v'" in lines(config)
   config.augment.policy, config.augment.adapt = '', 'sign'
-  assert 'set augment.policy' in lines(config)
+  assert 'set augment.policy or augment.pseudo' in lines(config)
+  config.augment.pseudo = True
+  assert "in loss='wasserstein' the sign of D's" in lines(config)
+  config.augment.adapt = ''
+  config.augment.p = 0.0
+  assert 'augment.pseudo=True: is never applied' in lines(config)
   config = game()
   config.penalties.cr.weight = 10.0
   assert 'penalties.cr.weight=10.0: is of images' in lines(config, info)

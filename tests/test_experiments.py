@@ -106,10 +106,14 @@ def shrunken_config(
   config = shrink(launch.load_config(colon(path, argument)))
   if config.data.name == 'folder':
     config.data.dir = str(tmp_path / 'images')
-    (tmp_path / 'images').mkdir()
     for i in range(6):
       image = np.full((20, 24, 3), 40 * i, np.uint8)
-      PIL.Image.fromarray(image).save(tmp_path / 'images' / f'{i}.png')
+      folder = tmp_path / 'images' / f'of_{i % 2}'
+      folder.mkdir(parents=True, exist_ok=True)
+      PIL.Image.fromarray(image).save(folder / f'{i}.png')
+    if config.eval.held_out:
+      # Of few files, a tenth may be none.
+      config.data.split, config.eval.held_out = 'train[:50%]', 'train[50%:]'
   elif path.stem in TFDS:
     config.data.dir, config.data.split = str(tmp_path), 'train'
     (tmp_path / config.data.name).mkdir(parents=True)

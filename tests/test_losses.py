@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from scipy import special
 
@@ -98,3 +99,39 @@ def test_saturating_gradient_vanishes_where_the_other_does_not():
   }
   assert abs(slopes['saturating'][0]) < 1e-8
   assert slopes['non_saturating'][0] == pytest.approx(-1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+  'name', ['saturating', 'non_saturating', 'least_squares', 'hinge']
+)
+def test_of_the_best_alone(name: str):
+  """Both derivatives are those of the mean over the three highest logits."""
+  gen = names.LOSSES[name].gen
+  fake = jnp.array([0.3, -2.0, 1.5, 0.2, -0.4])
+  places = jnp.array([0, 2, 3])
+
+  def ours(fake: jax.Array) -> jax.Array:
+    return losses.of_best(gen, REAL, fake, jnp.float32(0.55))
+
+  def theirs(fake: jax.Array) -> jax.Array:
+    return gen(real=REAL, fake=fake[places])
+
+  assert ours(fake) == pytest.approx(float(gen(real=REAL, fake=fake)))
+  for derivative in (jax.grad, jax.hessian):
+    found, expected = derivative(ours)(fake), derivative(theirs)(fake)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_how_many_are_the_best():
+  """At least one, never more than the share says, ties or not."""
+  gen, fake = names.LOSSES['relativistic_paired'].gen, jnp.zeros(4)
+
+  def kept(share: float) -> int:
+    grads = jax.grad(
+      lambda x: losses.of_best(gen, jnp.zeros(4), x, jnp.float32(share))
+    )(fake)
+    # -1/2 of the mean over those that count.
+    assert grads.sum() == pytest.approx(-0.5)
+    return int((grads != 0).sum())
+
+  assert [kept(share) for share in (0.01, 0.3, 0.5, 0.7, 1.0)] == [1, 1, 2, 3, 4]

@@ -389,6 +389,46 @@ def test_a_term_of_g_adds_to_its_loss_alone(tiny: configs.Config):
   assert logs['disc/loss'] == plain['disc/loss']
 
 
+def test_g_learns_of_its_best_samples_alone(tiny: configs.Config):
+  tiny.gen_top_k = 0.5
+  spec, hyper, state, batch = start(tiny, LINE)
+  draw = drawn(spec, jax.random.key(3))
+  vars = types.Pair(state.gen.vars, state.disc.vars)
+
+  def grads(spec: specs.Spec, hyper: types.Hyper) -> types.PyTree:
+    now = states.Now(hyper, state.step, state.memory)
+    own = jax.grad(objectives.generator_loss, has_aux=True)
+    real = types.Batch(batch.x[0])
+    return own(
+      state.gen.params, state.disc.params, vars, real, draw, now, spec
+    )[0]
+
+  def logits(params: types.PyTree, latent: types.Latent) -> jax.Array:
+    x = spec.gen.apply(
+      params, {}, latent, key=jax.random.key(0), mode=types.EVAL
+    )[0]
+    return spec.disc.apply(
+      state.disc.params, {}, types.Batch(x), key=jax.random.key(0),
+      mode=types.EVAL,
+    )[0]  # fmt: skip
+
+  best = jnp.argsort(logits(state.gen.params, draw.latent))[-4:]
+  of_best = jax.tree.map(lambda x: x[best], draw.latent)
+  expected = jax.grad(
+    lambda params: jax.nn.softplus(-logits(params, of_best)).mean()
+  )(state.gen.params)
+  chex.assert_trees_all_close(grads(spec, hyper), expected, rtol=1e-4)
+  whole = {**hyper, 'gen_top_k': jnp.ones(())}
+  chex.assert_trees_all_close(
+    grads(spec, whole), grads(spec._replace(top_k=False), hyper), rtol=1e-4
+  )
+  # Where it moves, the program has it from the first step on.
+  tiny.gen_top_k = 1.0
+  assert not build.make_spec(tiny, LINE).top_k
+  tiny.schedules['gen_top_k'] = configs.Schedule('exponential', 0.5, rate=0.1)
+  assert build.make_spec(tiny, LINE).top_k
+
+
 def test_packing_joins_samples_of_one_kind(tiny: configs.Config):
   x = jnp.arange(12.0).reshape(6, 2)
   packed = objectives.pack(types.Batch(x), 3).x

@@ -127,6 +127,22 @@ def open_split(
   return image_set, images.kept_facts(image_set).fingerprint
 
 
+def open_held_out(
+  data: configs.Data, held_out: str
+) -> tuple[images.ImageSet, str]:
+  """What `eval.held_out` names, as `open_split`.
+
+  Raises:
+    ValueError: as there, or it shares images with `data.split`.
+  """
+  if overlap(data, held_out):
+    raise ValueError(
+      f'eval.held_out={held_out!r}: the generator is trained on it '
+      f'(data.split={data.split!r})'
+    )
+  return open_split(data, held_out, 'eval.held_out')
+
+
 def _held(image_set: images.ImageSet, most: float) -> images.ImageSet:
   """The set with all its images at hand, where they take so many bytes."""
   if _num_bytes(image_set) > most:

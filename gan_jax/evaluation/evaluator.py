@@ -55,10 +55,10 @@ class Evaluator:
     self._sampler = build.make_sampler(config, spec, settings.num_samples)
     asked = comparison.parse_metrics(settings)
     _check_stacks(asked, data.stack)
-    if settings.held_out and opening.overlap(data, settings.held_out):
-      raise ValueError(
-        f'eval.held_out={settings.held_out!r}: the generator is trained on it '
-        f'(data.split={data.split!r})'
+    self._held_out = None
+    if settings.held_out:
+      self._held_out = sets.in_order(
+        *opening.open_held_out(data, settings.held_out)
       )
     self._image_set, found = opening.open_split(data, data.split)
     if found != info.fingerprint:
@@ -71,11 +71,6 @@ class Evaluator:
     if self._split != data.split:
       real_set, prints = opening.open_split(data, self._split, 'eval.split')
     self._real = sets.in_any_order(real_set, prints, data.stack)
-    self._held_out = None
-    if settings.held_out:
-      self._held_out = sets.in_order(
-        *opening.open_split(data, settings.held_out, 'eval.held_out')
-      )
     self._comparison = comparison.Comparison(
       settings,
       comparison.Generated(

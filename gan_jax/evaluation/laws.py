@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import densities, source as sources
+from gan_jax.evaluation import overfitting
 from gan_jax.game import sampling, spec as specs, state as states
 from gan_jax.metrics import modes, one_dimensional, sliced
 
@@ -210,9 +211,15 @@ def _measure_points(
 
 
 def _measure_images(
-  spec: specs.Spec, real: types.Batch, *, num: int, classes: int, ema: bool
+  spec: specs.Spec,
+  real: types.Batch,
+  overfit: overfitting.Figures | None,
+  *,
+  num: int,
+  classes: int,
+  ema: bool,
 ) -> Measure:
-  """D on real images `[N, H, W, C]` and on as many samples.
+  """D on real images `[N, H, W, C]` and on as many samples, and `overfit`.
 
   The picture's arrays are those of `frames.Path`, and `images`,
   `[num, H, W, C]`, in a game of classes a row for each of the first of them.
@@ -230,6 +237,8 @@ def _measure_images(
     samples = sampling.sample(spec, *gen, latent)
     as_many = _first(samples, len(real.x))
     figures = _value(spec, state.disc, real, as_many)
+    if overfit is not None:
+      figures |= overfit(state.disc, samples)
     pairs = min(PAIRS * spec.packing, len(real.x))
     ends = _first(real, pairs), _first(samples, pairs)
     path = _path(spec, state.disc, *ends)
@@ -272,9 +281,19 @@ def _first(batch: T, num: int) -> T:
 def make_measure(
   config: configs.Config, spec: specs.Spec, source: sources.Source
 ) -> Measure:
-  """What is measured in a game with data of this kind."""
+  """What is measured in a game with data of this kind.
+
+  Raises:
+    ValueError: images are to be held out, and cannot be, or there are none.
+  """
   ema = values.uses_ema(config)
   num = _num_samples(config)
+  held_out = config.eval.held_out
+  if held_out and source.info.kind != 'images':
+    raise ValueError(
+      f'eval.held_out={held_out!r}: is of images, and data.name='
+      f'{config.data.name!r} has none'
+    )
   if source.info.kind == 'density':
     law = densities.DENSITIES[config.data.name]
     return _measure_density(spec, law, num=num, ema=ema)
@@ -288,6 +307,7 @@ def make_measure(
   return _measure_images(
     spec,
     _first(real, num),
+    overfitting.make_figures(config, spec) if held_out else None,
     num=GRID**2,
     classes=len(source.info.class_shares) if config.conditional else 0,
     ema=ema,

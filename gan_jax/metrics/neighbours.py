@@ -222,6 +222,21 @@ def _nearest_of_block(
   return index, jnp.linalg.norm(rows - x[index], axis=1)
 
 
+def nearest_distances(samples: jax.Array, train: jax.Array) -> jax.Array:
+  """How far the nearest training sample of each is; traceable, for few samples.
+
+  Args:
+    samples: pixels or features, `[N, D]`.
+    train: `[M, D]`.
+
+  Returns:
+    `[N]`, Euclidean.
+  """
+  middle = train.mean(axis=0, keepdims=True)
+  train = train - middle
+  return _nearest_of_block(samples - middle, train, _norms(train))[1]
+
+
 class Search(NamedTuple):
   """The nearest of the training samples so far.
 

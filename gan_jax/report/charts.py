@@ -123,33 +123,87 @@ def _mean(value: Any) -> float:
   return np.nan if value is None else float(value)
 
 
+# Title, scale, lines by their names, and where a line is drawn for reference.
+_Panel = tuple[str, str, Mapping[str, str], float | None]
+
+_BALANCE: tuple[_Panel, ...] = (
+  ('accuracy of D', 'linear', {'': 'disc/accuracy'}, 0.5),
+  ('gradient norm', 'log', {'D': 'disc/grad_norm', 'G': 'gen/grad_norm'}, None),
+  ('loss of D / loss of G', 'linear', {'': 'health/loss_ratio'}, None),
+)
+_OVERFITTING: tuple[_Panel, ...] = (
+  (
+    'mean logit of D',
+    'linear',
+    {
+      'training images': 'overfit/real',
+      'held out': 'overfit/held_out',
+      'generated': 'overfit/fake',
+    },
+    None,
+  ),
+  (
+    "D's overfitting",
+    'linear',
+    {
+      'r_v': 'overfit/r_v',
+      'r_t': 'overfit/r_t',
+      'r_t in training': 'augment/r_t',
+      'p': 'augment/p',
+    },
+    0.0,
+  ),
+  (
+    'to the nearest training image / held out',
+    'linear',
+    {'': 'overfit/nearest'},
+    1.0,
+  ),
+)
+
+
 def save_health(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
   """D's accuracy, both players' gradients and the ratio of their losses.
+
+  Below them, of a run with held-out images, whether D has learnt its images by
+  heart, and whether G's samples are nearer to them than held-out ones are.
 
   Args:
     path: the png.
     rows: of `metrics.jsonl`; null is a gap.
   """
-  panels = (
-    ('accuracy of D', 'linear', {'': 'disc/accuracy'}),
-    ('gradient norm', 'log', {'D': 'disc/grad_norm', 'G': 'gen/grad_norm'}),
-    ('loss of D / loss of G', 'linear', {'': 'health/loss_ratio'}),
-  )
+  held_out = any('overfit/r_v' in row for row in rows)
+  panels = [_BALANCE, _OVERFITTING] if held_out else [_BALANCE]
   plt = plots.pyplot()
   figure, axes = plt.subplots(
-    1, 3, figsize=(10, 2.6), dpi=110, layout='constrained'
-  )
-  for place, (title, scale, lines) in zip(axes, panels, strict=True):
-    for name, key in lines.items():
-      found = [row for row in rows if key in row]
-      values = [_mean(row[key]) for row in found]
-      place.plot([row['step'] for row in found], values, label=name, lw=1)
-    place.set(title=title, xlabel='step', yscale=scale)
-    if len(lines) > 1:
-      place.legend(fontsize=8)
-  axes[0].axhline(0.5, color='gray', lw=0.8, ls=':')
-  axes[0].set_ylim(0, 1)
+    len(panels), 3, figsize=(10, 2.6 * len(panels)), dpi=110,
+    layout='constrained', squeeze=False,
+  )  # fmt: skip
+  for places, each in zip(axes, panels, strict=True):
+    for place, panel in zip(places, each, strict=True):
+      _draw_panel(place, panel, rows)
+  axes[0, 0].set_ylim(0, 1)
   plots.save_figure(path, figure)
+
+
+def _draw_panel(
+  axes: 'Axes', panel: _Panel, rows: Sequence[Mapping[str, Any]]
+) -> None:
+  """Lines against the step, of those that the rows have."""
+  title, scale, lines, reference = panel
+  drawn = 0
+  for name, key in lines.items():
+    found = [row for row in rows if key in row]
+    if found:
+      values = [_mean(row[key]) for row in found]
+      axes.plot([row['step'] for row in found], values, label=name, lw=1)
+      drawn += 1
+  axes.set(xlabel='step', yscale=scale)
+  axes.set_title(title, fontsize=10)
+  if reference is not None:
+    axes.axhline(reference, color='gray', lw=0.8, ls=':')
+  if drawn > 1:
+    axes.legend(fontsize=8)
 
 
 class Plane(NamedTuple):

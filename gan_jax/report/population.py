@@ -53,7 +53,7 @@ class PopulationReport:
 
   def frame(self, state: states.GanState) -> single.Figures:
     figures = self._figures(state)
-    return {f'eval/{name}': value for name, value in figures.items()}
+    return {single.row_name(name): value for name, value in figures.items()}
 
   def _figures(self, state: states.GanState) -> single.Figures:
     """`[P]` each; those of the last frame are kept for the end."""
@@ -78,9 +78,11 @@ class PopulationReport:
     last = self._figures(state)
     names = [name for name in self._names if name in last]
     names += [name for name in last if name not in names]
-    # A game of images whose D is no classifier may have none.
-    if names:
-      spreads = _spreads(rows, self._config, names)
+    # Figures of a group are for `health.png`. A game of images whose D is no
+    # classifier may have no others.
+    shown = [name for name in names if '/' not in name]
+    if shown:
+      spreads = _spreads(rows, self._config, shown)
       charts.save_population(self._workdir / 'population.png', spreads)
     finals: single.Figures = {name: last[name].tolist() for name in names}
     for name, count in state.memory.get('skipped', {}).items():

@@ -27,6 +27,11 @@ Evaluate = Callable[[states.GanState, jax.Array], dict[str, float]]
 Figures = dict[str, Any]
 
 
+def row_name(figure: str) -> str:
+  """What a figure is called in a row: with `eval/`, or as it is grouped."""
+  return figure if '/' in figure else f'eval/{figure}'
+
+
 class Report(Protocol):
   """Frames while the game is played, and its summary."""
 
@@ -73,7 +78,7 @@ class SingleReport:
   def frame(self, state: states.GanState) -> Figures:
     figures, arrays = self._look(state)
     self._album.add(states.step_of(state), arrays)
-    return {f'eval/{name}': value for name, value in figures.items()}
+    return {row_name(name): value for name, value in figures.items()}
 
   def _look(self, state: states.GanState) -> tuple[Figures, Figures]:
     """Figures and arrays; those of the last frame are kept for the end."""

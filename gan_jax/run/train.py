@@ -46,7 +46,9 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   workdirs.check(workdir, config)
   game = program.open_game(config)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
-  evaluator = _make_evaluator(game)
+  # Before anything is written, for what they look at may not be there.
+  measure = laws.make_measure(config, game.spec, game.source)
+  evaluator = _make_evaluator(game, measure)
   state = None
   if config.init_from or config.branch_from:
     # Before anything is written, for the other run may not do.
@@ -59,7 +61,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     checkpoint.Checkpoints(workdir, config.checkpoint) as saved,
     workdirs.writing(workdir, saved.safe),
   ):
-    return _run(game, evaluator, workdir, saved, stop, state)
+    return _run(game, (measure, evaluator), workdir, saved, stop, state)
 
 
 def devices() -> str:
@@ -70,7 +72,13 @@ def devices() -> str:
   return f'devices: {len(found)} {kinds} ({names})'
 
 
-def _make_evaluator(game: program.Game) -> evaluations.Evaluator | None:
+# What looks at a game: the report's measure, and `eval.metrics`.
+_Lookers = tuple[laws.Measure, evaluations.Evaluator | None]
+
+
+def _make_evaluator(
+  game: program.Game, measure: laws.Measure
+) -> evaluations.Evaluator | None:
   """What `eval.metrics` asks for; also checks `checkpoint.best`.
 
   Raises:
@@ -83,7 +91,9 @@ def _make_evaluator(game: program.Game) -> evaluations.Evaluator | None:
     )
   best = config.checkpoint.best.removeprefix('eval/')
   if best:
-    names = [*_measured(game), *(evaluator.names if evaluator else ())]
+    names = [
+      *_measured(game, measure), *(evaluator.names if evaluator else ())
+    ]  # fmt: skip
     if best not in names:
       there = ', '.join(f'eval/{name}' for name in names) or 'none'
       raise ValueError(
@@ -93,18 +103,21 @@ def _make_evaluator(game: program.Game) -> evaluations.Evaluator | None:
   return evaluator
 
 
-def _measured(game: program.Game) -> list[str]:
-  """The names of the reports' figures of one run, without running it."""
-  measure = laws.make_measure(game.config, game.spec, game.source)
+def _measured(game: program.Game, measure: laws.Measure) -> list[str]:
+  """The names of the reports' figures of one run, without running it.
+
+  Those of a group of their own are left out.
+  """
   init = functools.partial(build.init_state, game.spec)
   key = jax.random.key(0)
   state = jax.eval_shape(init, build.make_hyper(game.config), key)
-  return list(jax.eval_shape(measure, state, key)[0])
+  figures = jax.eval_shape(measure, state, key)[0]
+  return [name for name in figures if '/' not in name]
 
 
 def _run(
   game: program.Game,
-  evaluator: evaluations.Evaluator | None,
+  lookers: _Lookers,
   workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
   stop: interrupt.Interrupt,
@@ -124,7 +137,7 @@ def _run(
     steps=config.steps,
     step_samples=build.samples_per_step(config) * max(len(game.members), 1),
   ) as sinks:
-    report = _make_report(game, evaluator, workdir, sinks)
+    report = _make_report(game, lookers, workdir, sinks)
     try:
       state, speed = _play(game, state, report, saved, sinks, stop)
     finally:
@@ -140,12 +153,12 @@ def _run(
 
 def _make_report(
   game: program.Game,
-  evaluator: evaluations.Evaluator | None,
+  lookers: _Lookers,
   workdir: pathlib.Path,
   sinks: writers.Writers,
 ) -> reports.Report:
   config, info = game.config, game.source.info
-  measure = laws.make_measure(config, game.spec, game.source)
+  measure, evaluator = lookers
   names = laws.figure_names(config, info)
   evaluate, stamp = None, None
   if info.kind != 'images':

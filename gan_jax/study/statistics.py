@@ -12,8 +12,7 @@ import scipy  # Loads a module of it when one is used.
 _BOUNDED = frozenset((
   'accuracy', 'asked_mode', 'class_accuracy', 'coverage', 'd_fake', 'd_real',
   'disc_skipped', 'gen_skipped', 'high_quality', 'ks', 'max_d_gap', 'modes',
-  'precision', 'recall', 'skipped',
-  'total_variation',
+  'precision', 'r_t', 'recall', 'skipped', 'total_variation',
 ))  # fmt: skip
 
 _RESAMPLES = 2000
