@@ -6,7 +6,7 @@
 The table's file has a `get_table()`. Rows that are done are not done again,
 and one that was stopped goes on. --rows=PATTERN trains those whose title
 matches and prints them alone, --seeds=N and --steps=N change every row's
-budget, for a look.
+budget, for a look. --data_dir=PATH says where their images are.
 """
 
 import pathlib
@@ -22,6 +22,7 @@ _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
 _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
 _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'The data.dir of every row.')
 _STEPS = flags.DEFINE_integer('steps', None, 'Steps a row.', lower_bound=1)
 
 
@@ -64,6 +65,8 @@ def main() -> None:
     config.population.seeds = _SEEDS.value or config.population.seeds
     if _STEPS.value:
       config.steps = _STEPS.value
+    if _DATA_DIR.value:
+      config.data.dir = _DATA_DIR.value
   kept = [c for c in table.comparisons if c[0] in rows and c[1] in rows]
   note = table.note
   if _STEPS.value:

@@ -134,4 +134,5 @@ def test_how_many_are_the_best():
     assert grads.sum() == pytest.approx(-0.5)
     return int((grads != 0).sum())
 
-  assert [kept(share) for share in (0.01, 0.3, 0.5, 0.7, 1.0)] == [1, 1, 2, 3, 4]
+  shares = 0.01, 0.3, 0.5, 0.7, 1.0
+  assert [kept(share) for share in shares] == [1, 1, 2, 3, 4]

@@ -32,7 +32,7 @@ def get_config(who: str = 'everyone') -> config.Config:
   c.eval.held_out = 'train[90%:]'
   recipes.use_dcgan(c, width=256, batch_norm=False)
   c.batch_size = 32
-  c.steps = 40_000
+  c.steps = 32_000
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 4e-4
   c.penalties.r1.weight = 0.1

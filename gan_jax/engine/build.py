@@ -234,7 +234,7 @@ def _make_augment(
 
 
 def _check_strength(config: configs.Config) -> None:
-  """Raises ValueError where augmentation adapts in vain, or is never applied."""
+  """Raises ValueError where p adapts in vain, or nothing is augmented."""
   own = config.augment
   if not own.policy and not own.pseudo:
     if own.adapt:
