@@ -183,6 +183,10 @@ def save_health(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for place, panel in zip(places, each, strict=True):
       _draw_panel(place, panel, rows)
   axes[0, 0].set_ylim(0, 1)
+  if held_out:
+    # A D that tells nothing apart yet makes r_v as large as it likes.
+    low, high = axes[1, 1].get_ylim()
+    axes[1, 1].set_ylim(max(low, -0.5), min(high, 1.5))
   plots.save_figure(path, figure)
 
 
