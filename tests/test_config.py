@@ -176,7 +176,9 @@ def test_every_float_of_the_game_is_an_array():
   hyper = build.make_hyper(configs.Config())
   assert {'optim.gen.learning_rate', 'penalties.r1.weight', 'ema.half_life',
           'optim.disc.b1', 'penalties.lecam.decay'} <= hyper.keys()  # fmt: skip
-  of_step = ('optim.', 'rule.', 'penalties.', 'augment.', 'ema.')
+  of_step = (
+    'optim.', 'rule.', 'penalties.', 'augment.', 'ema.', 'gen_top_k'
+  )  # fmt: skip
   for name, value in values.flatten(configs.Config()).items():
     shapes = isinstance(value, float) and name.startswith(of_step)
     assert (name in hyper) == shapes, name
