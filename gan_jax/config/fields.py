@@ -216,8 +216,8 @@ class Augment:
   # this is the first.
   p: float = declare.field(0.0, swept=True, at_least=0, at_most=1)
   # Moves p towards what D's overfitting asks for: 'sign', by the mean sign of D
-  # on real samples, or 'mean', by the mean of D itself. '' does not. It needs a
-  # loss in which 0 divides real from fake.
+  # on real samples, or 'mean', by the mean of D itself. '' does not. The sign
+  # needs a loss in which 0 divides real from fake.
   adapt: str = ''
   # p moves up while that mean is above, and down while it is below.
   target: float = declare.field(0.6, swept=True)
@@ -280,7 +280,8 @@ class Eval:
   metrics: str = ''
   # The real images to compare with; '' is data.split.
   split: str = ''
-  # Images that the generator was not trained on, for parzen and memorisation.
+  # Images that the generator was not trained on, for parzen, memorisation, and
+  # each row's figures of overfitting.
   held_out: str = ''
   # The network that looks at them: 'classifier', one of ours that is trained
   # on the spot, or 'inception', whose weights are read from a file.
