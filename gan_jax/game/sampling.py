@@ -221,7 +221,7 @@ class Sampler:
 
 
 def truncated(
-  latent: types.Latent, bound: float, key: jax.Array
+  latent: types.Latent, bound: float | jax.Array, key: jax.Array
 ) -> types.Latent:
   """Normal latents drawn again until each |z| is below a bound.
 

@@ -138,7 +138,7 @@ def normalised(
 
 def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
   """(1 + gain) h + bias, of `[B, ..., C]` and twice `[B, C]`."""
-  shape = (len(h), *(1,) * (h.ndim - 2), -1)
+  shape = (h.shape[0], *(1,) * (h.ndim - 2), -1)
   return h * (1 + gain.reshape(shape)) + bias.reshape(shape)
 
 

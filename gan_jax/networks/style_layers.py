@@ -286,7 +286,7 @@ class SynthesisBlock(nn.Module):
       x = self.param(
         'const', nn.initializers.normal(1.0), (4, 4, self.features)
       )
-      x = jnp.broadcast_to(x[None], (len(ws), *x.shape))
+      x = jnp.broadcast_to(x[None], (ws.shape[0], *x.shape))
       x = convolved(x, next(w))
     else:
       grown = StyleLayer(self.features, up=True, dtype=self.dtype, name='conv0')
