@@ -1,14 +1,20 @@
 """Samples from a checkpoint of a run; the data need not be there.
 
   python -m experiments.sample --workdir=runs/digits --num=100 --out=grid.png
-  python -m experiments.sample --workdir=runs/digits --num=50000 --out=x.npz
+  python -m experiments.sample --workdir=runs/digits --num=5000 --out=x.npz
+  python -m experiments.sample --workdir=runs/digits --num=50000 --out=samples/
   python -m experiments.sample --workdir=runs/classes --per_class=10 --out=g.png
 
 A png is a grid of images; an npz has `samples`, [N, ...] float32 in the units
 of the data (images in [-1, 1]), of a conditional game also `labels`, and how
-they were made. The same run, seed and number give the same file.
+they were made. A folder (a path without suffix, or with / at its end) has a png
+for each sample, written as they are drawn, so that memory does not grow with
+their number; `dataset.json` has the labels in the form that `data.dir` reads,
+and `stamp.json` how they were made. The same run, seed and number give the same
+files.
 """
 
+import itertools
 import json
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -19,6 +25,9 @@ from absl import flags
 from experiments import launch
 
 if TYPE_CHECKING:
+  from collections.abc import Iterable
+
+  from gan_jax import types
   from gan_jax.run import trained as runs
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
@@ -45,7 +54,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _MEMBER = flags.DEFINE_integer(
   'member', None, 'Which run of a population, from 0.'
 )
-_OUT = flags.DEFINE_string('out', None, 'File to write: .png or .npz.')
+_OUT = flags.DEFINE_string('out', None, '.png, .npz, or a folder.')
 
 
 # Samples, where neither --num nor --per_class says how many.
@@ -75,24 +84,67 @@ def _labels(run: 'runs.Run') -> np.ndarray | None:
   return np.repeat(np.arange(count, dtype=np.int32), each)
 
 
+def _write_folder(
+  folder: pathlib.Path,
+  blocks: 'Iterable[types.Batch]',
+  num: int,
+  stamp: dict[str, Any],
+) -> None:
+  """A png for each sample, a block of them in memory at a time."""
+  from gan_jax.data import decoding
+  from gan_jax.report import plots
+
+  labels: list[Any] | None = None
+  counter = itertools.count()
+  with decoding.progress(num, 'sampling') as bar:
+    for block in blocks:
+      named = [f'{next(counter):06d}.png' for _ in block.x]
+      for name, image in zip(
+        named, plots.quantised(np.asarray(block.x)), strict=True
+      ):
+        (folder / name).write_bytes(plots.png(image))
+      if block.label is not None:
+        labels = labels or []
+        labels += zip(named, block.label.tolist(), strict=True)
+      bar.update(len(named))
+  if labels is not None:
+    (folder / 'dataset.json').write_text(json.dumps({'labels': labels}))
+  (folder / 'stamp.json').write_text(json.dumps(stamp, indent=2) + '\n')
+
+
+def _write_file(
+  file: pathlib.Path, blocks: 'Iterable[types.Batch]', stamp: dict[str, Any]
+) -> None:
+  """A grid as a png, or an npz."""
+  from gan_jax.report import plots
+
+  drawn = list(blocks)
+  samples = np.concatenate([block.x for block in drawn])
+  if file.suffix == '.npz':
+    made: dict[str, Any] = {'samples': samples}
+    if drawn[0].label is not None:
+      made['labels'] = np.concatenate([block.label for block in drawn])
+    np.savez_compressed(file, **made, stamp=json.dumps(stamp))
+  else:
+    columns = _PER_CLASS.value or int(np.ceil(np.sqrt(len(samples))))
+    file.write_bytes(plots.png(plots.image_grid(samples, columns)))
+
+
 def main() -> None:
   if _WORKDIR.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=FILE must be given')
-  out = pathlib.Path(_OUT.value)
-  if out.suffix not in ('.png', '.npz'):
-    raise ValueError(f'--out={out}: must end in .png or .npz')
-  if not out.absolute().parent.is_dir():
-    raise ValueError(f'--out={out}: there is no folder {out.parent}')
   from gan_jax.config import checks
   from gan_jax.evaluation import evaluator
-  from gan_jax.report import plots
   from gan_jax.run import trained as runs
+  from gan_jax.storage import whole
 
+  out = pathlib.Path(_OUT.value)
+  suffix = whole.suffix(_OUT.value, ('.png', '.npz'), folder=True)
   run = runs.load(
     pathlib.Path(_WORKDIR.value), _CHECKPOINT.value, _MEMBER.value
   )
-  if out.suffix == '.png' and run.info.kind != 'images':
-    raise ValueError(f'--out={out}: these samples are no images; use .npz')
+  if suffix != '.npz':
+    runs.check_pictures(run, f'--out={out} (.npz takes all)')
   if _EMA.value is not None:
     run.config.eval.ema = _EMA.value
   if _TRUNCATION.value is not None:
@@ -100,22 +152,16 @@ def main() -> None:
     checks.validate(run.config)
   labels = _labels(run)
   num = len(labels) if labels is not None else _NUM.value or _DEFAULT
-  blocks = list(runs.samples(run, num, seed=_SEED.value, labels=labels))
-  samples = np.concatenate([block.x for block in blocks])
-  try:
-    if out.suffix == '.npz':
-      made: dict[str, Any] = {'samples': samples}
-      if run.config.conditional:
-        made['labels'] = np.concatenate([block.label for block in blocks])
-      stamp = evaluator.generator_stamp(run.config, run.spec)
-      stamp |= {'seed': _SEED.value, 'step': int(run.state.step)}
-      np.savez_compressed(out, **made, stamp=json.dumps(stamp))
-    else:
-      columns = _PER_CLASS.value or int(np.ceil(np.sqrt(len(samples))))
-      out.write_bytes(plots.png(plots.image_grid(samples, columns)))
-  except OSError as error:
-    raise ValueError(f'--out={out}: cannot be written ({error})') from None
-  print(f'{len(samples)} samples {samples.shape[1:]} in {out}')
+  blocks = runs.samples(run, num, seed=_SEED.value, labels=labels)
+  stamp = evaluator.generator_stamp(run.config, run.spec)
+  stamp |= {'seed': _SEED.value, 'step': int(run.state.step)}
+  if suffix:
+    with whole.file(out) as part:
+      _write_file(part, blocks, stamp)
+  else:
+    with whole.folder(out) as part:
+      _write_folder(part, blocks, num, stamp)
+  print(f'{num} samples {run.info.shape} in {out}')
 
 
 if __name__ == '__main__':

@@ -6,7 +6,9 @@
 The table's file has a `get_table()`. Rows that are done are not done again,
 and one that was stopped goes on. --rows=PATTERN trains those whose title
 matches and prints them alone, --seeds=N and --steps=N change every row's
-budget, for a look. --data_dir=PATH says where their images are.
+budget, for a look. --data_dir=PATH says where their images are. --rank=COLUMN
+orders the rows by a figure, the least first; --rank=-COLUMN puts the greatest
+first.
 """
 
 import pathlib
@@ -24,6 +26,10 @@ _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
 _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'The data.dir of every row.')
 _STEPS = flags.DEFINE_integer('steps', None, 'Steps a row.', lower_bound=1)
+_RANK = flags.DEFINE_string(
+  'rank', '', "Figure of a column that orders the rows, the least first; with "
+  "'-' before it the greatest."
+)  # fmt: skip
 
 
 def load(path: pathlib.Path) -> Any:
@@ -73,6 +79,8 @@ def main() -> None:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
   table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
+  if _RANK.value:
+    tables.check_rank(table, _RANK.value)
   summaries = {}
   for i, (title, config) in enumerate(rows.items()):
     print(f'row {i + 1} of {len(rows)}: {title}', file=sys.stderr)
@@ -86,6 +94,8 @@ def main() -> None:
       summaries[title] = tables.failed(table, title)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
+  if _RANK.value:
+    table = tables.ranked(table, summaries, _RANK.value)
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
     print(tables.as_text(table, summaries, command))

@@ -35,7 +35,8 @@ _DESCRIBE = flags.DEFINE_bool(
 
 _INIT_FROM = flags.DEFINE_string(
   'init_from', None, 'WORKDIR or WORKDIR:STEP of a run whose weights this one '
-  'starts from; --config.init_player=gen or disc takes those of one player.'
+  'starts from, or a folder of experiments.export; --config.init_player=gen or '
+  'disc takes those of one player.'
 )  # fmt: skip
 _BRANCH_FROM = flags.DEFINE_string(
   'branch_from', None, 'WORKDIR or WORKDIR:STEP of a run that this one goes on '

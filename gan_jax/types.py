@@ -32,6 +32,7 @@ class Latent(NamedTuple):
   Attributes:
     z: `[B, Z]` float32.
     label: `[B]` int32, the class asked for; None in a game without classes.
+      A walk from class to class has shares of them, `[B, 1, K]` float32.
   """
 
   z: jax.Array
@@ -43,7 +44,7 @@ class Batch(NamedTuple):
 
   Attributes:
     x: `[B, ...]` float32; images are `[B, H, W, C]` in [-1, 1].
-    label: `[B]` int32, or None.
+    label: `[B]` int32, or None; or shares, as of a `Latent`.
   """
 
   x: jax.Array

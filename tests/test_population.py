@@ -374,3 +374,21 @@ def test_a_row_that_failed_stays_in_its_table(tiny: configs.Config):
   assert text.splitlines()[1].split()[:3] == ['a', '3', '3']
   assert text.splitlines()[2].split()[:3] == ['b', '1', '1']
   assert 'cannot compare 0 with 0 members' in text
+
+
+def test_rows_in_the_order_of_a_figure(tiny: configs.Config):
+  """A row whose best members are what is left does not come first."""
+  table = tables.Table(
+    rows=dict.fromkeys('abcd', tiny), columns=[tables.Column('ks')]
+  )
+  members = {'a': [3, 3], 'b': [0, None], 'c': [1, 2], 'd': [None, None]}
+  summaries = {title: {'ks': {'members': x}} for title, x in members.items()}
+  assert [*tables.ranked(table, summaries, 'ks').rows] == [*'cabd']
+  greatest = tables.ranked(table, summaries, '-ks')
+  assert [*greatest.rows] == [*'acbd']
+  assert 'fewest failed first, then by the greatest ks' in greatest.note
+  tables.check_rank(table, '-ks')
+  with pytest.raises(
+    ValueError, match='--rank=fid: is no column; there are ks'
+  ):
+    tables.check_rank(table, 'fid')

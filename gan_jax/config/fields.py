@@ -362,8 +362,8 @@ class Config:
   # When a loss or a gradient is infinite or NaN: 'stop' with a message, 'skip'
   # that player's update and count it, or 'continue' regardless.
   nonfinite: str = declare.field('stop', choices=('stop', 'skip', 'continue'))
-  # Another run whose weights this one starts from, as WORKDIR or WORKDIR:STEP;
-  # '' for random ones.
+  # Another run whose weights this one starts from, as WORKDIR or WORKDIR:STEP,
+  # or a folder of experiments.export; '' for random ones.
   init_from: str = ''
   # Whose weights init_from takes.
   init_player: str = declare.field('both', choices=('both', 'gen', 'disc'))

@@ -356,7 +356,7 @@ def make_sampler(
   Raises:
     ValueError: its generator has nothing to truncate.
   """
-  _check_truncation(config, spec)
+  check_truncation(config, spec)
   return sampling.Sampler(
     spec,
     num,
@@ -366,7 +366,7 @@ def make_sampler(
   )
 
 
-def _check_truncation(config: configs.Config, spec: specs.Spec) -> None:
+def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
   """Raises ValueError where `eval.truncation` has nothing to truncate."""
   asked, kind = config.eval.truncation, spec.gen.truncation
   if asked is None:

@@ -15,9 +15,15 @@ import jax
 import numpy as np
 
 from gan_jax.config import fields as configs, values
-from gan_jax.data import opening, source as sources
+from gan_jax.data import images, opening, source as sources
 from gan_jax.engine import build
-from gan_jax.evaluation import comparison, laws, scene as scenes, sets
+from gan_jax.evaluation import (
+  comparison,
+  features,
+  laws,
+  scene as scenes,
+  sets,
+)
 from gan_jax.game import spec as specs, state as states
 from gan_jax.storage import workdir as workdirs
 
@@ -91,12 +97,7 @@ class Evaluator:
     self.warnings = self._comparison.warnings
 
   def _learn(self) -> comparison.Learnt:
-    """What a classifier is trained on: the data, or another set."""
-    data, settings = self._config.data, self._config.eval
-    if not settings.features_split:
-      return comparison.Learnt(sets.in_any_order(self._image_set), True)
-    other = other_labelled(settings, data.dir)
-    return comparison.Learnt(other, settings.features_data == data.name)
+    return _learnt(self._config, self._image_set)
 
   def figures(self, state: states.GanState, key: jax.Array) -> scenes.Figures:
     """Of one state; the same state and key give the same digits.
@@ -148,6 +149,34 @@ class Evaluator:
       **self._comparison.stamp(),
       **generator_stamp(self._config, self._spec),
     }
+
+
+def _learnt(
+  config: configs.Config, image_set: images.ImageSet
+) -> comparison.Learnt:
+  """What a classifier is trained on: the data, or another set."""
+  data, settings = config.data, config.eval
+  if not settings.features_split:
+    return comparison.Learnt(sets.in_any_order(image_set), True)
+  other = other_labelled(settings, data.dir)
+  return comparison.Learnt(other, settings.features_data == data.name)
+
+
+def open_extractor(config: configs.Config) -> features.Extractor:
+  """The network that `eval.features` names, for a game of images.
+
+  A classifier is trained on the data, or on what `eval.features_data` and
+  `eval.features_split` name, unless the cache has it.
+
+  Raises:
+    ValueError: its weights or the data cannot be read, or have no labels.
+  """
+
+  def learn() -> comparison.Learnt:
+    image_set, _ = opening.open_split(config.data, config.data.split)
+    return _learnt(config, image_set)
+
+  return comparison.make_extractor(config.eval, learn)
 
 
 def _check_stacks(asked: dict[str, scenes.Metric], stack: int) -> None:

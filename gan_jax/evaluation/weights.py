@@ -52,7 +52,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, np.ndarray]:
   return flat
 
 
-def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
   """What `flatten` was given."""
   tree: dict[str, Any] = {}
   for path, array in flat.items():

@@ -84,23 +84,67 @@ def sample(
   """
   noise = jax.random.key(0) if key is None else key
 
-  def generate(block: tuple[types.Latent, jax.Array]) -> jax.Array:
+  def make(block: tuple[types.Latent, jax.Array]) -> jax.Array:
     latent, index = block
     # Blocks start at different samples.
     own = jax.random.fold_in(noise, index[0])
-
-    def through(apply: types.Apply, input: Any) -> jax.Array:
-      return apply(gen_params, gen_vars, input, key=own, mode=types.EVAL)[0]
-
     if psi is None:
-      return spec.to_data(through(spec.gen.apply, latent))
-    w = through(spec.gen.entrances['map'], latent)
-    average = gen_vars['averages']['w']
-    w = average + psi * (w - average)
-    return spec.to_data(through(spec.gen.entrances['synthesise'], w))
+      return generate(spec, gen_params, gen_vars, latent, own)
+    w = intermediate(spec, gen_params, gen_vars, latent, psi)
+    return generate(spec, gen_params, gen_vars, w, own, 'synthesise')
 
-  x = blocks.apply(generate, (latent, jnp.arange(len(latent.z))))
+  x = blocks.apply(make, (latent, jnp.arange(len(latent.z))))
   return types.Batch(x, latent.label)
+
+
+def generate(
+  spec: specs.Spec,
+  gen_params: types.PyTree,
+  gen_vars: types.PyTree,
+  input: Any,
+  key: jax.Array,
+  entrance: str = '',
+) -> jax.Array:
+  """All of `input` at once, `[N, ...]` in the units of the data.
+
+  Args:
+    spec: the game.
+    gen_params: G's.
+    gen_vars: G's.
+    input: a `Latent`, or what the entrance takes.
+    key: of the noise within a network that has some.
+    entrance: a name in `spec.gen.entrances`; '' is the usual one.
+  """
+  apply = spec.gen.entrances[entrance] if entrance else spec.gen.apply
+  x, _ = apply(gen_params, gen_vars, input, key=key, mode=types.EVAL)
+  return spec.to_data(x)
+
+
+def intermediate(
+  spec: specs.Spec,
+  gen_params: types.PyTree,
+  gen_vars: types.PyTree,
+  latent: types.Latent,
+  psi: jax.Array | float | None = None,
+) -> jax.Array:
+  """w of a network that has it, `[N, layers, W]`; psi as in `sample`."""
+  w, _ = spec.gen.entrances['map'](
+    gen_params, gen_vars, latent, key=jax.random.key(0), mode=types.EVAL
+  )
+  if psi is None:
+    return w
+  average = gen_vars['averages']['w'][None, None]
+  return average + psi * (w - average)
+
+
+def draw_latents(
+  spec: specs.Spec, key: jax.Array, n: int, truncation: float | None
+) -> types.Latent:
+  """n latents for whoever looks at G, bounded where z is what is truncated."""
+  latent = spec.eval_latent(key, n)
+  if truncation is None or spec.gen.truncation == 'w':
+    return latent
+  return truncated(latent, truncation, key)
 
 
 class Sampler:
@@ -137,9 +181,7 @@ class Sampler:
       asked: jax.Array | None,
     ) -> types.Batch:
       own = jax.random.fold_in(key, index)
-      latent = spec.eval_latent(own, block)
-      if truncation is not None and not of_w:
-        latent = truncated(latent, truncation, own)
+      latent = draw_latents(spec, own, block, truncation)
       if asked is not None:
         latent = latent._replace(label=asked)
       return sample(
@@ -179,7 +221,7 @@ class Sampler:
 
 
 def truncated(
-  latent: types.Latent, bound: float, key: jax.Array
+  latent: types.Latent, bound: float | jax.Array, key: jax.Array
 ) -> types.Latent:
   """Normal latents drawn again until each |z| is below a bound.
 

@@ -7,6 +7,7 @@ block selects what it is asked for while it is at hand.
 """
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -41,8 +42,8 @@ class Neighbours(NamedTuple):
   """The nearest training sample of each of N samples.
 
   Attributes:
-    row: `[N]` int, where in the training set it is.
-    distance: `[N]` float32, Euclidean.
+    row: `[N]` int, where in the training set it is; `[N, k]` of `closest`.
+    distance: the same, float32, Euclidean.
   """
 
   row: np.ndarray
@@ -315,6 +316,42 @@ def nearest(samples: jax.Array, train: jax.Array) -> Neighbours:
   if not len(train):
     raise ValueError('features: 1 samples are needed at least, got 0')
   return look(search(samples), train).found
+
+
+@functools.partial(jax.jit, static_argnames='k')
+def _closest_of_block(
+  samples: jax.Array, block: jax.Array, *, k: int
+) -> tuple[jax.Array, jax.Array]:
+  away = jnp.linalg.norm(samples[:, None] - block[None], axis=-1)
+  distance, index = jax.lax.top_k(-away, k)
+  return -distance, index
+
+
+def closest(
+  samples: np.ndarray, blocks: Iterable[np.ndarray], k: int
+) -> Neighbours:
+  """The k nearest training samples of each of a few, nearest first.
+
+  Args:
+    samples: `[N, D]`.
+    blocks: `[m, D]` after `[m, D]`, k samples in all at least.
+    k: how many.
+
+  Returns:
+    Rows and distances, both `[N, k]`.
+  """
+  distance = np.zeros((len(samples), 0), np.float32)
+  row = np.zeros((len(samples), 0), np.int64)
+  seen = 0
+  for block in blocks:
+    found, index = _closest_of_block(samples, block, k=min(k, len(block)))
+    distance = np.concatenate([distance, found], axis=1)
+    row = np.concatenate([row, seen + np.asarray(index)], axis=1)
+    order = distance.argsort(axis=1, kind='stable')[:, :k]
+    distance = np.take_along_axis(distance, order, axis=1)
+    row = np.take_along_axis(row, order, axis=1)
+    seen += len(block)
+  return Neighbours(row, distance)
 
 
 def memorised(generated: Neighbours, held_out: Neighbours) -> Memorisation:

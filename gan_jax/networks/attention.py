@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
       )  # fmt: skip
 
     def pixels(h: jax.Array) -> jax.Array:
-      return h.reshape(len(h), -1, h.shape[-1])
+      return h.reshape(h.shape[0], -1, h.shape[-1])
 
     def largest(h: jax.Array) -> jax.Array:
       return layers.windows(h).max(axis=(2, 4))

@@ -16,7 +16,7 @@ from gan_jax.networks import layers
 
 
 class Embedding(nn.Module):
-  """Labels `[B]` int32 to a learned row each, `[B, features]`.
+  """Labels to a learned row each, or a sum of them, `[B, features]`.
 
   Attributes:
     classes: rows.
@@ -120,8 +120,8 @@ def normalised(
 
   Args:
     h: `[B, H, W, C]`.
-    style: labels `[B]` (a gain and a bias of each class), vectors `[B, S]`
-      (linear functions of them), or None (parameters).
+    style: labels `[B]` or `[B, 1, K]` (a gain and a bias of each class),
+      vectors `[B, S]` (linear functions of them), or None (parameters).
     mode: of the batch statistics.
     classes: that there are.
     dtype: of the activations.
@@ -130,7 +130,7 @@ def normalised(
   """
   if style is None:
     return layers.batch_norm(mode, dtype, epsilon=epsilon)(h)
-  if style.ndim == 1:
+  if style.ndim != 2:
     by_class = ClassBatchNorm(classes, epsilon, law, dtype)
     return by_class(h, style, mode)
   return VectorBatchNorm(epsilon, law, dtype)(h, style, mode)
@@ -138,7 +138,7 @@ def normalised(
 
 def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
   """(1 + gain) h + bias, of `[B, ..., C]` and twice `[B, C]`."""
-  shape = (len(h), *(1,) * (h.ndim - 2), -1)
+  shape = (h.shape[0], *(1,) * (h.ndim - 2), -1)
   return h * (1 + gain.reshape(shape)) + bias.reshape(shape)
 
 
@@ -205,9 +205,8 @@ def concatenated(
   """`[B, C]` with the class beside it, `[B, C + K]` (Mirza & Osindero 2014)."""
   if not classes:
     return h
-  return jnp.concatenate(
-    [h, jax.nn.one_hot(label, classes, dtype=h.dtype)], axis=1
-  )
+  assert label is not None
+  return jnp.concatenate([h, layers.shares(label, classes, h.dtype)], axis=1)
 
 
 class Judge(nn.Module):

@@ -152,13 +152,28 @@ def batch_norm(
   )
 
 
+def shares(label: jax.Array, classes: int, dtype: Any) -> jax.Array:
+  """How much of each class is asked for, `[B, K]`.
+
+  Args:
+    label: `[B]` int32, or those shares themselves, `[B, 1, K]`.
+    classes: K.
+    dtype: of the result.
+  """
+  if label.ndim == 3:
+    return label[:, 0].astype(dtype)
+  chosen: jax.Array = jax.nn.one_hot(label, classes, dtype=dtype)
+  return chosen
+
+
 def rows(table: jax.Array, index: jax.Array) -> jax.Array:
   """`table[index]`, `[K, C]` and `[B]` to `[B, C]`, as a product.
 
   A gather's gradient is a scatter, which a TPU runs badly; under second
-  derivatives and `vmap` both are slow on a CPU, too.
+  derivatives and `vmap` both are slow on a CPU, too. Shares in place of an
+  index (see `shares`) give sums of rows.
   """
-  chosen = jax.nn.one_hot(index, len(table), dtype=table.dtype)
+  chosen = shares(index, len(table), table.dtype)
   axes = (((1,), (0,)), ((), ()))
   # Exact, also where products are of bfloat16 by default.
   return linear.product(chosen, table, axes, jax.lax.Precision.HIGHEST)

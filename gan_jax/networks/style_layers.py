@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax.networks import layers
 from gan_jax.ops import conv, resample
 
 _EPSILON = 1e-8
@@ -144,7 +145,8 @@ class Mapping(nn.Module):
   def __call__(self, z: jax.Array | None, label: jax.Array | None) -> jax.Array:
     parts = [] if z is None else [unit_moment(z.astype(jnp.float32))]
     if self.classes:
-      chosen = jax.nn.one_hot(label, self.classes, dtype=jnp.float32)
+      assert label is not None
+      chosen = layers.shares(label, self.classes, jnp.float32)
       parts.append(unit_moment(Dense(self.width, name='embed')(chosen)))
     x = jnp.concatenate(parts, axis=-1)
     for i in range(self.depth):
@@ -284,7 +286,7 @@ class SynthesisBlock(nn.Module):
       x = self.param(
         'const', nn.initializers.normal(1.0), (4, 4, self.features)
       )
-      x = jnp.broadcast_to(x[None], (len(ws), *x.shape))
+      x = jnp.broadcast_to(x[None], (ws.shape[0], *x.shape))
       x = convolved(x, next(w))
     else:
       grown = StyleLayer(self.features, up=True, dtype=self.dtype, name='conv0')

@@ -157,7 +157,7 @@ class Generator(nn.Module):
       average = self.average.value
       self.average.value = average + (1 - _DECAY) * (mean - average)
     count = 2 * len(sides(self.shape))
-    ws = jnp.broadcast_to(w[:, None], (len(w), count, w.shape[-1]))
+    ws = jnp.broadcast_to(w[:, None], (w.shape[0], count, w.shape[-1]))
     # Off where dropout is: not after training.
     if not (mode.dropout and self.settings.mixing):
       return ws

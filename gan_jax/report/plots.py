@@ -44,6 +44,11 @@ def save_gif(path: pathlib.Path, pictures: Sequence[PIL.Image.Image]) -> None:
   )
 
 
+def quantised(images: np.ndarray) -> np.ndarray:
+  """Values in [-1, 1] as uint8 in [0, 255]; those beyond are clipped."""
+  return np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
 def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   """Tiles images, two pixels apart.
 
@@ -56,11 +61,10 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   """
   count, height, width, channels = images.shape
   rows = -(-count // columns)
-  quantised = np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
   tiles = np.full(
     (rows * columns, height + 2, width + 2, channels), 255, 'uint8'
   )
-  tiles[:count, :height, :width] = quantised
+  tiles[:count, :height, :width] = quantised(images)
   grid = tiles.reshape(rows, columns, height + 2, width + 2, channels)
   grid = grid.transpose(0, 2, 1, 3, 4).reshape(
     rows * (height + 2), columns * (width + 2), channels

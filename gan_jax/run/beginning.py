@@ -11,7 +11,7 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import program
 from gan_jax.game import state as states
-from gan_jax.run import trained
+from gan_jax.run import exported, trained
 from gan_jax.storage import checkpoint
 
 _FIELDS = ('init_from', 'branch_from')
@@ -35,6 +35,8 @@ def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
   for field in _FIELDS:
     text = getattr(config, field)
     if not text or _parts(text)[1]:
+      continue
+    if field == 'init_from' and exported.is_export(pathlib.Path(text)):
       continue
     stored = known.get(field, '')
     if _parts(stored)[0] == text:
@@ -67,7 +69,7 @@ def start(game: program.Game) -> states.GanState:
 
 
 def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
-  """With the weights and collections of another run; all else is new."""
+  """With the weights of another run or an export; all else is new."""
   config = game.config
   other = _read('init_from', config.init_from)
   take = _Taking(game, f'init_from={config.init_from}')
@@ -116,6 +118,8 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
 def _read(field: str, text: str) -> states.GanState:
   folder, step = _parts(text)
   try:
+    if field == 'init_from' and exported.is_export(pathlib.Path(text)):
+      return exported.read(pathlib.Path(text))
     return trained.load(pathlib.Path(folder), step).state
   except ValueError as error:
     raise ValueError(f'{field}={text}: {error}') from None

@@ -145,15 +145,34 @@ def samples(
   yield from sampler.samples(run.state, jax.random.key(seed))
 
 
-def class_of(run: Run, text: str) -> int:
+def check_pictures(run: Run, asked: str) -> None:
+  """Raises ValueError, beginning with `asked`, for samples that are no images.
+
+  A png has one channel or three.
+  """
+  if run.info.kind != 'images':
+    raise ValueError(f'{asked}: these samples are no images')
+  channels = run.info.shape[-1]
+  if channels not in (1, 3):
+    raise ValueError(
+      f'{asked}: pictures have 1 or 3 channels, and these samples {channels}'
+    )
+
+
+def class_of(run: Run, text: str, flag: str = 'class') -> int:
   """The number of a class, by its name or its number.
+
+  Args:
+    run: from `load`.
+    text: as a flag has it.
+    flag: its name.
 
   Raises:
     ValueError: the game has no classes, or not this one.
   """
   count = build.count_classes(run.config, run.info)
   if not count:
-    raise ValueError(f'--class={text}: this run is not of a conditional game')
+    raise ValueError(f'--{flag}={text}: this run is not of a conditional game')
   names = run.info.class_names
   # Classes of a stack are numbers alone.
   if len(names) == count and text in names:
@@ -161,4 +180,6 @@ def class_of(run: Run, text: str) -> int:
   if text.isdecimal() and int(text) < count:
     return int(text)
   there = ', '.join(names) if len(names) == count else f'0 to {count - 1}'
-  raise ValueError(f'--class={text}: there is no such class; there are {there}')
+  raise ValueError(
+    f'--{flag}={text}: there is no such class; there are {there}'
+  )

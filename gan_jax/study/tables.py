@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -87,6 +88,41 @@ def figure(summary: Mapping[str, Any], metric: str) -> statistics.Estimate:
       f'column {metric!r}: not in the summary, which has {names}'
     )
   return statistics.estimate(metric, [float(value)])
+
+
+def check_rank(table: Table, metric: str) -> None:
+  """Raises ValueError unless a column has this figure; '-' may precede it."""
+  there = [column.metric for column in table.columns]
+  if metric.removeprefix('-') not in there:
+    raise ValueError(
+      f'--rank={metric}: is no column; there are {", ".join(there)}, each with '
+      "'-' before it for the greatest first"
+    )
+
+
+def ranked(table: Table, summaries: Summaries, metric: str) -> Table:
+  """With the rows in the order of the means of a figure, the least first.
+
+  Args:
+    table: whose rows are all in `summaries`.
+    summaries: of its rows.
+    metric: of a column; '-' before it puts the greatest first. Rows with
+      members that failed come after those with fewer of them, for a mean is of
+      the others alone.
+  """
+  name, sign = metric.removeprefix('-'), -1 if metric[0] == '-' else 1
+
+  def key(title: str) -> tuple[int, float]:
+    found = figure(summaries[title], name)
+    mean = sign * found.mean
+    return found.failed, mean if math.isfinite(mean) else math.inf
+
+  which = 'greatest' if sign < 0 else 'least'
+  order = f'Rows with the fewest failed first, then by the {which} {name}.'
+  return table._replace(
+    rows={title: table.rows[title] for title in sorted(table.rows, key=key)},
+    note=f'{table.note} {order}'.strip(),
+  )
 
 
 def _cell(estimate: statistics.Estimate, column: Column) -> tuple[str, str]:

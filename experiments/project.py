@@ -1,0 +1,114 @@
+"""The latent of a run's generator whose sample is nearest to an image.
+
+  python -m experiments.project --workdir=runs/faces --image=face.png \
+    --out=nearest.png
+
+Adam from the nearest of 1,000 random samples, in w where the network has it.
+Distances are of pixels, and with --features=classifier or inception of that
+network's features too. The picture has the image to the left and the sample to
+the right; an npz of the same name has `z` or `w`, and of a conditional game
+`label`. An image of another size is treated as in training.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from experiments import launch
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_IMAGE = flags.DEFINE_string('image', None, 'File of the image.')
+_OUT = flags.DEFINE_string('out', None, '.png to write, and an .npz beside it.')
+_SPACE = flags.DEFINE_enum(
+  'space', None, ['z', 'w'], 'What is sought; if not given, w where there is '
+  'one.'
+)  # fmt: skip
+_FEATURES = flags.DEFINE_enum(
+  'features', None, ['classifier', 'inception'], 'That count besides pixels.'
+)
+_WEIGHTS = flags.DEFINE_string('weights', None, "Inception's checkpoint.")
+_WEIGHT = flags.DEFINE_float(
+  'weight', 1.0, 'Of the features, those of the image having mean square 1.',
+  lower_bound=0.0,
+)  # fmt: skip
+_CLASS = flags.DEFINE_string(
+  'class', None, 'Of the sample, by name or number; if not given, of the '
+  'nearest random samples.'
+)  # fmt: skip
+_STEPS = flags.DEFINE_integer('steps', 300, 'Of Adam.', lower_bound=1)
+_RATE = flags.DEFINE_float(
+  'rate', 0.1, "Adam's, in standard deviations of the latents.",
+  lower_bound=1e-6,
+)  # fmt: skip
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
+_EMA = flags.DEFINE_bool(
+  'ema', None, 'The averaged generator, or the live one; if not given, as in '
+  'training.'
+)  # fmt: skip
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
+)
+_MEMBER = flags.DEFINE_integer(
+  'member', None, 'Which run of a population, from 0.'
+)
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
+
+
+def main() -> None:
+  for flag in (_WORKDIR, _IMAGE, _OUT):
+    if flag.value is None:
+      raise ValueError(
+        '--workdir=DIR, --image=FILE and --out=FILE must be given'
+      )
+  for name in ('weight', 'weights', 'data_dir'):
+    if _FEATURES.value is None and flags.FLAGS[name].present:
+      raise ValueError(f'--{name}: is of --features')
+  from gan_jax.evaluation import evaluator
+  from gan_jax.report import plots
+  from gan_jax.run import projection, trained as runs
+  from gan_jax.storage import whole
+
+  out = pathlib.Path(_OUT.value or '')
+  whole.suffix(str(out), ('.png',))
+  run = runs.load(
+    pathlib.Path(_WORKDIR.value or ''), _CHECKPOINT.value, _MEMBER.value
+  )
+  runs.check_pictures(run, f'--out={out}')
+  config = run.config
+  for name in ('ema', 'features', 'weights'):
+    value = flags.FLAGS[name].value
+    if value is not None:
+      setattr(config.eval, name, value)
+  if _DATA_DIR.value is not None:
+    config.data.dir = _DATA_DIR.value
+  target, line = projection.read_target(pathlib.Path(_IMAGE.value or ''), run)
+  if line:
+    print(line)
+  label = None
+  if _CLASS.value is not None:
+    label = runs.class_of(run, _CLASS.value)
+  extractor = evaluator.open_extractor(config) if _FEATURES.value else None
+  projector = projection.Projector(run, extractor, _SPACE.value or '')
+  asked = projection.Asked(
+    _SEED.value, _STEPS.value, _RATE.value, label, _WEIGHT.value
+  )
+  with whole.file(out) as picture, whole.file(out.with_suffix('.npz')) as npz:
+    found = projector.project(target, asked)
+    grid = plots.image_grid(np.stack([target, found.image]), 2)
+    picture.write_bytes(plots.png(grid))
+    made: dict[str, Any] = {projector.space: found.input}
+    if found.label is not None:
+      made['label'] = np.int32(found.label)
+    np.savez(npz, **made, image=found.image, pixels=found.pixels)
+  print(f'pixels    {found.pixels:.4f}  (root mean square, of [-1, 1])')
+  print(f'  {found.drawn:.4f}  was the best of {projection.DRAWN:,} samples')
+  if found.features is not None:
+    print(f'features  {found.features:.4f}  (over those of the image)')
+  where = '' if found.label is None else f' of class {found.label}'
+  print(f'{projector.space}{where} in {out.with_suffix(".npz")}; {out}')
+
+
+if __name__ == '__main__':
+  launch.run(main)

@@ -1,0 +1,163 @@
+"""The model card of an exported sampler."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from gan_jax.engine import build
+from gan_jax.evaluation import evaluator
+from gan_jax.run import trained
+from gan_jax.storage import workdir as workdirs
+
+# What loads a folder without this package; also in docs/running.md.
+SCRIPT = """\
+import json, pathlib, sys
+import jax, jax.export, numpy as np
+
+folder, out, num, seed = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
+data = (folder / 'gen.safetensors').read_bytes()
+start = 8 + int.from_bytes(data[:8], 'little')  # The header's length is first.
+header = json.loads(data[8:start])
+header.pop('__metadata__', None)
+weights = {}
+for name, x in header.items():
+  first, last = (start + offset for offset in x['data_offsets'])
+  kind = {'F32': 'f4', 'I32': 'i4', 'U32': 'u4'}[x['dtype']]
+  weights[name] = np.frombuffer(data[first:last], kind).reshape(x['shape'])
+latents, sample = (
+  jax.export.deserialize(bytearray((folder / name).read_bytes())).call
+  for name in ('latents.stablehlo', 'sample.stablehlo')
+)
+whole = json.loads((folder / 'model.json').read_text())['truncation']
+bound = [np.float32(np.inf)] if whole == 'latent' else []  # Of each |z|.
+psi = [np.float32(1)] if whole == 'w' else []
+z_and_label = latents(np.uint32(seed), np.zeros(int(num), 'f4'), *bound)
+np.save(out, sample(weights, *z_and_label, *psi))
+"""
+
+
+def card(
+  run: trained.Run, workdir: pathlib.Path, parameters: Mapping[str, int]
+) -> str:
+  """README.md of the folder, in Markdown.
+
+  Args:
+    run: that was exported.
+    workdir: of it.
+    parameters: of each player's network.
+  """
+  config, info = run.config, run.info
+  stamp = evaluator.generator_stamp(config, run.spec)
+  made = workdirs.sessions(workdir)[-1]
+  classes = build.count_classes(config, info)
+  rows = {
+    'samples': f'{" x ".join(map(str, info.shape))}, {_units(info.kind)}',
+    'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
+    'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
+    'loss': config.loss,
+    'trained': f'{int(run.state.step):,} steps of {config.batch_size} samples',
+    'data': _data(run),
+    'classes': _classes(run) if classes else 'none',
+    **{f'generator: {name}': str(value) for name, value in stamp.items()},
+    'gan_jax': str(made['commit']),
+    'versions': ', '.join(f'{k} {v}' for k, v in made['versions'].items()),
+  }
+  table = '\n'.join(f'| {name} | {value} |' for name, value in rows.items())
+  return f"""# A generator of {config.data.name}
+
+Trained and exported by gan_jax. `model.json` has every setting.
+
+| | |
+|---|---|
+{table}
+
+## Figures
+
+{_figures(workdir, int(run.state.step))}
+
+## Files
+
+| | |
+|---|---|
+| `sample.stablehlo` | {_arguments(run)} -> samples |
+| `latents.stablehlo` | seed `[]` uint32, anything `[n]` float32{
+    ', bound of |z| `[]` float32 (inf for none)'
+    if run.spec.gen.truncation == 'latent'
+    else ''
+  } -> the tuple of z `[n, {config.gen.latent_dim}]` float32{
+    ' and label `[n]` int32' if classes else ''
+  } |
+| `gen.safetensors` | the generator's weights |
+| `disc.safetensors` | the discriminator's, for who trains on |
+
+Both programs take any n and run on CPU, CUDA and TPU. Noise within the network
+is the same in each call. They are traced without gan_jax's fast paths for CPUs,
+which only its own code can call: there they may be slower than in gan_jax, and
+differ from it by rounding.
+
+## Use
+
+With jax, numpy and flatbuffers alone, as
+`python sample.py FOLDER images.npy 16 0`:
+
+```python
+{SCRIPT}```
+
+gan_jax starts a run from these weights with `--config.init_from=FOLDER`.
+
+## Limits
+
+Samples are like the data, with what is wrong or missing in them, and some may
+be near copies of training images. The licence of the data is not known here.
+"""
+
+
+def _units(kind: str) -> str:
+  return 'float32 in [-1, 1]' if kind == 'images' else 'float32'
+
+
+def _data(run: trained.Run) -> str:
+  data, info = run.config.data, run.info
+  count = f', {info.num_examples:,} examples' if info.num_examples else ''
+  print_ = f', fingerprint {info.fingerprint}' if info.fingerprint else ''
+  return f'{data.name}, split {data.split}{count}{print_}'
+
+
+def _classes(run: trained.Run) -> str:
+  names = run.info.class_names
+  shown = ', '.join(names[:20]) + (', ...' if len(names) > 20 else '')
+  return f'{len(run.info.class_shares)} ({shown})'
+
+
+def _arguments(run: trained.Run) -> str:
+  parts = [
+    'the weights by name',
+    f'z `[n, {run.config.gen.latent_dim}]` float32 ({run.config.gen.latent})',
+  ]
+  if build.count_classes(run.config, run.info):
+    parts.append('label `[n]` int32')
+  if run.spec.gen.truncation == 'w':
+    parts.append('psi `[]` float32 (1 for none)')
+  return ', '.join(parts)
+
+
+def _figures(workdir: pathlib.Path, step: int) -> str:
+  """Those that `experiments.evaluate` has stored of this step."""
+  path = workdir / 'evaluations.jsonl'
+  found: list[dict[str, Any]] = []
+  for line in path.read_text().splitlines() if path.is_file() else ():
+    try:
+      found.append(json.loads(line))
+    except ValueError:
+      continue  # A line that a kill cut short.
+  own = [x for x in found if x['stamp'].get('step') == step]
+  if not own:
+    return 'None was measured by `experiments.evaluate` at this step.'
+  figures = {k: v for x in own for k, v in x['figures'].items()}
+  rows = '\n'.join(f'| {name} | {value} |' for name, value in figures.items())
+  stamp = json.dumps(own[-1]['stamp'], indent=2)
+  return (
+    f'| | |\n|---|---|\n{rows}\n\nThe last of them was measured by this '
+    f'protocol:\n\n```json\n{stamp}\n```'
+  )
