@@ -18,6 +18,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import images, opening
 from gan_jax.engine import program
 from gan_jax.evaluation import (
+  catalogue,
   comparison,
   evaluator as evaluations,
   features,
@@ -89,7 +90,9 @@ def test_every_metric_has_its_figures(
   lacking = (
     'fd_inception', 'parzen', 'swd', 'memorisation', 'class_accuracy'
   )  # fmt: skip
-  names = [n for n in scenes.METRICS if n not in lacking]
+  names = [n for n in catalogue.METRICS if n not in lacking]
+  digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'
+  digits.eval.bootstrap = 2
   digits.eval.metrics = ','.join(names)
   game = program.open_game(digits)
   state = game.start()
@@ -99,13 +102,21 @@ def test_every_metric_has_its_figures(
     'fd_classifier', 'kid_classifier', 'kid_std_classifier', 'is_classifier',
     'is_std_classifier', 'precision_classifier', 'recall_classifier',
     'density_classifier', 'coverage_classifier', 'modes', 'reverse_kl',
-    'intra_fd_classifier',
+    'intra_fd_classifier', 'fd_infinity_classifier', 'authenticity_classifier',
+    'copying_classifier', 'fd_low_classifier', 'fd_high_classifier',
+    'kid_low_classifier', 'kid_high_classifier',
   }  # fmt: skip
+  assert found['fd_low_classifier'] < found['fd_classifier']
+  assert found['fd_classifier'] < found['fd_high_classifier']
+  stamp = judge.stamp()
+  assert stamp['bootstrap'] == 2
+  assert stamp['used']['fd_infinity']['sizes'][::14] == [30, 300]
+  assert stamp['used']['copying']['held_out'] == 360
 
 
 def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
   """One-dimensional features, and a network that is always right."""
-  metric = scenes.METRICS['intra_fd']
+  metric = catalogue.METRICS['intra_fd']
   facts = scenes.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
   real = np.array([0.0, 2.0, 10.0, 14.0])
   states = {}
@@ -269,6 +280,23 @@ MISTAKES = [
   (
     {'metrics': 'fd_classifier', 'features': 'inception'},
     r'fd_classifier is the distance in .* for fd_inception$',
+  ),
+  ({'metrics': 'swd', 'bootstrap': 9}, r'bootstrap=9: none of swd has an int'),
+  (
+    {'metrics': 'fd_classifier', 'bootstrap': 9, 'features_kept': 299},
+    r'features_kept=299: eval\.bootstrap resamples all 300 samples, whose',
+  ),
+  (
+    {'metrics': 'fd_classifier', 'resizer': 'clean'},
+    r"resizer='clean': the classifier takes images as they are; inception",
+  ),
+  (
+    {'metrics': 'fid', 'features': 'inception', 'resizer': 'cleen'},
+    "did you mean 'clean'",
+  ),
+  (
+    {'metrics': 'copying'},
+    r"held_out='': copying needs at least 2 images that the gen",
   ),
   (
     {'metrics': 'classes', 'features_split': 'x', 'features_data': 'digits'},

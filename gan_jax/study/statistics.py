@@ -10,10 +10,9 @@ import scipy  # Loads a module of it when one is used.
 # Figures that cannot leave an interval, near whose ends a symmetric interval
 # would; by the last part of their name.
 _BOUNDED = frozenset((
-  'accuracy', 'asked_mode', 'class_accuracy', 'coverage', 'd_fake', 'd_real',
-  'disc_skipped', 'gen_skipped', 'high_quality', 'ks', 'max_d_gap', 'modes',
-  'precision', 'recall', 'skipped',
-  'total_variation',
+  'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'coverage',
+  'd_fake', 'd_real', 'disc_skipped', 'gen_skipped', 'high_quality', 'ks',
+  'max_d_gap', 'modes', 'precision', 'recall', 'skipped', 'total_variation',
 ))  # fmt: skip
 
 _RESAMPLES = 2000
