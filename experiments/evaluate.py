@@ -38,9 +38,10 @@ _SIZE = flags.DEFINE_integer(
 _CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
-  'metrics', None, 'fd_inception (or fid), fd_classifier, fd_infinity, kid, '
-  'is, prdc, authenticity, copying, parzen, swd, memorisation, classes, '
-  'intra_fd, class_accuracy, with commas between them.'
+  'metrics', None, 'fd_inception (or fid), fd_classifier, fd_dinov2, '
+  'fd_clip, fd_infinity, kid, cmmd, is, prdc, authenticity, copying, parzen, '
+  'swd, memorisation, classes, intra_fd, class_accuracy, with commas between '
+  'them.'
 )  # fmt: skip
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
@@ -57,7 +58,9 @@ _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
 _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'
 )
-_FEATURES = flags.DEFINE_string('features', None, 'classifier or inception.')
+_FEATURES = flags.DEFINE_string(
+  'features', None, 'classifier, inception, dinov2 or clip.'
+)
 _WEIGHTS = flags.DEFINE_string('weights', None, 'Its checkpoint.')
 _RESIZER = flags.DEFINE_string('resizer', None, 'As eval.resizer.')
 _FEATURES_DATA = flags.DEFINE_string(

@@ -88,7 +88,8 @@ def test_every_metric_has_its_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   lacking = (
-    'fd_inception', 'parzen', 'swd', 'memorisation', 'class_accuracy'
+    'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'swd',
+    'memorisation', 'class_accuracy',
   )  # fmt: skip
   names = [n for n in catalogue.METRICS if n not in lacking]
   digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'
@@ -270,9 +271,21 @@ MISTAKES = [
   ({'metrics': 'is', 'is_splits': 0}, r'is_splits=0: must be at least 1$'),
   (
     {'metrics': 'fd_classifier', 'features': 'vgg'},
-    'are classifier, inception',
+    'are classifier, inception, dinov2, clip',
   ),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
+  (
+    {'metrics': 'fd_dinov2', 'features': 'dinov2', 'weights': '/no.pth'},
+    r'^/no\.pth: there are no weights; download them from https.*vitl14_pret',
+  ),
+  (
+    {'metrics': 'cmmd', 'features': 'clip'},
+    r'336\.bin: there are no weights; download .*patch14-336/.*/pytorch_model',
+  ),
+  (
+    {'metrics': 'cmmd', 'features': 'dinov2'},
+    r"cmmd is .* clip, and eval\.features='dinov2'; set eval\.features=clip",
+  ),
   (
     {'metrics': 'fid'},
     r'fid is the distance in .* inception.* for fd_classifier$',

@@ -271,8 +271,9 @@ class Eval:
   # Steps between two frames of the figures and image grids.
   every: int = declare.field(1000, at_least=1)
   # Metrics of images, with commas between them: fd_inception (or fid),
-  # fd_classifier, fd_infinity, kid, is, prdc, authenticity, copying, parzen,
-  # swd, memorisation, classes, intra_fd, class_accuracy.
+  # fd_classifier, fd_dinov2, fd_clip, fd_infinity, kid, cmmd, is, prdc,
+  # authenticity, copying, parzen, swd, memorisation, classes, intra_fd,
+  # class_accuracy.
   # Laws have figures of their own.
   metrics: str = ''
   # The real images to compare with; '' is data.split.
@@ -281,7 +282,8 @@ class Eval:
   # copying.
   held_out: str = ''
   # The network that looks at them: 'classifier', one of ours that is trained
-  # on the spot, or 'inception', whose weights are read from a file.
+  # on the spot, or 'inception', 'dinov2' or 'clip', whose weights are read from
+  # a file.
   features: str = 'classifier'
   # That file; '' looks for the usual one in the cache.
   weights: str = ''
@@ -293,10 +295,10 @@ class Eval:
   features_data: str = 'mnist'
   # That split; '' trains it on the real images themselves.
   features_split: str = ''
-  # The most samples of each set whose features are kept: by kid, prdc,
+  # The most samples of each set whose features are kept: by kid, cmmd, prdc,
   # fd_infinity, authenticity, copying and the bootstrap.
   features_kept: int = declare.field(10_000, at_least=1)
-  # Resamples for the 95 % interval of fd_* and kid; 0 gives none.
+  # Resamples for the 95 % interval of fd_*, kid and cmmd; 0 gives none.
   bootstrap: int = declare.field(0, at_least=0)
   # Random subsets of kid.
   kid_subsets: int = declare.field(100, at_least=1)

@@ -9,6 +9,7 @@ import numpy as np
 from gan_jax.evaluation import scene as scenes
 from gan_jax.metrics import (
   copying,
+  discrepancy,
   frechet,
   inception_score,
   kept,
@@ -150,6 +151,16 @@ def _kid_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
   return again
 
 
+def _cmmd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
+  real = jnp.asarray(kept.result(scene.states['real']))
+  return lambda features: discrepancy.discrepancy(real, jnp.asarray(features))
+
+
+def _cmmd(scene: scenes.Scene) -> scenes.Figures:
+  generated = kept.result(scene.states['generated'])
+  return {'cmmd': _cmmd_again(scene)(generated)}
+
+
 def _inception_score(scene: scenes.Scene) -> scenes.Figures:
   found = inception_score.result(scene.states['generated'])
   return {'is': found.mean, 'is_std': found.std}
@@ -227,6 +238,8 @@ def _class_shortage(facts: scenes.Facts) -> str | None:
 METRICS: dict[str, scenes.Metric] = {
   'fd_inception': _fd('inception'),
   'fd_classifier': _fd('classifier'),
+  'fd_dinov2': _fd('dinov2'),
+  'fd_clip': _fd('clip'),
   'fd_infinity': scenes.Metric(
     ('fd_infinity',),
     counts=lambda facts: (
@@ -264,6 +277,20 @@ METRICS: dict[str, scenes.Metric] = {
       ('real', 'generated'), facts.settings.kid_subset_size
     ),
     why=', the samples of a subset (eval.kid_subset_size)',
+  ),
+  'cmmd': scenes.Metric(
+    ('cmmd',),
+    counts=scenes.kept_pair,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_cmmd,
+    again=_cmmd_again,
+    settings=lambda facts: {
+      'sigma': discrepancy.SIGMA, 'scale': discrepancy.SCALE,
+    },
+    least=lambda facts: {'real': 1, 'generated': 1},
+    only='clip',
+    plain=True,
   ),
   'is': scenes.Metric(
     ('is', 'is_std'),

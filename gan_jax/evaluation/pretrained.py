@@ -9,12 +9,30 @@ from typing import Any
 import jax
 
 from gan_jax import cache as caches, types
-from gan_jax.evaluation import features, inception as inceptions, weights
+from gan_jax.evaluation import (
+  clip as clips,
+  dinov2 as dinos,
+  features,
+  inception as inceptions,
+  vit,
+  weights,
+)
 
 INCEPTION_FILE = 'pt_inception-2015-12-05-6726825d.pth'
 INCEPTION_URL = (
   'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
   + INCEPTION_FILE
+)
+
+DINOV2_FILE = 'dinov2_vitl14_pretrain.pth'
+DINOV2_URL = (
+  'https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/' + DINOV2_FILE
+)
+
+CLIP_FILE = 'clip-vit-large-patch14-336.bin'
+CLIP_URL = (
+  'https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/'
+  'pytorch_model.bin'
 )
 
 _inception = jax.jit(inceptions.apply, static_argnames='resizer')
@@ -81,8 +99,78 @@ def inception(path: str = '', resizer: str = '') -> features.Extractor:
   )
 
 
+def _arrays(path: str, file: str, url: str) -> tuple[Any, str]:
+  """A checkpoint's arrays by PyTorch's names, and its sha256."""
+  source = pathlib.Path(path or caches.folder() / file).expanduser()
+  if not source.is_file():
+    raise ValueError(
+      f'{source}: there are no weights; download them from {url}'
+    )
+  if source.suffix == '.safetensors':
+    arrays = weights.flatten(weights.load(source)[0])
+  else:
+    arrays = weights.read_torch(source)
+  return arrays, weights.sha256(source)
+
+
+_SETTINGS = 'resizer', 'settings'
+_dinov2 = jax.jit(dinos.apply, static_argnames=_SETTINGS)
+_clip = jax.jit(clips.apply, static_argnames=_SETTINGS)
+
+
+def dinov2(path: str = '', resizer: str = '') -> features.Extractor:
+  """DINOv2: Stein et al. 2023 use ViT-L/14, and its 1,024 features.
+
+  Args:
+    path: of its authors' checkpoint, of S, B or L, or of a safetensors file of
+      the same names; '' is `DINOV2_FILE` in `caches.folder()`.
+    resizer: of `resizers.RESIZERS`; '' is Stein et al.'s.
+
+  Raises:
+    ValueError: it is not there, cannot be read, or is of another network.
+  """
+  arrays, sha256 = _arrays(path, DINOV2_FILE, DINOV2_URL)
+  return _transformer(
+    'dinov2', sha256, dinos.convert(arrays), _dinov2, resizer or dinos.RESIZER
+  )
+
+
+def clip(path: str = '', resizer: str = '') -> features.Extractor:
+  """CLIP's image encoder: CMMD uses ViT-L/14 at 336 pixels.
+
+  Args:
+    path: of a checkpoint of `transformers`, or of a safetensors file of the
+      same names; '' is `CLIP_FILE` in `caches.folder()`.
+    resizer: of `resizers.RESIZERS`; '' is that of CMMD's authors.
+
+  Raises:
+    ValueError: it is not there, cannot be read, or is of another network.
+  """
+  arrays, sha256 = _arrays(path, CLIP_FILE, CLIP_URL)
+  return _transformer(
+    'clip', sha256, clips.convert(arrays), _clip, resizer or clips.RESIZER
+  )
+
+
+def _transformer(
+  name: str,
+  sha256: str,
+  converted: tuple[vit.Settings, types.PyTree],
+  apply: Callable[..., Any],
+  resizer: str,
+) -> features.Extractor:
+  settings, params = converted
+  extractor = _extractor(
+    name, sha256, params, functools.partial(apply, settings=settings), resizer
+  )
+  facts = {**extractor.facts, 'features_network': str(settings)}
+  return extractor._replace(facts=facts)
+
+
 # By name, as functions of the weights' file and the resizer, '' for either
 # being the usual one.
 PRETRAINED: dict[str, Callable[[str, str], features.Extractor]] = {
   'inception': inception,
+  'dinov2': dinov2,
+  'clip': clip,
 }
