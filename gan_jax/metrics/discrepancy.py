@@ -19,22 +19,33 @@ SCALE = 1000.0
 _ROWS = 512
 
 
+# An accelerator's default would multiply in fewer bits than float32's. On a CPU
+# two programs are faster: one would lay out the products in favour of what is
+# done with them.
+_products = jax.jit(
+  lambda a, b: jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+)
+_norms = jax.jit(lambda x: (x**2).sum(axis=1))
+
+
 @jax.jit
-def _row_sums(rows: jax.Array, x: jax.Array, gamma: jax.Array) -> jax.Array:
+def _row_sums(
+  products: jax.Array, norms: jax.Array, others: jax.Array, gamma: jax.Array
+) -> jax.Array:
   """Of k - 1, `[n]`: values near 1 would lose their digits in a sum."""
-  # An accelerator's default would multiply in fewer bits than float32's.
-  dots = jnp.matmul(rows, x.T, precision=jax.lax.Precision.HIGHEST)
-  norms = (rows**2).sum(axis=1)[:, None] + (x**2).sum(axis=1)[None]
-  return jnp.expm1(-gamma * jnp.maximum(norms - 2 * dots, 0)).sum(axis=1)
+  gaps = norms[:, None] + others[None] - 2 * products
+  return jnp.expm1(-gamma * jnp.maximum(gaps, 0)).sum(axis=1)
 
 
 def _mean(a: jax.Array, b: jax.Array, gamma: jax.Array) -> float:
   """Of k(a, b) - 1 over all pairs."""
-  parts = (
-    np.asarray(_row_sums(a[start : start + _ROWS], b, gamma), np.float64).sum()
-    for start in range(0, len(a), _ROWS)
-  )
-  return float(math.fsum(parts)) / (len(a) * len(b))
+  norms, others = _norms(a), _norms(b)
+  sums = []
+  for start in range(0, len(a), _ROWS):
+    rows = slice(start, start + _ROWS)
+    block = _row_sums(_products(a[rows], b), norms[rows], others, gamma)
+    sums.append(np.asarray(block, np.float64).sum())
+  return math.fsum(sums) / (len(a) * len(b))
 
 
 def discrepancy(
