@@ -38,9 +38,10 @@ _SIZE = flags.DEFINE_integer(
 _CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
-  'metrics', None, 'fd_inception (or fid), fd_classifier, kid, is, prdc, '
-  'parzen, swd, memorisation, classes, intra_fd, class_accuracy, with commas '
-  'between them.'
+  'metrics', None, 'fd_inception (or fid), fd_classifier, fd_dinov2, '
+  'fd_clip, fd_infinity, kid, cmmd, is, prdc, authenticity, copying, parzen, '
+  'swd, memorisation, classes, intra_fd, class_accuracy, with commas between '
+  'them.'
 )  # fmt: skip
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
@@ -57,8 +58,11 @@ _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
 _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'
 )
-_FEATURES = flags.DEFINE_string('features', None, 'classifier or inception.')
-_WEIGHTS = flags.DEFINE_string('weights', None, "Inception's checkpoint.")
+_FEATURES = flags.DEFINE_string(
+  'features', None, 'classifier, inception, dinov2 or clip.'
+)
+_WEIGHTS = flags.DEFINE_string('weights', None, 'Its checkpoint.')
+_RESIZER = flags.DEFINE_string('resizer', None, 'As eval.resizer.')
 _FEATURES_DATA = flags.DEFINE_string(
   'features_data', None, 'TFDS set that the classifier is trained on.'
 )
@@ -66,7 +70,10 @@ _FEATURES_SPLIT = flags.DEFINE_string(
   'features_split', None, 'Its split; without it, the images compared with.'
 )
 _KEPT = flags.DEFINE_integer(
-  'features_kept', None, 'The most samples of kid and prdc.'
+  'features_kept', None, 'The most samples whose features are kept.'
+)
+_BOOTSTRAP = flags.DEFINE_integer(
+  'bootstrap', None, 'Resamples for intervals.', lower_bound=0
 )
 _TRUNCATION = flags.DEFINE_float(
   'truncation', None, 'The bound of each |z|, or psi of a style network.'
@@ -79,8 +86,8 @@ _SPLITS = flags.DEFINE_integer('is_splits', None, 'Parts of is.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
 _OF_IMAGES = (
-  _METRICS, _FEATURES, _WEIGHTS, _FEATURES_DATA, _FEATURES_SPLIT, _KEPT,
-  _SUBSETS, _SUBSET_SIZE, _SPLITS,
+  _METRICS, _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT,
+  _KEPT, _BOOTSTRAP, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
 _OF_RUNS = _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _SPLIT, _TRUNCATION
@@ -105,7 +112,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
 
   from gan_jax.config import checks
   from gan_jax.engine import build
-  from gan_jax.evaluation import evaluator as evaluations, scene as scenes
+  from gan_jax.evaluation import catalogue, evaluator as evaluations
   from gan_jax.run import trained as runs
 
   run = runs.load(workdir, _CHECKPOINT.value, _MEMBER.value)
@@ -127,7 +134,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
   if run.info.kind == 'images':
     if not config.eval.metrics:
       raise ValueError(
-        f'--metrics: must be given; there are {", ".join(scenes.METRICS)}'
+        f'--metrics: must be given; there are {", ".join(catalogue.METRICS)}'
       )
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)

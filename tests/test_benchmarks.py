@@ -64,14 +64,15 @@ def test_metrics_time_of_small_sets(tmp_path: pathlib.Path):
   done = programs.python(
     'experiments.benchmarks.metrics_time',
     '--samples=50', '--features=8', '--rows=30', '--rounds=2',
-    f'--json={path}', XLA_FLAGS='',
+    '--width=64', '--depth=1', '--images=1', f'--json={path}', XLA_FLAGS='',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert len(done.stdout.splitlines()) == 12
+  assert len(done.stdout.splitlines()) == 24
   record = json.loads(path.read_text())
   assert record['frechet_ours_over_ours_cpu'] == 1
   assert record['frechet_ours_over_product_wall'] > 0
   assert len(record['manifolds_rounds_s']['selection']) == 2
+  assert record['perceive_ours_over_forward_cpu'] > 0
 
 
 def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):

@@ -12,7 +12,13 @@ import pytest
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
 from gan_jax.engine import build, names
-from gan_jax.evaluation import comparison, evaluator, scene as scenes, sets
+from gan_jax.evaluation import (
+  catalogue,
+  comparison,
+  evaluator,
+  scene as scenes,
+  sets,
+)
 from gan_jax.game import draws, penalties, sampling, steps
 from gan_jax.metrics import modes
 from gan_jax.networks import conditional, dcgan, mlp, r3gan
@@ -296,7 +302,7 @@ def test_asked_mode_by_hand():
 
 
 def test_class_accuracy_counts_the_classes_made():
-  metric = scenes.METRICS['class_accuracy']
+  metric = catalogue.METRICS['class_accuracy']
   facts = scenes.Facts({'generated': 5}, (8, 8, 1), configs.Eval())
   state = metric.init(facts)
   logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 2, 1]]
@@ -311,7 +317,7 @@ def test_class_accuracy_counts_the_classes_made():
 
 
 def test_intra_fd_takes_the_classes_asked_for():
-  metric = scenes.METRICS['intra_fd']
+  metric = catalogue.METRICS['intra_fd']
   seen = types.Perception(np.arange(4.0)[:, None], np.eye(4))
   block = scenes.Block(np.zeros((4, 1, 1, 1)), np.array([1, 1, 0, 0]), seen)
   facts = scenes.Facts({}, (1, 1, 1), configs.Eval())

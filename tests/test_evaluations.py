@@ -18,6 +18,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import images, opening
 from gan_jax.engine import program
 from gan_jax.evaluation import (
+  catalogue,
   comparison,
   evaluator as evaluations,
   features,
@@ -87,9 +88,12 @@ def test_every_metric_has_its_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   lacking = (
-    'fd_inception', 'parzen', 'swd', 'memorisation', 'class_accuracy'
+    'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'swd',
+    'memorisation', 'class_accuracy',
   )  # fmt: skip
-  names = [n for n in scenes.METRICS if n not in lacking]
+  names = [n for n in catalogue.METRICS if n not in lacking]
+  digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'
+  digits.eval.bootstrap = 2
   digits.eval.metrics = ','.join(names)
   game = program.open_game(digits)
   state = game.start()
@@ -99,13 +103,21 @@ def test_every_metric_has_its_figures(
     'fd_classifier', 'kid_classifier', 'kid_std_classifier', 'is_classifier',
     'is_std_classifier', 'precision_classifier', 'recall_classifier',
     'density_classifier', 'coverage_classifier', 'modes', 'reverse_kl',
-    'intra_fd_classifier',
+    'intra_fd_classifier', 'fd_infinity_classifier', 'authenticity_classifier',
+    'copying_classifier', 'fd_low_classifier', 'fd_high_classifier',
+    'kid_low_classifier', 'kid_high_classifier',
   }  # fmt: skip
+  assert found['fd_low_classifier'] < found['fd_classifier']
+  assert found['fd_classifier'] < found['fd_high_classifier']
+  stamp = judge.stamp()
+  assert stamp['bootstrap'] == 2
+  assert stamp['used']['fd_infinity']['sizes'][::14] == [30, 300]
+  assert stamp['used']['copying']['held_out'] == 360
 
 
 def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
   """One-dimensional features, and a network that is always right."""
-  metric = scenes.METRICS['intra_fd']
+  metric = catalogue.METRICS['intra_fd']
   facts = scenes.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
   real = np.array([0.0, 2.0, 10.0, 14.0])
   states = {}
@@ -259,9 +271,21 @@ MISTAKES = [
   ({'metrics': 'is', 'is_splits': 0}, r'is_splits=0: must be at least 1$'),
   (
     {'metrics': 'fd_classifier', 'features': 'vgg'},
-    'are classifier, inception',
+    'are classifier, inception, dinov2, clip',
   ),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
+  (
+    {'metrics': 'fd_dinov2', 'features': 'dinov2', 'weights': '/no.pth'},
+    r'^/no\.pth: there are no weights; download them from https.*vitl14_pret',
+  ),
+  (
+    {'metrics': 'cmmd', 'features': 'clip'},
+    r'336\.bin: there are no weights; download .*patch14-336/.*/pytorch_model',
+  ),
+  (
+    {'metrics': 'cmmd', 'features': 'dinov2'},
+    r"cmmd is .* clip, and eval\.features='dinov2'; set eval\.features=clip",
+  ),
   (
     {'metrics': 'fid'},
     r'fid is the distance in .* inception.* for fd_classifier$',
@@ -269,6 +293,23 @@ MISTAKES = [
   (
     {'metrics': 'fd_classifier', 'features': 'inception'},
     r'fd_classifier is the distance in .* for fd_inception$',
+  ),
+  ({'metrics': 'swd', 'bootstrap': 9}, r'bootstrap=9: none of swd has an int'),
+  (
+    {'metrics': 'fd_classifier', 'bootstrap': 9, 'features_kept': 299},
+    r'features_kept=299: eval\.bootstrap resamples all 300 samples, whose',
+  ),
+  (
+    {'metrics': 'fd_classifier', 'resizer': 'clean'},
+    r"resizer='clean': the classifier takes images as they are; inception",
+  ),
+  (
+    {'metrics': 'fid', 'features': 'inception', 'resizer': 'cleen'},
+    "did you mean 'clean'",
+  ),
+  (
+    {'metrics': 'copying'},
+    r"held_out='': copying needs at least 2 images that the gen",
   ),
   (
     {'metrics': 'classes', 'features_split': 'x', 'features_data': 'digits'},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from gan_jax.evaluation import features, inception, weights
+from gan_jax.evaluation import features, inception, pretrained, weights
 
 CONFIG = features.ClassifierConfig(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2
@@ -198,7 +198,7 @@ def test_inception_is_converted_once(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  path = tmp_path / 'gan_jax' / features.INCEPTION_FILE
+  path = tmp_path / 'gan_jax' / pretrained.INCEPTION_FILE
   path.parent.mkdir()
   path.write_bytes(b'a checkpoint')
   arrays, reads = checkpoint(), []
@@ -208,23 +208,23 @@ def test_inception_is_converted_once(
     return arrays
 
   monkeypatch.setattr(weights, 'read_torch', read)
-  first = features.inception()
+  first = pretrained.inception()
   assert first.sha256 == weights.sha256(path)
-  assert first[:2] == features.inception()[:2]
+  assert first[:2] == pretrained.inception()[:2]
   assert reads == [path]
   seen = jax.eval_shape(first.apply, first.params, jnp.zeros((5, 32, 32, 1)))
   assert seen.features.shape == (5, 2048)
   assert seen.logits.shape == (5, 1008)
   # Other weights under the same name are converted anew.
   path.write_bytes(b'another')
-  assert features.inception().sha256 == weights.sha256(path) != first.sha256
+  assert pretrained.inception().sha256 == weights.sha256(path) != first.sha256
   assert reads == [path, path]
   # What they were converted to is enough, by either name.
   digest = weights.sha256(path)
   path.unlink()
-  assert features.inception().sha256 == digest
+  assert pretrained.inception().sha256 == digest
   converted = path.with_suffix('.safetensors')
-  again = features.inception(str(converted))
+  again = pretrained.inception(str(converted))
   assert again.sha256 == digest
   expected = weights.flatten(inception.convert(arrays))
   kept = weights.flatten(weights.load(converted)[0])
@@ -237,12 +237,12 @@ def test_weights_of_unknown_origin(tmp_path: pathlib.Path):
   path = tmp_path / 'own.safetensors'
   weights.save(path, {'kernel': np.zeros(3)}, {})
   with pytest.raises(ValueError, match='does not say of which checkpoint'):
-    features.inception(str(path))
+    pretrained.inception(str(path))
 
 
 def test_inception_that_is_not_there(tmp_path: pathlib.Path):
   path = tmp_path / 'none.pth'
   with pytest.raises(ValueError, match=r'none\.pth: there are no weights') as e:
-    features.inception(str(path))
-  assert features.INCEPTION_URL in str(e.value)
+    pretrained.inception(str(path))
+  assert pretrained.INCEPTION_URL in str(e.value)
   assert '\n' not in str(e.value)

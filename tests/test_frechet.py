@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import linalg
+from sklearn import linear_model
 
 from gan_jax.metrics import frechet
 
@@ -140,3 +141,32 @@ def test_moments_may_be_looked_at_on_the_way():
   exact = np.cov(x.astype(np.float64), rowvar=False)
   np.testing.assert_allclose(whole.cov, exact, rtol=0, atol=1e-6)
   np.testing.assert_array_equal(whole.cov, again.cov)
+
+
+def test_the_distance_of_infinitely_many_samples():
+  """Of a law to itself it is 0; the line is the one of scikit-learn."""
+  real = frechet.Statistics(10**9, np.zeros(8), np.eye(8))
+  x = np.random.default_rng(0).standard_normal((6000, 8)).astype(np.float32)
+  ours = frechet.extrapolated(real, x, np.random.default_rng(1))
+  counts = frechet.sizes(6000)
+  assert counts[0] == 600
+  assert counts[-1] == 6000
+  assert frechet.sizes(80_000)[0] == 5000
+  assert len(counts) == 15
+  rng = np.random.default_rng(1)
+  found = []
+  for count in counts:
+    rows = x[rng.permutation(6000)[:count]].astype(np.float64)
+    cov = np.cov(rows, rowvar=False)
+    mean = rows.mean(0)
+    root = linalg.sqrtm(cov).real
+    found.append(mean @ mean + np.trace(cov + np.eye(8) - 2 * root))
+  line = linear_model.LinearRegression()
+  line.fit(1 / np.array(counts)[:, None], np.array(found))
+  assert ours == pytest.approx(line.intercept_, abs=1e-7)
+  # To first order the distance of n samples is D / n + D (D + 1) / (4 n).
+  expected = 8 + 8 * 9 / 4
+  assert line.coef_[0] == pytest.approx(expected, rel=0.35)
+  assert abs(ours) < found[-1] < found[0]
+  with pytest.raises(ValueError, match=r'30 samples .* at least, got 29$'):
+    frechet.extrapolated(real, x[:29], rng)

@@ -157,3 +157,25 @@ def test_too_few_samples_are_said():
   assert line is not None
   assert '999 samples' in line
   assert neighbours.shortage(1000) is None
+
+
+def test_authenticity_against_loops(monkeypatch: pytest.MonkeyPatch):
+  """Half of the samples are copies of training images, with some noise."""
+  monkeypatch.setattr(neighbours, '_ROWS', 32)
+  train = normal(90, 4)
+  copies = train[:40] + 0.1 * normal(40, 4, seed=1)
+  x = np.concatenate([copies, normal(40, 4, seed=2)])
+  authentic = []
+  for row in x.astype(np.float64):
+    gaps = np.linalg.norm(train - row, axis=1)
+    i = gaps.argmin()
+    others = np.linalg.norm(np.delete(train, i, axis=0) - train[i], axis=1)
+    authentic.append(others.min() < gaps[i])
+  assert not any(authentic[:40])
+  assert neighbours.authenticity(x, train) == np.mean(authentic) > 0.15
+  # A copy is none, and what equals two of them is no nearer than they are.
+  twice = np.concatenate([train, train])
+  assert neighbours.authenticity(train, train) == 0
+  assert neighbours.authenticity(train, twice) == 0
+  with pytest.raises(ValueError, match=r'^features: 2 samples .* got 1$'):
+    neighbours.authenticity(x, train[:1])

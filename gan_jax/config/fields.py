@@ -274,26 +274,35 @@ class Eval:
   # Steps between two frames of the figures and image grids.
   every: int = declare.field(1000, at_least=1)
   # Metrics of images, with commas between them: fd_inception (or fid),
-  # fd_classifier, kid, is, prdc, parzen, swd, memorisation, classes, intra_fd,
+  # fd_classifier, fd_dinov2, fd_clip, fd_infinity, kid, cmmd, is, prdc,
+  # authenticity, copying, parzen, swd, memorisation, classes, intra_fd,
   # class_accuracy.
   # Laws have figures of their own.
   metrics: str = ''
   # The real images to compare with; '' is data.split.
   split: str = ''
-  # Images that the generator was not trained on, for parzen, memorisation, and
-  # each row's figures of overfitting.
+  # Images that the generator was not trained on, for parzen, memorisation,
+  # copying, and each row's figures of overfitting.
   held_out: str = ''
   # The network that looks at them: 'classifier', one of ours that is trained
-  # on the spot, or 'inception', whose weights are read from a file.
+  # on the spot, or 'inception', 'dinov2' or 'clip', whose weights are read from
+  # a file.
   features: str = 'classifier'
-  # The pt_inception checkpoint; '' looks for it in the cache.
+  # That file; '' looks for the usual one in the cache.
   weights: str = ''
+  # How images are brought to the size that the network takes: legacy_pytorch,
+  # legacy_tensorflow, clean, friendly, pillow_bilinear, pillow_bicubic or
+  # pillow_lanczos; '' is as the network's metrics are published.
+  resizer: str = ''
   # The TFDS set whose split of that name the classifier learns.
   features_data: str = 'mnist'
   # That split; '' trains it on the real images themselves.
   features_split: str = ''
-  # The most samples of each set whose features kid and prdc keep.
+  # The most samples of each set whose features are kept: by kid, cmmd, prdc,
+  # fd_infinity, authenticity, copying and the bootstrap.
   features_kept: int = declare.field(10_000, at_least=1)
+  # Resamples for the 95 % interval of fd_*, kid and cmmd; 0 gives none.
+  bootstrap: int = declare.field(0, at_least=0)
   # Random subsets of kid.
   kid_subsets: int = declare.field(100, at_least=1)
   # Samples in each of them.

@@ -13,10 +13,26 @@ import numpy as np
 
 from gan_jax import types
 from gan_jax.config import checks as config_checks, fields as configs, values
-from gan_jax.evaluation import features, scene as scenes, sets
-from gan_jax.metrics import checks
+from gan_jax.evaluation import (
+  catalogue,
+  features,
+  pretrained,
+  resizers,
+  scene as scenes,
+  sets,
+)
+from gan_jax.metrics import bootstrap, checks, kept
 
-EXTRACTORS = ('classifier', 'inception')
+# What keeps the generated images' features for all who read them.
+_KEEPER = scenes.Metric(
+  figures=(),
+  counts=lambda facts: {'generated': scenes.kept_pair(facts)['generated']},
+  init=lambda facts: kept.init(),
+  update=scenes.keep_features,
+  result=lambda scene: {},
+)
+
+EXTRACTORS = ('classifier', *pretrained.PRETRAINED)
 
 
 class SamplesError(ValueError):
@@ -59,8 +75,10 @@ def parse_metrics(settings: configs.Eval) -> dict[str, scenes.Metric]:
   values.choose(
     'eval.features', settings.features, dict.fromkeys(EXTRACTORS, None)
   )
-  options = dict(scenes.METRICS)
-  options |= {a: scenes.METRICS[name] for a, name in scenes.ALIASES.items()}
+  options = dict(catalogue.METRICS)
+  options |= {
+    a: catalogue.METRICS[name] for a, name in catalogue.ALIASES.items()
+  }
   found = {}
   for name in settings.metrics.split(','):
     metric = values.choose('eval.metrics', name, options)
@@ -70,7 +88,20 @@ def parse_metrics(settings: configs.Eval) -> dict[str, scenes.Metric]:
         f'{metric.only}, and eval.features={settings.features!r}; set '
         f'eval.features={metric.only}, or ask for fd_{settings.features}'
       )
-    found[scenes.ALIASES.get(name, name)] = metric
+    found[catalogue.ALIASES.get(name, name)] = metric
+  if settings.resizer:
+    values.choose('eval.resizer', settings.resizer, resizers.RESIZERS)
+    if settings.features == 'classifier':
+      raise ValueError(
+        f'eval.resizer={settings.resizer!r}: the classifier takes images as '
+        f'they are; {", ".join(pretrained.PRETRAINED)} take resized ones'
+      )
+  if settings.bootstrap and not any(m.again for m in found.values()):
+    able = (name for name, m in catalogue.METRICS.items() if m.again)
+    raise ValueError(
+      f'eval.bootstrap={settings.bootstrap}: none of '
+      f'{settings.metrics} has an interval; {", ".join(able)} have'
+    )
   return found
 
 
@@ -86,8 +117,9 @@ def make_extractor(
   Raises:
     ValueError: its weights cannot be read, or there are no labels to learn.
   """
-  if settings.features == 'inception':
-    return features.inception(settings.weights)
+  if settings.features in pretrained.PRETRAINED:
+    read = pretrained.PRETRAINED[settings.features]
+    return read(settings.weights, settings.resizer)
   learnt = learn()
   if learnt is None or not learnt.images.class_names:
     raise ValueError(
@@ -160,7 +192,7 @@ class Comparison:
     self.names = [
       self._named(figure, metric)
       for metric in self._metrics.values()
-      for figure in metric.figures
+      for figure in (*metric.figures, *self._ends(metric))
     ]
     self.warnings = [
       f'{name}: {line}'
@@ -173,6 +205,17 @@ class Comparison:
     """Whether a fixed network looks at the images."""
     return self._extractor is not None
 
+  def _ends(self, metric: scenes.Metric) -> tuple[str, ...]:
+    """The names of the interval of a metric's first figure, if it has one."""
+    if not (self._facts.settings.bootstrap and metric.again):
+      return ()
+    return f'{metric.figures[0]}_low', f'{metric.figures[0]}_high'
+
+  @property
+  def _keeps(self) -> bool:
+    metrics = self._metrics.values()
+    return bool(self._facts.settings.bootstrap or any(m.keeps for m in metrics))
+
   def _named(self, figure: str, metric: scenes.Metric) -> str:
     """With the network's name, where the figure is of its features."""
     if not metric.sees or metric.plain or self._extractor is None:
@@ -182,6 +225,11 @@ class Comparison:
   def _check_counts(self) -> None:
     settings, facts = self._facts.settings, self._facts
     config_checks.fields(settings, 'eval.')
+    if settings.bootstrap and settings.features_kept < facts.num['generated']:
+      raise ValueError(
+        f'eval.features_kept={settings.features_kept}: eval.bootstrap resamples'
+        f' all {facts.num["generated"]} samples, whose features must be kept'
+      )
     for name, metric in self._metrics.items():
       counts = metric.counts(facts)
       for which, least in metric.least(facts).items():
@@ -208,9 +256,15 @@ class Comparison:
     for name, metric in self._metrics.items():
       if metric.one_class and len(self._facts.logits) != 1:
         raise ValueError(f'eval.metrics: {name} needs images of one class each')
+      if metric.one_class and not self._facts.logits[0]:
+        raise ValueError(
+          f'eval.metrics: {name} needs a network that names classes, and '
+          f'eval.features={self._facts.settings.features!r} names none'
+        )
       if not metric.labels:
         continue
-      learnt = learn() if self._facts.settings.features != 'inception' else None
+      own = self._facts.settings.features == 'classifier'
+      learnt = learn() if own else None
       if learnt is None or not learnt.of_data:
         raise ValueError(
           f'eval.metrics: {name} needs a network that knows the classes of '
@@ -234,23 +288,24 @@ class Comparison:
     self, which: str, blocks: Callable[[int], Iterable[sets.Block]]
   ) -> dict[str, Any]:
     """Every metric's state after its images of a set; no more are read."""
+    metrics = self._metrics | ({'': _KEEPER} if self._keeps else {})
     wanted = {
       name: metric.counts(self._facts).get(which, 0)
-      for name, metric in self._metrics.items()
+      for name, metric in metrics.items()
       if which not in metric.apart
     }
     wanted = {name: count for name, count in wanted.items() if count}
-    found = {name: self._metrics[name].init(self._facts) for name in wanted}
+    found = {name: metrics[name].init(self._facts) for name in wanted}
     most = max(wanted.values(), default=0)
     if not most:
       return found
-    sees = any(self._metrics[name].sees for name in wanted)
+    sees = any(metrics[name].sees for name in wanted)
     done = 0
     for block in self._blocks(blocks(most), sees=sees):
       for name, count in wanted.items():
         if count > done:
           part = block.first(count - done)
-          found[name] = self._metrics[name].update(found[name], part)
+          found[name] = metrics[name].update(found[name], part)
       done += len(block.x)
       if done >= most:
         break
@@ -303,15 +358,33 @@ class Comparison:
       raise SamplesError(str(error)) from None
     known |= self._known
     found: scenes.Figures = {}
+    rows = kept.result(known['generated'].pop('')) if self._keeps else None
     for name, metric in self._metrics.items():
       states = {w: each[name] for w, each in known.items() if name in each}
-      scene = scenes.Scene(self._facts, states, self._train, key)
+      scene = scenes.Scene(self._facts, states, self._train, key, rows)
+      figures = metric.result(scene) | self._interval(metric, scene)
       found |= {
-        self._named(figure, metric): value
-        for figure, value in metric.result(scene).items()
+        self._named(figure, metric): value for figure, value in figures.items()
       }
-      known['generated'].pop(name)  # What it kept is in nobody's way.
+      # What it kept is in nobody's way.
+      known['generated'].pop(name, None)
     return found
+
+  def _interval(
+    self, metric: scenes.Metric, scene: scenes.Scene
+  ) -> scenes.Figures:
+    ends = self._ends(metric)
+    if not ends:
+      return {}
+    assert metric.again is not None
+    assert scene.features is not None
+    interval = bootstrap.interval(
+      metric.again(scene),
+      scene.features,
+      scene.rng(),
+      resamples=self._facts.settings.bootstrap,
+    )
+    return dict(zip(ends, interval, strict=True))
 
   def stamp(self) -> dict[str, Any]:
     """All of the network and of the metrics that the figures depend on."""
@@ -324,7 +397,13 @@ class Comparison:
       'features': look.name if look else None,
       'features_sha256': look.sha256 if look else None,
     }
-    return network | dict(look.facts if look else {}) | {'used': used}
+    resamples = self._facts.settings.bootstrap
+    return (
+      network
+      | dict(look.facts if look else {})
+      | {'used': used}
+      | ({'bootstrap': resamples} if resamples else {})
+    )
 
 
 _WORDS = {

@@ -1,11 +1,10 @@
 """The fixed networks in whose features sets of images are compared.
 
-Inception needs weights that are not ours to bring. The classifier needs none:
-it is trained on the spot on labelled images, the same from the same seed, and
-kept.
+The pretrained ones need weights that are not ours to bring (`pretrained.py`).
+The classifier needs none: it is trained on the spot on labelled images, the
+same from the same seed, and kept.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -23,23 +22,13 @@ from gan_jax import cache as caches, types
 from gan_jax.data import source as sources
 from gan_jax.evaluation import (
   classifier as networks,
-  inception as inceptions,
   weights,
 )
-
-INCEPTION_FILE = 'pt_inception-2015-12-05-6726825d.pth'
-INCEPTION_URL = (
-  'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
-  + INCEPTION_FILE
-)
-
 
 # The most bytes of images that a classifier learns from.
 _LEARNT_BYTES = 2**29
 
 HELD_OUT_RULE = 'a tenth, the first of numpy.random.default_rng(0).permutation'
-
-_inception = jax.jit(inceptions.apply)
 
 
 class Extractor(NamedTuple):
@@ -70,7 +59,7 @@ def perceive(
   """What the network sees, a batch at a time, on the host.
 
   Args:
-    extractor: of `inception` or `classifier`.
+    extractor: of `classifier`, or of `pretrained.PRETRAINED`.
     images: `[N, H, W, C]` in [-1, 1], or an iterable of such arrays.
     batch_size: images at once. The last batch is filled up, so that there is
       one program to compile; that does not change the others' features.
@@ -91,48 +80,6 @@ def perceive(
         seen.features[: len(x)],
         seen.logits[: len(x)],
       )
-
-
-def inception(path: str = '') -> Extractor:
-  """Inception-v3 in FID's variant: 2,048 features and 1,008 logits.
-
-  A checkpoint of pytorch-fid is converted once, to a safetensors file beside
-  it, which will do without it.
-
-  Args:
-    path: of the checkpoint or of what it was converted to; '' is
-      `INCEPTION_FILE` in `caches.folder()`.
-
-  Raises:
-    ValueError: it is not there, cannot be read, or is of another network.
-  """
-  source = pathlib.Path(path or caches.folder() / INCEPTION_FILE)
-  source = source.expanduser()
-  converted = source.with_suffix('.safetensors')
-  if not (source.is_file() or converted.is_file()):
-    raise ValueError(
-      f'{source}: there are no weights of Inception; download {INCEPTION_FILE} '
-      f'from {INCEPTION_URL}'
-    )
-  digest = weights.sha256(source) if source.is_file() else ''
-  params: types.PyTree = None
-  notes: dict[str, str] = {}
-  if converted.is_file():
-    params, notes = weights.load(converted)
-    digest = digest if source.suffix != '.safetensors' else ''
-  origin = notes.get('sha256', '')
-  if params is None or (digest and digest != origin):
-    params, origin = inceptions.convert(weights.read_torch(source)), digest
-    # Where nothing can be written, it is converted each time.
-    with contextlib.suppress(OSError):
-      weights.save(converted, params, {'sha256': origin, 'name': source.name})
-  if not origin:
-    raise ValueError(
-      f'{converted}: it does not say of which checkpoint it was made; remove it'
-      f', and download {INCEPTION_FILE} from {INCEPTION_URL}'
-    )
-  # Of the checkpoint, by which others know these weights.
-  return Extractor('inception', origin, jax.device_put(params), _inception)
 
 
 @dataclasses.dataclass(frozen=True)

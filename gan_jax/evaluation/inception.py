@@ -14,10 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
+from gan_jax.evaluation import resizers
 from gan_jax.ops import conv
 
 # The side of the images it was trained on.
 SIDE = 299
+
+# Of pytorch-fid, whose checkpoint this is.
+RESIZER = 'legacy_pytorch'
 
 _EPSILON = 1e-3  # Of its batch normalisation.
 
@@ -172,36 +176,12 @@ class Inception(nn.Module):
     return types.Perception(features, features @ kernel + bias[None])
 
 
-def resized(images: jax.Array) -> jax.Array:
-  """Images as the network takes them: bilinear, without antialiasing.
-
-  As pytorch-fid and the original do, also where that aliases; figures of
-  images that were shrunk otherwise are not comparable (Parmar et al. 2022).
-
-  Args:
-    images: `[N, H, W, C]` in [-1, 1]; C is 3, or 1, which becomes 3 alike.
-
-  Returns:
-    `[N, 299, 299, 3]`.
-
-  Raises:
-    ValueError: the images have another shape.
-  """
-  if images.ndim != 4 or images.shape[-1] not in (1, 3):
-    raise ValueError(
-      'images must have shape [N, H, W, C] with 1 or 3 channels, got '
-      f'{list(images.shape)}'
-    )
-  shape = (len(images), SIDE, SIDE, images.shape[-1])
-  images = jax.image.resize(
-    images.astype(jnp.float32), shape, 'bilinear', antialias=False
-  )
-  return jnp.broadcast_to(images, (*shape[:3], 3))
-
-
-def apply(params: types.PyTree, images: jax.Array) -> types.Perception:
-  """Features and logits of images of any size; see `resized`."""
-  seen = Inception().apply({'params': params}, resized(images))
+def apply(
+  params: types.PyTree, images: jax.Array, *, resizer: str = RESIZER
+) -> types.Perception:
+  """Features and logits of images of any size; see `resizers.resize`."""
+  x = resizers.resize(images, SIDE, resizer)
+  seen = Inception().apply({'params': params}, x)
   assert isinstance(seen, types.Perception)
   return seen
 

@@ -383,6 +383,43 @@ def memorisation(
   return memorised(nearest(generated, train), nearest(held_out, train))
 
 
+@jax.jit
+def _nearest_other_of_block(
+  rows: jax.Array, own: jax.Array, x: jax.Array, norms: jax.Array
+) -> jax.Array:
+  close = _closeness(_products(rows, x), norms[None])
+  others = jnp.where(own[:, None] == jnp.arange(len(x))[None], -jnp.inf, close)
+  return jnp.linalg.norm(rows - x[others.argmax(axis=1)], axis=1)
+
+
+def authenticity(generated: jax.Array, train: jax.Array) -> float:
+  """The share of samples that are no near copies, in [0, 1].
+
+  Alaa et al. 2022, "How Faithful is your Synthetic Data?", section 4, in the
+  form of AuthPct (Stein et al. 2023): a sample is authentic if the training
+  sample nearest to it has another training sample nearer than the sample.
+
+  Args:
+    generated: features, `[G, D]`.
+    train: features of what the generator was trained on, `[T, D]`.
+
+  Raises:
+    ValueError: there are fewer than two training samples or no others, the
+      numbers of features differ, or a feature is not finite.
+  """
+  found = nearest(generated, train)
+  # Only those that are nearest to a sample need their own neighbour.
+  rows, where = np.unique(found.row, return_inverse=True)
+  (x,) = _centred(train, least=2)
+  norms = _norms(x)
+  parts = []
+  for start in range(0, len(rows), _ROWS):
+    own = jnp.asarray(rows[start : start + _ROWS], jnp.int32)
+    parts.append(_nearest_other_of_block(x[own], own, x, norms))
+  between = np.concatenate(parts)[where]
+  return float((between < found.distance).mean())
+
+
 def shortage(samples: int) -> str | None:
   """A line of warning where neighbourhoods are too coarse, or None."""
   if samples >= _SENSIBLE:

@@ -10,9 +10,10 @@ import scipy  # Loads a module of it when one is used.
 # Figures that cannot leave an interval, near whose ends a symmetric interval
 # would; by the last part of their name.
 _BOUNDED = frozenset((
-  'accuracy', 'asked_mode', 'class_accuracy', 'coverage', 'd_fake', 'd_real',
-  'disc_skipped', 'gen_skipped', 'high_quality', 'ks', 'max_d_gap', 'modes',
-  'precision', 'r_t', 'recall', 'skipped', 'total_variation',
+  'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'coverage',
+  'd_fake', 'd_real', 'disc_skipped', 'gen_skipped', 'high_quality', 'ks',
+  'max_d_gap', 'modes', 'precision', 'r_t', 'recall', 'skipped',
+  'total_variation',
 ))  # fmt: skip
 
 _RESAMPLES = 2000
@@ -93,6 +94,18 @@ def estimate(name: str, values: Sequence[float]) -> Estimate:
   return Estimate(mean, stderr, float(low), float(high), members)
 
 
+def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
+  """A figure of `summary.json`, of as many members as it has.
+
+  Args:
+    name: of the figure.
+    value: a number, None for one that is not finite, or what `to_json` makes.
+    scale: of every member.
+  """
+  members = value['members'] if isinstance(value, dict) else [value]
+  return estimate(name, [math.nan if x is None else x * scale for x in members])
+
+
 class Comparison(NamedTuple):
   """Two populations beside each other.
 
@@ -142,3 +155,36 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     rng=np.random.default_rng(0),
   )
   return Comparison(difference, low, high, float(test.pvalue))
+
+
+def compare_published(
+  a: Sequence[float], mean: float, stderr: float, trials: int
+) -> Comparison:
+  """Members of ours against a published mean, by Welch's t.
+
+  Args:
+    a: values; those that are not finite are left out.
+    mean: as it was published.
+    stderr: of that mean.
+    trials: that it is of.
+
+  Raises:
+    ValueError: there are fewer than two finite values or trials, or neither
+      side has a spread.
+  """
+  x = np.array([v for v in a if math.isfinite(v)])
+  if min(len(x), trials) < 2:
+    raise ValueError(
+      f'cannot compare {len(x)} with {trials} members: each needs two'
+    )
+  difference = float(x.mean()) - mean
+  squares = float(x.var(ddof=1)) / len(x), stderr**2
+  total = sum(squares)
+  if not total:
+    raise ValueError('cannot compare two figures without any spread')
+  parts = zip(squares, (len(x), trials), strict=True)
+  freedom = total**2 / sum(s**2 / (n - 1) for s, n in parts)
+  error = math.sqrt(total)
+  half = float(scipy.special.stdtrit(freedom, 0.975)) * error
+  p = 2 * float(scipy.special.stdtr(freedom, -abs(difference) / error))
+  return Comparison(difference, difference - half, difference + half, p)

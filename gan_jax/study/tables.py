@@ -76,18 +76,12 @@ def figure(summary: Mapping[str, Any], metric: str) -> statistics.Estimate:
   Raises:
     ValueError: the row has no such figure.
   """
-  value = summary.get(metric)
-  if metric in summary and value is None:
-    return statistics.estimate(metric, [float('nan')])
-  if isinstance(value, dict):
-    members = [float('nan') if x is None else x for x in value['members']]
-    return statistics.estimate(metric, members)
-  if value is None:
+  if metric not in summary:
     names = ', '.join(name for name, x in summary.items() if x is not None)
     raise ValueError(
       f'column {metric!r}: not in the summary, which has {names}'
     )
-  return statistics.estimate(metric, [float(value)])
+  return statistics.of_summary(metric, summary[metric])
 
 
 def check_rank(table: Table, metric: str) -> None:

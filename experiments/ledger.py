@@ -1,0 +1,139 @@
+"""Published figures beside ours: a page and a record, from runs' folders.
+
+  python -m experiments.ledger --runs=runs --out=docs/reproductions.md
+
+reads experiments/tables/published.toml and, for each of its figures, the run in
+RUNS/TABLE/ROW as `experiments.table --workdir=RUNS/TABLE` leaves it, or in
+RUNS/CONFIG; the record is OUT with .json for .md. What has no run, or one that
+has not ended, says so.
+"""
+
+import importlib
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments import launch
+
+if TYPE_CHECKING:
+  from gan_jax.study import ledger, tables
+
+_RUNS = flags.DEFINE_string('runs', None, 'Folder of the runs.')
+_OUT = flags.DEFINE_string('out', None, 'Markdown file to write.')
+
+PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
+
+
+def _run(folder: pathlib.Path, command: str) -> 'ledger.Run':
+  """What is there of one row."""
+  from gan_jax.storage import workdir as workdirs, writers
+  from gan_jax.study import ledger
+
+  if not (folder / 'config.json').is_file():
+    return ledger.Run(str(folder), command, 'not measured yet', {})
+  config, _ = workdirs.load(folder)
+  summary = workdirs.read_summary(folder)
+  budget = f'{config.steps:,} steps of batch {config.batch_size}'
+  if summary is None:
+    rows = writers.read_rows(folder)
+    step = rows[-1]['step'] if rows else 0
+    state = f'at step {step:,} of {config.steps:,}'
+    return ledger.Run(str(folder), command, state, {}, budget)
+  last = workdirs.sessions(folder)[-1]
+  devices = last['devices']
+  return ledger.Run(
+    str(folder),
+    command,
+    'measured',
+    summary,
+    budget,
+    (last['commit'] or 'unknown')[:10],
+    f'{len(devices)} x {devices[0]}',
+  )
+
+
+def _column(
+  table: 'tables.Table | None', claim: 'ledger.Claim', name: str
+) -> tuple[str, float]:
+  """Title and scale of a figure.
+
+  Raises:
+    ValueError: the table has no such column.
+  """
+  if table is None:
+    return name, claim.scale.get(name, 1.0)
+  found = [c for c in table.columns if c.metric == name]
+  if not found:
+    raise ValueError(f'{PUBLISHED}: {claim.table} has no column {name!r}')
+  return found[0].title or name, found[0].scale
+
+
+def _of_claim(
+  claim: 'ledger.Claim', runs: pathlib.Path
+) -> list[dict[str, Any]]:
+  from gan_jax.study import ledger, tables
+
+  table = None
+  if claim.table:
+    module = importlib.import_module(f'experiments.tables.{claim.table}')
+    table = module.get_table()
+    folder = runs / claim.table
+    command = (
+      f'python -m experiments.table --table=experiments/tables/{claim.table}.py'
+      f' --workdir=runs/{claim.table}'
+    )
+  else:
+    folder = runs / tables.folder(claim.config.replace('.py', ''))
+    command = (
+      f'python -m experiments.train --config=experiments/configs/{claim.config}'
+      f' --workdir=runs/{folder.name}'
+    )
+  entries = []
+  for row, figures in claim.rows.items():
+    if table is not None and row not in table.rows:
+      raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
+    path = folder / tables.folder(row) if table else folder
+    run = _run(path, command)
+    for name in figures:
+      title, scale = _column(table, claim, name)
+      entries.append(ledger.entry(claim, row, name, run, title, scale))
+  return entries
+
+
+def make_record(runs: pathlib.Path) -> list[dict[str, Any]]:
+  """An entry for each published figure.
+
+  Raises:
+    ValueError: the published figures do not fit the tables, or a run's folder
+      cannot be read.
+  """
+  from gan_jax.study import ledger
+
+  claims = ledger.read_claims(PUBLISHED)
+  return [e for claim in claims for e in _of_claim(claim, runs)]
+
+
+COMMAND = 'python -m experiments.ledger --runs=runs --out=docs/reproductions.md'
+
+
+def main() -> None:
+  if not _RUNS.value or not _OUT.value:
+    raise ValueError('--runs=DIR and --out=FILE.md must be given')
+  from gan_jax.storage import workdir as workdirs
+  from gan_jax.study import ledger
+
+  runs, out = pathlib.Path(_RUNS.value), pathlib.Path(_OUT.value)
+  if not runs.is_dir():
+    raise ValueError(f'--runs={runs}: there is no such folder')
+  if out.suffix != '.md' or not out.parent.is_dir():
+    raise ValueError(f'--out={out}: must be a file .md in a folder that exists')
+  record = make_record(runs)
+  workdirs.write_json(out.with_suffix('.json'), record)
+  out.write_text(ledger.as_markdown(record, COMMAND))
+  measured = sum(e['ours'] is not None for e in record)
+  print(f'{out}: {measured} of {len(record)} figures are measured')
+
+
+if __name__ == '__main__':
+  launch.run(main)

@@ -1,0 +1,138 @@
+"""DINOv2, in whose features Stein et al. 2023 compare sets of images.
+
+Oquab et al. 2023, "DINOv2: Learning Robust Visual Features without
+Supervision", the networks S, B and L without registers; "Exposing flaws of
+generative model evaluation metrics" uses ViT-L/14 at 224 pixels, of which the
+features are the normalised first token.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from gan_jax import types
+from gan_jax.evaluation import resizers, vit
+
+SIDE = 224
+
+# That of the paper's code by default: of an image opened by Pillow.
+RESIZER = 'pillow_bicubic'
+
+# Of ImageNet's colours.
+_MEAN = 0.485, 0.456, 0.406
+_STD = 0.229, 0.224, 0.225
+
+# What the positions' table is shrunk by is of a side so much longer.
+_OFFSET = 0.1
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+  """PyTorch's, with a = -3/4."""
+  x = np.abs(x)
+  near = (1.25 * x - 2.25) * x**2 + 1
+  far = ((-0.75 * x + 3.75) * x - 6) * x + 3
+  return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def shrunk(table: np.ndarray, side: int) -> np.ndarray:
+  """Positions `[M, M, D]` for `[side, side, D]` patches, as DINOv2 does it.
+
+  Bicubic without antialiasing, edges repeated. The scale is of `side + 0.1`
+  patches and not of `side`, a detail of the authors' code that features depend
+  on. With as many patches as positions, nothing is done.
+  """
+  old = len(table)
+  if side == old:
+    return table
+  at = (np.arange(side) + 0.5) * (old / (side + _OFFSET)) - 0.5
+  near = np.floor(at).astype(int)[:, None] + np.arange(-1, 3)
+  weight = np.zeros((side, old))
+  rows = np.arange(side)[:, None]
+  np.add.at(weight, (rows, near.clip(0, old - 1)), _cubic(at[:, None] - near))
+  small = np.einsum('im,jn,mnd->ijd', weight, weight, table, optimize=True)
+  return small.astype(np.float32)
+
+
+def convert(
+  arrays: Mapping[str, np.ndarray], *, side: int = SIDE, heads: int = 0
+) -> tuple[vit.Settings, types.PyTree]:
+  """The network in a checkpoint of its authors.
+
+  Args:
+    arrays: by name, as there: 'blocks.0.attn.qkv.weight'.
+    side: of the images that it will see.
+    heads: of attention, which no array tells; 0 is one for 64 channels, as in
+      all that are published.
+
+  Returns:
+    Its settings, and the parameters of `vit.Vit`.
+
+  Raises:
+    ValueError: an array is missing, has another shape, or is of a variant,
+      such as one with registers.
+  """
+  reader = vit.Reader(arrays, 'DINOv2 S, B or L')
+  first = reader.take('cls_token', [1, 1, None])
+  width = first.shape[-1]
+  kernel = reader.patches('patch_embed.proj', width)
+  patch = round((len(kernel) / 3) ** 0.5)
+  table = reader.take('pos_embed', [1, None, width])[0]
+  grid = reader.square('pos_embed', table[1:])
+  small = shrunk(grid, side // patch).reshape(-1, width)
+  blocks = [
+    {
+      'norm1': reader.norm(f'{name}.norm1', width),
+      'qkv': reader.dense(f'{name}.attn.qkv', width, 3 * width),
+      'proj': reader.dense(f'{name}.attn.proj', width, width),
+      'scale1': reader.take(f'{name}.ls1.gamma', [width]),
+      'norm2': reader.norm(f'{name}.norm2', width),
+      'fc1': reader.dense(f'{name}.mlp.fc1', width, 4 * width),
+      'fc2': reader.dense(f'{name}.mlp.fc2', 4 * width, width),
+      'scale2': reader.take(f'{name}.ls2.gamma', [width]),
+    }
+    for name in (f'blocks.{i}' for i in range(reader.depth('blocks.')))
+  ]
+  params = {
+    'first': first,
+    'place': np.concatenate([table[:1], small])[None],
+    'patches': {
+      'kernel': kernel,
+      'bias': reader.take('patch_embed.proj.bias', [width]),
+    },
+    'blocks': vit.stacked(blocks),
+    'norm': reader.norm('norm', width),
+  }
+  strange = reader.left - {'mask_token'}
+  if strange:
+    raise ValueError(
+      f'weights: {min(strange)} is of another network than DINOv2 S, B or L'
+    )
+  settings = vit.Settings(
+    width, len(blocks), heads or width // vit.HEAD, patch, 1e-6, scaled=True
+  )
+  return settings, params
+
+
+def apply(
+  params: types.PyTree,
+  images: jax.Array,
+  *,
+  settings: vit.Settings,
+  resizer: str = RESIZER,
+  side: int = SIDE,
+) -> types.Perception:
+  """Features `[N, width]` of images of any size, and no logits.
+
+  Args:
+    params: of `convert`, and so are the settings.
+    images: `[N, H, W, C]` in [-1, 1], C 1 or 3.
+    settings: of the network.
+    resizer: of `resizers.RESIZERS`.
+    side: as it was given to `convert`.
+  """
+  x = resizers.resize(images, side, resizer)
+  x = vit.normalised(x, _MEAN, _STD)
+  features = vit.Vit(settings).apply({'params': params}, x)
+  assert isinstance(features, jax.Array)
+  return vit.seen(features)

@@ -1,0 +1,380 @@
+"""Metrics of what a fixed network sees in images."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.evaluation import scene as scenes
+from gan_jax.metrics import (
+  copying,
+  discrepancy,
+  frechet,
+  inception_score,
+  kept,
+  kernel,
+  modes,
+  neighbours,
+)
+
+# Of precision and recall, and of density and coverage: their papers' own.
+K, DENSITY_K = 3, 5
+
+# The Frechet distance: of all, of infinitely many, and within classes.
+
+
+def _fd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
+  distance = frechet.distance_from(frechet.result(scene.states['real']))
+  return lambda features: distance(frechet.statistics(features))
+
+
+def _fd_infinity(scene: scenes.Scene) -> scenes.Figures:
+  assert scene.features is not None
+  real = frechet.result(scene.states['real'])
+  found = frechet.extrapolated(real, scene.features, scene.rng())
+  return {'fd_infinity': found}
+
+
+def _fd(name: str) -> scenes.Metric:
+  def result(scene: scenes.Scene) -> scenes.Figures:
+    real, generated = (
+      frechet.result(scene.states[s]) for s in ('real', 'generated')
+    )
+    return {'fd': frechet.frechet_distance(real, generated)}
+
+  return scenes.Metric(
+    figures=('fd',),
+    counts=scenes.pair,
+    init=lambda facts: frechet.init(),
+    update=lambda state, block: frechet.update(state, block.features),
+    result=result,
+    shortage=lambda facts: frechet.shortage(
+      min(scenes.pair(facts).values()), facts.dim
+    ),
+    least=lambda facts: {'real': 2, 'generated': 2},
+    only=name,
+    again=_fd_again,
+  )
+
+
+Classes = dict[int, frechet.Moments]
+
+
+def _update_classes(state: Classes, block: scenes.Block) -> Classes:
+  """The data's own labels, and the samples' classes.
+
+  Those are what was asked for, or as the network names them.
+  """
+  label = block.label
+  if label is None:
+    label = block.logits.argmax(axis=1)
+  for name in np.unique(label):
+    moments = state.get(int(name), frechet.init())
+    rows = block.features[label == name]
+    state[int(name)] = frechet.update(moments, rows)
+  return state
+
+
+def _intra_fd(scene: scenes.Scene) -> scenes.Figures:
+  """The mean Frechet distance within a class (Miyato & Koyama 2018).
+
+  A class with fewer than two samples has no distance, and the mean none
+  either.
+  """
+  distances = []
+  for name, real in scene.states['real'].items():
+    generated = scene.states['generated'].get(name, frechet.init())
+    try:
+      pair = frechet.result(real), frechet.result(generated)
+    except ValueError:
+      return {'intra_fd': float('nan')}
+    distances.append(frechet.frechet_distance(*pair))
+  return {'intra_fd': float(np.mean(distances))}
+
+
+# Whether G makes the class that it is asked for.
+
+
+class Hits(NamedTuple):
+  """Samples of the class that was asked for, of so many."""
+
+  hits: int
+  total: int
+
+
+def _update_hits(state: Hits, block: scenes.Block) -> Hits:
+  assert block.label is not None
+  named = block.logits.argmax(axis=1)
+  hits = int((named == block.label).sum())
+  return Hits(state.hits + hits, state.total + len(named))
+
+
+def _class_accuracy(scene: scenes.Scene) -> scenes.Figures:
+  """The share of samples that a classifier gives the class asked for."""
+  state = scene.states['generated']
+  return {'class_accuracy': state.hits / state.total}
+
+
+# The kernel distance, the inception score, precision and recall.
+
+
+def _kid(scene: scenes.Scene) -> scenes.Figures:
+  real, generated = (
+    jnp.asarray(kept.result(scene.states[name]))
+    for name in ('real', 'generated')
+  )
+  settings = scene.facts.settings
+  found = kernel.kernel_distance(
+    real,
+    generated,
+    scene.key,
+    subsets=settings.kid_subsets,
+    subset_size=settings.kid_subset_size,
+  )
+  return {'kid': found.mean, 'kid_std': found.std}
+
+
+def _kid_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
+  real = jnp.asarray(kept.result(scene.states['real']))
+  settings = scene.facts.settings
+
+  def again(features: np.ndarray) -> float:
+    return kernel.kernel_distance(
+      real,
+      jnp.asarray(features),
+      scene.key,
+      subsets=settings.kid_subsets,
+      subset_size=settings.kid_subset_size,
+    ).mean
+
+  return again
+
+
+def _cmmd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
+  real = jnp.asarray(kept.result(scene.states['real']))
+  return lambda features: discrepancy.discrepancy(real, jnp.asarray(features))
+
+
+def _cmmd(scene: scenes.Scene) -> scenes.Figures:
+  generated = kept.result(scene.states['generated'])
+  return {'cmmd': _cmmd_again(scene)(generated)}
+
+
+def _inception_score(scene: scenes.Scene) -> scenes.Figures:
+  found = inception_score.result(scene.states['generated'])
+  return {'is': found.mean, 'is_std': found.std}
+
+
+def _manifolds(scene: scenes.Scene) -> scenes.Figures:
+  real, generated = (
+    jnp.asarray(kept.result(scene.states[name]))
+    for name in ('real', 'generated')
+  )
+  found = neighbours.manifolds(real, generated, k=K, density_k=DENSITY_K)
+  return found._asdict()
+
+
+# Copies of training images, of which no more are kept than of other sets.
+
+
+def _kept(facts: scenes.Facts, *names: str) -> scenes.Counts:
+  most = facts.settings.features_kept
+  return {name: min(facts.num[name], most) for name in names}
+
+
+def _untried(facts: scenes.Facts) -> str | None:
+  most, num = facts.settings.features_kept, facts.num['train']
+  if num <= most:
+    return None
+  return (
+    f'copies of {num - most:,} of the {num:,} training images are not looked '
+    f'for (eval.features_kept={most})'
+  )
+
+
+def _authenticity(scene: scenes.Scene) -> scenes.Figures:
+  generated, train = (
+    jnp.asarray(kept.result(scene.states[name]))
+    for name in ('generated', 'train')
+  )
+  return {'authenticity': neighbours.authenticity(generated, train)}
+
+
+def _copying(scene: scenes.Scene) -> scenes.Figures:
+  sets = (
+    kept.result(scene.states[name])
+    for name in ('generated', 'held_out', 'train')
+  )
+  return {'copying': copying.copying(*sets)}
+
+
+# Modes as a classifier names them: the classes of all channels.
+
+
+def _num_modes(facts: scenes.Facts) -> int:
+  channels = 1 if len(facts.logits) < 2 else facts.logits[0]
+  return int(facts.logits[-1] ** channels)
+
+
+def _count_classes(counts: np.ndarray, block: scenes.Block) -> np.ndarray:
+  named = block.logits.argmax(axis=-1).reshape(len(block.x), -1)
+  index = modes.stacked_label(named, block.logits.shape[-1])
+  return counts + np.bincount(index, minlength=len(counts))
+
+
+def _classes(scene: scenes.Scene) -> scenes.Figures:
+  found = modes.coverage_of(scene.states['generated'])
+  return {'modes': float(found.modes), 'reverse_kl': found.reverse_kl}
+
+
+def _class_shortage(facts: scenes.Facts) -> str | None:
+  """Of a class of the average size."""
+  each = min(scenes.pair(facts).values()) // facts.logits[-1]
+  line = frechet.shortage(each, facts.dim)
+  return f'a class has about {line}' if line else None
+
+
+METRICS: dict[str, scenes.Metric] = {
+  'fd_inception': _fd('inception'),
+  'fd_classifier': _fd('classifier'),
+  'fd_dinov2': _fd('dinov2'),
+  'fd_clip': _fd('clip'),
+  'fd_infinity': scenes.Metric(
+    ('fd_infinity',),
+    counts=lambda facts: (
+      scenes.pair(facts) | {'generated': scenes.kept_pair(facts)['generated']}
+    ),
+    init=lambda facts: frechet.init(),
+    update=lambda state, block: frechet.update(state, block.features),
+    result=_fd_infinity,
+    settings=lambda facts: {
+      'sizes': frechet.sizes(scenes.kept_pair(facts)['generated'])
+    },
+    shortage=lambda facts: frechet.shortage(
+      frechet.sizes(scenes.kept_pair(facts)['generated'])[0], facts.dim
+    ),
+    least=lambda facts: {'real': 2, 'generated': 2 * frechet.POINTS},
+    apart=('generated',),
+    keeps=True,
+  ),
+  'kid': scenes.Metric(
+    ('kid', 'kid_std'),
+    counts=scenes.kept_pair,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_kid,
+    again=_kid_again,
+    settings=lambda facts: {
+      'subsets': facts.settings.kid_subsets,
+      'subset_size': facts.settings.kid_subset_size,
+    },
+    shortage=lambda facts: kernel.shortage(
+      min(scenes.pair(facts, facts.settings.features_kept).values()),
+      facts.settings.kid_subset_size,
+    ),
+    least=lambda facts: dict.fromkeys(
+      ('real', 'generated'), facts.settings.kid_subset_size
+    ),
+    why=', the samples of a subset (eval.kid_subset_size)',
+  ),
+  'cmmd': scenes.Metric(
+    ('cmmd',),
+    counts=scenes.kept_pair,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_cmmd,
+    again=_cmmd_again,
+    settings=lambda facts: {
+      'sigma': discrepancy.SIGMA, 'scale': discrepancy.SCALE,
+    },
+    least=lambda facts: {'real': 1, 'generated': 1},
+    only='clip',
+    plain=True,
+  ),
+  'is': scenes.Metric(
+    ('is', 'is_std'),
+    counts=scenes.generated,
+    init=lambda facts: inception_score.init(
+      facts.num['generated'], facts.settings.is_splits
+    ),
+    update=lambda state, block: inception_score.update(state, block.logits),
+    result=_inception_score,
+    settings=lambda facts: {'splits': facts.settings.is_splits},
+    shortage=lambda facts: inception_score.shortage(
+      facts.num['generated'], facts.settings.is_splits, facts.logits[-1]
+    ),
+    least=lambda facts: {'generated': facts.settings.is_splits},
+    why=', one a split (eval.is_splits)',
+    one_class=True,
+  ),
+  'prdc': scenes.Metric(
+    neighbours.Manifolds._fields,
+    counts=lambda facts: scenes.equal_pair(facts, facts.settings.features_kept),
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_manifolds,
+    settings=lambda facts: {'k': K, 'density_k': DENSITY_K},
+    shortage=lambda facts: neighbours.shortage(
+      min(scenes.pair(facts, facts.settings.features_kept).values())
+    ),
+    least=lambda facts: dict.fromkeys(
+      ('real', 'generated'), max(K, DENSITY_K) + 1
+    ),
+  ),
+  'authenticity': scenes.Metric(
+    ('authenticity',),
+    counts=lambda facts: _kept(facts, 'generated', 'train'),
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_authenticity,
+    shortage=_untried,
+    least=lambda facts: {'generated': 1, 'train': 2},
+    single=True,
+  ),
+  'copying': scenes.Metric(
+    ('copying',),
+    counts=lambda facts: _kept(facts, 'generated', 'held_out', 'train'),
+    init=lambda facts: kept.init(),
+    update=scenes.keep_features,
+    result=_copying,
+    settings=lambda facts: {
+      'cells': copying.CELLS, 'components': copying.COMPONENTS,
+    },
+    shortage=_untried,
+    least=lambda facts: {'held_out': 2, 'train': copying.CELLS},
+    single=True,
+  ),
+  'classes': scenes.Metric(
+    ('modes', 'reverse_kl'),
+    counts=scenes.generated,
+    init=lambda facts: np.zeros(_num_modes(facts), np.int64),
+    update=_count_classes,
+    result=_classes,
+    shortage=lambda facts: modes.shortage(
+      facts.num['generated'], _num_modes(facts)
+    ),
+    labels=True,
+    plain=True,
+  ),
+  'intra_fd': scenes.Metric(
+    ('intra_fd',),
+    counts=scenes.pair,
+    init=lambda facts: {},
+    update=_update_classes,
+    result=_intra_fd,
+    shortage=_class_shortage,
+    one_class=True,
+    labels=True,
+  ),
+  'class_accuracy': scenes.Metric(
+    ('class_accuracy',),
+    counts=scenes.generated,
+    init=lambda facts: Hits(0, 0),
+    update=_update_hits,
+    result=_class_accuracy,
+    one_class=True,
+    labels=True,
+    asked=True,
+  ),
+}  # fmt: skip

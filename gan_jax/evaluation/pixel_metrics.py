@@ -1,0 +1,123 @@
+"""Metrics of the pixels of images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.evaluation import scene as scenes
+from gan_jax.metrics import kept, neighbours, parzen, sliced
+
+
+def _flat(x: np.ndarray) -> jax.Array:
+  """Images in [-1, 1] as vectors with pixels in [0, 1]."""
+  return jnp.asarray(x.reshape(len(x), -1) + 1) / 2
+
+
+# The first so many held-out images choose sigma, as in the paper.
+_VALIDATION = 1000
+
+
+def _parzen_counts(facts: scenes.Facts) -> scenes.Counts:
+  centres = min(
+    scenes.most_pixels(facts), facts.num['train'], facts.num['generated']
+  )
+  tested = min(scenes.most_pixels(facts) + _VALIDATION, facts.num['held_out'])
+  return {'generated': centres, 'train': centres, 'held_out': tested}
+
+
+def _parzen(scene: scenes.Scene) -> scenes.Figures:
+  """Of the samples, and as the ceiling of as many training images."""
+  held_out, generated, train = (
+    _flat(kept.result(scene.states[name]))
+    for name in ('held_out', 'generated', 'train')
+  )
+  split = held_out[:_VALIDATION], held_out[_VALIDATION:]
+  own = parzen.log_likelihood(generated, *split)
+  ceiling = parzen.log_likelihood(train, *split)
+  return {
+    'parzen': own.mean,
+    'parzen_stderr': own.standard_error,
+    'parzen_sigma': own.sigma,
+    'parzen_of_data': ceiling.mean,
+    'parzen_of_data_stderr': ceiling.standard_error,
+  }
+
+
+def _swd_counts(facts: scenes.Facts) -> scenes.Counts:
+  return scenes.equal_pair(
+    facts, sliced.most_images(facts.shape, 2 * kept.BYTES)
+  )
+
+
+def _sliced(scene: scenes.Scene) -> scenes.Figures:
+  real, generated = (
+    kept.result(scene.states[name]) for name in ('real', 'generated')
+  )
+  # A second level for images of 28 x 28 too.
+  found = sliced.image_sliced_wasserstein_1(
+    generated, real, scene.key, smallest=14
+  )
+  return {'swd': float(found.mean())}
+
+
+def _memorisation_counts(facts: scenes.Facts) -> scenes.Counts:
+  most = scenes.most_pixels(facts)
+  return {
+    'generated': min(facts.num['generated'], most),
+    'held_out': min(facts.num['held_out'], most),
+    'train': facts.num['train'],
+  }
+
+
+def _memorisation(scene: scenes.Scene) -> scenes.Figures:
+  """The training images pass by; all others are at hand."""
+  searches = [
+    neighbours.search(_flat(kept.result(scene.states[name])))
+    for name in ('generated', 'held_out')
+  ]
+  for x in scene.train():
+    searches = [neighbours.look(search, _flat(x)) for search in searches]
+  generated, held_out = (search.found for search in searches)
+  return {'memorisation': neighbours.memorised(generated, held_out).ratio}
+
+
+METRICS: dict[str, scenes.Metric] = {
+  'parzen': scenes.Metric(
+    (
+      'parzen', 'parzen_stderr', 'parzen_sigma', 'parzen_of_data',
+      'parzen_of_data_stderr',
+    ),
+    counts=_parzen_counts,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_pixels,
+    result=_parzen,
+    settings=lambda facts: {'held_out_for_sigma': _VALIDATION},
+    shortage=lambda facts: parzen.shortage(
+      _parzen_counts(facts)['generated'],
+      _parzen_counts(facts)['held_out'] - _VALIDATION,
+    ),
+    least=lambda facts: {'held_out': _VALIDATION + 2},
+    sees=False,
+    single=True,
+  ),
+  'swd': scenes.Metric(
+    ('swd',),
+    counts=_swd_counts,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_pixels,
+    result=_sliced,
+    shortage=lambda facts: sliced.shortage(_swd_counts(facts)['real']),
+    sees=False,
+  ),
+  'memorisation': scenes.Metric(
+    ('memorisation',),
+    counts=_memorisation_counts,
+    init=lambda facts: kept.init(),
+    update=scenes.keep_pixels,
+    result=_memorisation,
+    least=lambda facts: {'held_out': 2},
+    sees=False,
+    single=True,
+    apart=('train',),
+  ),
+}  # fmt: skip

@@ -1,0 +1,43 @@
+"""Intervals of a distance by resampling (Efron & Tibshirani 1993)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def interval(
+  distance: Callable[[np.ndarray], float],
+  samples: np.ndarray,
+  rng: np.random.Generator,
+  *,
+  resamples: int,
+) -> tuple[float, float]:
+  """The 95 % interval of a distance over draws of so many samples.
+
+  Samples are drawn with replacement, and the spread of the resampled distances
+  around their own mean is put around the distance. Their mean itself is of no
+  use: a sample that is drawn twice biases a distance upwards again. What the
+  number of samples adds to the distance is therefore in the interval's middle,
+  and the interval is of other samples at the same number, against the same
+  reference.
+
+  Args:
+    distance: of samples, `[N, D]`, to a reference that stays as it is.
+    samples: `[N, D]`.
+    rng: draws.
+    resamples: how many times.
+
+  Returns:
+    Its ends, low and high; not finite where a resampled distance is not.
+  """
+  count, value = len(samples), distance(samples)
+  found = np.array(
+    [
+      distance(samples[rng.integers(count, size=count)])
+      for _ in range(resamples)
+    ]
+  )
+  if not np.isfinite(found).all():
+    return float('nan'), float('nan')
+  low, high = np.quantile(found - found.mean(), [0.025, 0.975])
+  return value + float(low), value + float(high)

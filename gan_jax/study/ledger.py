@@ -1,0 +1,249 @@
+"""Published figures beside ours, as one record and as one page."""
+
+import math
+import pathlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gan_jax.study import statistics
+
+_ERRORS = ('standard error', 'standard deviation', '')
+
+
+class Claim(NamedTuple):
+  """Figures of one table or of one sentence of a paper.
+
+  Attributes:
+    paper: where they stand.
+    table: the file of ours that has these rows, without '.py'; or ''.
+    config: the configuration of ours, FILE.py or FILE.py:ARGUMENT; or ''.
+    trials: runs that they are of; 0 where that is not said.
+    error: of those trials, what stands after ±; '' where it is something else.
+    budget: of the paper, in words.
+    differences: from the paper's protocol, in words.
+    rows: by title and name, the figures as the paper writes them.
+    scale: by name, what ours is multiplied by.
+  """
+
+  paper: str
+  trials: int
+  error: str
+  budget: str
+  differences: str
+  rows: Mapping[str, Mapping[str, str]]
+  table: str = ''
+  config: str = ''
+  scale: Mapping[str, float] = {}
+
+
+class Published(NamedTuple):
+  """A figure as it is written: '.45 ± .09'.
+
+  Attributes:
+    mean: .45.
+    error: .09; NaN where there is none.
+    digits: after the point, 2.
+  """
+
+  mean: float
+  error: float
+  digits: int
+
+
+class Run(NamedTuple):
+  """What was found of a row.
+
+  Attributes:
+    folder: of the run.
+    command: that makes it.
+    state: 'measured', 'not measured yet', or how far it came.
+    summary: its figures, where it was measured.
+    budget: it was trained for, in words.
+    commit: of the code at the end.
+    machine: the devices of its last session.
+  """
+
+  folder: str
+  command: str
+  state: str
+  summary: Mapping[str, Any]
+  budget: str = ''
+  commit: str = ''
+  machine: str = ''
+
+
+def read_claims(path: pathlib.Path) -> list[Claim]:
+  """Of a TOML file, whose head says what a claim is.
+
+  Raises:
+    ValueError: a field is unknown or missing, or a figure is no number.
+  """
+  try:
+    found = tomllib.loads(path.read_text())
+    claims = [Claim(**fields) for fields in found['claim']]
+  except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+    raise ValueError(f'{path}: {error}') from None
+  for claim in claims:
+    if bool(claim.table) == bool(claim.config):
+      raise ValueError(f'{path}: {claim.paper}: of a table or of a config')
+    if claim.error not in _ERRORS:
+      raise ValueError(f'{path}: error={claim.error!r}: is none of {_ERRORS}')
+    for figures in claim.rows.values():
+      for text in figures.values():
+        parse(text)
+  return claims
+
+
+def parse(text: str) -> Published:
+  """A figure, with or without what stands after ±.
+
+  Raises:
+    ValueError: it is no number.
+  """
+  number = r'\d+(?:\.\d+)?|\.\d+'
+  match = re.fullmatch(rf'(-?(?:{number}))(?: ± ({number}))?', text)
+  if not match:
+    raise ValueError(f'{text!r}: is no figure such as .45 or .45 ± .09')
+  digits = len(match[1].partition('.')[2])
+  return Published(float(match[1]), float(match[2] or 'nan'), digits)
+
+
+def _plain(x: float) -> float | None:
+  return x if math.isfinite(x) else None
+
+
+def _difference(
+  ours: statistics.Estimate, theirs: Published, claim: Claim
+) -> dict[str, Any] | None:
+  """Ours minus the paper's, where both have a spread over trials."""
+  if not (claim.error and claim.trials > 1 and math.isfinite(theirs.error)):
+    return None
+  root = math.sqrt(claim.trials) if claim.error == 'standard deviation' else 1.0
+  try:
+    found = statistics.compare_published(
+      ours.members, theirs.mean, theirs.error / root, claim.trials
+    )
+  except ValueError:
+    return None
+  return {name: _plain(x) for name, x in found._asdict().items()}
+
+
+def entry(
+  claim: Claim, row: str, name: str, run: Run, title: str, scale: float
+) -> dict[str, Any]:
+  """One published figure and ours, for the record.
+
+  Args:
+    claim: it is of.
+    row: title.
+    name: of the figure in `summary.json`.
+    run: of ours.
+    title: of the figure, for readers.
+    scale: what ours is multiplied by.
+
+  Raises:
+    ValueError: the run was measured and has no such figure.
+  """
+  text = claim.rows[row][name]
+  theirs = parse(text)
+  ours, difference = None, None
+  if run.state == 'measured':
+    if name not in run.summary:
+      raise ValueError(f'{run.folder}: its summary has no {name}')
+    found = statistics.of_summary(name, run.summary[name], scale)
+    ours = found.to_json() | {'stderr': _plain(found.stderr)}
+    difference = _difference(found, theirs, claim)
+  return {
+    'paper': claim.paper,
+    'row': row,
+    'figure': name,
+    'title': title,
+    'published': text,
+    'digits': theirs.digits,
+    'published_trials': claim.trials,
+    'published_error': claim.error,
+    'published_budget': claim.budget,
+    'differences': claim.differences,
+    'state': run.state,
+    'ours': ours,
+    'difference': difference,
+    'budget': run.budget,
+    'commit': run.commit,
+    'machine': run.machine,
+    'command': run.command,
+  }
+
+
+def _number(x: float | None, digits: int) -> str:
+  return '-' if x is None else f'{x:.{digits}f}'
+
+
+def _line(e: Mapping[str, Any]) -> list[str]:
+  """Cells of a row of the page."""
+  head = [e['row'], e['title'], e['published']]
+  ours, digits = e['ours'], e['digits']
+  if ours is None:
+    return [*head, e['state'], '', '', '', '', '']
+  n = len(ours['members'])
+  failed = f' ({ours["failed"]} failed)' if ours['failed'] else ''
+  mean = _number(ours['mean'], digits)
+  if ours['stderr'] is not None:
+    mean += f' ± {_number(ours["stderr"], digits)}'
+  low, high = (_number(x, digits) for x in ours['ci95'])
+  gap = e['difference']
+  if gap:
+    ends = [
+      _number(gap[part], digits) for part in ('difference', 'low', 'high')
+    ]
+    gap = f'{ends[0]} [{ends[1]}, {ends[2]}], p = {_number(gap["p"], 3)}'
+  return [
+    *head, mean, f'{n}{failed}', f'[{low}, {high}]' if n > 1 else '',
+    gap or '', e['budget'], f'{e["commit"]}, {e["machine"]}',
+  ]  # fmt: skip
+
+
+_HEADER = [
+  '', '', 'published', 'ours', 'n', '95 % interval', 'ours - published',
+  'our budget', 'commit, machine',
+]  # fmt: skip
+
+
+def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
+  """The page of a record: a table for each paper, and what it depends on."""
+  lines = [
+    '# Published figures, and ours',
+    '',
+    f'Written by `{command}` from the folders of runs,',
+    'with a JSON record beside it: no figure here is typed by hand. Published '
+    'ones are in',
+    '`experiments/tables/published.toml`. Ours are mean ± standard error of n '
+    'runs; the',
+    "interval of a difference is Welch's, where the paper says how many trials "
+    'it has and',
+    'what stands after its ±.',
+  ]
+  for paper in dict.fromkeys(e['paper'] for e in record):
+    entries = [e for e in record if e['paper'] == paper]
+    first = entries[0]
+    trials = first['published_trials'] or 'an unknown number of'
+    error = first['published_error'] or 'not a spread over trials, or not said'
+    commands = dict.fromkeys(e['command'] for e in entries)
+    lines += [
+      '',
+      f'## {paper}',
+      '',
+      f'Trials: {trials}. After ±: {error}. Budget: '
+      f'{first["published_budget"]}.',
+      f'Known differences: {first["differences"]}',
+      '',
+      *(f'    {each}' for each in commands),
+      '',
+      f'| {" | ".join(_HEADER)} |',
+      f'|{"---|" * len(_HEADER)}',
+      *(f'| {" | ".join(_line(e))} |' for e in entries),
+    ]
+  measured = sum(e['ours'] is not None for e in record)
+  lines += ['', f'{measured} of {len(record)} figures are measured.']
+  return '\n'.join(lines) + '\n'

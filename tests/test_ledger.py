@@ -1,0 +1,147 @@
+"""The ledger says what the papers, the runs and its own record say."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import ledger as program
+from gan_jax.config import fields as configs
+from gan_jax.engine import build
+from gan_jax.storage import workdir as workdirs
+from gan_jax.study import ledger, statistics
+
+DOCS = pathlib.Path(__file__).parent.parent / 'docs'
+
+
+def test_the_page_is_of_the_record_and_both_of_the_papers():
+  """No figure of the page is typed by hand, and none is left out."""
+  record = json.loads((DOCS / 'reproductions.json').read_text())
+  page = (DOCS / 'reproductions.md').read_text()
+  assert page == ledger.as_markdown(record, program.COMMAND)
+  published = [
+    (claim.paper, row, name, text)
+    for claim in ledger.read_claims(program.PUBLISHED)
+    for row, figures in claim.rows.items()
+    for name, text in figures.items()
+  ]
+  assert published == [
+    (e['paper'], e['row'], e['figure'], e['published']) for e in record
+  ]
+
+
+def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
+  """Every row and figure that a paper has is of a table or a configuration."""
+  record = program.make_record(tmp_path)
+  assert {e['state'] for e in record} == {'not measured yet'}
+  first = record[0]
+  assert (first['row'], first['title']) == ('ring, GAN', 'modes')
+  assert 'not measured yet' in ledger.as_markdown(record, 'x')
+  for claim in ledger.read_claims(program.PUBLISHED):
+    if claim.config:
+      file = program.PUBLISHED.parent.parent / 'configs' / claim.config
+      assert pathlib.Path(str(file).partition(':')[0]).is_file()
+
+
+def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
+  folder = tmp_path / 'pacgan' / 'ring_GAN'
+  info = build.make_source(tiny, jax.random.key(0)).info
+  with workdirs.claim(folder, tiny, info):
+    assert program.make_record(tmp_path)[0]['state'] == 'at step 0 of 12'
+  (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
+  assert program.make_record(tmp_path)[0]['state'] == 'at step 7 of 12'
+  members = [8.0, 7.0, None, 6.0]
+  figures = {
+    'modes': {'members': members},
+    'high_quality': {'members': [0.9, 0.8]},
+    'reverse_kl': 0.25,
+  }
+  (folder / 'summary.json').write_text(json.dumps(figures))
+  found = {
+    e['figure']: e
+    for e in program.make_record(tmp_path)
+    if e['row'] == 'ring, GAN'
+  }
+  modes = found['modes']
+  assert modes['state'] == 'measured'
+  assert modes['ours']['mean'] == 7
+  assert modes['ours']['stderr'] == pytest.approx(1 / math.sqrt(3))
+  assert modes['ours']['failed'] == 1
+  assert modes['budget'] == (f'{tiny.steps:,} steps of batch {tiny.batch_size}')
+  assert modes['difference']['difference'] == pytest.approx(7 - 6.3)
+  # The paper's is a percentage, and one member has no spread.
+  assert found['high_quality']['ours']['mean'] == pytest.approx(85)
+  assert found['reverse_kl']['difference'] is None
+  page = ledger.as_markdown(list(found.values()), 'x')
+  assert '| modes | 6.3 ± .5 | 7.0 ± 0.6 | 4 (1 failed) | [' in page
+  assert '| 98.2 ± .2 | 85.0 ± 5.0 | 2 |' in page
+  assert '| reverse KL | .45 ± .09 | 0.25 | 1 |' in page
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [('.45 ± .09', (0.45, 0.09, 2)), ('225 ± 2', (225, 2, 0)), ('-1.5', None)],
+)
+def test_figures_as_papers_write_them(text: str, expected: Any):
+  found = ledger.parse(text)
+  if expected is None:
+    assert found[::2] == (-1.5, 1)
+    assert math.isnan(found.error)
+  else:
+    assert found == expected
+
+
+@pytest.mark.parametrize('text', ['', '.', 'about 5', '5 +- 1', '5 ± '])
+def test_what_is_no_figure(text: str):
+  with pytest.raises(ValueError, match='is no figure such as'):
+    ledger.parse(text)
+
+
+def test_a_published_mean_is_compared_by_welch():
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(0, 1, 5), rng.normal(1, 3, 10)
+  found = statistics.compare_published(
+    [*x, math.nan], y.mean(), y.std(ddof=1) / math.sqrt(10), 10
+  )
+  test = stats.ttest_ind(x, y, equal_var=False)
+  interval = test.confidence_interval(0.95)
+  assert found.p == pytest.approx(test.pvalue)
+  assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+  with pytest.raises(ValueError, match='cannot compare 1 with 10'):
+    statistics.compare_published([1.0], 0.0, 1.0, 10)
+  with pytest.raises(ValueError, match='without any spread'):
+    statistics.compare_published([1.0, 1.0], 0.0, 0.0, 10)
+
+
+CLAIM = """
+[[claim]]
+paper = 'A paper'
+trials = 0
+error = ''
+budget = ''
+differences = ''
+rows = {}
+"""
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('[[claim]]\npaper = 1', 'missing 5 required positional arguments'),
+    (CLAIM, r'A paper: of a table or of a config$'),
+    (CLAIM + "table = 'x'\nyear = 1", "unexpected .* 'year'"),
+    (CLAIM.replace("''", "'sd'", 1) + "table = 'x'", "error='sd': is none of"),
+    ('[', 'published.toml: '),
+  ],
+)
+def test_mistakes_in_the_file(text: str, message: str, tmp_path: pathlib.Path):
+  path = tmp_path / 'published.toml'
+  path.write_text(text)
+  with pytest.raises(ValueError, match=message) as caught:
+    ledger.read_claims(path)
+  assert '\n' not in str(caught.value)
