@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import tqdm
 
-from gan_jax.storage import events
+from gan_jax.storage import events, history
 from gan_jax.study import statistics
 
 # A figure of a run, or of a population.
@@ -68,6 +68,7 @@ class Writers:
     kept = _keep_rows_until(path, self.last, rows)
     self.rows = len(kept)
     self._file = path.open('a')
+    self._clock = history.Clock(workdir)
     self._tensorboard = events.Writer(workdir / 'tensorboard')
     for row_step, row in kept:
       self._tensorboard.scalars(row_step, row)
@@ -94,6 +95,7 @@ class Writers:
     line = json.dumps({'step': step, **plain}, allow_nan=False)
     self._file.write(line + '\n')
     self._file.flush()
+    self._clock.row(step)
     self.rows += 1
     self._tensorboard.scalars(
       step, {**dict(_scalars(plain)), 'speed/steps': steps_per_second}
@@ -138,7 +140,7 @@ class Writers:
   def __exit__(self, *exception: object) -> None:
     # All of them, where closing one fails.
     with contextlib.ExitStack() as stack:
-      for sink in (self._tensorboard, self._file, self._bar):
+      for sink in (self._tensorboard, self._file, self._clock, self._bar):
         stack.callback(sink.close)
 
 
@@ -180,12 +182,25 @@ def _number(value: float | None) -> float:
 
 
 def read_rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The rows of `metrics.jsonl`, those cut short left out."""
+  """The rows of `metrics.jsonl`; a last one that is not whole is left out.
+
+  Raises:
+    ValueError: another is no row.
+  """
   path = workdir / 'metrics.jsonl'
   if not path.exists():
     return []
-  lines = path.read_text().splitlines(keepends=True)
-  return [json.loads(line) for line in lines if line.endswith('\n')]
+  rows = []
+  for number, line in enumerate(path.read_text().splitlines(keepends=True)):
+    if not line.endswith('\n'):
+      break
+    try:
+      row = json.loads(line)
+      int(row['step'])
+    except (ValueError, KeyError, TypeError):
+      raise ValueError(f'{path}: line {number + 1} is damaged') from None
+    rows.append(row)
+  return rows
 
 
 def _keep_rows_until(
