@@ -1,5 +1,6 @@
 """The page in a real browser: it says nothing wrong and does what it shows."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from gan_jax.config import fields as configs
 from gan_jax.engine import build
 from gan_jax.report import pages
+from gan_jax.study import tables
 from tests import run_folders
 
 sync_api = pytest.importorskip(
@@ -166,16 +168,73 @@ def test_a_run_tells_how_to_repeat_it(page: Any):
 
 
 def test_the_theme_follows_the_system_and_the_switch(page: Any):
-  def theme() -> str:
-    return str(page.evaluate('document.documentElement.dataset.theme'))
-
   page.emulate_media(color_scheme='dark')
-  assert theme() == 'dark'
+  page.locator('html[data-theme=dark]').wait_for()
   page.locator('#theme').click()
-  assert theme() == 'light'
+  page.locator('html[data-theme=light]').wait_for()
   page.emulate_media(color_scheme='light')
 
 
 def test_a_narrow_screen_needs_no_scrolling_to_the_side(page: Any):
   page.set_viewport_size({'width': 400, 'height': 800})
   assert page.evaluate('document.documentElement.scrollWidth') == 400
+
+
+def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
+  made = build.complete(configs.Config(steps=190))
+  made.population.seeds = 3
+  table = tables.Table(
+    rows={'plain': made, 'with R1': made},
+    columns=[tables.Column('ks', 'KS')],
+    comparisons=[('plain', 'with R1', 'ks')],
+  )
+  summaries = {
+    'plain': {'ks': {'members': [0.1, 0.2, 0.3]}},
+    'with R1': {'ks': {'members': [0.4, None, 0.6]}},
+  }
+  run_folders.make(tmp_path / 'plain', made)
+  pages.write_table(table, summaries, 'again', tmp_path)
+  opened = browser.new_page()
+  said: list[str] = []
+  opened.on('pageerror', lambda error: said.append(str(error)))
+  opened.goto((tmp_path / 'report.html').as_uri())
+  opened.locator('#table .errorbar').first.wait_for(state='attached')
+  opened.get_by_role('button', name='KS').click()
+  rows = opened.locator('#table tbody tr').all_inner_texts()
+  assert [row.split() for row in rows] == [
+    ['plain', '3', '0', '0.200', '±', '0.058'],
+    ['with', 'R1', '3', '1', '0.500', '±', '0.100'],
+  ]
+  assert 'plain - with R1 = -0.3' in opened.locator('#table li').inner_text()
+  # The second row's folder is not there.
+  assert 'were skipped: 1' in opened.locator('main').inner_text()
+  assert said == []
+  opened.close()
+
+
+def test_forty_runs_of_a_thousand_rows_open_within_three_seconds(
+  browser: Any, tmp_path: pathlib.Path
+):
+  """Of the page's own thread, whatever else the machine does."""
+  config = build.complete(configs.Config(steps=9990))
+  first = run_folders.make(tmp_path / '00', config, rows=1000)
+  folders = [first]
+  for i in range(1, 40):
+    folders.append(tmp_path / f'{i:02d}')
+    shutil.copytree(first, folders[-1])
+    path = folders[-1] / 'config.json'
+    stored = json.loads(path.read_text())
+    stored['config']['seed'] = i
+    path.write_text(json.dumps(stored))
+  pages.write(tmp_path / 'page.html', pages.collect(folders, 'Forty'))
+  assert (tmp_path / 'page.html').stat().st_size < 8e6
+  opened = browser.new_page()
+  session = opened.context.new_cdp_session(opened)
+  session.send('Performance.enable', {'timeDomain': 'threadTicks'})
+  opened.goto((tmp_path / 'page.html').as_uri())
+  opened.wait_for_selector('html[data-state=ready]')
+  assert opened.locator('#runs tbody tr').count() == 41  # One over the seeds.
+  found = session.send('Performance.getMetrics')['metrics']
+  spent = {metric['name']: metric['value'] for metric in found}
+  assert spent['TaskDuration'] < 3
+  opened.close()

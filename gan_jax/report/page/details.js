@@ -117,7 +117,8 @@ function repeat(run) {
 
 function fill(run, place) {
   place.append(...[
-    el('h3', {}, 'Figures'), figureTiles(run.figures),
+    ...(DATA.runs.length > 1
+      ? [el('h3', {}, 'Figures'), figureTiles(run.figures)] : []),
     el('h3', {}, 'Repeat this run'), ...repeat(run),
     el('h3', {}, 'History'), historyList(run),
     ...evaluationParts(run),

@@ -134,6 +134,10 @@ function switchRuns(runs, on) {
 }
 
 function showRuns() {
+  if (DATA.runs.length === 1) {
+    section('runs', 'Figures', figureTiles(DATA.runs[0].figures));
+    return;
+  }
   const parts = [], tables = [];
   for (const game of DATA.games) {
     if (DATA.games.length > 1) parts.push(el('h3', {}, game.title));

@@ -52,7 +52,7 @@ function about() {
 function showSkipped() {
   if (!DATA.skipped.length) return;
   document.getElementById('main').append(el('details', {class: 'note'},
-    el('summary', {}, `${DATA.skipped.length} folders were skipped`),
+    el('summary', {}, `Folders that were skipped: ${DATA.skipped.length}`),
     el('ul', {}, ...DATA.skipped.map(line => el('li', {}, line)))));
 }
 
