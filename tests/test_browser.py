@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import run_folders
 
 from gan_jax.config import fields as configs
 from gan_jax.engine import build
 from gan_jax.report import pages
 from gan_jax.study import tables
-from tests import run_folders
 
 sync_api = pytest.importorskip(
   'playwright.sync_api', reason='playwright is not installed'

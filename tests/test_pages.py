@@ -12,6 +12,7 @@ import threading
 
 import numpy as np
 import pytest
+import run_folders
 import scipy.stats
 
 from experiments import launch
@@ -22,7 +23,6 @@ from gan_jax.report import entries, moments, pages
 from gan_jax.run import interrupt, session, train
 from gan_jax.storage import history, workdir as workdirs
 from gan_jax.study import tables
-from tests import run_folders
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -385,7 +385,10 @@ def test_a_run_tells_its_history_and_writes_its_page(
 
 
 def test_how_a_session_ends_is_told(tmp_path: pathlib.Path):
-  for error in (interrupt.Stopped(5), health.DivergedError(7, None, 'of D')):
+  for error in (
+    interrupt.Stopped(5),
+    health.DivergedError(np.int32(7), None, 'of D'),
+  ):
     with pytest.raises(type(error)), session.told(tmp_path, 0, 9):
       raise error
   ends = history.events(history.read(tmp_path))[1::2]

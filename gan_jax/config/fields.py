@@ -318,6 +318,11 @@ class Log:
 
   # Write report.html, the page of the run, at its looks and at its end.
   page: bool = True
+  # The project of Weights & Biases that it is sent to; '' sends it nowhere.
+  # Without a key it is kept offline, in the run's folder.
+  wandb: str = ''
+  # Show settings and final figures in TensorBoard's HParams.
+  hparams: bool = False
 
 
 @dataclasses.dataclass

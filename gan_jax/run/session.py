@@ -34,7 +34,7 @@ def told(workdir: pathlib.Path, step: int, last: int) -> Iterator[None]:
     history.add(workdir, 'stop', stopped.step)
     raise
   except health.DivergedError as error:
-    history.add(workdir, 'diverge', error.step, why=str(error))
+    history.add(workdir, 'diverge', int(error.step), why=str(error))
     raise
   history.add(workdir, 'finish', last)
 

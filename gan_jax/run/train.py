@@ -24,6 +24,7 @@ from gan_jax.run import beginning, interrupt, recorder, session
 from gan_jax.storage import (
   checkpoint,
   history,
+  sinks as sinks_beside,
   workdir as workdirs,
   writers,
 )
@@ -48,6 +49,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   """
   config = build.complete(config)
   checks.validate(config)
+  sinks_beside.check(config.log)
   config = beginning.pin(config, workdir)
   workdirs.check(workdir, config)
   game = program.open_game(config)
@@ -134,6 +136,8 @@ def _run(
       rows=rows,
       steps=config.steps,
       step_samples=build.samples_per_step(config) * max(len(game.members), 1),
+      hparams=sinks_beside.settings(config) if config.log.hparams else None,
+      more=sinks_beside.open_sinks(workdir, config),
     ) as sinks:
       report = _make_report(game, evaluator, workdir, sinks)
       try:
@@ -145,6 +149,7 @@ def _run(
         **_figures(game, report.finish(state)),
         'steps_per_second': speed,
       }
+      sinks.finish(summary)
     workdirs.write_json(workdir / 'summary.json', summary)
   return summary
 

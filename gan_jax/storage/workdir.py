@@ -25,6 +25,7 @@ _OURS = (
   'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
   'frames', 'health.png', 'history.jsonl', 'lock', 'loss_path.png',
   'metrics.jsonl', 'report.html', 'samples', 'summary.json', 'tensorboard',
+  'wandb',
 )  # fmt: skip
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
