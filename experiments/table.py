@@ -52,6 +52,7 @@ def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
   from gan_jax.engine import health
+  from gan_jax.report import pages
   from gan_jax.run import interrupt, train
   from gan_jax.study import tables
 
@@ -101,6 +102,8 @@ def main() -> None:
     print(tables.as_text(table, summaries, command))
   else:
     print(tables.write(table, summaries, command, workdir))
+    pages.write_table(table, summaries, command, workdir)
+    print(f'the page of it all: {workdir / pages.NAME}')
 
 
 if __name__ == '__main__':

@@ -87,6 +87,9 @@ def main() -> None:
     for title, part in settings.items():
       print(f'  {title:40s} {_shown(part)}')
   print(f'files in {workdir}')
+  page = workdir / 'report.html'
+  if page.exists():
+    print(f'its page is {page}: open it in a browser')
 
 
 def _of_cells(workdir: pathlib.Path) -> dict[str, str]:

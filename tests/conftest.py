@@ -50,7 +50,7 @@ import pytest
 
 from gan_jax.config import fields as configs
 from gan_jax.networks import mlp
-from gan_jax.report import charts, frames, single as reports
+from gan_jax.report import charts, frames, pages, single as reports
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -70,6 +70,7 @@ def without_pictures(
     monkeypatch.setattr(reports, 'save_health', lambda *_: None)
     monkeypatch.setattr(frames.Frames, 'save', lambda *_: None)
     monkeypatch.setattr(charts, 'save_population', lambda *_: None)
+    monkeypatch.setattr(pages, 'write_run', lambda *_: None)
 
 
 @pytest.fixture

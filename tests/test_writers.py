@@ -1,15 +1,21 @@
 """What the terminal and TensorBoard are told."""
 
+import importlib.util
 import io
 import pathlib
+import sys
+import types
 
 import event_files
 import numpy as np
 import PIL.Image
 import pytest
+from tensorboardX.proto import plugin_hparams_pb2
 
+from gan_jax.config import fields as configs
+from gan_jax.engine import build
 from gan_jax.report import plots
-from gan_jax.storage import writers
+from gan_jax.storage import sinks, writers
 from gan_jax.study import statistics
 
 
@@ -40,9 +46,9 @@ def test_the_time_left_leaves_compiling_out(
 ):
   with writers.Writers(
     tmp_path, step=start, rows=None, steps=100, step_samples=8
-  ) as sinks:
+  ) as writing:
     for clock[0], step in rows:
-      sinks.write(step, {}, steps_per_second=1.0)
+      writing.write(step, {}, steps_per_second=1.0)
   said = capsys.readouterr().err
   assert left in said
   assert said.count(' s left') == 1
@@ -55,11 +61,11 @@ def test_tensorboard_has_a_row_in_one_event(
   grid = np.random.default_rng(0).integers(0, 255, (6, 5, 1), np.uint8)
   with writers.Writers(
     tmp_path, step=0, rows=None, steps=8, step_samples=1
-  ) as sinks:
-    sinks.image(4, 'samples', plots.png(grid))
+  ) as writing:
+    writing.image(4, 'samples', plots.png(grid))
     clock[0] = 6.0
     row = {'gen/loss': 0.5, 'disc/loss': float('nan')}
-    sinks.write(4, row, steps_per_second=2.0)
+    writing.write(4, row, steps_per_second=2.0)
     version, image, scalars = event_files.events(tmp_path / 'tensorboard')
   assert version.file_version == 'brain.Event:2'
   told = {value.tag: value.simple_value for value in scalars.summary.value}
@@ -81,10 +87,10 @@ def test_tensorboard_is_made_anew_from_the_rows(tmp_path: pathlib.Path):
   ks = statistics.Estimate(0.5, nan, nan, nan, (0.5, nan))
   with writers.Writers(
     tmp_path, step=0, rows=None, steps=8, step_samples=1
-  ) as sinks:
+  ) as writing:
     for step in (4, 8):
       row = {'gen/loss': step / 8, 'eval/ks': ks, 'disc/loss': ks}
-      sinks.write(step, row, steps_per_second=2.0)
+      writing.write(step, row, steps_per_second=2.0)
   folder = tmp_path / 'tensorboard'
   (path,) = folder.iterdir()
   torn = path.rename(folder / 'events.out.tfevents.0000000001.host')
@@ -103,3 +109,95 @@ def test_tensorboard_is_made_anew_from_the_rows(tmp_path: pathlib.Path):
     'gen/loss': 0.5, 'eval/ks/mean': 0.5, 'eval/ks/members/0': 0.5,
     'disc/loss/mean': 0.5,
   }  # fmt: skip
+
+
+def test_hparams_have_settings_and_final_figures(tmp_path: pathlib.Path):
+  with writers.Writers(
+    tmp_path,
+    step=0,
+    rows=None,
+    steps=8,
+    step_samples=1,
+    hparams=sinks.settings(build.complete(configs.Config())),
+  ) as writing:
+    writing.finish({'step': 8, 'ks': 0.25, 'value': None})
+  _, _, start, _, final = event_files.events(tmp_path / 'tensorboard')
+  (value,) = start.summary.value
+  told = plugin_hparams_pb2.HParamsPluginData.FromString(
+    value.metadata.plugin_data.content
+  ).session_start_info.hparams
+  assert told['optim.gen.learning_rate'].number_value == 1e-3
+  assert told['loss'].string_value == 'non_saturating'
+  assert told['conditional'].bool_value is False
+  shown = {value.tag: value.simple_value for value in final.summary.value}
+  assert shown == {'final/ks': 0.25}
+
+
+class FakeWandb(types.ModuleType):
+  """Notes what it is told."""
+
+  def __init__(self) -> None:
+    super().__init__('wandb')
+    self.told: list[object] = []
+    self.Settings = dict
+    self.Image = lambda picture: picture.size
+    self.summary = self
+
+  def init(self, **arguments: object) -> 'FakeWandb':
+    self.told.append(arguments)
+    return self
+
+  def log(self, row: dict[str, object], step: int) -> None:
+    self.told.append((step, row))
+
+  def update(self, figures: dict[str, float]) -> None:
+    self.told.append(figures)
+
+  def finish(self) -> None:
+    self.told.append('finished')
+
+
+def test_wandb_gets_what_is_written(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  fake = FakeWandb()
+  monkeypatch.setitem(sys.modules, 'wandb', fake)
+  monkeypatch.delenv('WANDB_API_KEY', raising=False)
+  monkeypatch.delenv('WANDB_MODE', raising=False)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.setenv('NETRC', str(tmp_path / 'netrc'))
+  config = build.complete(configs.Config())
+  config.log.wandb = 'gans'
+  with writers.Writers(
+    tmp_path,
+    step=0,
+    rows=None,
+    steps=8,
+    step_samples=1,
+    more=sinks.open_sinks(tmp_path, config),
+  ) as writing:
+    writing.image(4, 'samples', plots.png(np.zeros((6, 5, 1), np.uint8)))
+    writing.write(4, {'gen/loss': 0.5}, steps_per_second=2.0)
+    writing.finish({'ks': 0.25})
+  begun, image, row, summary, end = fake.told
+  assert isinstance(begun, dict)
+  assert (begun['project'], begun['mode']) == ('gans', 'offline')
+  assert begun['config']['loss'] == 'non_saturating'
+  assert image == (4, {'samples': (5, 6)})
+  assert row == (4, {'gen/loss': 0.5, 'speed/steps': 2.0})
+  assert summary == {'final/ks': 0.25}
+  assert end == 'finished'
+  monkeypatch.setenv('WANDB_API_KEY', 'a key')
+  sinks.open_sinks(tmp_path, config)
+  again = fake.told[-1]
+  assert isinstance(again, dict)
+  assert (again['mode'], again['id']) == ('online', begun['id'])
+
+
+def test_a_sink_that_is_not_installed_is_one_line(
+  monkeypatch: pytest.MonkeyPatch,
+):
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(ValueError, match=r"log\.wandb='gans': wandb is not inst"):
+    sinks.check(configs.Log(wandb='gans'))
+  sinks.check(configs.Log())

@@ -326,6 +326,19 @@ class Checkpoint:
 
 
 @dataclasses.dataclass
+class Log:
+  """Where a run shows itself; changes no number of it."""
+
+  # Write report.html, the page of the run, at its looks and at its end.
+  page: bool = True
+  # The project of Weights & Biases that it is sent to; '' sends it nowhere.
+  # Without a key it is kept offline, in the run's folder.
+  wandb: str = ''
+  # Show settings and final figures in TensorBoard's HParams.
+  hparams: bool = False
+
+
+@dataclasses.dataclass
 class Population:
   """Runs trained side by side in one program, which differ in numbers alone."""
 
@@ -393,4 +406,5 @@ class Config:
   ema: Ema = dataclasses.field(default_factory=Ema)
   eval: Eval = dataclasses.field(default_factory=Eval)
   checkpoint: Checkpoint = dataclasses.field(default_factory=Checkpoint)
+  log: Log = dataclasses.field(default_factory=Log)
   population: Population = dataclasses.field(default_factory=Population)

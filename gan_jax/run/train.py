@@ -15,12 +15,19 @@ from gan_jax.engine import batching, build, health, program
 from gan_jax.evaluation import evaluator as evaluations, laws
 from gan_jax.game import state as states
 from gan_jax.report import (
+  pages,
   plots,
   population as population_report,
   single as reports,
 )
-from gan_jax.run import beginning, interrupt, recorder
-from gan_jax.storage import checkpoint, workdir as workdirs, writers
+from gan_jax.run import beginning, interrupt, recorder, session
+from gan_jax.storage import (
+  checkpoint,
+  history,
+  sinks as sinks_beside,
+  workdir as workdirs,
+  writers,
+)
 from gan_jax.study import population, statistics
 
 
@@ -42,6 +49,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   """
   config = build.complete(config)
   checks.validate(config)
+  sinks_beside.check(config.log)
   config = beginning.pin(config, workdir)
   workdirs.check(workdir, config)
   game = program.open_game(config)
@@ -130,24 +138,32 @@ def _run(
   finished = workdirs.read_summary(workdir)
   if finished and finished['step'] == step == config.steps:
     return finished
-  with writers.Writers(
-    workdir,
-    step=step,
-    rows=rows,
-    steps=config.steps,
-    step_samples=build.samples_per_step(config) * max(len(game.members), 1),
-  ) as sinks:
-    report = _make_report(game, lookers, workdir, sinks)
-    try:
-      state, speed = _play(game, state, report, saved, sinks, stop)
-    finally:
-      reports.save_health(workdir)
-    summary = {
-      'step': states.step_of(state),
-      **_figures(game, report.finish(state)),
-      'steps_per_second': speed,
-    }
-  workdirs.write_json(workdir / 'summary.json', summary)
+  write = functools.partial(pages.write_run, workdir)
+  with (
+    session.Pages(write if config.log.page else None) as page,
+    session.told(workdir, step, config.steps),
+  ):
+    with writers.Writers(
+      workdir,
+      step=step,
+      rows=rows,
+      steps=config.steps,
+      step_samples=build.samples_per_step(config) * max(len(game.members), 1),
+      hparams=sinks_beside.settings(config) if config.log.hparams else None,
+      more=sinks_beside.open_sinks(workdir, config),
+    ) as sinks:
+      report = _make_report(game, lookers, workdir, sinks)
+      try:
+        state, speed = _play(game, state, report, saved, sinks, stop, page)
+      finally:
+        reports.save_health(workdir)
+      summary = {
+        'step': states.step_of(state),
+        **_figures(game, report.finish(state)),
+        'steps_per_second': speed,
+      }
+      sinks.finish(summary)
+    workdirs.write_json(workdir / 'summary.json', summary)
   return summary
 
 
@@ -237,9 +253,11 @@ def first_state(
       continue
     # Nothing is moved before there is one to go on from.
     for number, why in damaged.items():
+      aside = saved.put_aside(number)
+      history.add(workdir, 'damaged', number, why=str(why), now=aside.name)
       print(
         f'the checkpoint of step {number:,} is damaged ({why}) and now in '
-        f'{saved.put_aside(number)}',
+        f'{aside}',
         file=sys.stderr,
       )
     return game.place(state), rows
@@ -270,6 +288,7 @@ def _play(
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
   stop: interrupt.Interrupt,
+  page: session.Pages,
 ) -> tuple[states.GanState, float | None]:
   """Runs the chunks that are left; returns the last state and steps a second.
 
@@ -300,7 +319,7 @@ def _play(
   with (
     stop.deferred(),
     recorder.Recorder(
-      lambda moment: _record(moment, game, report, saved, sinks),
+      lambda moment: _record(moment, game, report, saved, sinks, page),
       in_turn=game.mesh.size > 1,
     ) as beside,
   ):
@@ -358,6 +377,7 @@ def _record(
   report: reports.Report,
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
+  page: session.Pages,
 ) -> None:
   """Looks at a moment, writes its row and saves it, as far as is due."""
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
@@ -370,6 +390,8 @@ def _record(
     sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}
     saved.save(moment.state, facts(game, sinks.rows), means)
+  if moment.looked:
+    page.offer()
 
 
 def _row(

@@ -102,6 +102,13 @@ def _policy(
   return checkpoint_managers.AnyPreservationPolicy(policies)
 
 
+def steps_in(folder: pathlib.Path) -> list[int]:
+  """The checkpoints that are in a folder whole, in order."""
+  names = [path.name for path in folder.glob('*')]
+  # What is being written has a longer name.
+  return sorted(int(name) for name in names if name.isdecimal())
+
+
 class Checkpoints:
   """The checkpoints of a run, under `workdir/checkpoints/STEP`."""
 
@@ -132,9 +139,7 @@ class Checkpoints:
   @property
   def steps(self) -> list[int]:
     """Those that are on the disk whole, in order."""
-    names = [path.name for path in self._folder.glob('*')]
-    # What is being written has a longer name.
-    return sorted(int(name) for name in names if name.isdecimal())
+    return steps_in(self._folder)
 
   @property
   def latest(self) -> int | None:

@@ -44,8 +44,17 @@ class Writer:
   forever.
   """
 
-  def __init__(self, folder: pathlib.Path):
-    """Removes the event files there and begins one."""
+  def __init__(
+    self, folder: pathlib.Path, settings: Mapping[str, Any] | None = None
+  ):
+    """Removes the event files there and begins one.
+
+    Args:
+      folder: of the run's events.
+      settings: numbers, texts and booleans that HParams shows beside the final
+        figures; None for no line there.
+    """
+    self._settings = settings
     folder.mkdir(exist_ok=True)
     for path in folder.glob('events.out.tfevents.*'):
       path.unlink()
@@ -72,6 +81,16 @@ class Writer:
         'encoded_image_string': png,
       }
     self._write(step=step, summary={'value': [{'tag': name, 'image': image}]})
+
+  def finish(self, figures: Mapping[str, float]) -> None:
+    """Shows the figures of the end as `final/NAME`, if there are settings."""
+    if self._settings is None:
+      return
+    finals = {f'final/{name}': x for name, x in figures.items()}
+    values = [{'tag': name, 'simple_value': x} for name, x in finals.items()]
+    told = _tensorboard.summary.hparams(dict(self._settings), finals)
+    for summary in (*told, {'value': values}):
+      self._write(summary=summary)
 
   def _write(self, **fields: Any) -> None:
     self._file.write_event(_Event(wall_time=time.time(), **fields))

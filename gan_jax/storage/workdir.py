@@ -23,8 +23,9 @@ from gan_jax.storage import checkpoint
 _OURS = (
   'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
   'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
-  'frames', 'health.png', 'lock', 'loss_path.png', 'metrics.jsonl', 'samples',
-  'summary.json', 'tensorboard',
+  'frames', 'health.png', 'history.jsonl', 'lock', 'loss_path.png',
+  'metrics.jsonl', 'report.html', 'samples', 'summary.json', 'tensorboard',
+  'wandb',
 )  # fmt: skip
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
@@ -98,9 +99,9 @@ def check(
 ) -> None:
   """Looks whether this configuration may run here; changes nothing.
 
-  A run may be taken up with more steps, with other checkpoints, and with its
-  images at another place, whose fingerprint says that they are the same; any
-  other difference is refused.
+  A run may be taken up with more steps, with other checkpoints, shown in other
+  places, and with its images at another place, whose fingerprint says that they
+  are the same; any other difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -134,7 +135,7 @@ def check(
     f'{name}={old.get(name)!r} there, {new.get(name)!r} here'
     for name in dict.fromkeys([*old, *new])
     if old.get(name) != new.get(name)
-    and not name.startswith('checkpoint.')
+    and not name.startswith(('checkpoint.', 'log.'))
     and not (name == 'steps' and new[name] > old[name])
     and name != 'data.dir'
   ]
@@ -225,6 +226,18 @@ def writing(workdir: pathlib.Path, kept: Callable[[], str]) -> Iterator[None]:
     raise ValueError(
       f'--workdir={workdir}: cannot be written ({reason}); {kept()}'
     ) from None
+
+
+def is_at_work(workdir: pathlib.Path) -> bool:
+  """Whether a process, which may be this one, holds the folder's lock."""
+  try:
+    with (workdir / 'lock').open() as lock:
+      fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return True
+  except OSError:
+    return False
+  return False
 
 
 def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:

@@ -7,12 +7,12 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import tqdm
 
-from gan_jax.storage import events
+from gan_jax.storage import events, history, sinks
 from gan_jax.study import statistics
 
 # A figure of a run, or of a population.
@@ -30,7 +30,7 @@ _SHOWN = (
 
 
 class Writers:
-  """The three sinks of a run's scalars, and TensorBoard's images.
+  """The sinks of a run's scalars, and those of its images.
 
   `metrics.jsonl` holds what (config, seed) determines, so that two runs have
   equal files; speeds go to the terminal and, of this session, to TensorBoard.
@@ -48,6 +48,8 @@ class Writers:
     rows: int | None,
     steps: int,
     step_samples: int,
+    hparams: Mapping[str, Any] | None = None,
+    more: Sequence[sinks.Sink] = (),
   ):
     """Opens the sinks, dropping what is later than `step`.
 
@@ -59,6 +61,8 @@ class Writers:
       rows: how many there were at that checkpoint, if it says so.
       steps: the run's last step.
       step_samples: samples that one step counts for.
+      hparams: settings that TensorBoard shows beside the final figures.
+      more: open sinks, which are closed with the others.
 
     Raises:
       ValueError: rows that the checkpoint counts are not there any more.
@@ -68,9 +72,12 @@ class Writers:
     kept = _keep_rows_until(path, self.last, rows)
     self.rows = len(kept)
     self._file = path.open('a')
-    self._tensorboard = events.Writer(workdir / 'tensorboard')
+    self._clock = history.Clock(workdir)
+    self._tensorboard = events.Writer(workdir / 'tensorboard', hparams)
     for row_step, row in kept:
       self._tensorboard.scalars(row_step, row)
+    # What is asked for has no rows from before: it has kept its own.
+    self._sinks: list[sinks.Sink] = [self._tensorboard, *more]
     self._step_samples = step_samples
     self._steps = steps
     self._bar = tqdm.tqdm(
@@ -94,27 +101,28 @@ class Writers:
     line = json.dumps({'step': step, **plain}, allow_nan=False)
     self._file.write(line + '\n')
     self._file.flush()
+    self._clock.row(step)
     self.rows += 1
-    self._tensorboard.scalars(
-      step, {**dict(_scalars(plain)), 'speed/steps': steps_per_second}
-    )
+    shown = {**dict(_scalars(plain)), 'speed/steps': steps_per_second}
+    for sink in self._sinks:
+      sink.scalars(step, shown)
     now = time.monotonic()
     if self._began is None:
       self._began, self._said = (now, step), now
     began, began_at = self._began
     samples = steps_per_second * self._step_samples
-    shown = {
+    health = {
       name: format(central(row[key]), form)
       for name, key, form in _SHOWN
       if key in row
     }
     if not self._bar.disable:
-      self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **shown})
+      self._bar.set_postfix({'samples/s': f'{samples:,.0f}', **health})
       self._bar.update(step - self._bar.n)
     elif step == self._steps or now - self._said > 5:
       self._said = now
       left = (now - began) * (self._steps - step) / max(step - began_at, 1)
-      said = '  '.join(f'{name} {value}' for name, value in shown.items())
+      said = '  '.join(f'{name} {value}' for name, value in health.items())
       self.say(
         f'step {step:>7,} of {self._steps:,}  {said}  '
         f'{samples:,.0f} samples/s  {left:.0f} s left'
@@ -125,8 +133,15 @@ class Writers:
     os.fsync(self._file.fileno())
 
   def image(self, step: int, name: str, png: bytes) -> None:
-    """Shows an encoded image in TensorBoard; called before the step's row."""
-    self._tensorboard.image(step, name, png)
+    """Shows an encoded image; called before the step's row."""
+    for sink in self._sinks:
+      sink.image(step, name, png)
+
+  def finish(self, figures: Mapping[str, Any]) -> None:
+    """Shows the figures of the end, as `summary.json` has them."""
+    plain = {name: x for name, x in _scalars(figures) if math.isfinite(x)}
+    for sink in self._sinks:
+      sink.finish(plain)
 
   def say(self, line: str) -> None:
     """Prints a line, above the progress bar where there is one."""
@@ -138,7 +153,8 @@ class Writers:
   def __exit__(self, *exception: object) -> None:
     # All of them, where closing one fails.
     with contextlib.ExitStack() as stack:
-      for sink in (self._tensorboard, self._file, self._bar):
+      own = self._file, self._clock, self._bar
+      for sink in (*own, *self._sinks):
         stack.callback(sink.close)
 
 
@@ -180,12 +196,25 @@ def _number(value: float | None) -> float:
 
 
 def read_rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The rows of `metrics.jsonl`, those cut short left out."""
+  """The rows of `metrics.jsonl`; a last one that is not whole is left out.
+
+  Raises:
+    ValueError: another is no row.
+  """
   path = workdir / 'metrics.jsonl'
   if not path.exists():
     return []
-  lines = path.read_text().splitlines(keepends=True)
-  return [json.loads(line) for line in lines if line.endswith('\n')]
+  rows = []
+  for number, line in enumerate(path.read_text().splitlines(keepends=True)):
+    if not line.endswith('\n'):
+      break
+    try:
+      row = json.loads(line)
+      int(row['step'])
+    except (ValueError, KeyError, TypeError):
+      raise ValueError(f'{path}: line {number + 1} is damaged') from None
+    rows.append(row)
+  return rows
 
 
 def _keep_rows_until(
