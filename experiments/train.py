@@ -16,6 +16,7 @@ from experiments import launch
 from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 
 _DEBUG_NANS = flags.DEFINE_bool(

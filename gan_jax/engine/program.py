@@ -71,6 +71,18 @@ class Game(NamedTuple):
     state: states.GanState = self.place(compiler.run_once(self.initial_state))
     return state
 
+  def own(self) -> 'Game':
+    """The same game for a process that looks at it without the others."""
+    mesh = sharding.own(self.mesh)
+    if mesh is self.mesh:
+      return self
+    if self.members:
+      return self._replace(mesh=mesh)
+    spec = build.make_spec(
+      self.config, self.source.info, marginals=self.source.marginals
+    )
+    return self._replace(mesh=mesh, spec=spec)
+
   def place(self, tree: types.PyTree) -> types.PyTree:
     """Puts a state, or what goes with it, on the devices."""
     if self.members:

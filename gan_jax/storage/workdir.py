@@ -36,6 +36,7 @@ def provenance() -> dict[str, Any]:
     'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
+    'processes': jax.process_count(),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
     'stock': cpu.is_stock(),
     'commit': _commit(),
