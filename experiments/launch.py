@@ -259,15 +259,16 @@ def _run_alone(main: Callable[[], Any]) -> None:
     _leave(1)
 
 
-def _run_joined(main: Callable[[], Any]) -> None:
+def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
   """Ends with the code of process 0, or of the first that fails."""
   import jax
 
   from gan_jax.engine import hosts
 
+  code = 0
   try:
-    main()
-    code = 0
+    if hosts.is_first() or not by_first:
+      main()
   except SystemExit as error:
     code = int(error.code or 0)
   except KeyboardInterrupt:
@@ -284,8 +285,11 @@ def _run_joined(main: Callable[[], Any]) -> None:
   sys.exit(hosts.finish(code))
 
 
-def run(main: Callable[[], Any]) -> None:
+def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
   """Parses the flags and runs `main()`.
+
+  Where several processes run it together, with `by_first` process 0 does it and
+  the others wait.
 
   A mistake in the flags exits with 2, and a ValueError of the library, which
   says what the user got wrong, with 1; both print one line. Other exceptions
@@ -308,7 +312,7 @@ def run(main: Callable[[], Any]) -> None:
         print(f'error: {reason}', file=sys.stderr)
       _leave(1)
     if joined:
-      _run_joined(main)
+      _run_joined(main, by_first=by_first)
     else:
       _run_alone(main)
 

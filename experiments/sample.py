@@ -21,6 +21,7 @@ from experiments import launch
 if TYPE_CHECKING:
   from gan_jax.run import trained as runs
 
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw; 64.', lower_bound=1)
 _CLASS = flags.DEFINE_string(
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  launch.run(main)
+  launch.run(main, by_first=True)

@@ -18,6 +18,7 @@ from absl import flags
 
 from experiments import launch
 
+launch.define_distributed()
 _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
 _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
@@ -44,7 +45,7 @@ def load(path: pathlib.Path) -> Any:
 def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
-  from gan_jax.engine import health
+  from gan_jax.engine import health, hosts
   from gan_jax.run import interrupt, train
   from gan_jax.study import tables
 
@@ -83,6 +84,8 @@ def main() -> None:
       summaries[title] = tables.failed(table, title)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
+  if not hosts.is_first():
+    return
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
     print(tables.as_text(table, summaries, command))

@@ -15,6 +15,7 @@ In a program of one process nothing of this happens: `decide` calls, and
 `share` gives back.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import jax
@@ -41,7 +42,7 @@ T = TypeVar('T')
 # always, and once a program of several processes has failed.
 _BEAT = 1.0
 _SILENT = 30.0
-_SILENT_AFTER_FAILURE = 8.0
+_SILENT_AFTER_FAILURE = 5.0
 # Seconds that one which ends waits for the others to learn of it, and that
 # process 0 gives itself to find the same mistake.
 _LEAVING = 5.0
@@ -208,8 +209,9 @@ def share(tree: types.PyTree, template: types.PyTree) -> types.PyTree:
   else:
     leaves = [np.asarray(x).reshape(-1) for x in jax.tree.leaves(tree)]
     whole = np.concatenate([x.view(np.uint8) for x in leaves])
-  # Bytes: a sum of numbers would lose the sign of a zero.
-  whole = np.asarray(multihost_utils.broadcast_one_to_all(whole))
+  with together():
+    # Bytes: a sum of numbers would lose the sign of a zero.
+    whole = np.asarray(multihost_utils.broadcast_one_to_all(whole))
   parts = np.split(whole, np.cumsum(sizes)[:-1])
   return jax.tree.unflatten(
     form,
@@ -263,6 +265,8 @@ def asked_to_stop(asked: bool) -> bool:
     if asked:
       _world.set(f'asked/{_world.index}', True)
     found: bool = _world.get(f'stop/{number}')
+    if found:
+      _world.client.key_value_delete(f'gan_jax/asked/{_world.index}')
     return found
   stop = asked or bool(_world.all('asked'))
   _world.set(f'stop/{number}', stop)
@@ -331,6 +335,17 @@ def _end(code: int, line: str) -> NoReturn:
   if line:
     print(line, file=sys.__stderr__, flush=True)
   os._exit(code)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+  """Within, a program of all processes runs; ends this one where it fails."""
+  try:
+    yield
+  except (RuntimeError, ValueError) as error:  # JAX raises either.
+    if _world is None:
+      raise
+    lost(error)
 
 
 def lost(error: Exception) -> NoReturn:

@@ -15,6 +15,7 @@ from gan_jax.config import checks, fields as configs, values
 from gan_jax.engine import (
   batching,
   build,
+  chunks,
   health,
   hosts,
   program,
@@ -338,23 +339,17 @@ def _play(
     interrupt.Stopped: by a signal, after the chunk and a checkpoint.
   """
   config = game.config
-  step, times = states.step_of(state), []
   own = sharding.whole(state, game.mesh)
+  step, times = states.step_of(own), []
   if step == config.steps:
     return own, None
   length = program.chunk_length(config, step)
-  hyper, keys = game.place((game.hyper, game.keys))
-  batches = program.make_batches(game, length)
-  arrays = batches(step)
   begins = desk is not None and desk.sinks.rows == 0
   if desk and begins:
     desk.saved.save(own, facts(game, rows=0), {})
   # While that is written; no row is, before there is something to go back to.
-  compiled = program.compile_chunk(
-    game,
-    length,
-    (state, hyper, arrays, keys),
-    desk.sinks.say if desk else lambda _: None,
+  play = chunks.Chunks(
+    game, length, state, step, desk.sinks.say if desk else lambda _: None
   )
   if desk:
     desk.saved.wait()
@@ -370,8 +365,7 @@ def _play(
     going = True
     while going:
       began = time.monotonic()
-      state, *told = compiled(state, hyper, arrays, keys)
-      logs, first = jax.device_get(sharding.whole(told, game.mesh))
+      state, logs, first = play(state, step)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
         _check_finite(game, step, first, length, desk, beside)
@@ -385,8 +379,6 @@ def _play(
         own = sharding.whole(state, game.mesh)
         moment = moment._replace(state=own)
       beside.record(moment)
-      if going:
-        arrays = batches(step)
     beside.wait()
     if desk:
       desk.saved.wait()
