@@ -16,7 +16,7 @@ import pytest
 from gan_jax.config import fields as configs, values
 from gan_jax.engine import hosts, meeting, native_output
 from gan_jax.run import train, trained
-from gan_jax.storage import checkpoint, writers
+from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -120,6 +120,19 @@ def test_pages_of_the_coordination_service_become_a_line():
     '*** Check failure stack trace: ***\n',
   ]
   assert [*native_output.kept(lines, 'lost\n')] == [lines[1], 'lost\n']
+
+
+@pytest.mark.parametrize('look', [workdirs.load, train.train])
+def test_a_bucket_is_refused(
+  look: Any, tiny: configs.Config, tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+  monkeypatch.chdir(tmp_path)
+  arguments = [pathlib.Path('gs://b/r')]
+  with pytest.raises(ValueError, match='rsync -r FOLDER gs://b/r') as caught:
+    look(*([tiny] if look is train.train else []), *arguments)
+  assert str(caught.value).startswith('--workdir=gs://b/r: a run is written to')
+  assert not [*tmp_path.iterdir()]
 
 
 def test_alone_a_process_decides_for_itself():
