@@ -27,6 +27,7 @@ from experiments import launch
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
 
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _GENERATED = flags.DEFINE_string(
   'generated', None, 'Images, in place of a run.'
@@ -212,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  launch.run(main)
+  launch.run(main, by_first=True)

@@ -34,6 +34,47 @@ def define_config() -> flags.FlagHolder[configs.Config]:
   )
 
 
+def define_distributed() -> None:
+  """`--distributed`, for programs that several processes can run together."""
+  flags.DEFINE_bool(
+    'distributed', False, 'One of several processes that run this program '
+    'together: started alike on every host of a TPU pod, a Kubernetes or a '
+    'Slurm job, which JAX finds by itself.'
+  )  # fmt: skip
+  flags.DEFINE_string(
+    'coordinator', None, 'HOST:PORT of process 0, where nothing is found.'
+  )
+  flags.DEFINE_integer(
+    'num_processes', None, 'How many there are.', lower_bound=1
+  )
+  flags.DEFINE_integer(
+    'process_id', None, 'Which of them this is, from 0.', lower_bound=0
+  )
+  flags.DEFINE_float(
+    'wait_s', 300.0, 'Seconds to wait for the others to come.', lower_bound=1
+  )
+
+
+def _join() -> bool:
+  """Meets the other processes; False where there are none to meet."""
+  if 'distributed' not in flags.FLAGS:
+    return False
+  names = 'coordinator', 'num_processes', 'process_id'
+  given = [flags.FLAGS[name].value for name in names]
+  if not flags.FLAGS['distributed'].value:
+    for name, value in zip(names, given, strict=True):
+      if value is not None:
+        raise ValueError(f'--{name}={value}: needs --distributed')
+    return False
+  from gan_jax.engine import hosts, meeting
+
+  place = meeting.Place(*given)
+  if any(value is not None for value in given):
+    meeting.checked(place)
+  hosts.join(place, flags.FLAGS['wait_s'].value or 0.0)
+  return True
+
+
 def load_module(path: pathlib.Path, flag: str) -> ModuleType:
   """Runs the Python file that a flag names.
 
@@ -187,6 +228,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
     sys.exit(2)
 
 
+def _of_backends(error: Exception) -> str:
+  asked = os.environ.get('JAX_PLATFORMS', '')
+  reason = _one_line(error) or 'JAX has no such backend on this machine'
+  return f'JAX_PLATFORMS={asked}: {reason}'
+
+
 def _is_of_backends(error: Exception) -> bool:
   """Whether JAX cannot have the devices that were asked for.
 
@@ -196,8 +243,53 @@ def _is_of_backends(error: Exception) -> bool:
   return frame.f_globals['__name__'] == _BACKENDS
 
 
-def run(main: Callable[[], Any]) -> None:
+def _run_alone(main: Callable[[], Any]) -> None:
+  try:
+    main()
+  except KeyboardInterrupt:
+    # Where nothing was under way that listens for it.
+    sys.exit(128 + signal.SIGINT)
+  except ValueError as error:
+    print(f'error: {_one_line(error)}', file=sys.stderr)
+    _leave(1)
+  except (RuntimeError, AssertionError) as error:
+    if not _is_of_backends(error):
+      raise
+    print(f'error: {_of_backends(error)}', file=sys.stderr)
+    _leave(1)
+
+
+def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
+  """Ends with the code of process 0, or of the first that fails."""
+  import jax
+
+  from gan_jax.engine import hosts
+
+  code = 0
+  try:
+    if hosts.is_first() or not by_first:
+      main()
+  except SystemExit as error:
+    code = int(error.code or 0)
+  except KeyboardInterrupt:
+    hosts.leave(128 + signal.SIGINT)
+  except ValueError as error:
+    hosts.leave(1, f'error: {_one_line(error)}')
+  except jax.errors.JaxRuntimeError as error:
+    hosts.lost(error)
+  except Exception as error:
+    if _is_of_backends(error):
+      hosts.leave(1, f'error: {_of_backends(error)}')
+    traceback.print_exc(file=sys.__stderr__)
+    hosts.leave(1, 'error: ended by the exception above, which is a bug')
+  sys.exit(hosts.finish(code))
+
+
+def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
   """Parses the flags and runs `main()`.
+
+  Where several processes run it together, with `by_first` process 0 does it and
+  the others wait.
 
   A mistake in the flags exits with 2, and a ValueError of the library, which
   says what the user got wrong, with 1; both print one line. Other exceptions
@@ -213,19 +305,15 @@ def run(main: Callable[[], Any]) -> None:
     del argv
     _prepare_process()
     try:
-      main()
-    except KeyboardInterrupt:
-      # Where nothing was under way that listens for it.
-      sys.exit(128 + signal.SIGINT)
+      joined = _join()
     except ValueError as error:
-      print(f'error: {_one_line(error)}', file=sys.stderr)
+      # Where process 0 says what is wrong, the reason here is empty.
+      if reason := _one_line(error):
+        print(f'error: {reason}', file=sys.stderr)
       _leave(1)
-    except (RuntimeError, AssertionError) as error:
-      if not _is_of_backends(error):
-        raise
-      asked = os.environ.get('JAX_PLATFORMS', '')
-      reason = _one_line(error) or 'JAX has no such backend on this machine'
-      print(f'error: JAX_PLATFORMS={asked}: {reason}', file=sys.stderr)
-      _leave(1)
+    if joined:
+      _run_joined(main, by_first=by_first)
+    else:
+      _run_alone(main)
 
   app.run(guarded, flags_parser=_parse)

@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import launch
 
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _STEPS = flags.DEFINE_integer(
   'steps', 1000, 'How many of the first steps.', lower_bound=1
@@ -24,19 +25,19 @@ _STEPS = flags.DEFINE_integer(
 def main() -> None:
   if _WORKDIR.value is None:
     raise ValueError('--workdir=DIR must be given')
-  from gan_jax.engine import program, threads
+  from gan_jax.engine import hosts, program, threads
   from gan_jax.ops import cpu
   from gan_jax.run import replay
   from gan_jax.storage import workdir as workdirs
 
   workdir = pathlib.Path(_WORKDIR.value)
-  config, _ = workdirs.load(workdir)
-  if workdirs.sessions(workdir)[-1].get('stock'):
+  config, stock = replay.read(workdir)
+  if stock:
     cpu.set_stock()
   threads.choose(config)
   game = program.open_game(config)
-  workdirs.check(workdir, config, game.source.info)
-  changed = replay.changed_since(workdir)
+  hosts.decide(lambda: workdirs.check(workdir, config, game.source.info))
+  changed = hosts.decide(lambda: replay.changed_since(workdir))
   for name, (then, now) in changed.items():
     print(f'{name}: {then} then, {now} now')
   if not changed:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
   from gan_jax import types
   from gan_jax.run import trained as runs
 
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw; 64.', lower_bound=1)
 _CLASS = flags.DEFINE_string(
@@ -165,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  launch.run(main)
+  launch.run(main, by_first=True)

@@ -20,6 +20,7 @@ from absl import flags
 
 from experiments import launch
 
+launch.define_distributed()
 _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
 _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
@@ -51,7 +52,7 @@ def load(path: pathlib.Path) -> Any:
 def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
-  from gan_jax.engine import health
+  from gan_jax.engine import health, hosts
   from gan_jax.report import pages
   from gan_jax.run import interrupt, train
   from gan_jax.study import tables
@@ -95,6 +96,8 @@ def main() -> None:
       summaries[title] = tables.failed(table, title)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
+  if not hosts.is_first():
+    return
   if _RANK.value:
     table = tables.ranked(table, summaries, _RANK.value)
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])

@@ -16,6 +16,7 @@ from experiments import launch
 from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
+launch.define_distributed()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 
 _DEBUG_NANS = flags.DEFINE_bool(
@@ -59,10 +60,15 @@ def main() -> None:
     return
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
-  from gan_jax.engine import health, threads
+  from gan_jax.engine import health, hosts, threads
   from gan_jax.ops import cpu
   from gan_jax.run import interrupt, replay, train
 
+  if _DEBUG_NANS.value and hosts.count() > 1:
+    raise ValueError(
+      '--debug_nans: looks for the operation in one process; leave it or '
+      '--distributed out'
+    )
   if _STOCK.value:
     cpu.set_stock()
   for flag in (_INIT_FROM, _BRANCH_FROM):
@@ -80,6 +86,8 @@ def main() -> None:
       raise
     found = replay.find_nonfinite(workdir, error.step, error.member)
     raise ValueError(f'{error}; {found}') from None
+  if not hosts.is_first():
+    return
   notes = _NOTES | _of_cells(workdir)
   for name, value in summary.items():
     print(f'{name:22s} {_shown(value)}{notes.get(name, "")}')

@@ -1,9 +1,11 @@
 """Where what can be made again is kept."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +33,27 @@ def writing(name: str) -> Iterator[pathlib.Path]:
     new = pathlib.Path(partial, name)
     yield new
     new.replace(folder() / name)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+  """Within, no other process of this machine makes what has that name.
+
+  Where the folder cannot be written, each makes it for itself.
+  """
+  with contextlib.ExitStack() as stack:
+    try:
+      folder().mkdir(parents=True, exist_ok=True)
+      lock = stack.enter_context((folder() / f'{name}.lock').open('a'))
+    except OSError:
+      yield
+      return
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      print('waiting for another process to decode', file=sys.stderr)
+      fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
 
 
 def _remove_stale() -> None:

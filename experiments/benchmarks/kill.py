@@ -8,12 +8,16 @@ up what the one before left, and are killed with SIGKILL at random moments
 between their start and a little after their first steps; the last one is let
 to its end. Then every array of the final state must have the
 same checksum, and metrics.jsonl the same bytes.
+
+With --processes=2 two train together, and a kill is of one of them by chance:
+the other must end within a minute, with a code that is not 0.
 """
 
 import math
 import pathlib
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +32,10 @@ from experiments.benchmarks import processes, results
 _CONFIG = launch.define_config()
 _KILLS = flags.DEFINE_integer('kills', 50, 'How many.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
+_PROCESSES = flags.DEFINE_integer(
+  'processes', 1, 'That train together; each kill is of one of them.',
+  lower_bound=1,
+)  # fmt: skip
 _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 
@@ -38,55 +46,81 @@ def _has_stepped(workdir: pathlib.Path) -> bool:
 
 
 def run(
-  arguments: Sequence[str], workdir: pathlib.Path, kill_after: float | None
+  arguments: Sequence[str],
+  workdir: pathlib.Path,
+  kill_after: float | None,
+  count: int,
+  victim: int = 0,
 ) -> tuple[bool, float, float]:
-  """One process, which may be killed.
+  """One life of a run, which may be ended by a kill.
 
   Args:
     arguments: of the training program.
     workdir: of the run.
     kill_after: seconds; None lets it come to its end, and 0 kills it at the
       row of its first steps.
+    count: of processes.
+    victim: which of them is killed; the others have a minute to end.
 
   Returns:
     Whether it was killed, the seconds to that row (0 if it never came), and
     those that it lived.
 
   Raises:
-    ValueError: the process failed, with its own words.
+    ValueError: a process failed, with its own words, or outlived the killed
+      one.
   """
-  began, first = time.monotonic(), 0.0
-  with processes.start(arguments, workdir) as process:
-    while process.poll() is None:
-      lived = time.monotonic() - began
-      if not first and _has_stepped(workdir):
-        first = lived
-      limit = first or math.inf if kill_after == 0 else kill_after
-      if limit is not None and lived >= limit:
-        process.send_signal(signal.SIGKILL)
-        break
-      time.sleep(0.01)
-    _, err = process.communicate()
-  if process.returncode not in (0, -signal.SIGKILL):
-    raise ValueError(err.decode().strip())
-  return process.returncode != 0, first, time.monotonic() - began
+  began, first, killed = time.monotonic(), 0.0, False
+  together = processes.start_together(arguments, workdir, count)
+  chosen = together[victim]
+  while chosen.poll() is None:
+    lived = time.monotonic() - began
+    if not first and _has_stepped(workdir):
+      first = lived
+    limit = first or math.inf if kill_after == 0 else kill_after
+    if limit is not None and lived >= limit:
+      chosen.send_signal(signal.SIGKILL)
+      break
+    time.sleep(0.01)
+  said = []
+  for process in together:
+    try:
+      said.append(process.communicate(timeout=60)[1].decode().strip())
+    except subprocess.TimeoutExpired:
+      for other in together:
+        other.kill()
+      raise ValueError(f'process {victim} was killed, another stays') from None
+  killed = chosen.returncode == -signal.SIGKILL
+  for process, words in zip(together, said, strict=True):
+    if process.returncode and not killed:
+      raise ValueError(words)
+    alone = killed and process is not chosen and not process.returncode
+    # In its last moments a process waits for the others alone.
+    if alone and not (workdir / 'summary.json').exists():
+      raise ValueError(f'process {victim} was killed, and another ends with 0')
+  return killed, first, time.monotonic() - began
 
 
 def kill_and_compare(
-  arguments: Sequence[str], kills: int, seed: int, folder: pathlib.Path
+  arguments: Sequence[str],
+  kills: int,
+  seed: int,
+  folder: pathlib.Path,
+  count: int = 1,
 ) -> dict[str, Any]:
   """The figures of one experiment; see the module's docstring."""
   whole, parts = folder / 'whole', folder / 'parts'
   # The first start compiles; those that count do not.
-  run(arguments, folder / 'warm', 0)
-  _, first, lived = run(arguments, whole, None)
+  run(arguments, folder / 'warm', 0, count)
+  _, first, lived = run(arguments, whole, None, count)
   # On average all lives together do less than the whole run.
   horizon = first + 2 * (lived - first) / kills
   rng, hit = random.Random(seed), 0
   for _ in range(kills):
-    killed, _, _ = run(arguments, parts, rng.uniform(0.0, horizon))
+    moment, victim = rng.uniform(0.0, horizon), rng.randrange(count)
+    killed, _, _ = run(arguments, parts, moment, count, victim)
     hit += killed
-  run(arguments, parts, None)
+  run(arguments, parts, None, count)
   from gan_jax.storage import checkpoint
 
   ends = []
@@ -110,7 +144,11 @@ def main() -> None:
   arguments = launch.config_arguments()
   with tempfile.TemporaryDirectory() as folder:
     figures = kill_and_compare(
-      arguments, _KILLS.value, _SEED.value, pathlib.Path(folder)
+      arguments,
+      _KILLS.value,
+      _SEED.value,
+      pathlib.Path(folder),
+      _PROCESSES.value,
     )
   for name, value in figures.items():
     print(f'{name:16s} {value}')

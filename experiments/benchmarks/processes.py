@@ -1,9 +1,11 @@
 """Training programs as processes, to be stopped and killed."""
 
+import os
 import pathlib
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def start(
@@ -11,6 +13,7 @@ def start(
   workdir: pathlib.Path,
   program: str = 'experiments.train',
   stdout: int = subprocess.DEVNULL,
+  environ: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
   """A training process of ours."""
   return subprocess.Popen(
@@ -21,4 +24,28 @@ def start(
     cwd=pathlib.Path(__file__).parent.parent.parent,
     stdout=stdout,
     stderr=subprocess.PIPE,
+    env=environ,
   )  # fmt: skip
+
+
+def start_together(
+  arguments: Sequence[str], workdir: pathlib.Path, count: int
+) -> list[subprocess.Popen[bytes]]:
+  """So many that train one run, each with one CPU device."""
+  if count == 1:
+    return [start(arguments, workdir)]
+  with socket.socket() as found:
+    found.bind(('', 0))
+    port = found.getsockname()[1]
+  environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '1'}
+  return [
+    start(
+      [
+        *arguments, '--distributed', f'--coordinator=localhost:{port}',
+        f'--num_processes={count}', f'--process_id={i}',
+      ],
+      workdir,
+      environ=environ,
+    )
+    for i in range(count)
+  ]  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL
 
+from gan_jax import cache
 from gan_jax.data import decoding, files, images, pixels, splits
 
 # Raised by a change of what decoding gives.
@@ -90,7 +91,8 @@ def open_folder(
   splits.parse(split, field)
   listing = files.find(directory)
   key = _key(listing, asked)
-  known, array = _decoded(listing, key, asked, most)
+  with cache.alone(f'images-{key}'):
+    known, array = _decoded(listing, key, asked, most)
   names = [listing.names[i] for i in known.good]
   labelled = files.classes(listing, names)
   chosen = splits.by_name(names, split)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import PIL
 
+from gan_jax import cache
 from gan_jax.data import decoding, images, pixels
 
 # Raised by a change of what decoding gives.
@@ -64,14 +65,15 @@ def open_tfds(
     source.decoders = {'image': tensorflow_datasets.decode.SkipDecoding()}
   class_names = _class_names(features)
   key = _key(source, (name, split, asked, class_names))
-  known = images.read_notes(key) or {}
-  form = _form(source, asked, dtype, known.get('top'))
-  read = functools.partial(_read, source, form, bool(class_names), name)
-  shape = len(source), *read([0])[0].shape[1:]
-  array = images.kept(key, shape) if 'labels' in known else None
-  if array is None:
-    array, known = _decoded(read, key, shape, most)
-    images.write_notes(key, known | {'top': form.tops[1]})
+  with cache.alone(f'images-{key}'):
+    known = images.read_notes(key) or {}
+    form = _form(source, asked, dtype, known.get('top'))
+    read = functools.partial(_read, source, form, bool(class_names), name)
+    shape = len(source), *read([0])[0].shape[1:]
+    array = images.kept(key, shape) if 'labels' in known else None
+    if array is None:
+      array, known = _decoded(read, key, shape, most)
+      images.write_notes(key, known | {'top': form.tops[1]})
   own = known.get('labels')
   labels = None if own is None else np.array(own, np.int32)
 

@@ -6,13 +6,13 @@ halves. `chunk(first, count)` runs on the host and gives the arrays that the
 steps `first ... first + count - 1` read; `batch(arrays, key, step)` runs
 inside the compiled loop and draws from them. A data set that fits on the
 device has the same arrays for every chunk; one that does not is gathered chunk
-by chunk, in a thread, in the same order.
+by chunk, in the same order.
 """
 
-import concurrent.futures
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,22 @@ class Info(NamedTuple):
   class_shares: tuple[float, ...] = ()
 
 
+class Read(NamedTuple):
+  """How the images of a set that is streamed are read.
+
+  Attributes:
+    per_step: how many a step uses.
+    step_bytes: of them.
+    rows: `rows(first, count, part)`: of the images that each of `count` steps
+      uses, those at these places: `[count, n, H, W, C]` uint8, and labels
+      `[count, n]` or None.
+  """
+
+  per_step: int
+  step_bytes: int
+  rows: Callable[[int, int, slice], tuple[np.ndarray, np.ndarray | None]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
   """Batches as a function of the step.
@@ -59,6 +75,7 @@ class Source:
     batch: `batch(arrays, key, step) -> Batch`, traceable.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
     about: one line for who starts a run.
+    read: of images that are streamed; what `chunk` gives of them are all.
   """
 
   info: Info
@@ -66,6 +83,7 @@ class Source:
   batch: Callable[[types.PyTree, jax.Array, jax.Array], types.Batch]
   marginals: np.ndarray | None = None
   about: str = ''
+  read: Read | None = None
 
 
 def _mix(x: jax.Array, key: jax.Array) -> jax.Array:
@@ -282,26 +300,21 @@ def images_streamed(
       lambda step: batch_indices(key, step, size=per_step, n=info.num_examples)
     )(steps)
 
-  def gather(first: int, count: int) -> dict[str, Any]:
+  def rows(
+    first: int, count: int, part: slice
+  ) -> tuple[np.ndarray, np.ndarray | None]:
     with jax.default_device(cpu):
-      rows = np.asarray(rows_of(jnp.arange(first, first + count)))
-    picked = fetch(rows.reshape(-1).tolist())
-    by_step = jax.tree.map(
-      lambda a: a.reshape(count, per_step, *a.shape[1:]), picked
+      each = np.asarray(rows_of(jnp.arange(first, first + count)))[:, part]
+    picked: tuple[np.ndarray, np.ndarray | None] = jax.tree.map(
+      lambda a: a.reshape(*each.shape, *a.shape[1:]),
+      fetch(each.reshape(-1).tolist()),
     )
-    return {'first': np.int32(first), 'picked': by_step}
-
-  # The next chunk is read while this one trains.
-  pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-  ahead: dict[tuple[int, int], concurrent.futures.Future[Any]] = {}
+    return picked
 
   def chunk(first: int, count: int) -> types.PyTree:
-    ready = ahead.pop((first, count), None)
-    arrays = ready.result() if ready else gather(first, count)
-    ahead.clear()
-    following = (first + count, count)
-    ahead[following] = pool.submit(gather, *following)
-    return arrays
+    return {
+      'first': np.int32(first), 'picked': rows(first, count, slice(None)),
+    }  # fmt: skip
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
@@ -309,7 +322,13 @@ def images_streamed(
     picked = jax.tree.map(lambda a: a[step - arrays['first']], arrays['picked'])
     return _image_batch(picked, key, step, treatment)
 
-  return Source(info, chunk, batch, _stacked_means(marginals, treatment))
+  return Source(
+    info,
+    chunk,
+    batch,
+    _stacked_means(marginals, treatment),
+    read=Read(per_step, size * math.prod(info.shape), rows),
+  )
 
 
 def _image_batch(

@@ -1,5 +1,6 @@
 """A game as a program: data, functions and keys, and its steps in chunks."""
 
+import concurrent.futures
 import functools
 import math
 from collections.abc import Callable
@@ -7,12 +8,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import batching, build, compiler, health, sharding
+from gan_jax.engine import (
+  batching,
+  build,
+  compiler,
+  health,
+  hosts,
+  sharding,
+)
 from gan_jax.game import draws, spec as specs, state as states, steps
 from gan_jax.ops import cpu
 from gan_jax.study import population
@@ -71,6 +80,18 @@ class Game(NamedTuple):
     state: states.GanState = self.place(compiler.run_once(self.initial_state))
     return state
 
+  def own(self) -> 'Game':
+    """The same game for a process that looks at it without the others."""
+    mesh = sharding.own(self.mesh)
+    if mesh is self.mesh:
+      return self
+    if self.members:
+      return self._replace(mesh=mesh)
+    spec = build.make_spec(
+      self.config, self.source.info, marginals=self.source.marginals
+    )
+    return self._replace(mesh=mesh, spec=spec)
+
   def place(self, tree: types.PyTree) -> types.PyTree:
     """Puts a state, or what goes with it, on the devices."""
     if self.members:
@@ -114,6 +135,11 @@ def game_of(config: configs.Config, source: sources.Source) -> Game:
   ]
   keys, hyper = jax.tree.map(lambda *x: jnp.stack(x), *each)
   mesh = sharding.make_mesh(batching.devices_for(len(members)))
+  if hosts.count() > 1 and mesh.size < jax.device_count():
+    raise ValueError(
+      f'population: the {jax.device_count()} devices of {hosts.count()} '
+      f'processes do not divide its {len(members)} members'
+    )
   return Game(config, mesh, keys, source, spec, hyper, members)
 
 
@@ -266,8 +292,12 @@ def chunk_length(config: configs.Config, start: int) -> int:
 def make_batches(game: Game, length: int) -> Callable[[int], types.PyTree]:
   """Makes `batches(step)`: the arrays of the chunk at `step`, on the devices.
 
-  A set that is the same for every chunk is copied to them once.
+  A set that is the same for every chunk is copied to them once. Of one that is
+  streamed each process reads what its own devices are given, and the next
+  chunk's while this one is played.
   """
+  if game.source.read is not None:
+    return _make_streamed(game, length, game.source.read)
   held: list[types.PyTree] = [None, None]
 
   def batches(step: int) -> types.PyTree:
@@ -275,6 +305,51 @@ def make_batches(game: Game, length: int) -> Callable[[int], types.PyTree]:
     if arrays is not held[0]:
       held[:] = arrays, sharding.replicate(arrays, game.mesh)
     return held[1]
+
+  return batches
+
+
+def _make_streamed(
+  game: Game, length: int, read: sources.Read
+) -> Callable[[int], types.PyTree]:
+  """`batches(step)` of images that are read chunk by chunk."""
+  split = NamedSharding(game.mesh, PartitionSpec(None, sharding.AXIS))
+  shape = length, read.per_step
+
+  def rows_of(index: Any) -> tuple[int, int]:
+    """The places of a device's samples among those of a step."""
+    start, stop, _ = index[1].indices(read.per_step)
+    return start, stop
+
+  places = {
+    rows_of(index)
+    for index in split.addressable_devices_indices_map(shape).values()
+  }
+
+  def gather(step: int) -> types.PyTree:
+    parts = {rows: read.rows(step, length, slice(*rows)) for rows in places}
+
+    def put(*each: np.ndarray) -> jax.Array:
+      own = dict(zip(parts, each, strict=True))
+      return jax.make_array_from_callback(
+        (*shape, *each[0].shape[2:]), split, lambda index: own[rows_of(index)]
+      )
+
+    return {
+      'first': sharding.replicate(np.int32(step), game.mesh),
+      'picked': jax.tree.map(put, *parts.values()),
+    }
+
+  pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+  ahead: dict[int, concurrent.futures.Future[types.PyTree]] = {}
+
+  def batches(step: int) -> types.PyTree:
+    ready = ahead.pop(step, None)
+    arrays = ready.result() if ready else gather(step)
+    ahead.clear()
+    if step + length < game.config.steps:
+      ahead[step + length] = pool.submit(gather, step + length)
+    return arrays
 
   return batches
 

@@ -14,7 +14,7 @@ from gan_jax.game import state as states
 from gan_jax.run import exported, trained
 from gan_jax.storage import checkpoint
 
-_FIELDS = ('init_from', 'branch_from')
+FIELDS = ('init_from', 'branch_from')
 
 
 def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
@@ -32,7 +32,7 @@ def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
     except (OSError, KeyError, TypeError, ValueError):
       known = {}  # What is wrong with it is told where it is read.
   changes = {}
-  for field in _FIELDS:
+  for field in FIELDS:
     text = getattr(config, field)
     if not text or _parts(text)[1]:
       continue

@@ -7,13 +7,14 @@ writes to.
 """
 
 import contextlib
-import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Self
+
+from gan_jax.engine import hosts
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -84,13 +85,12 @@ class Interrupt:
       if received[0] not in _SIGNALS:
         continue
       if self.asked:
-        os._exit(128 + received[0])
+        hosts.leave(128 + received[0])
       self.asked = True
       if not self._deferred:
-        self._say(self._advice)
-        os._exit(0)
-      self._say('stopping after this chunk; a second signal stops at once')
-
-  @staticmethod
-  def _say(line: str) -> None:
-    print(f'\n{line}', file=sys.stderr, flush=True)
+        hosts.leave(0, f'\n{self._advice}')
+      print(
+        '\nstopping after this chunk; a second signal stops at once',
+        file=sys.stderr,
+        flush=True,
+      )

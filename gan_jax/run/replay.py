@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.engine import health, program
+from gan_jax.config import fields as configs, values
+from gan_jax.engine import build, chunks, health, hosts, program, sharding
 from gan_jax.game import state as states
 from gan_jax.run import beginning, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
@@ -45,24 +46,17 @@ def _play(
   game: program.Game, state: states.GanState, until: int
 ) -> Iterator[tuple[int, states.GanState, dict[str, Any]]]:
   """Plays the run's own chunks; the step, the state and the logs of each."""
-  step = states.step_of(state)
+  step = states.step_of(sharding.whole(state, game.mesh))
   if step == until:
     return
   # The run's own, but where it was since given more steps.
   length = math.gcd(program.chunk_length(game.config, step), until - step)
-  batches = program.make_batches(game, length)
-  hyper, keys = game.place((game.hyper, game.keys))
-  arrays = batches(step)
-  args = state, hyper, arrays, keys
-  chunk = program.compile_chunk(game, length, args)
+  play = chunks.Chunks(game, length, state, step)
   while step < until:
-    state, logs, _ = chunk(state, hyper, arrays, keys)
+    state, logs, _ = play(state, step)
     step += length
-    logs = jax.device_get(logs)
     # A copy: the next chunk is given the state's own buffers.
     yield step, jax.tree.map(jnp.copy, state), logs | health.balance(logs)
-    if step < until:
-      arrays = batches(step)
 
 
 def _apart(a: states.GanState, b: states.GanState) -> list[Difference]:
@@ -109,8 +103,10 @@ def first_steps(
     num_steps: at least so many, up to the next row.
   """
   every = game.config.log_every
-  state = beginning.start(game)
-  begin = states.step_of(state)
+  own = game.own()
+  first = beginning.start(own) if hosts.is_first() else None
+  state = game.place(hosts.share(first, jax.eval_shape(game.initial_state)))
+  begin = hosts.decide(lambda: states.step_of(first) if first else 0)
   until = min(-(-(begin + num_steps) // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
   largest: dict[str, float] = {}
@@ -136,6 +132,23 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
     ValueError: the run has not two sound checkpoints.
   """
   template = jax.eval_shape(game.initial_state)
+  stored: dict[int, states.GanState] = {}
+  if hosts.is_first():
+    stored = _last_two(game.own(), workdir, template)
+  before, last = hosts.decide(lambda: list(stored))
+  state = game.place(hosts.share(stored.get(before), template))
+  *_, (_, end, _) = _play(game, state, last)
+  again: states.GanState = sharding.whole(end, game.mesh)
+  return Part(
+    f'steps {before + 1:,} to {last:,}, tensor by tensor',
+    _apart(stored.get(last, again), again),
+  )
+
+
+def _last_two(
+  game: program.Game, workdir: pathlib.Path, template: states.GanState
+) -> dict[int, states.GanState]:
+  """The last two checkpoints, by step; the errors of `last_steps`."""
   with checkpoint.Checkpoints(workdir) as saved:
     *_, before, last = [-1, -1, *saved.steps]
     if before < 0:
@@ -143,17 +156,30 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
         f'--workdir={workdir}: has fewer than two checkpoints to compare'
       )
     try:
-      state = game.place(saved.restore(template, game.mesh, before))
-      expected = saved.restore(template, game.mesh, last)
+      return {
+        step: saved.restore(template, game.mesh, step)
+        for step in (before, last)
+      }
     except checkpoint.DamagedError as error:
       raise ValueError(
         f'--workdir={workdir}: a checkpoint is damaged ({error})'
       ) from None
-  *_, (_, again, _) = _play(game, state, last)
-  return Part(
-    f'steps {before + 1:,} to {last:,}, tensor by tensor',
-    _apart(expected, again),
-  )
+
+
+def read(workdir: pathlib.Path) -> tuple[configs.Config, bool]:
+  """What a run was made of, and whether without fast paths.
+
+  Raises:
+    ValueError: there is no run.
+  """
+
+  def stored() -> tuple[dict[str, Any], bool]:
+    config, _ = workdirs.load(workdir)
+    stock = bool(workdirs.sessions(workdir)[-1].get('stock'))
+    return values.to_dict(config), stock
+
+  config, stock = hosts.decide(stored)
+  return build.complete(values.from_dict(config)), stock
 
 
 def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:

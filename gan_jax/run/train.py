@@ -1,17 +1,26 @@
 """The loop: chunks of steps on the device, and what happens beside them."""
 
+import dataclasses
 import functools
 import pathlib
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from gan_jax.config import checks, fields as configs, values
-from gan_jax.engine import batching, build, health, program
+from gan_jax.engine import (
+  batching,
+  build,
+  chunks,
+  health,
+  hosts,
+  program,
+  sharding,
+)
 from gan_jax.evaluation import evaluator as evaluations, laws
 from gan_jax.game import state as states
 from gan_jax.report import (
@@ -49,19 +58,21 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   """
   config = build.complete(config)
   checks.validate(config)
-  sinks_beside.check(config.log)
-  config = beginning.pin(config, workdir)
-  workdirs.check(workdir, config)
+  config = _agreed(config, workdir)
   game = program.open_game(config)
+  hosts.agree('data set', {'data.fingerprint': game.source.info.fingerprint})
+  if not hosts.is_first():
+    return _follow(game)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
   # Before anything is written, for what they look at may not be there.
-  measure = laws.make_measure(config, game.spec, game.source)
-  evaluator = _make_evaluator(game, measure)
+  own = game.own()
+  measure = laws.make_measure(config, own.spec, own.source)
+  evaluator = _make_evaluator(own, measure)
   state = None
   if config.init_from or config.branch_from:
     # Before anything is written, for the other run may not do.
     with checkpoint.Checkpoints(workdir) as saved:
-      state = None if saved.steps else beginning.start(game)
+      state = None if saved.steps else beginning.start(own)
   advice = f'stopped; the same command takes {workdir} up again'
   with (
     workdirs.claim(workdir, config, game.source.info),
@@ -70,6 +81,32 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     workdirs.writing(workdir, saved.safe),
   ):
     return _run(game, (measure, evaluator), workdir, saved, stop, state)
+
+
+def _agreed(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
+  """What all processes run, once it is known that it may run here."""
+  # The images may be at another place on each host.
+  hosts.agree('configuration', values.flatten(config) | {'data.dir': ''})
+  # Versions, devices, flags and commit.
+  hosts.agree('environment', workdirs.provenance())
+
+  def pinned() -> dict[str, Any]:
+    sinks_beside.check(config.log)
+    found = beginning.pin(config, workdir)
+    workdirs.check(workdir, found)
+    return {name: getattr(found, name) for name in beginning.FIELDS}
+
+  return dataclasses.replace(config, **hosts.decide(pinned))
+
+
+def _follow(game: program.Game) -> dict[str, Any]:
+  """The same run, for a process that neither writes nor speaks."""
+  with interrupt.Interrupt('stopped on another process') as stop:
+    if not hosts.decide(lambda: False):
+      state = hosts.share(None, jax.eval_shape(game.initial_state))
+      _play(game, game.place(state), None, stop)
+    summary: dict[str, Any] = hosts.decide(dict)
+    return summary
 
 
 def devices() -> str:
@@ -133,11 +170,14 @@ def _run(
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
-  state, rows = first_state(game, workdir, saved, state)
+  own = game.own()
+  state, rows = first_state(own, workdir, saved, state)
   step = states.step_of(state)
-  finished = workdirs.read_summary(workdir)
-  if finished and finished['step'] == step == config.steps:
-    return finished
+  summary = workdirs.read_summary(workdir)
+  finished = bool(summary and summary['step'] == step == config.steps)
+  if hosts.decide(lambda: finished):
+    return hosts.decide(lambda: summary or {})
+  state = game.place(hosts.share(state, jax.eval_shape(game.initial_state)))
   write = functools.partial(pages.write_run, workdir)
   with (
     session.Pages(write if config.log.page else None) as page,
@@ -152,9 +192,11 @@ def _run(
       hparams=sinks_beside.settings(config) if config.log.hparams else None,
       more=sinks_beside.open_sinks(workdir, config),
     ) as sinks:
-      report = _make_report(game, lookers, workdir, sinks)
+      _say_changes(workdir, step, sinks)
+      report = _make_report(own, lookers, workdir, sinks)
+      desk = _Desk(report, saved, sinks, page)
       try:
-        state, speed = _play(game, state, report, saved, sinks, stop, page)
+        state, speed = _play(game, state, desk, stop)
       finally:
         reports.save_health(workdir)
       summary = {
@@ -164,7 +206,24 @@ def _run(
       }
       sinks.finish(summary)
     workdirs.write_json(workdir / 'summary.json', summary)
-  return summary
+  return hosts.decide(lambda: summary)
+
+
+def _say_changes(
+  workdir: pathlib.Path, step: int, sinks: writers.Writers
+) -> None:
+  """Says where a run goes on with other processes or devices than before."""
+  sessions = workdirs.sessions(workdir)
+  if step == 0 or len(sessions) < 2:
+    return
+  before, now = (
+    f'{x.get("processes", 1)} processes with {len(x["devices"])} devices'
+    for x in sessions[-2:]
+  )
+  if before != now:
+    sinks.say(
+      f'{before} before, {now} now: the same to rounding, not bit for bit'
+    )
 
 
 def _make_report(
@@ -281,14 +340,27 @@ def facts(game: program.Game, rows: int) -> dict[str, Any]:
   }
 
 
+class _Desk(NamedTuple):
+  """What a run's moments are handed to.
+
+  Attributes:
+    report: looks at them.
+    saved: keeps them.
+    sinks: of their rows.
+    page: shows them.
+  """
+
+  report: reports.Report
+  saved: checkpoint.Checkpoints
+  sinks: writers.Writers
+  page: session.Pages
+
+
 def _play(
   game: program.Game,
   state: states.GanState,
-  report: reports.Report,
-  saved: checkpoint.Checkpoints,
-  sinks: writers.Writers,
+  desk: _Desk | None,
   stop: interrupt.Interrupt,
-  page: session.Pages,
 ) -> tuple[states.GanState, float | None]:
   """Runs the chunks that are left; returns the last state and steps a second.
 
@@ -301,52 +373,53 @@ def _play(
     interrupt.Stopped: by a signal, after the chunk and a checkpoint.
   """
   config = game.config
-  step, times = states.step_of(state), []
+  own = sharding.whole(state, game.mesh)
+  step, times = states.step_of(own), []
   if step == config.steps:
-    return state, None
+    return own, None
   length = program.chunk_length(config, step)
-  hyper, keys = game.place((game.hyper, game.keys))
-  batches = program.make_batches(game, length)
-  arrays = batches(step)
-  begins = sinks.rows == 0
-  if begins:
-    saved.save(state, facts(game, rows=0), {})
+  begins = desk is not None and desk.sinks.rows == 0
+  if desk and begins:
+    desk.saved.save(own, facts(game, rows=0), {})
   # While that is written; no row is, before there is something to go back to.
-  compiled = program.compile_chunk(
-    game, length, (state, hyper, arrays, keys), sinks.say
+  play = chunks.Chunks(
+    game, length, state, step, desk.sinks.say if desk else lambda _: None
   )
-  saved.wait()
+  if desk:
+    desk.saved.wait()
   with (
     stop.deferred(),
     recorder.Recorder(
-      lambda moment: _record(moment, game, report, saved, sinks, page),
-      in_turn=game.mesh.size > 1,
+      lambda moment: _record(moment, game, desk), in_turn=game.mesh.size > 1
     ) as beside,
   ):
     if begins:
-      start = recorder.Moment(step, state, logs={}, looked=True, written=True)
+      start = recorder.Moment(step, own, logs={}, looked=True, written=True)
       beside.record(start)
     going = True
     while going:
       began = time.monotonic()
-      state, *told = compiled(state, hyper, arrays, keys)
-      logs, first = jax.device_get(told)
+      state, logs, first = play(state, step)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
-        _check_finite(game, step, first, length, saved, beside)
+        _check_finite(game, step, first, length, desk, beside)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
-      going = step < config.steps and not stop.asked
+      asked = hosts.asked_to_stop(stop.asked)
+      going = step < config.steps and not asked
       speed = length / times[-1]
-      beside.record(_moment(config, step, state, logs, speed, kept=not going))
-      if going:
-        arrays = batches(step)
+      moment = _moment(config, step, state, logs, speed, kept=not going)
+      if moment.looked or moment.kept:
+        own = sharding.whole(state, game.mesh)
+        moment = moment._replace(state=own)
+      beside.record(moment)
     beside.wait()
-    saved.wait()
+    if desk:
+      desk.saved.wait()
   if step < config.steps:
     raise interrupt.Stopped(step)
   steady = times[1:]
-  return state, length * len(steady) / sum(steady) if steady else None
+  return own, length * len(steady) / sum(steady) if steady else None
 
 
 def _moment(
@@ -372,14 +445,12 @@ def _moment(
 
 
 def _record(
-  moment: recorder.Moment,
-  game: program.Game,
-  report: reports.Report,
-  saved: checkpoint.Checkpoints,
-  sinks: writers.Writers,
-  page: session.Pages,
+  moment: recorder.Moment, game: program.Game, desk: _Desk | None
 ) -> None:
   """Looks at a moment, writes its row and saves it, as far as is due."""
+  if desk is None:
+    return
+  report, saved, sinks, page = desk
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = _row(game, moment.logs)
   if moment.looked:
@@ -411,7 +482,7 @@ def _check_finite(
   step: int,
   first: dict[str, Any],
   length: int,
-  saved: checkpoint.Checkpoints,
+  desk: _Desk | None,
   beside: recorder.Recorder,
 ) -> None:
   """Raises `health.DivergedError` where a log of the chunk is not finite.
@@ -426,13 +497,16 @@ def _check_finite(
   if len(found) < len(broken):
     return
   beside.wait()
-  saved.wait()
+  latest = 0
+  if desk:
+    desk.saved.wait()
+    latest = desk.saved.latest or 0
   # What the others did came of an earlier step, and may be in checkpoints.
   where, what, member = max(found)
   raise health.DivergedError(
     step + where + 1,
     member if game.members else None,
     f'step {step + where + 1:,}: not finite in {what}; the last good '
-    f'checkpoint is of step {saved.latest:,} (--debug_nans finds the '
+    f'checkpoint is of step {latest:,} (--debug_nans finds the '
     'operation, --config.nonfinite=skip goes on without such updates)',
   )

@@ -65,7 +65,8 @@ def load(
   with checkpoint.Checkpoints(workdir) as saved:
     try:
       step = _chosen(workdir, config, saved, which)
-      state = saved.restore(template, sharding.make_mesh(), step)
+      mesh = sharding.own(sharding.make_mesh())
+      state = saved.restore(template, mesh, step)
       if member is not None:
         state = batching.take(state, member)
       return Run(single, info, build.make_spec(single, info), state)

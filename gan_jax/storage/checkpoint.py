@@ -109,6 +109,16 @@ def steps_in(folder: pathlib.Path) -> list[int]:
   return sorted(int(name) for name in names if name.isdecimal())
 
 
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Whoever opens checkpoints reads and writes them without the others."""
+  index = jax.process_index()
+  return ocp.options.MultiprocessingOptions(
+    primary_host=index,
+    active_processes={index},
+    barrier_sync_key_prefix=f'process_{index}',
+  )
+
+
 class Checkpoints:
   """The checkpoints of a run, under `workdir/checkpoints/STEP`."""
 
@@ -124,9 +134,13 @@ class Checkpoints:
     self._folder = (workdir / 'checkpoints').absolute()
     self._best = settings.best if settings else ''
     reads = settings is None
+    if not reads:
+      self._folder.mkdir(parents=True, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
       preservation_policy=None if settings is None else _policy(settings),
-      create=not reads,
+      # Orbax makes none where it is not to wait for other processes.
+      create=False,
+      multiprocessing_options=_alone(),
       read_only=reads,
       # What a kill left half-written.
       cleanup_tmp_directories=not reads,

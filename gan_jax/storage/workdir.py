@@ -37,6 +37,7 @@ def provenance() -> dict[str, Any]:
     'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
+    'processes': jax.process_count(),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
     'stock': cpu.is_stock(),
     'commit': _commit(),
@@ -112,6 +113,7 @@ def check(
     ValueError: the folder holds a run of another configuration or of other
       data, or something that is no run.
   """
+  _check_local(workdir)
   path = workdir / 'config.json'
   if workdir.exists() and not workdir.is_dir():
     raise ValueError(f'--workdir={workdir}: is a file, not a folder')
@@ -150,6 +152,17 @@ def check(
       f'(fingerprint {known.fingerprint[:12]} there, '
       f'{info.fingerprint[:12]} here); bring them back or choose another '
       'folder'
+    )
+
+
+def _check_local(workdir: pathlib.Path) -> None:
+  """Raises ValueError for a bucket, of which pathlib makes a local name."""
+  kind, _, rest = str(workdir).partition(':/')
+  if rest and kind in ('gs', 's3'):
+    copy = 'gcloud storage rsync -r' if kind == 'gs' else 'aws s3 sync'
+    raise ValueError(
+      f'--workdir={kind}://{rest}: a run is written to a local folder; copy '
+      f'that one: {copy} FOLDER {kind}://{rest}'
     )
 
 
@@ -276,6 +289,7 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
     ValueError: there is no run here, another version wrote it, or its
       `config.json` is damaged.
   """
+  _check_local(workdir)
   path = workdir / 'config.json'
   try:
     stored: dict[str, Any] = json.loads(path.read_text())

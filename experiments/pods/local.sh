@@ -1,0 +1,30 @@
+#!/bin/bash
+# Starts a program as several processes of this machine, to try them without a
+# pod: one CPU device each, over localhost.
+#
+#   experiments/pods/local.sh --processes=2 [--port=9876] [--dry_run] \
+#     -- experiments.train --config=... --workdir=runs/x
+#
+# Ends with the first exit code that is not 0.
+source "$(dirname "$0")/options.sh"
+read_options processes port=9876 :: "$@"
+[[ "$processes" =~ ^[1-9][0-9]*$ ]] ||
+  fail "--processes=$processes: must be a whole number from 1"
+python="${PYTHON:-.venv/bin/python}" pids=() code=0
+for ((i = 0; i < processes; i++)); do
+  command=(
+    env JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=1 "$python" -m "${program[@]}"
+    --distributed "--coordinator=localhost:$port"
+    "--num_processes=$processes" "--process_id=$i"
+  )
+  if [ -n "$dry_run" ]; then run "${command[@]}"; else
+    "${command[@]}" &
+    pids+=($!)
+  fi
+done
+# Whoever stops this script stops them.
+trap 'kill -TERM "${pids[@]}"' TERM INT
+for pid in "${pids[@]}"; do
+  wait "$pid" || { own=$?; [ $code -ne 0 ] || code=$own; }
+done
+exit $code

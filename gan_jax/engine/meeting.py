@@ -1,0 +1,187 @@
+"""Where processes meet before JAX connects them.
+
+JAX waits for all of them as well, but who waits in vain is ended with pages of
+text and no name. So they first meet at the same port by a protocol of their
+own: each tells process 0 who it is, and waits to be let go.
+"""
+
+import contextlib
+import json
+import platform
+import socket
+import time
+from typing import Any, NamedTuple
+
+# Seconds for what is sent at once after a connection.
+_PROMPT = 5.0
+
+
+class Place(NamedTuple):
+  """Which process this one is, and of how many.
+
+  Attributes:
+    coordinator: HOST:PORT of process 0.
+    num_processes: how many there are.
+    process_id: of this one, from 0.
+  """
+
+  coordinator: str | None = None
+  num_processes: int | None = None
+  process_id: int | None = None
+
+
+def checked(place: Place) -> Place:
+  """The same, or what is wrong with it.
+
+  Raises:
+    ValueError: it is not whole, or makes no sense.
+  """
+  if None in place:
+    raise ValueError(
+      '--coordinator, --num_processes and --process_id: give all of them or '
+      'none'
+    )
+  address, count, index = place
+  assert address is not None
+  assert count is not None
+  assert index is not None
+  host, _, port = address.rpartition(':')
+  if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    raise ValueError(
+      f'--coordinator={address}: must be HOST:PORT, with a port from 1 to 65535'
+    )
+  if not 0 <= index < count:
+    raise ValueError(
+      f'--process_id={index}: must be from 0 to num_processes - 1 = {count - 1}'
+    )
+  return place
+
+
+def meet(place: Place, wait_s: float) -> None:
+  """Returns when all processes are there.
+
+  Args:
+    place: checked.
+    wait_s: seconds to wait for them.
+
+  Raises:
+    ValueError: on process 0 with who has not come; on the others if it does
+      not answer, and with no text if it sends them away.
+  """
+  until = time.monotonic() + wait_s
+  if place.process_id == 0:
+    _receive(place, until, wait_s)
+  else:
+    _report(place, until, wait_s)
+
+
+def _receive(place: Place, until: float, wait_s: float) -> None:
+  """Waits for the others, and lets all go together."""
+  port = int(str(place.coordinator).rpartition(':')[2])
+  assert place.num_processes is not None
+  there: dict[int, tuple[str, socket.socket]] = {}
+  with contextlib.ExitStack() as stack:
+    server = stack.enter_context(_server(place, port))
+    try:
+      while len(there) < place.num_processes - 1:
+        server.settimeout(max(until - time.monotonic(), 0.001))
+        try:
+          guest = stack.enter_context(server.accept()[0])
+        except TimeoutError:
+          raise ValueError(_missing(place, there, wait_s)) from None
+        hello = _read(guest, _PROMPT)
+        if hello is None or hello.keys() != {'index', 'count', 'host'}:
+          continue  # Not one of ours.
+        index, count, host = hello['index'], hello['count'], hello['host']
+        if index in there:
+          raise ValueError(
+            f'--process_id={index}: is that of two processes, on '
+            f'{there[index][0]} and {host}'
+          )
+        there[index] = host, guest
+        if count != place.num_processes or index == 0:
+          raise ValueError(
+            f'--num_processes={place.num_processes}: a process on {host} says '
+            f'that it is process {index} of {count}'
+          )
+    except ValueError:
+      _answer(there, go=False)
+      raise
+    _answer(there, go=True)
+
+
+def _server(place: Place, port: int) -> socket.socket:
+  dual = socket.has_dualstack_ipv6()
+  family = socket.AF_INET6 if dual else socket.AF_INET
+  try:
+    return socket.create_server(
+      ('', port), family=family, dualstack_ipv6=dual, backlog=1024
+    )
+  except OSError as error:
+    raise ValueError(
+      f'--coordinator={place.coordinator}: its port cannot be opened here '
+      f'({error.strerror})'
+    ) from None
+
+
+def _missing(
+  place: Place, there: dict[int, tuple[str, socket.socket]], wait_s: float
+) -> str:
+  assert place.num_processes is not None
+  missing = [i for i in range(1, place.num_processes) if i not in there]
+  plural = 'es' if len(missing) > 1 else ''
+  named = ', '.join(map(str, missing[:8])) + ', ...' * (len(missing) > 8)
+  return (
+    f'--wait_s={wait_s:g}: process{plural} {named} of {place.num_processes} '
+    f'did not come to {place.coordinator}'
+  )
+
+
+def _answer(there: dict[int, tuple[str, socket.socket]], *, go: bool) -> None:
+  for _, guest in there.values():
+    with contextlib.suppress(OSError):
+      guest.sendall(json.dumps({'go': go}).encode() + b'\n')
+
+
+def _report(place: Place, until: float, wait_s: float) -> None:
+  """Tells process 0 who this is, and waits to be let go."""
+  host, _, port = str(place.coordinator).rpartition(':')
+  while True:
+    try:
+      guest = socket.create_connection((host.strip('[]'), int(port)), _PROMPT)
+      break
+    except OSError as error:
+      if time.monotonic() > until:
+        raise ValueError(
+          f'--coordinator={place.coordinator}: does not answer after '
+          f'{wait_s:g} s ({error.strerror or error})'
+        ) from None
+      time.sleep(0.2)
+  hello = {
+    'index': place.process_id,
+    'count': place.num_processes,
+    'host': platform.node(),
+  }
+  with guest:
+    with contextlib.suppress(OSError):
+      guest.sendall(json.dumps(hello).encode() + b'\n')
+    # Process 0 may have come after this one, and waits as long itself.
+    answer = _read(guest, wait_s + _PROMPT)
+  if answer is None:
+    raise ValueError(
+      f'--coordinator={place.coordinator}: answers and then ends; see what '
+      'process 0 says'
+    )
+  if not answer['go']:
+    raise ValueError  # Process 0 says why.
+
+
+def _read(guest: socket.socket, seconds: float) -> dict[str, Any] | None:
+  """A line of what this protocol sends, or None."""
+  guest.settimeout(seconds)
+  try:
+    with guest.makefile('rb') as file:
+      found = json.loads(file.readline(10_000))
+  except (OSError, ValueError):
+    return None
+  return found if isinstance(found, dict) else None

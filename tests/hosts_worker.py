@@ -1,0 +1,62 @@
+"""Trains small runs one after another, as one of several processes.
+
+Each `--run=WORKDIR:CONFIG.json`; `--die=CHUNK` gets this process a signal after
+that many chunks of all.
+"""
+
+import json
+import os
+import pathlib
+import time
+
+from absl import flags
+
+from experiments import launch
+
+launch.define_distributed()
+_RUNS = flags.DEFINE_multi_string('run', [], 'WORKDIR:CONFIG.json')
+_REPLAY = flags.DEFINE_string('replay', None, 'WORKDIR to play again.')
+_DIE = flags.DEFINE_integer('die', 0, 'After so many chunks.')
+_SIGNAL = flags.DEFINE_integer('signal', 9, 'By this signal.')
+
+
+def main() -> None:
+  from gan_jax.config import values
+  from gan_jax.engine import build, hosts, program
+  from gan_jax.report import frames, single
+  from gan_jax.run import interrupt, replay, train
+
+  # Drawing takes longer than these runs.
+  single.save_health = lambda *_: None
+  frames.Frames.save = lambda *_: None
+  ask, asked = hosts.asked_to_stop, []
+
+  def dying(stop: bool) -> bool:
+    asked.append(stop)
+    if len(asked) == _DIE.value:
+      os.kill(os.getpid(), _SIGNAL.value)
+      time.sleep(0.2)  # The thread that reads signals.
+    return ask(stop)
+
+  hosts.asked_to_stop = dying
+  for run in _RUNS.value:
+    workdir, _, path = run.partition(':')
+    fields = json.loads(pathlib.Path(path).read_text())
+    config = build.complete(values.from_dict(fields))
+    try:
+      train.train(config, pathlib.Path(workdir))
+    except interrupt.Stopped as stopped:
+      print(stopped)
+  if _REPLAY.value:
+    workdir = pathlib.Path(_REPLAY.value)
+    game = program.open_game(replay.read(workdir)[0])
+    for part in (
+      replay.first_steps(game, workdir, 8),
+      replay.last_steps(game, workdir),
+    ):
+      print(part.title, len(part.differences))
+      print('differ', [d.name for d in part.differences if d.largest])
+
+
+if __name__ == '__main__':
+  launch.run(main)

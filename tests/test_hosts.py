@@ -1,0 +1,241 @@
+"""Several processes: how they meet, agree, and end together."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax.config import fields as configs, values
+from gan_jax.engine import hosts, meeting, native_output
+from gan_jax.run import train, trained
+from gan_jax.storage import checkpoint, workdir as workdirs, writers
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def free_port() -> int:
+  with socket.socket() as found:
+    found.bind(('', 0))
+    port: int = found.getsockname()[1]
+    return port
+
+
+def met(*places: tuple[int, int], wait_s: float = 5.0) -> list[str | None]:
+  """What each of those processes (number, count) is told; None is let go."""
+  address = f'localhost:{free_port()}'
+  told: list[str | None] = [None] * len(places)
+
+  def one(i: int) -> None:
+    number, count = places[i]
+    try:
+      meeting.meet(meeting.Place(address, count, number), wait_s)
+    except ValueError as error:
+      told[i] = str(error).replace(address, 'ADDRESS')
+
+  threads = [
+    threading.Thread(target=one, args=(i,)) for i in range(len(places))
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  return told
+
+
+def test_processes_meet():
+  assert met((2, 3), (0, 3), (1, 3)) == [None] * 3
+
+
+def test_who_does_not_come_is_named():
+  first, other = met((0, 4), (2, 4), wait_s=0.5)
+  assert first == '--wait_s=0.5: processes 1, 3 of 4 did not come to ADDRESS'
+  assert other == ''  # Process 0 says why.
+
+
+def test_a_coordinator_that_does_not_answer():
+  (told,) = met((1, 2), wait_s=0.3)
+  assert told is not None
+  assert told.startswith('--coordinator=ADDRESS: does not answer after 0.3 s')
+
+
+@pytest.mark.parametrize(
+  ('second', 'words'),
+  [
+    ((1, 3), '--num_processes=2: a process on'),
+    ((0, 2), '--coordinator=ADDRESS: its port cannot be opened here'),
+  ],
+)
+def test_processes_that_do_not_fit(second: tuple[int, int], words: str):
+  told = met((0, 2), second, wait_s=0.5)
+  assert any(line is not None and line.startswith(words) for line in told)
+
+
+def test_strangers_are_let_pass():
+  """Whatever else opens the port, such as a scan."""
+  port = free_port()
+  place = meeting.Place(f'localhost:{port}', 2, 0)
+  first = threading.Thread(target=meeting.meet, args=(place, 10.0))
+  first.start()
+  while True:
+    try:
+      with socket.create_connection(('localhost', port)) as stranger:
+        stranger.sendall(b'GET / HTTP/1.1\r\n\r\n')
+      break
+    except OSError:
+      pass
+  meeting.meet(place._replace(process_id=1), 10.0)
+  first.join()
+
+
+@pytest.mark.parametrize(
+  ('place', 'words'),
+  [
+    (('a:1', 2, None), 'give all of them or none'),
+    (('a', 2, 0), '--coordinator=a: must be HOST:PORT'),
+    (('a:70000', 2, 0), '--coordinator=a:70000: must be HOST:PORT'),
+    (('a:1', 2, 2), '--process_id=2: must be from 0 to num_processes - 1 = 1'),
+  ],
+)
+def test_places_that_make_no_sense(place: tuple[Any, ...], words: str):
+  with pytest.raises(ValueError, match=words):
+    meeting.checked(meeting.Place(*place))
+
+
+def test_pages_of_the_coordination_service_become_a_line():
+  lines = [
+    '[Gloo] Rank 0 is connected to 1 peer ranks.\n',
+    'W1128 12:00:00.000001   12 other.cc:1] a word of another library\n',
+    'E1128 12:00:00.000001   12 coordination_service_agent.cc:289] Polled\n',
+    'and more of it\n',
+    'plain\n',
+    'F1128 12:00:00.000001   12 client.h:80] Terminating process\n',
+    '*** Check failure stack trace: ***\n',
+  ]
+  assert [*native_output.kept(lines, 'lost\n')] == [lines[1], 'lost\n']
+
+
+@pytest.mark.parametrize('look', [workdirs.load, train.train])
+def test_a_bucket_is_refused(
+  look: Any, tiny: configs.Config, tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+  monkeypatch.chdir(tmp_path)
+  arguments = [pathlib.Path('gs://b/r')]
+  with pytest.raises(ValueError, match='rsync -r FOLDER gs://b/r') as caught:
+    look(*([tiny] if look is train.train else []), *arguments)
+  assert str(caught.value).startswith('--workdir=gs://b/r: a run is written to')
+  assert not [*tmp_path.iterdir()]
+
+
+def test_alone_a_process_decides_for_itself():
+  assert hosts.is_first()
+  assert hosts.decide(lambda: 3) == 3
+  assert hosts.asked_to_stop(True)
+  assert hosts.share('state', None) == 'state'
+
+
+def pair(folder: pathlib.Path, *arguments: str, of: str = '') -> list[Any]:
+  """Two processes of the worker; `of` is what only the last argument's has.
+
+  Returns:
+    Of each its exit code, stdout and stderr.
+  """
+  environ = os.environ | {
+    'JAX_NUM_CPU_DEVICES': '1',
+    'XLA_FLAGS': '--xla_backend_optimization_level=0',
+    'PYTHONPATH': str(ROOT),
+  }
+  address = f'--coordinator=localhost:{free_port()}'
+  started = [
+    subprocess.Popen(
+      [
+        sys.executable, str(ROOT / 'tests' / 'hosts_worker.py'),
+        *arguments, *([f'--die={of[2:]}'] if of[:1] == str(i) else []),
+        '--distributed', address, '--num_processes=2', f'--process_id={i}',
+        '--wait_s=60',
+      ],
+      cwd=folder, env=environ, text=True,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    for i in range(2)
+  ]  # fmt: skip
+  said = [process.communicate(timeout=300) for process in started]
+  return [
+    (process.returncode, *lines)
+    for process, lines in zip(started, said, strict=True)
+  ]
+
+
+def errors(text: str) -> list[str]:
+  return [line for line in text.splitlines() if line.startswith('error')]
+
+
+def test_two_processes_train_die_and_go_on(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.steps = 32
+  (tmp_path / 'config.json').write_text(json.dumps(values.to_dict(tiny)))
+  run = '--run={}:config.json'.format
+  # Process 1 dies.
+  first, second = pair(tmp_path, run('parts'), of='1:2')
+  assert second[0] == -9
+  assert first[0] == 1
+  (line,) = errors(first[2])
+  assert line.startswith('error: process 1 on ')
+  assert 'has not been heard of for' in line
+  # Process 0 dies, and with it the coordination service.
+  first, second = pair(tmp_path, run('parts'), of='0:2')
+  assert first[0] == -9
+  assert second[0] not in (0, -9)
+  assert second[2].splitlines() == errors(second[2])
+  assert len(errors(second[2])) == 1
+  # Process 1 is asked to stop: both do, with a checkpoint, and go on from it.
+  # A run of one process with four devices goes on on two.
+  tiny.steps = 8
+  train.train(tiny, tmp_path / 'moved')
+  runs = [run(name) for name in ('parts', 'parts', 'whole', 'moved')]
+  first, second = pair(
+    tmp_path, *runs, '--replay=whole', '--signal=15', of='1:1'
+  )
+  assert first[0] == second[0] == 0, (first, second)
+  stopped = int(first[1].split()[3])
+  assert 12 < stopped < 32
+  assert f'going on from the checkpoint of step {stopped}' in first[2]
+  assert (
+    '1 processes with 4 devices before, 2 processes with 2 devices now'
+    in first[2]
+  )
+  assert first[1].splitlines()[-4:] == [
+    'steps 1 to 8, row by row 10', 'differ []',
+    'steps 29 to 32, tensor by tensor 31', 'differ []',
+  ]  # fmt: skip
+  assert second[1:] == ('', '')
+  # However often it died, bit for bit.
+  rows = [
+    (tmp_path / x / 'metrics.jsonl').read_bytes() for x in ('parts', 'whole')
+  ]
+  assert rows[0] == rows[1]
+  sums = []
+  for name in ('parts', 'whole'):
+    with checkpoint.Checkpoints(tmp_path / name) as saved:
+      sums.append(saved.manifest(32)['checksums'])
+  assert sums[0] == sums[1]
+  # And as one process with four devices, to rounding.
+  tiny.steps = 32
+  train.train(tiny, tmp_path / 'one')
+  one, two, moved = (
+    writers.read_rows(tmp_path / name) for name in ('one', 'whole', 'moved')
+  )
+  for a, b, c in zip(one, two, moved, strict=True):
+    np.testing.assert_allclose([*a.values()], [*b.values()], 2e-4, 2e-5)
+    np.testing.assert_allclose([*a.values()], [*c.values()], 2e-4, 2e-5)
+  state = trained.load(tmp_path / 'whole').state
+  assert len(jax.tree.leaves(state)[0].devices()) == 4

@@ -1,0 +1,100 @@
+"""The scripts that start a program on several hosts."""
+
+import pathlib
+import shlex
+import subprocess
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parent.parent / 'experiments' / 'pods'
+PROGRAM = ['experiments.train', '--config=a.py:b', '--workdir=runs/x y']
+
+
+def start(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+  return subprocess.run(
+    ['bash', FOLDER / script, *options, '--dry_run', '--', *PROGRAM],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def command(script: str, *options: str) -> list[list[str]]:
+  """The words of what would be started, line by line."""
+  done = start(script, *options)
+  assert (done.returncode, done.stderr) == (0, '')
+  return [shlex.split(line) for line in done.stdout.splitlines()]
+
+
+def program(line: str) -> list[str]:
+  """The words after `python -m` of what a host is given."""
+  words = shlex.split(line)
+  return words[words.index('-m') + 1 :]
+
+
+def test_tpu_vm():
+  (words,) = command('tpu_vm.sh', '--name=a', '--zone=b-1', '--folder=x y')
+  assert words[:-1] == [
+    *('gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh'),
+    *('a', '--zone=b-1', '--worker=all'),
+  ]
+  there = words[-1].removeprefix('--command=')
+  assert shlex.split(there)[:3] == ['cd', 'x y', '&&']
+  assert program(there) == [*PROGRAM, '--distributed']
+
+
+def test_gke():
+  (words,) = command(
+    'gke.sh', '--cluster=c', '--workload=w', '--tpu_type=v5litepod-16',
+    '--image=i',
+  )  # fmt: skip
+  assert words[:3] == ['xpk', 'workload', 'create']
+  assert {'--cluster=c', '--tpu-type=v5litepod-16', '--max-restarts=10'} <= {
+    *words
+  }
+  assert program(words[-1]) == [*PROGRAM, '--distributed']
+
+
+def test_slurm():
+  (words,) = command('slurm.sh', '--nodes=2', '--gpus=8', '--time=1:00:00')
+  assert words[0] == 'sbatch'
+  assert {'--nodes=2', '--ntasks-per-node=8', '--gpus-per-node=8'} <= {*words}
+  assert '--time=1:00:00' in words
+  assert program(words[-1]) == [*PROGRAM, '--distributed']
+
+
+def test_local():
+  lines = command('local.sh', '--processes=2', '--port=7777')
+  for i, words in enumerate(lines):
+    assert words[words.index('-m') + 1 :] == [
+      *PROGRAM, '--distributed', '--coordinator=localhost:7777',
+      '--num_processes=2', f'--process_id={i}',
+    ]  # fmt: skip
+  assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+  ('script', 'options', 'line'),
+  [
+    ('tpu_vm.sh', ['--zone=b'], '--name=VALUE must be given'),
+    (
+      'tpu_vm.sh',
+      ['--cluster=b'],
+      '--cluster=b: there are --name, --zone, --folder, --dry_run',
+    ),
+    (
+      'slurm.sh',
+      ['nodes=2'],
+      'nodes=2: options are --NAME=VALUE, and -- begins the program',
+    ),
+    (
+      'local.sh',
+      ['--processes=two'],
+      '--processes=two: must be a whole number from 1',
+    ),
+  ],
+)
+def test_mistakes(script: str, options: list[str], line: str):
+  done = start(script, *options)
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr == f'error: {line}\n'
