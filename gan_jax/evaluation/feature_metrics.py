@@ -29,6 +29,13 @@ def _fd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
   return lambda features: distance(frechet.statistics(features))
 
 
+def _subset_shortage(facts: scenes.Facts) -> str | None:
+  """Of the smallest subset, without whose full rank the line does not fit."""
+  least = frechet.sizes(scenes.kept_pair(facts)['generated'])[0]
+  line = frechet.shortage(least, facts.dim)
+  return f'in the smallest subset {line}' if line else None
+
+
 def _fd_infinity(scene: scenes.Scene) -> scenes.Figures:
   assert scene.features is not None
   real = frechet.result(scene.states['real'])
@@ -251,9 +258,7 @@ METRICS: dict[str, scenes.Metric] = {
     settings=lambda facts: {
       'sizes': frechet.sizes(scenes.kept_pair(facts)['generated'])
     },
-    shortage=lambda facts: frechet.shortage(
-      frechet.sizes(scenes.kept_pair(facts)['generated'])[0], facts.dim
-    ),
+    shortage=_subset_shortage,
     least=lambda facts: {'real': 2, 'generated': 2 * frechet.POINTS},
     apart=('generated',),
     keeps=True,
