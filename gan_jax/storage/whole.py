@@ -58,6 +58,7 @@ def folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
   Raises:
     ValueError: there is something at `path`, or an OSError.
   """
+  path = path.absolute()
   part = path.with_name(f'.{path.name}.{os.getpid()}')
   with _told(path):
     if path.exists() and not path.is_dir():
