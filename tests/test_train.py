@@ -161,8 +161,8 @@ def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
   left = {path.name for path in (tmp_path / 'a').iterdir()}
   assert left == {
     'checkpoints', 'config.json', 'evolution.gif', 'figure.png', 'frames',
-    'health.png', 'lock', 'metrics.jsonl', 'protocol.json', 'summary.json',
-    'tensorboard',
+    'health.png', 'history.jsonl', 'lock', 'metrics.jsonl', 'protocol.json',
+    'report.html', 'summary.json', 'tensorboard',
   }  # fmt: skip
   assert json.loads((tmp_path / 'a' / 'summary.json').read_text()) == summary
   keys = {
