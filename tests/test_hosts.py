@@ -228,14 +228,9 @@ def test_two_processes_train_die_and_go_on(
     with checkpoint.Checkpoints(tmp_path / name) as saved:
       sums.append(saved.manifest(32)['checksums'])
   assert sums[0] == sums[1]
-  # And as one process with four devices, to rounding.
-  tiny.steps = 32
-  train.train(tiny, tmp_path / 'one')
-  one, two, moved = (
-    writers.read_rows(tmp_path / name) for name in ('one', 'whole', 'moved')
-  )
-  for a, b, c in zip(one, two, moved, strict=True):
+  # And as one process with four devices, whose first rows these are.
+  whole, moved = (writers.read_rows(tmp_path / x) for x in ('whole', 'moved'))
+  for a, b in zip(whole, moved, strict=True):
     np.testing.assert_allclose([*a.values()], [*b.values()], 2e-4, 2e-5)
-    np.testing.assert_allclose([*a.values()], [*c.values()], 2e-4, 2e-5)
   state = trained.load(tmp_path / 'whole').state
   assert len(jax.tree.leaves(state)[0].devices()) == 4

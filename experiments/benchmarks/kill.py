@@ -60,7 +60,8 @@ def run(
     kill_after: seconds; None lets it come to its end, and 0 kills it at the
       row of its first steps.
     count: of processes.
-    victim: which of them is killed; the others have a minute to end.
+    victim: which of them is killed; the others have a minute to end, of which
+      they wait for each other 45 s at the start.
 
   Returns:
     Whether it was killed, the seconds to that row (0 if it never came), and

@@ -42,7 +42,7 @@ def start_together(
     start(
       [
         *arguments, '--distributed', f'--coordinator=localhost:{port}',
-        f'--num_processes={count}', f'--process_id={i}',
+        f'--num_processes={count}', f'--process_id={i}', '--wait_s=45',
       ],
       workdir,
       environ=environ,

@@ -43,6 +43,8 @@ T = TypeVar('T')
 _BEAT = 1.0
 _SILENT = 30.0
 _SILENT_AFTER_FAILURE = 5.0
+# Seconds for processes that have met to be connected by JAX.
+_CONNECTING = 30
 # Seconds that one which ends waits for the others to learn of it, and that
 # process 0 gives itself to find the same mistake.
 _LEAVING = 5.0
@@ -121,7 +123,7 @@ def join(place: meeting.Place, wait_s: float) -> None:
     place.process_id,
     local_device_ids=devices,
     cluster_detection_method='deactivate',
-    initialization_timeout=int(wait_s) + 30,
+    initialization_timeout=_CONNECTING,
   )
   if place.process_id:
     sys.stdout = sys.stderr = open(os.devnull, 'w')  # noqa: SIM115
@@ -155,7 +157,7 @@ def _filter_native_output() -> None:
     setattr(sys, name, again)
     setattr(sys, f'__{name}__', again)
   script = pathlib.Path(__file__).with_name('native_output.py')
-  ended = f'error: process 0 or the way to it is lost; {_ADVICE}'
+  ended = f'error: another process or the way to it is lost; {_ADVICE}'
   reader = subprocess.Popen(
     [sys.executable, '-I', '-S', str(script), ended],
     stdin=subprocess.PIPE,
