@@ -267,6 +267,8 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
 
   code = 0
   try:
+    if by_first:
+      jax.devices()  # Those of several processes are opened together.
     if hosts.is_first() or not by_first:
       main()
   except SystemExit as error:
