@@ -19,6 +19,7 @@ from gan_jax.engine import names, sharding
 from gan_jax.game import (
   augment,
   looks,
+  posthoc,
   rules,
   sampling,
   schedules,
@@ -61,13 +62,18 @@ def make_schedule(
       begin, end = float(own.begin), float(own.end)
       if own.kind == 'exponential':
         rate = hyper[f'schedules.{name}.rate']
-        count = jnp.maximum(count - begin, 0)
-        now[name] = schedules.exponential(base, final, rate, count)
+        since = jnp.maximum(count - begin, 0)
+        value = schedules.exponential(base, final, rate, since)
+      elif own.kind == 'inverse_sqrt':
+        value = schedules.inverse_sqrt(base, final, count, begin=begin)
       else:
         shape = names.SCHEDULES[own.kind]
-        now[name] = schedules.ramp(
-          shape, base, final, count, begin=begin, end=end
-        )
+        value = schedules.ramp(shape, base, final, count, begin=begin, end=end)
+      if own.kind == 'cosine_inverse_sqrt':
+        value = schedules.falling(value, count, begin=end)
+      if own.ramp:
+        value *= jnp.minimum(count / own.ramp, 1)
+      now[name] = value
     return now
 
   return schedule
@@ -450,6 +456,21 @@ def _make_units(
   return to_data, lambda x: (x - mean) / std
 
 
+def _make_lengths(config: configs.Config) -> tuple[float, ...]:
+  """Those of the averages that are kept beside that of `ema.half_life`.
+
+  Raises:
+    ValueError: they are no lengths, or the one that is looked at is not there.
+  """
+  lengths, asked = posthoc.parse(config.ema.posthoc), config.eval.ema_length
+  if asked is not None and asked not in lengths:
+    raise ValueError(
+      f'eval.ema_length={asked:g}: must be one of '
+      f'ema.posthoc={config.ema.posthoc!r}'
+    )
+  return lengths
+
+
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -524,6 +545,8 @@ def make_spec(
     look=_make_looks(disc_network, of_players.disc),
     augment=_make_augment(config, info),
     adaptive=adaptive,
+    posthoc=_make_lengths(config),
+    ema_length=config.eval.ema_length,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
   jax.eval_shape(spec.gen.init, jax.random.key(0))
@@ -549,6 +572,8 @@ def init_state(
     optimisers=spec.optimisers,
     memory=memory,
   )
+  if spec.posthoc:
+    memory[posthoc.MEMORY] = posthoc.init(spec.posthoc, state.gen.params)
   rule = spec.rule.memory(types.Pair(state.gen.params, state.disc.params))
   if jax.tree.leaves(rule):
     memory['rule'] = rule

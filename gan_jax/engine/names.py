@@ -194,10 +194,11 @@ RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
   ),
 }
 
-# Those between two ends; 'exponential' has but one.
+# Those between two ends; 'exponential' and 'inverse_sqrt' have but one.
 SCHEDULES: dict[str, schedules.Shape] = {
   'linear': schedules.linear,
   'cosine': schedules.cosine,
+  'cosine_inverse_sqrt': schedules.cosine,
 }
 
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}

@@ -47,6 +47,8 @@ class Spec(NamedTuple):
       beside which its own are judged.
     augment: what is done to all samples that D sees; None for nothing.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
+    posthoc: lengths of averages of G that are kept beside `gen_ema`.
+    ema_length: of the one that is looked at; None for `gen_ema`.
   """
 
   gen: types.Network
@@ -70,3 +72,5 @@ class Spec(NamedTuple):
   loop_disc: bool = False
   augment: augmentations.Policy | None = None
   adaptive: augmentations.Adaptive | None = None
+  posthoc: tuple[float, ...] = ()
+  ema_length: float | None = None

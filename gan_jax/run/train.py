@@ -20,7 +20,12 @@ from gan_jax.report import (
   single as reports,
 )
 from gan_jax.run import beginning, interrupt, recorder
-from gan_jax.storage import checkpoint, workdir as workdirs, writers
+from gan_jax.storage import (
+  averages,
+  checkpoint,
+  workdir as workdirs,
+  writers,
+)
 from gan_jax.study import population, statistics
 
 
@@ -126,7 +131,7 @@ def _run(
   ) as sinks:
     report = _make_report(game, evaluator, workdir, sinks)
     try:
-      state, speed = _play(game, state, report, saved, sinks, stop)
+      state, speed = _play(game, state, report, workdir, saved, sinks, stop)
     finally:
       reports.save_health(workdir)
     summary = {
@@ -254,6 +259,7 @@ def _play(
   game: program.Game,
   state: states.GanState,
   report: reports.Report,
+  workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
   stop: interrupt.Interrupt,
@@ -287,7 +293,7 @@ def _play(
   with (
     stop.deferred(),
     recorder.Recorder(
-      lambda moment: _record(moment, game, report, saved, sinks),
+      lambda moment: _record(moment, game, report, workdir, saved, sinks),
       in_turn=game.mesh.size > 1,
     ) as beside,
   ):
@@ -335,6 +341,8 @@ def _moment(
     looked=last or step % config.eval.every == 0,
     written=last or step % config.log_every == 0,
     kept=kept or step % config.checkpoint.every == 0,
+    averaged=bool(config.ema.posthoc)
+    and (last or step % config.ema.posthoc_every == 0),
     speed=speed,
   )
 
@@ -343,6 +351,7 @@ def _record(
   moment: recorder.Moment,
   game: program.Game,
   report: reports.Report,
+  workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
 ) -> None:
@@ -353,6 +362,9 @@ def _record(
     row |= _row(game, report.frame(moment.state))
   if moment.written:
     sinks.write(moment.step, row, steps_per_second=moment.speed)
+  if moment.averaged:
+    # Before its checkpoint, from which a run goes on.
+    averages.save(workdir, moment.state)
   if moment.kept:
     sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}
