@@ -166,16 +166,37 @@ def _make_rule(config: configs.Config) -> rules.Rule:
 
 
 def _make_optimiser(
-  player: str, settings: configs.Optimiser, root: float = 0.0
+  player: str,
+  settings: configs.Optimiser,
+  network: types.Network,
+  root: float = 0.0,
 ) -> states.OptimiserFn:
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
-    return make(*(hyper[field + name] for name in numbers), root)
+    own = make(*(hyper[field + name] for name in numbers), root)
+    if network.project is None:
+      return own
+    return optax.chain(own, _projected(network.project))
 
   return optimiser
+
+
+def _projected(
+  project: Callable[[types.PyTree], types.PyTree],
+) -> optax.GradientTransformation:
+  """Ends each update where `project` takes what it would have led to.
+
+  As a part of the optimiser, so that no rule of play need know of it.
+  """
+
+  def update(updates: types.PyTree, params: types.PyTree) -> types.PyTree:
+    end = project(optax.apply_updates(params, updates))
+    return jax.tree.map(jnp.subtract, end, params)
+
+  return optax.stateless(update)
 
 
 def _make_terms(
@@ -515,15 +536,19 @@ def make_spec(
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
+  gen_network = adapter.as_network(gen, types.Latent(z, label))
   disc_network = adapter.as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
-    gen=adapter.as_network(gen, types.Latent(z, label)),
+    gen=gen_network,
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser('gen', config.optim.gen),
+      _make_optimiser('gen', config.optim.gen, gen_network),
       _make_optimiser(
-        'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
+        'disc',
+        config.optim.disc,
+        disc_network,
+        _ROOT if rule.through_optimiser else 0.0,
       ),
     ),
     latent=latent,
