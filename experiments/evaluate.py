@@ -55,6 +55,11 @@ _SEED = flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
 _EMA = flags.DEFINE_bool(
   'ema', None, 'The averaged generator, or the live one.'
 )
+_EMA_LENGTH = flags.DEFINE_float(
+  'ema_length',
+  None,
+  'The average of this length, made of those of ema.posthoc.',
+)
 _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
 _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'
@@ -91,7 +96,9 @@ _OF_IMAGES = (
   _KEPT, _BOOTSTRAP, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
-_OF_RUNS = _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _SPLIT, _TRUNCATION
+_OF_RUNS = (
+  _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _EMA_LENGTH, _SPLIT, _TRUNCATION
+)  # fmt: skip
 
 
 def _set_fields(settings: 'configs.Eval') -> None:
@@ -116,12 +123,18 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
   from gan_jax.evaluation import catalogue, evaluator as evaluations
   from gan_jax.run import trained as runs
 
-  run = runs.load(workdir, _CHECKPOINT.value, _MEMBER.value)
+  run = runs.load(
+    workdir,
+    _CHECKPOINT.value,
+    _MEMBER.value,
+    ema=_EMA.value,
+    ema_length=_EMA_LENGTH.value,
+  )
   config = run.config
   _set_fields(config.eval)
   for field, flag in (
-    ('num_samples', _NUM), ('ema', _EMA), ('split', _SPLIT),
-    ('held_out', _HELD_OUT), ('truncation', _TRUNCATION),
+    ('num_samples', _NUM), ('split', _SPLIT), ('held_out', _HELD_OUT),
+    ('truncation', _TRUNCATION),
   ):  # fmt: skip
     if flag.value is not None:
       setattr(config.eval, field, flag.value)

@@ -49,6 +49,11 @@ _EMA = flags.DEFINE_bool(
   'ema', None, 'The averaged generator, or the live one; if not given, as in '
   'training.'
 )  # fmt: skip
+_EMA_LENGTH = flags.DEFINE_float(
+  'ema_length',
+  None,
+  'The average of this length, made of those of ema.posthoc.',
+)
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
 )
@@ -142,12 +147,14 @@ def main() -> None:
   out = pathlib.Path(_OUT.value)
   suffix = whole.suffix(_OUT.value, ('.png', '.npz'), folder=True)
   run = runs.load(
-    pathlib.Path(_WORKDIR.value), _CHECKPOINT.value, _MEMBER.value
+    pathlib.Path(_WORKDIR.value),
+    _CHECKPOINT.value,
+    _MEMBER.value,
+    ema=_EMA.value,
+    ema_length=_EMA_LENGTH.value,
   )
   if suffix != '.npz':
     runs.check_pictures(run, f'--out={out} (.npz takes all)')
-  if _EMA.value is not None:
-    run.config.eval.ema = _EMA.value
   if _TRUNCATION.value is not None:
     run.config.eval.truncation = _TRUNCATION.value
     checks.validate(run.config)

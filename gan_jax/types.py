@@ -98,6 +98,8 @@ class Network(NamedTuple):
       logits `[B]`. `key` feeds dropout and noise.
     advance: `advance(params, vars) -> vars`, at the start of each update of
       its own player: one power iteration of spectral normalisation.
+    project: `project(params) -> params`, after each update of its own player:
+      forced weight normalisation; None leaves them where the optimiser does.
     entrances: other ways in, called as `apply`, by name: 'classify', a `Batch`
       to logits of its classes `[B, K]`; 'map', a `Latent` to intermediate
       latents, and 'synthesise', from those to samples.
@@ -112,6 +114,7 @@ class Network(NamedTuple):
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
   apply: Apply
   advance: Callable[[PyTree, PyTree], PyTree] = lambda params, vars: vars
+  project: Callable[[PyTree], PyTree] | None = None
   entrances: Mapping[str, Apply] = {}
   homogeneous: bool = False
   truncation: str = ''

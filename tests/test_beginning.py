@@ -154,6 +154,15 @@ def test_mistakes(
   assert not (tmp_path / 'new').exists()
 
 
+def test_averages_of_all_steps_are_not_begun_in_a_branch(
+  tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
+):
+  tiny.branch_from = f'{source}:8'
+  tiny.ema.posthoc, tiny.ema.posthoc_every = '0.1', 4
+  with pytest.raises(ValueError, match=r"ema.posthoc='0.1': is of all steps"):
+    train.train(tiny, tmp_path / 'new')
+
+
 def test_other_shapes_are_refused_by_name(
   tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
 ):

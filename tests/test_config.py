@@ -32,6 +32,11 @@ BAD = [
   ),
   ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
   ('schedules', {RATE: configs.Schedule()}, 'end=0: must be after begin=0'),
+  (
+    'schedules',
+    {RATE: configs.Schedule('inverse_sqrt')},
+    'begin=0: must be at least 1',
+  ),
   ('schedules', {RATE: configs.Schedule('line', end=9)}, 'mean .linear'),
   ('schedules', {RATE: configs.Schedule(end=9, unit='days')}, 'steps or sampl'),
   (

@@ -90,7 +90,7 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
     name = launch.load_config(colon(path, argument)).gen.name
     if name not in seen:
       kept.append((path, argument))
-    if name in ('r3gan', 'sngan', 'biggan', 'stylegan2'):
+    if name in ('r3gan', 'r3gan2', 'sngan', 'biggan', 'stylegan2'):
       seen.add(name)
   return kept
 

@@ -37,6 +37,7 @@ OPS: dict[str, tuple[Function, tuple[tuple[int, ...], ...], str, str]] = {
   'downsample': (resample.downsample, ((8, 4, 6, 2),), 'pad[', 'resample['),
   'narrow': (resample.narrow, ((8, 4, 6, 2),), 'pad[', 'resample['),
   'widen': (resample.widen, ((8, 4, 6, 2),), 'pad[', 'resample['),
+  'smooth': (resample.smooth, ((8, 4, 6, 2),), 'pad[', 'resample['),
 }  # fmt: skip
 CASES = [pytest.param(*case[:2], id=name) for name, case in OPS.items()]
 

@@ -107,6 +107,35 @@ def test_an_exponential_schedule(tiny: configs.Config):
     assert moved(tiny, name, 1000) == pytest.approx(0.1)
 
 
+def test_edm2s_learning_rate(tiny: configs.Config):
+  """As its code has it, for R3GAN's second version on CIFAR-10."""
+  tiny.optim.gen.learning_rate, tiny.batch_size = 1e-2, 512
+  name = 'optim.gen.learning_rate'
+  tiny.schedules[name] = configs.Schedule(
+    'inverse_sqrt', 1e-4, begin=512_000, ramp=1_000_000, unit='samples'
+  )
+  for step in (0, 500, 1000, 1500, 5000, 400_000):
+    seen = 512 * step
+    rate = 1e-2 / np.sqrt(max(seen / 512_000, 1)) * min(seen / 1e6, 1)
+    assert moved(tiny, name, step) == pytest.approx(rate)
+  assert moved(tiny, name, 400_000_000) == pytest.approx(1e-4)
+
+
+def test_a_cosine_that_goes_on_falling(tiny: configs.Config):
+  """From .01 to .001 in 20 million samples, then by their root."""
+  tiny.optim.gen.learning_rate, tiny.batch_size = 1e-2, 256
+  name = 'optim.gen.learning_rate'
+  tiny.schedules[name] = configs.Schedule(
+    'cosine_inverse_sqrt', 1e-3, end=20_000_000, unit='samples'
+  )
+  assert moved(tiny, name, 0) == pytest.approx(1e-2)
+  way = np.cos(np.pi * 256 * 30_000 / 2e7)
+  expected = 1e-3 + (1e-2 - 1e-3) * (1 + way) / 2
+  assert moved(tiny, name, 30_000) == pytest.approx(expected)
+  assert moved(tiny, name, 78_125) == pytest.approx(1e-3)
+  assert moved(tiny, name, 4 * 78_125) == pytest.approx(5e-4)
+
+
 def test_a_term_that_only_begins_at_nothing_is_there(tiny: configs.Config):
   info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
   assert not build.make_spec(tiny, info).terms.disc

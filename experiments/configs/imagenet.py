@@ -2,7 +2,10 @@
 
 Paper: imagenet.py:32 and imagenet.py:64 are R3GAN (Huang et al. 2024, table 9)
 for a thousand million images: FID 1.27 and 2.09 of 50,000 samples against the
-training images. imagenet.py:128 is BigGAN (Brock et al. 2019) as its authors'
+training images. imagenet.py:r3gan2_32 and imagenet.py:r3gan2_64 are its
+authors' second version by the presets of their code
+(https://github.com/IFeelBloated/R3GAN2), for as many; nothing is published.
+imagenet.py:128 is BigGAN (Brock et al. 2019) as its authors'
 PyTorch code trains it, where that comes to a TensorFlow inception score of
 97.35 +- 1.79 just before it collapses (its README). imagenet.py:biggan_32 and
 imagenet.py:biggan_64 have no published recipe: they are the same with 20 of z
@@ -40,6 +43,21 @@ def _r3gan(
   c.steps = 1_000_000_000 // c.batch_size
 
 
+def _r3gan2(c: config.Config, size: int, *, gamma: float) -> None:
+  c.data.name = f'imagenet_resized/{size}x{size}'
+  c.data.flip = True
+  recipes.use_r3gan2(
+    c,
+    1024,
+    batch_size=4096,
+    gamma=gamma,
+    augment=0.4,
+    burn_in=200_000_000,
+  )
+  # A thousand million images.
+  c.steps = 244_200
+
+
 def _biggan_32(c: config.Config) -> None:
   c.data.name = 'imagenet_resized/32x32'
   recipes.use_large_biggan(c, latent_dim=80, attention=16)
@@ -59,6 +77,8 @@ def _biggan_128(c: config.Config) -> None:
 ARGUMENTS = {
   '64': lambda c: _r3gan(c, 64, gamma=1.0, augment=0.4),
   '32': lambda c: _r3gan(c, 32, gamma=0.5, augment=0.5),
+  'r3gan2_64': lambda c: _r3gan2(c, 64, gamma=1.0),
+  'r3gan2_32': lambda c: _r3gan2(c, 32, gamma=0.5),
   '128': _biggan_128,
   'biggan_64': _biggan_64,
   'biggan_32': _biggan_32,

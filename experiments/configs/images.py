@@ -2,7 +2,9 @@
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
 or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
-width at all resolutions; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
+width at all resolutions; as images.py:r3gan2, its authors' second version
+(https://github.com/IFeelBloated/R3GAN2) by their preset FFHQ-64, for 100
+million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
 authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
 as for ImageNet, but with batches of 256 and no classes; as images.py:stylegan2,
 StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it.
@@ -39,6 +41,12 @@ def _r3gan(c: config.Config) -> None:
   c.steps = 390_000
 
 
+def _r3gan2(c: config.Config) -> None:
+  recipes.use_r3gan2(c, 512, batch_size=256, gamma=2.0, augment=0.3)
+  # Ours; theirs go on until they are stopped.
+  c.steps = 390_000
+
+
 def _sngan(c: config.Config) -> None:
   recipes.use_sngan(c, steps=250_000, decay_from=200_000)
 
@@ -56,6 +64,7 @@ def _stylegan2(c: config.Config) -> None:
 ARGUMENTS = {
   'dcgan': _dcgan,
   'r3gan': _r3gan,
+  'r3gan2': _r3gan2,
   'sngan': _sngan,
   'biggan': _biggan,
   'stylegan2': _stylegan2,

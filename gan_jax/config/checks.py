@@ -7,6 +7,9 @@ from typing import Any
 
 from gan_jax.config import declare, fields as configs, values
 
+# Schedules without an end.
+_ENDLESS = ('exponential', 'inverse_sqrt')
+
 
 def validate(config: configs.Config) -> None:
   """Checks what can be known without building or compiling anything.
@@ -44,7 +47,7 @@ def warnings(config: configs.Config) -> Iterator[str]:
       f'so that {length} at a time are run, and a row is their mean'
     )
   for name, schedule in config.schedules.items():
-    falls = schedule.kind != 'exponential' and schedule.final == 0
+    falls = schedule.kind not in _ENDLESS and schedule.final == 0
     end = schedule.end
     if schedule.unit == 'samples':
       end = math.ceil(end / values.batch_samples(config))
@@ -64,7 +67,8 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'init_from={config.init_from}: branch_from={config.branch_from} takes '
       'the weights with the state; leave one of them out'
     )
-  for name in ('eval.every', 'checkpoint.every'):
+  posthoc = ('ema.posthoc_every',) if config.ema.posthoc else ()
+  for name in ('eval.every', 'checkpoint.every', *posthoc):
     if leaves[name] % config.log_every:
       yield (
         f'{name}={leaves[name]}: must be a multiple of '
@@ -111,8 +115,10 @@ def _schedule_problems(config: configs.Config) -> Iterator[str]:
       )
       continue
     yield from _outside(f'{field}.final', schedule.final, known[name])
-    if schedule.kind != 'exponential' and schedule.end <= schedule.begin:
+    if schedule.kind not in _ENDLESS and schedule.end <= schedule.begin:
       yield f'{field}.end={schedule.end}: must be after begin={schedule.begin}'
+    if schedule.kind == 'inverse_sqrt' and not schedule.begin:
+      yield f'{field}.begin=0: must be at least 1, from where it falls'
 
 
 def _population_problems(config: configs.Config) -> Iterator[str]:

@@ -50,8 +50,8 @@ class Data:
 class Gen:
   """The generator."""
 
-  # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, sngan, biggan
-  # or stylegan2.
+  # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, r3gan2, sngan,
+  # biggan or stylegan2.
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)
@@ -77,23 +77,32 @@ class Disc:
   net: Any = None
 
 
+_KINDS = (
+  'linear', 'cosine', 'exponential', 'inverse_sqrt', 'cosine_inverse_sqrt'
+)  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class Schedule:
   """Moves a swept number from its own value to `final`."""
 
-  # 'linear', 'cosine' (half a period), or 'exponential' (the number's own value
-  # times exp(-rate * count), and never below `final`).
-  kind: str = declare.field(
-    'linear', choices=('linear', 'cosine', 'exponential')
-  )
+  # 'linear', 'cosine' (half a period), 'exponential' (the number's own value
+  # times exp(-rate * count), and never below `final`), 'inverse_sqrt' (times
+  # sqrt(begin / count) from `begin` on, and never below `final`), or
+  # 'cosine_inverse_sqrt' (a cosine, and from `end` on `final` times
+  # sqrt(end / count)).
+  kind: str = declare.field('linear', choices=_KINDS)
   # Bounded as the number is.
   final: float = declare.field(0.0, swept=True)
   # The count until which the number keeps its own value.
   begin: int = declare.field(0, at_least=0)
-  # The count at which `final` is reached; not of 'exponential'.
+  # The count at which `final` is reached; not of 'exponential' and
+  # 'inverse_sqrt'.
   end: int = declare.field(0, at_least=0)
   # Of 'exponential' alone.
   rate: float = declare.field(0.0, swept=True, at_least=0)
+  # Until this count the number also grows along a line from 0; 0 does not.
+  ramp: int = declare.field(0, at_least=0)
   # What is counted: 'steps', or 'samples', of which a step has one batch as
   # D sees it (packing * batch_size), as for ema.half_life.
   unit: str = declare.field('steps', choices=('steps', 'samples'))
@@ -260,12 +269,22 @@ class Ema:
 
   # In samples seen; 0 keeps the average equal to the live parameters.
   half_life: float = declare.field(0.0, swept=True, at_least=0)
+  # Lengths of more averages, with commas between them ('0.05,0.1'), each a
+  # standard deviation as a share of the run; '' has none. After training an
+  # average of any length is made of them (EDM2, Karras et al. 2024, section 3).
+  posthoc: str = ''
+  # Steps between two times that these are stored in the run's folder; the last
+  # are always stored.
+  posthoc_every: int = declare.field(1000, at_least=1)
 
 
 @dataclasses.dataclass
 class Eval:
   # Use the averaged generator for samples, figures and metrics.
   ema: bool = True
+  # Which average: one of the lengths of ema.posthoc; none is that of
+  # ema.half_life.
+  ema_length: float | None = declare.field(None, above=0)
   # Samples and metrics of truncated latents: the bound of each |z|, or psi of a
   # style network's w; none leaves them whole. Not of what training shows.
   truncation: float | None = declare.field(None, above=0)

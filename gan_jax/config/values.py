@@ -213,6 +213,8 @@ def batch_samples(config: configs.Config) -> int:
 
 def uses_ema(config: configs.Config) -> bool:
   """Whether what is looked at is made by the averaged generator."""
+  if config.eval.ema_length is not None:
+    return config.eval.ema
   return config.eval.ema and max(swept_values(config, 'ema.half_life')) > 0
 
 

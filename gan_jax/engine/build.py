@@ -19,6 +19,7 @@ from gan_jax.engine import names, sharding
 from gan_jax.game import (
   augment,
   looks,
+  posthoc,
   rules,
   sampling,
   schedules,
@@ -61,13 +62,18 @@ def make_schedule(
       begin, end = float(own.begin), float(own.end)
       if own.kind == 'exponential':
         rate = hyper[f'schedules.{name}.rate']
-        count = jnp.maximum(count - begin, 0)
-        now[name] = schedules.exponential(base, final, rate, count)
+        since = jnp.maximum(count - begin, 0)
+        value = schedules.exponential(base, final, rate, since)
+      elif own.kind == 'inverse_sqrt':
+        value = schedules.inverse_sqrt(base, final, count, begin=begin)
       else:
         shape = names.SCHEDULES[own.kind]
-        now[name] = schedules.ramp(
-          shape, base, final, count, begin=begin, end=end
-        )
+        value = schedules.ramp(shape, base, final, count, begin=begin, end=end)
+      if own.kind == 'cosine_inverse_sqrt':
+        value = schedules.falling(value, count, begin=end)
+      if own.ramp:
+        value *= jnp.minimum(count / own.ramp, 1)
+      now[name] = value
     return now
 
   return schedule
@@ -160,16 +166,37 @@ def _make_rule(config: configs.Config) -> rules.Rule:
 
 
 def _make_optimiser(
-  player: str, settings: configs.Optimiser, root: float = 0.0
+  player: str,
+  settings: configs.Optimiser,
+  network: types.Network,
+  root: float = 0.0,
 ) -> states.OptimiserFn:
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
-    return make(*(hyper[field + name] for name in numbers), root)
+    own = make(*(hyper[field + name] for name in numbers), root)
+    if network.project is None:
+      return own
+    return optax.chain(own, _projected(network.project))
 
   return optimiser
+
+
+def _projected(
+  project: Callable[[types.PyTree], types.PyTree],
+) -> optax.GradientTransformation:
+  """Ends each update where `project` takes what it would have led to.
+
+  As a part of the optimiser, so that no rule of play need know of it.
+  """
+
+  def update(updates: types.PyTree, params: types.PyTree) -> types.PyTree:
+    end = project(optax.apply_updates(params, updates))
+    return jax.tree.map(jnp.subtract, end, params)
+
+  return optax.stateless(update)
 
 
 def _make_terms(
@@ -464,6 +491,21 @@ def _make_units(
   return to_data, lambda x: (x - mean) / std
 
 
+def _make_lengths(config: configs.Config) -> tuple[float, ...]:
+  """Those of the averages that are kept beside that of `ema.half_life`.
+
+  Raises:
+    ValueError: they are no lengths, or the one that is looked at is not there.
+  """
+  lengths, asked = posthoc.parse(config.ema.posthoc), config.eval.ema_length
+  if asked is not None and asked not in lengths:
+    raise ValueError(
+      f'eval.ema_length={asked:g}: must be one of '
+      f'ema.posthoc={config.ema.posthoc!r}'
+    )
+  return lengths
+
+
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -508,15 +550,19 @@ def make_spec(
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
+  gen_network = adapter.as_network(gen, types.Latent(z, label))
   disc_network = adapter.as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
-    gen=adapter.as_network(gen, types.Latent(z, label)),
+    gen=gen_network,
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser('gen', config.optim.gen),
+      _make_optimiser('gen', config.optim.gen, gen_network),
       _make_optimiser(
-        'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
+        'disc',
+        config.optim.disc,
+        disc_network,
+        _ROOT if rule.through_optimiser else 0.0,
       ),
     ),
     latent=latent,
@@ -540,6 +586,8 @@ def make_spec(
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,
+    posthoc=_make_lengths(config),
+    ema_length=config.eval.ema_length,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
   jax.eval_shape(spec.gen.init, jax.random.key(0))
@@ -565,6 +613,8 @@ def init_state(
     optimisers=spec.optimisers,
     memory=memory,
   )
+  if spec.posthoc:
+    memory[posthoc.MEMORY] = posthoc.init(spec.posthoc, state.gen.params)
   rule = spec.rule.memory(types.Pair(state.gen.params, state.disc.params))
   if jax.tree.leaves(rule):
     memory['rule'] = rule

@@ -28,6 +28,7 @@ from gan_jax.networks import (
   maxout,
   mlp,
   r3gan,
+  r3gan2,
   small_dcgan,
   sngan,
   stylegan2,
@@ -147,6 +148,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'maxout': maxout,
   'dcgan': dcgan,
   'r3gan': r3gan,
+  'r3gan2': r3gan2,
   'small_dcgan': small_dcgan,
   'sngan': sngan,
   'biggan': biggan,
@@ -194,10 +196,11 @@ RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
   ),
 }
 
-# Those between two ends; 'exponential' has but one.
+# Those between two ends; 'exponential' and 'inverse_sqrt' have but one.
 SCHEDULES: dict[str, schedules.Shape] = {
   'linear': schedules.linear,
   'cosine': schedules.cosine,
+  'cosine_inverse_sqrt': schedules.cosine,
 }
 
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}

@@ -203,12 +203,14 @@ def resizer(size: int) -> str:
 
 def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   """Which generator was sampled, and how."""
-  ema = values.uses_ema(config)
+  ema, length = values.uses_ema(config), spec.ema_length
   template = jax.eval_shape(spec.gen.init, jax.random.key(0))
   normalised = 'batch_stats' in template[1]
   statistics = 'standing, of 100 batches' if ema else 'running averages'
   return {
-    'weights': 'ema' if ema else 'live',
+    'weights': ('ema' if length is None else f'ema of length {length:g}')
+    if ema
+    else 'live',
     'batch_norm': statistics if normalised else 'none',
     'labels': 'as the data have them' if config.conditional else 'none',
     'truncation': (

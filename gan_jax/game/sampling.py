@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.game import objectives, spec as specs, state as states
+from gan_jax.game import objectives, posthoc, spec as specs, state as states
 from gan_jax.ops import blocks
 
 # Statistics of the batch, and nothing else, move on.
@@ -59,7 +59,10 @@ def eval_generator(
   """`(params, vars)` of the averaged generator, or of the live one."""
   if not ema:
     return state.gen.params, state.gen.vars
-  return state.gen_ema, _standing_vars(spec, state.gen_ema, state.gen.vars, key)
+  average = state.gen_ema
+  if spec.ema_length is not None:
+    average = state.memory[posthoc.MEMORY][posthoc.name(spec.ema_length)]
+  return average, _standing_vars(spec, average, state.gen.vars, key)
 
 
 def sample(

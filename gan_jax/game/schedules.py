@@ -42,6 +42,21 @@ def ramp(
   return shape(base, final, fraction)
 
 
+def inverse_sqrt(
+  base: jax.Array, final: jax.Array, count: jax.Array, *, begin: float
+) -> jax.Array:
+  """base * sqrt(begin / count) from `begin` on, and never below `final`.
+
+  The learning rate of EDM2 (Karras et al. 2024, eq. 67).
+  """
+  return jnp.maximum(falling(base, count, begin=begin), final)
+
+
+def falling(value: jax.Array, count: jax.Array, *, begin: float) -> jax.Array:
+  """value * sqrt(begin / count) from `begin` on."""
+  return value * jnp.sqrt(begin / jnp.maximum(count, begin))
+
+
 def exponential(
   base: jax.Array, final: jax.Array, rate: jax.Array, count: jax.Array
 ) -> jax.Array:

@@ -49,6 +49,8 @@ class Spec(NamedTuple):
     pseudo: whether fakes are shown as real samples, as often as augmentations.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
     top_k: whether G learns of its best samples alone.
+    posthoc: lengths of averages of G that are kept beside `gen_ema`.
+    ema_length: of the one that is looked at; None for `gen_ema`.
   """
 
   gen: types.Network
@@ -74,3 +76,5 @@ class Spec(NamedTuple):
   pseudo: bool = False
   adaptive: augmentations.Adaptive | None = None
   top_k: bool = False
+  posthoc: tuple[float, ...] = ()
+  ema_length: float | None = None

@@ -65,7 +65,8 @@ class GanState(NamedTuple):
     disc: the discriminator.
     gen_ema: the moving average of `gen.params`, of the same tree.
     memory: what terms of the losses keep, by name; under 'rule' what the rule
-      of play remembers, and under 'skipped' counts of updates left out.
+      of play remembers, under 'skipped' counts of updates left out, and under
+      'posthoc' more averages of `gen.params`, by their lengths.
   """
 
   step: jax.Array

@@ -17,6 +17,7 @@ from gan_jax.game import (
   augment,
   draws,
   objectives,
+  posthoc,
   rules,
   spec as specs,
   state as states,
@@ -68,11 +69,11 @@ def make_step(spec: specs.Spec) -> Step:
       logs[f'{player}/grad_norm'] = optax.tree.norm(
         getattr(outcome.grads, player)
       )
-    ema = _average(state, after.params.gen, hyper, spec)
+    averages = _averages(state, after.params.gen, hyper, spec)
     if spec.skip_nonfinite:
       after, logs, moved = _left_out(before, after, logs, spec)
-      ema = _choose(moved, ema, state.gen_ema)
-    return _state(after, ema), logs
+      averages = _choose(moved, averages, _averages_of(state))
+    return _state(after, *averages), logs
 
   return step
 
@@ -146,11 +147,19 @@ def _position(state: states.GanState, spec: specs.Spec) -> rules.Position:
   )
 
 
-def _state(position: rules.Position, gen_ema: types.PyTree) -> states.GanState:
-  """The whole state at a position; the inverse of `_position`."""
+def _state(
+  position: rules.Position, gen_ema: types.PyTree, lengths: states.Memory
+) -> states.GanState:
+  """The whole state at a position, with averages; the inverse of `_position`.
+
+  Args:
+    position: of the players.
+    gen_ema: the average of `ema.half_life`.
+    lengths: under 'posthoc' those of other lengths, if any.
+  """
   params, opt_state = position.params, position.opt_state
   carried = position.carried
-  memory = {**carried.gen.memory, **carried.disc.memory}
+  memory = {**carried.gen.memory, **carried.disc.memory, **lengths}
   if _SKIPPED in memory:
     memory[_SKIPPED] = {
       player: getattr(carried, player).memory[_SKIPPED] for player in _PLAYERS
@@ -166,17 +175,28 @@ def _state(position: rules.Position, gen_ema: types.PyTree) -> states.GanState:
   )
 
 
-def _average(
+def _averages_of(
+  state: states.GanState,
+) -> tuple[types.PyTree, states.Memory]:
+  """`gen_ema` and, by the name of their memory, those of other lengths."""
+  key = posthoc.MEMORY
+  lengths = {key: state.memory[key]} if key in state.memory else {}
+  return state.gen_ema, lengths
+
+
+def _averages(
   state: states.GanState,
   gen_params: types.PyTree,
   hyper: types.Hyper,
   spec: specs.Spec,
-) -> types.PyTree:
-  """G's moving average after the step from `state` to `gen_params`."""
+) -> tuple[types.PyTree, states.Memory]:
+  """G's moving averages after the step from `state` to `gen_params`."""
   log_decay = -jnp.log(2.0) * spec.batch_size / hyper['ema.half_life']
-  return states.debiased_ema(
-    state.gen_ema, gen_params, log_decay, state.step + 1
-  )
+  ema, lengths = _averages_of(state)
+  step = state.step + 1
+  return states.debiased_ema(ema, gen_params, log_decay, step), {
+    key: posthoc.follow(own, gen_params, step) for key, own in lengths.items()
+  }
 
 
 def _choose(

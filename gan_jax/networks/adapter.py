@@ -20,7 +20,7 @@ def as_network(module: nn.Module, example: Any) -> types.Network:
   What a module may say of itself, each by an attribute of that name:
   `homogeneous`, `truncation` and `entrances` (names of methods that are called
   in the same way), as `types.Network` has them; `spectral`, the
-  `spectral.Norm` of its weights, or None.
+  `spectral.Norm` of its weights, or None; `project`, as `types.Network` has it.
 
   Args:
     module: a `Generator` or a `Discriminator`.
@@ -75,6 +75,7 @@ def as_network(module: nn.Module, example: Any) -> types.Network:
     init=init,
     apply=functools.partial(apply, '__call__'),
     advance=advance,
+    project=getattr(module, 'project', None),
     entrances={
       name: functools.partial(apply, name)
       for name in getattr(module, 'entrances', ())

@@ -1,6 +1,7 @@
 """What the architectures share: initialisers, activations, layers."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.ops import conv, linear
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -201,6 +203,52 @@ def check_square(name: str, shape: tuple[int, ...]) -> None:
       f'{name} makes square images; the data have shape {shape} (data.size '
       'crops them to squares)'
     )
+
+
+def doublings(name: str, shape: tuple[int, ...], base: int) -> int:
+  """How many doublings of a side make the images.
+
+  Args:
+    name: of the network.
+    shape: of one image, `(H, W, C)`.
+    base: the side that is doubled.
+
+  Raises:
+    ValueError: it is not a square image, or no number of doublings makes it.
+  """
+  check_square(name, shape)
+  count = int(math.log2(max(shape[0], base) / base))
+  if shape[0] != base * 2**count:
+    near = f'{base * 2**count}, {base * 2 ** (count + 1)}'
+    raise ValueError(
+      f'data.size={shape[0]}: {name} makes images whose side is {base} times a '
+      f'power of two, such as {near}'
+    )
+  return count
+
+
+def at_each(
+  field: str, value: declare.Stages, resolutions: int, base: int
+) -> tuple[int, ...]:
+  """A setting at each resolution, from the lowest on.
+
+  Args:
+    field: its name in the network's settings.
+    value: one for all, or one for each.
+    resolutions: how many there are.
+    base: the side of the lowest.
+
+  Raises:
+    ValueError: it has a number for each of other resolutions.
+  """
+  each = value if isinstance(value, tuple) else (value,) * resolutions
+  if len(each) != resolutions:
+    raise ValueError(
+      f'net.{field}={",".join(map(str, each))}: there are {resolutions} '
+      f'resolutions, from {base} to {base * 2 ** (resolutions - 1)}; give one '
+      'number, or one for each of them'
+    )
+  return each
 
 
 def crop(x: jax.Array, side: int) -> jax.Array:

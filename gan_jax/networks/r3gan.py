@@ -33,15 +33,7 @@ def stages(shape: tuple[int, ...]) -> int:
   Raises:
     ValueError: it is not a square image, or no number of doublings makes it.
   """
-  layers.check_square('r3gan', shape)
-  doublings = int(math.log2(max(shape[0], _BASE) / _BASE))
-  if shape[0] != _BASE * 2**doublings:
-    near = f'{_BASE * 2**doublings}, {_BASE * 2 ** (doublings + 1)}'
-    raise ValueError(
-      f'data.size={shape[0]}: r3gan makes images whose side is 4 times a power '
-      f'of two, such as {near}'
-    )
-  return doublings + 1
+  return layers.doublings('r3gan', shape, _BASE) + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,17 +85,10 @@ def plan(settings: GenSettings, resolutions: int) -> list[Stage]:
     ValueError: a field has a number for each of other resolutions, or groups
       do not divide the channels.
   """
-  columns = []
-  for name in Stage._fields:
-    value = getattr(settings, name)
-    each = value if isinstance(value, tuple) else (value,) * resolutions
-    if len(each) != resolutions:
-      raise ValueError(
-        f'net.{name}={",".join(map(str, each))}: there are {resolutions} '
-        f'resolutions, from {_BASE} to {_BASE * 2 ** (resolutions - 1)}; give '
-        'one number, or one for each of them'
-      )
-    columns.append(each)
+  columns = [
+    layers.at_each(name, getattr(settings, name), resolutions, _BASE)
+    for name in Stage._fields
+  ]
   found = [Stage(*row) for row in zip(*columns, strict=True)]
   for stage in found:
     if 2 * stage.width % stage.groups:

@@ -1,11 +1,11 @@
 """Doubling, halving and smoothing images by StyleGAN2's and R3GAN's filter.
 
-All are convolutions with the outer product of [1, 3, 3, 1] / 8 with itself,
-zeros beyond the border (Karras et al. 2020, appendix B; Zhang 2019). They are
-each other's transposes up to a factor of 4, and a primitive says so: the
-derivatives that JAX makes of slices and paddings take several times as long on
-a CPU, and penalties differentiate twice. Those are the reference, under
-`cpu.stock`.
+All but one are convolutions with the outer product of [1, 3, 3, 1] / 8 with
+itself, zeros beyond the border (Karras et al. 2020, appendix B; Zhang 2019);
+`smooth` has [1, 2, 1] / 4. They are each other's transposes up to a factor of
+4, and a primitive says so: the derivatives that JAX makes of slices and
+paddings take several times as long on a CPU, and penalties differentiate twice.
+Those are the reference, under `cpu.stock`.
 """
 
 from typing import Any
@@ -50,12 +50,22 @@ def widen(x: jax.Array) -> jax.Array:
   return _bind(x, 'widen')
 
 
+def smooth(x: jax.Array) -> jax.Array:
+  """`[..., H, W, C]` to the same, by [1, 2, 1] / 4, zeros beyond the border.
+
+  What follows a doubling, or precedes a halving, that moves pixels into
+  channels.
+  """
+  return _bind(x, 'smooth')
+
+
 # The transpose of each, and the factor between them.
 _TRANSPOSES = {
   'up': ('down', 4.0),
   'down': ('up', 0.25),
   'narrow': ('widen', 1.0),
   'widen': ('narrow', 1.0),
+  'smooth': ('smooth', 1.0),
 }
 
 
@@ -82,9 +92,9 @@ def _taps(
   ]
 
 
-def _doubled(x: jax.Array, axis: int) -> jax.Array:
-  """By [1, 3, 3, 1] / 4 after zeros between: twice each, then [1, 2, 1] / 4."""
-  before, here, after = _taps(x.repeat(2, axis), axis, 3, 1)
+def _smoothed(x: jax.Array, axis: int) -> jax.Array:
+  """By [1, 2, 1] / 4."""
+  before, here, after = _taps(x, axis, 3, 1)
   return (before + 2 * here + after) / 4
 
 
@@ -96,7 +106,10 @@ def _filtered(x: jax.Array, axis: int, stride: int, pad: int) -> jax.Array:
 
 def _along(x: jax.Array, axis: int, kind: str) -> jax.Array:
   if kind == 'up':
-    return _doubled(x, axis)
+    # [1, 3, 3, 1] / 4 after zeros between: twice each, then [1, 2, 1] / 4.
+    return _smoothed(x.repeat(2, axis), axis)
+  if kind == 'smooth':
+    return _smoothed(x, axis)
   stride = 2 if kind == 'down' else 1
   return _filtered(x, axis, stride, 2 if kind == 'widen' else 1)
 
@@ -107,7 +120,13 @@ def _resample(x: jax.Array, *, kind: str) -> jax.Array:
 
 
 def _side(n: int, kind: str) -> int:
-  return {'up': 2 * n, 'down': n // 2, 'narrow': n - 1, 'widen': n + 1}[kind]
+  return {
+    'up': 2 * n,
+    'down': n // 2,
+    'narrow': n - 1,
+    'widen': n + 1,
+    'smooth': n,
+  }[kind]
 
 
 def _abstract(x: jax.core.ShapedArray, *, kind: str) -> jax.core.ShapedArray:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import program
-from gan_jax.game import state as states
+from gan_jax.game import posthoc, state as states
 from gan_jax.run import exported, trained
 from gan_jax.storage import checkpoint
 
@@ -101,6 +101,11 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
       f'{game.config.steps:,} is the last one'
     )
   take = _Taking(game, f'branch_from={text}')
+  if game.spec.posthoc and posthoc.MEMORY not in other.memory:
+    raise ValueError(
+      f'ema.posthoc={game.config.ema.posthoc!r}: is of all steps, and the run '
+      f'of branch_from={text} has none; leave it out'
+    )
   memory = {
     name: take(f'memory/{name}', new, other.memory[name])
     if name in other.memory

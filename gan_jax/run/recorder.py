@@ -28,6 +28,7 @@ class Moment(NamedTuple):
     looked: whether the reports look at it.
     written: whether it has a row.
     kept: whether it has a checkpoint.
+    averaged: whether its averages of several lengths are stored.
     speed: of the chunk before it, steps a second.
   """
 
@@ -37,7 +38,13 @@ class Moment(NamedTuple):
   looked: bool = False
   written: bool = False
   kept: bool = False
+  averaged: bool = False
   speed: float = 0.0
+
+  @property
+  def of_state(self) -> bool:
+    """Whether more is done with its state than to drop it."""
+    return self.looked or self.kept or self.averaged
 
 
 class Recorder:
@@ -64,7 +71,7 @@ class Recorder:
 
   def record(self, moment: Moment) -> None:
     """Returns at once, unless this needs a copy and there is one."""
-    if moment.looked or moment.kept:
+    if moment.of_state:
       self.wait()
       moment = moment._replace(state=jax.tree.map(jnp.copy, moment.state))
     self._waiting.append(self._pool.submit(self._try, moment))

@@ -31,6 +31,7 @@ from gan_jax.report import (
 )
 from gan_jax.run import beginning, interrupt, recorder, session
 from gan_jax.storage import (
+  averages,
   checkpoint,
   history,
   sinks as sinks_beside,
@@ -194,7 +195,7 @@ def _run(
     ) as sinks:
       _say_changes(workdir, step, sinks)
       report = _make_report(own, lookers, workdir, sinks)
-      desk = _Desk(report, saved, sinks, page)
+      desk = _Desk(report, saved, sinks, page, workdir)
       try:
         state, speed = _play(game, state, desk, stop)
       finally:
@@ -348,12 +349,14 @@ class _Desk(NamedTuple):
     saved: keeps them.
     sinks: of their rows.
     page: shows them.
+    workdir: of the run.
   """
 
   report: reports.Report
   saved: checkpoint.Checkpoints
   sinks: writers.Writers
   page: session.Pages
+  workdir: pathlib.Path
 
 
 def _play(
@@ -409,7 +412,7 @@ def _play(
       going = step < config.steps and not asked
       speed = length / times[-1]
       moment = _moment(config, step, state, logs, speed, kept=not going)
-      if moment.looked or moment.kept:
+      if moment.of_state:
         own = sharding.whole(state, game.mesh)
         moment = moment._replace(state=own)
       beside.record(moment)
@@ -440,6 +443,8 @@ def _moment(
     looked=last or step % config.eval.every == 0,
     written=last or step % config.log_every == 0,
     kept=kept or step % config.checkpoint.every == 0,
+    averaged=bool(config.ema.posthoc)
+    and (last or step % config.ema.posthoc_every == 0),
     speed=speed,
   )
 
@@ -450,13 +455,16 @@ def _record(
   """Looks at a moment, writes its row and saves it, as far as is due."""
   if desk is None:
     return
-  report, saved, sinks, page = desk
+  report, saved, sinks, page, workdir = desk
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = _row(game, moment.logs)
   if moment.looked:
     row |= _row(game, report.frame(moment.state))
   if moment.written:
     sinks.write(moment.step, row, steps_per_second=moment.speed)
+  if moment.averaged:
+    # Before its checkpoint, from which a run goes on.
+    averages.save(workdir, moment.state)
   if moment.kept:
     sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}

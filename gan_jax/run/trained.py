@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, sharding
-from gan_jax.game import spec as specs, state as states
-from gan_jax.storage import checkpoint, workdir as workdirs
+from gan_jax.game import posthoc, spec as specs, state as states
+from gan_jax.storage import averages, checkpoint, workdir as workdirs
 from gan_jax.study import population
 
 
@@ -34,7 +35,12 @@ class Run(NamedTuple):
 
 
 def load(
-  workdir: pathlib.Path, which: str = 'latest', member: int | None = None
+  workdir: pathlib.Path,
+  which: str = 'latest',
+  member: int | None = None,
+  *,
+  ema: bool | None = None,
+  ema_length: float | None = None,
 ) -> Run:
   """Restores a checkpoint of a run, which may be in training.
 
@@ -42,13 +48,19 @@ def load(
     workdir: of the run.
     which: 'latest'; 'best', by the run's own `checkpoint.best`; or a step.
     member: which run of a population.
+    ema: whether the averaged generator is looked at; None as in training.
+    ema_length: of the average that is looked at; None as in training.
 
   Raises:
-    ValueError: there is no run here, or no such checkpoint or member, or it
-      is damaged.
+    ValueError: there is no run here, or no such checkpoint, member or average,
+      or it is damaged, or an average of the live generator is asked for.
   """
+  if ema is False and ema_length is not None:
+    raise ValueError('--ema=false and --ema_length: give one of them')
   config, info = workdirs.load(workdir)
   config = build.complete(config)
+  if ema is not None:
+    config.eval.ema = ema
   members = population.members(config)
   single = _member_config(workdir, config, member)
   spec = build.make_spec(population.program_config(config), info)
@@ -69,13 +81,31 @@ def load(
       state = saved.restore(template, mesh, step)
       if member is not None:
         state = batching.take(state, member)
-      return Run(single, info, build.make_spec(single, info), state)
+      run = Run(single, info, build.make_spec(single, info), state)
     except checkpoint.DamagedError as error:
       there = ', '.join(map(str, saved.steps))
       raise ValueError(
         f'--workdir={workdir}: the {which} checkpoint is damaged ({error}); '
         f'there are those of steps {there}'
       ) from None
+  if ema_length is None:
+    return run
+  return _at_length(workdir, run, ema_length, member)
+
+
+def _at_length(
+  workdir: pathlib.Path, run: Run, length: float, member: int | None
+) -> Run:
+  """The same run, looked at by its average of a length."""
+  average, about = averages.reconstruct(workdir, run.state, length, member)
+  print(f'ema_length={length:g}: {about}', file=sys.stderr)
+  own = {**run.state.memory[posthoc.MEMORY], posthoc.name(length): average}
+  memory = {**run.state.memory, posthoc.MEMORY: own}
+  run.config.eval.ema, run.config.eval.ema_length = True, length
+  return run._replace(
+    spec=run.spec._replace(ema_length=length),
+    state=run.state._replace(memory=memory),
+  )
 
 
 def _member_config(

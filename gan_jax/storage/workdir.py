@@ -21,7 +21,7 @@ from gan_jax.storage import checkpoint
 
 # What a run writes into its folder.
 _OURS = (
-  'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
+  'averages', 'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
   'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
   'frames', 'health.png', 'history.jsonl', 'lock', 'loss_path.png',
   'metrics.jsonl', 'report.html', 'samples', 'summary.json', 'tensorboard',
