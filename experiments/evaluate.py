@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import launch
+from experiments import chosen, launch
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
 
 launch.define_distributed()
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RUN = chosen.define()
 _GENERATED = flags.DEFINE_string(
   'generated', None, 'Images, in place of a run.'
 )
@@ -44,22 +44,8 @@ _METRICS = flags.DEFINE_string(
   'swd, memorisation, classes, intra_fd, class_accuracy, with commas between '
   'them.'
 )  # fmt: skip
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
-)
-_MEMBER = flags.DEFINE_integer(
-  'member', None, 'Which run of a population, from 0.'
-)
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw.', lower_bound=2)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
-_EMA = flags.DEFINE_bool(
-  'ema', None, 'The averaged generator, or the live one.'
-)
-_EMA_LENGTH = flags.DEFINE_float(
-  'ema_length',
-  None,
-  'The average of this length, made of those of ema.posthoc.',
-)
 _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
 _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'
@@ -96,9 +82,7 @@ _OF_IMAGES = (
   _KEPT, _BOOTSTRAP, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
-_OF_RUNS = (
-  _WORKDIR, _CHECKPOINT, _MEMBER, _EMA, _EMA_LENGTH, _SPLIT, _TRUNCATION
-)  # fmt: skip
+_OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
 
 
 def _set_fields(settings: 'configs.Eval') -> None:
@@ -114,22 +98,15 @@ def _refuse(given: tuple[flags.FlagHolder[Any], ...], why: str) -> None:
       raise ValueError(f'--{flag.name}: {why}')
 
 
-def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
+def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
   """Figures and stamp of a run's generator."""
   import jax
 
   from gan_jax.config import checks
   from gan_jax.engine import build
   from gan_jax.evaluation import catalogue, evaluator as evaluations
-  from gan_jax.run import trained as runs
 
-  run = runs.load(
-    workdir,
-    _CHECKPOINT.value,
-    _MEMBER.value,
-    ema=_EMA.value,
-    ema_length=_EMA_LENGTH.value,
-  )
+  run = _RUN.load()
   config = run.config
   _set_fields(config.eval)
   for field, flag in (
@@ -143,8 +120,10 @@ def _of_run(workdir: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]]:
   checks.validate(config)
   key = jax.random.key(_SEED.value)
   stamp: dict[str, Any] = {
-    'step': int(run.state.step), 'member': _MEMBER.value, 'seed': _SEED.value,
-  }  # fmt: skip
+    'step': int(run.state.step),
+    'member': _RUN.member.value,
+    'seed': _SEED.value,
+  }
   if run.info.kind == 'images':
     if not config.eval.metrics:
       raise ValueError(
@@ -198,7 +177,7 @@ def _of_paths(
 
 def main() -> None:
   of_paths = any(flag.present for flag in (_GENERATED, _REAL))
-  if _WORKDIR.value is None and not of_paths:
+  if _RUN.workdir.value is None and not of_paths:
     raise ValueError('--workdir=DIR, or --generated and --real, must be given')
   from gan_jax.evaluation import evaluator as evaluations
   from gan_jax.storage import workdir as workdirs
@@ -210,8 +189,8 @@ def main() -> None:
     record = pathlib.Path(_JSON.value) if _JSON.value else None
   else:
     _refuse(_OF_PATHS, 'is of images, with --generated and --real')
-    workdir = pathlib.Path(_WORKDIR.value or '')
-    figures, stamp = _of_run(workdir)
+    workdir = pathlib.Path(_RUN.workdir.value or '')
+    figures, stamp = _of_run()
     record = workdir / 'evaluations.jsonl'
   stamp |= workdirs.provenance()
   for name, value in figures.items():

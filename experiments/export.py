@@ -12,32 +12,20 @@ import pathlib
 
 from absl import flags
 
-from experiments import launch
+from experiments import chosen, launch
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RUN = chosen.define()
 _OUT = flags.DEFINE_string('out', None, 'Folder to write, new or empty.')
-_EMA = flags.DEFINE_bool(
-  'ema', None, 'The averaged generator, or the live one; if not given, as in '
-  'training.'
-)  # fmt: skip
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
-)
-_MEMBER = flags.DEFINE_integer(
-  'member', None, 'Which run of a population, from 0.'
-)
 
 
 def main() -> None:
-  if _WORKDIR.value is None or _OUT.value is None:
+  if _RUN.workdir.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=DIR must be given')
-  from gan_jax.run import exported, trained as runs
+  from gan_jax.run import exported
   from gan_jax.storage import whole
 
-  workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
-  run = runs.load(workdir, _CHECKPOINT.value, _MEMBER.value)
-  if _EMA.value is not None:
-    run.config.eval.ema = _EMA.value
+  workdir, out = pathlib.Path(_RUN.workdir.value), pathlib.Path(_OUT.value)
+  run = _RUN.load()
   with whole.folder(out) as part:
     exported.export(run, workdir, part)
   for path in sorted(out.iterdir()):

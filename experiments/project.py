@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import launch
+from experiments import chosen, launch
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RUN = chosen.define()
 _IMAGE = flags.DEFINE_string('image', None, 'File of the image.')
 _OUT = flags.DEFINE_string('out', None, '.png to write, and an .npz beside it.')
 _SPACE = flags.DEFINE_enum(
@@ -43,21 +43,11 @@ _RATE = flags.DEFINE_float(
   lower_bound=1e-6,
 )  # fmt: skip
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
-_EMA = flags.DEFINE_bool(
-  'ema', None, 'The averaged generator, or the live one; if not given, as in '
-  'training.'
-)  # fmt: skip
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
-)
-_MEMBER = flags.DEFINE_integer(
-  'member', None, 'Which run of a population, from 0.'
-)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
 
 def main() -> None:
-  for flag in (_WORKDIR, _IMAGE, _OUT):
+  for flag in (_RUN.workdir, _IMAGE, _OUT):
     if flag.value is None:
       raise ValueError(
         '--workdir=DIR, --image=FILE and --out=FILE must be given'
@@ -72,12 +62,10 @@ def main() -> None:
 
   out = pathlib.Path(_OUT.value or '')
   whole.suffix(str(out), ('.png',))
-  run = runs.load(
-    pathlib.Path(_WORKDIR.value or ''), _CHECKPOINT.value, _MEMBER.value
-  )
+  run = _RUN.load()
   runs.check_pictures(run, f'--out={out}')
   config = run.config
-  for name in ('ema', 'features', 'weights'):
+  for name in ('features', 'weights'):
     value = flags.FLAGS[name].value
     if value is not None:
       setattr(config.eval, name, value)

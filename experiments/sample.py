@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import flags
 
-from experiments import launch
+from experiments import chosen, launch
 
 if TYPE_CHECKING:
   from collections.abc import Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
   from gan_jax.run import trained as runs
 
 launch.define_distributed()
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RUN = chosen.define()
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw; 64.', lower_bound=1)
 _CLASS = flags.DEFINE_string(
   'class', None, 'Of all samples, by name or number; if not given, as often as '
@@ -45,21 +45,6 @@ _TRUNCATION = flags.DEFINE_float(
   'truncation', None, 'The bound of each |z|, or psi of a style network.'
 )
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
-_EMA = flags.DEFINE_bool(
-  'ema', None, 'The averaged generator, or the live one; if not given, as in '
-  'training.'
-)  # fmt: skip
-_EMA_LENGTH = flags.DEFINE_float(
-  'ema_length',
-  None,
-  'The average of this length, made of those of ema.posthoc.',
-)
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
-)
-_MEMBER = flags.DEFINE_integer(
-  'member', None, 'Which run of a population, from 0.'
-)
 _OUT = flags.DEFINE_string('out', None, '.png, .npz, or a folder.')
 
 
@@ -137,7 +122,7 @@ def _write_file(
 
 
 def main() -> None:
-  if _WORKDIR.value is None or _OUT.value is None:
+  if _RUN.workdir.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=FILE must be given')
   from gan_jax.config import checks
   from gan_jax.evaluation import evaluator
@@ -146,13 +131,7 @@ def main() -> None:
 
   out = pathlib.Path(_OUT.value)
   suffix = whole.suffix(_OUT.value, ('.png', '.npz'), folder=True)
-  run = runs.load(
-    pathlib.Path(_WORKDIR.value),
-    _CHECKPOINT.value,
-    _MEMBER.value,
-    ema=_EMA.value,
-    ema_length=_EMA_LENGTH.value,
-  )
+  run = _RUN.load()
   if suffix != '.npz':
     runs.check_pictures(run, f'--out={out} (.npz takes all)')
   if _TRUNCATION.value is not None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import flags
 
-from experiments import launch
+from experiments import chosen, launch
 
 if TYPE_CHECKING:
   from gan_jax import types
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MODES = 'walk', 'truncation', 'mixing', 'nearest'
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RUN = chosen.define()
 _MODE = flags.DEFINE_enum('mode', 'walk', _MODES, 'What is drawn.')
 _SEEDS = flags.DEFINE_list('seeds', '1,2,3,1', 'The stops, or the rows.')
 _CLASSES = flags.DEFINE_list(
@@ -59,16 +59,6 @@ _LAYERS = flags.DEFINE_string(
 )
 _TRUNCATION = flags.DEFINE_float(
   'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
-_EMA = flags.DEFINE_bool(
-  'ema', None, 'The averaged generator, or the live one; if not given, as in '
-  'training.'
-)  # fmt: skip
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best (by checkpoint.best), or a step.'
-)
-_MEMBER = flags.DEFINE_integer(
-  'member', None, 'Which run of a population, from 0.'
 )
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 _OUT = flags.DEFINE_string('out', None, '.png; of a walk .gif, .webp, .mp4.')
@@ -186,7 +176,7 @@ def _layers() -> tuple[int, int]:
 
 
 def main() -> None:
-  if _WORKDIR.value is None or _OUT.value is None:
+  if _RUN.workdir.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=FILE must be given')
   _check_flags()
   from gan_jax.config import checks
@@ -198,13 +188,10 @@ def main() -> None:
   kinds = ('.png', *(animation.SUFFIXES if walking else ()))
   animation.check(whole.suffix(_OUT.value, kinds))
   seeds = _numbers('seeds', _SEEDS.value, int)
-  run = runs.load(
-    pathlib.Path(_WORKDIR.value), _CHECKPOINT.value, _MEMBER.value
-  )
+  run = _RUN.load()
   runs.check_pictures(run, f'--out={_OUT.value}')
-  for field, flag in (('ema', _EMA), ('truncation', _TRUNCATION)):
-    if flag.value is not None:
-      setattr(run.config.eval, field, flag.value)
+  if _TRUNCATION.value is not None:
+    run.config.eval.truncation = _TRUNCATION.value
   if _DATA_DIR.value is not None:
     run.config.data.dir = _DATA_DIR.value
   checks.validate(run.config)
