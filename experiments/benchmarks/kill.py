@@ -118,7 +118,8 @@ def kill_and_compare(
   horizon = first + 2 * (lived - first) / kills
   rng, hit = random.Random(seed), 0
   for _ in range(kills):
-    moment, victim = rng.uniform(0.0, horizon), rng.randrange(count)
+    moment = rng.uniform(0.0, horizon)
+    victim = rng.randrange(count) if count > 1 else 0
     killed, _, _ = run(arguments, parts, moment, count, victim)
     hit += killed
   run(arguments, parts, None, count)
