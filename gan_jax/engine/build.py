@@ -494,9 +494,13 @@ def make_spec(
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
-  disc_network = adapter.as_network(disc, types.Batch(x, label))
+  disc_network = adapter.as_network(
+    disc, types.Batch(x, label), config.matmul_precision
+  )
   spec = specs.Spec(
-    gen=adapter.as_network(gen, types.Latent(z, label)),
+    gen=adapter.as_network(
+      gen, types.Latent(z, label), config.matmul_precision
+    ),
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(

@@ -185,6 +185,7 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   statistics = 'standing, of 100 batches' if ema else 'running averages'
   return {
     'weights': 'ema' if ema else 'live',
+    'matmul_precision': config.matmul_precision,
     'batch_norm': statistics if normalised else 'none',
     'labels': 'as the data have them' if config.conditional else 'none',
     'truncation': (

@@ -200,8 +200,12 @@ def resized(images: jax.Array) -> jax.Array:
 
 
 def apply(params: types.PyTree, images: jax.Array) -> types.Perception:
-  """Features and logits of images of any size; see `resized`."""
-  seen = Inception().apply({'params': params}, resized(images))
+  """Features and logits of images of any size; see `resized`.
+
+  Its products are of float32 on all devices, as those of the published figures.
+  """
+  with jax.default_matmul_precision('highest'):
+    seen = Inception().apply({'params': params}, resized(images))
   assert isinstance(seen, types.Perception)
   return seen
 
