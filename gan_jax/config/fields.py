@@ -357,6 +357,9 @@ class Config:
   matmul_precision: str = declare.field(
     'default', choices=('default', 'high', 'highest')
   )
+  # On several devices: 'replicated', a copy of the state on each, or 'fsdp',
+  # large arrays of it split over them, for networks that one cannot hold.
+  sharding: str = declare.field('replicated', choices=('replicated', 'fsdp'))
   # Steps in one compiled call, and between two rows of the metrics.
   log_every: int = declare.field(100, at_least=1)
   # When a loss or a gradient is infinite or NaN: 'stop' with a message, 'skip'
