@@ -68,7 +68,8 @@ def make_step(spec: specs.Spec) -> Step:
       logs[f'{player}/grad_norm'] = optax.tree.norm(
         getattr(outcome.grads, player)
       )
-    ema = _average(state, after.params.gen, hyper, spec)
+    with jax.named_scope('average'):
+      ema = _average(state, after.params.gen, hyper, spec)
     if spec.skip_nonfinite:
       after, logs, moved = _left_out(before, after, logs, spec)
       ema = _choose(moved, ema, state.gen_ema)

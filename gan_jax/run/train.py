@@ -19,17 +19,22 @@ from gan_jax.report import (
   population as population_report,
   single as reports,
 )
-from gan_jax.run import beginning, interrupt, recorder
+from gan_jax.run import beginning, interrupt, profile, recorder
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 from gan_jax.study import population, statistics
 
 
-def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
+def train(
+  config: configs.Config,
+  workdir: pathlib.Path,
+  traced: profile.Steps | None = None,
+) -> dict[str, Any]:
   """Runs an experiment to its end, from where its last checkpoint left it.
 
   Args:
     config: what to run.
     workdir: the run's folder; made if it is not there.
+    traced: steps of which the profiler writes a trace.
 
   Returns:
     The figures of `summary.json`.
@@ -44,6 +49,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   checks.validate(config)
   config = beginning.pin(config, workdir)
   workdirs.check(workdir, config)
+  profiler = profile.Profile(workdir, traced, config.steps)
   game = program.open_game(config)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
   evaluator = _make_evaluator(game)
@@ -58,8 +64,9 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     interrupt.Interrupt(advice) as stop,
     checkpoint.Checkpoints(workdir, config.checkpoint) as saved,
     workdirs.writing(workdir, saved.safe),
+    profiler,
   ):
-    return _run(game, evaluator, workdir, saved, stop, state)
+    return _run(game, evaluator, workdir, saved, stop, state, profiler)
 
 
 def devices() -> str:
@@ -109,6 +116,7 @@ def _run(
   saved: checkpoint.Checkpoints,
   stop: interrupt.Interrupt,
   state: states.GanState | None,
+  profiler: profile.Profile,
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
@@ -126,7 +134,7 @@ def _run(
   ) as sinks:
     report = _make_report(game, evaluator, workdir, sinks)
     try:
-      state, speed = _play(game, state, report, saved, sinks, stop)
+      state, speed = _play(game, state, report, saved, sinks, stop, profiler)
     finally:
       reports.save_health(workdir)
     summary = {
@@ -257,6 +265,7 @@ def _play(
   saved: checkpoint.Checkpoints,
   sinks: writers.Writers,
   stop: interrupt.Interrupt,
+  profiler: profile.Profile,
 ) -> tuple[states.GanState, float | None]:
   """Runs the chunks that are left; returns the last state and steps a second.
 
@@ -297,8 +306,9 @@ def _play(
     going = True
     while going:
       began = time.monotonic()
-      state, *told = compiled(state, hyper, arrays, keys)
-      logs, first = jax.device_get(told)
+      with profiler.chunk(step, length):
+        state, *told = compiled(state, hyper, arrays, keys)
+        logs, first = jax.device_get(told)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
         _check_finite(game, step, first, length, saved, beside)
