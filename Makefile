@@ -1,5 +1,6 @@
 # make train   the one-dimensional figure, from nothing to runs/gaussian_1d
 # make test    ruff, mypy and the tests
+# make aot     the tests that compile for TPUs, with libtpu (700 MB) in .venv/aot
 # make newest  two minutes of the tests with the newest versions of all packages
 # make env     .venv alone
 
@@ -10,7 +11,7 @@ NEWEST := $(addprefix tests/test_, compiler.py threads.py fast_path.py \
   ops.py losses.py penalties.py steps.py state.py networks.py recorder.py \
   writers.py)
 
-.PHONY: env train test newest
+.PHONY: env train test aot newest
 
 env: $(MADE)
 
@@ -29,6 +30,12 @@ test: $(MADE)
 	$(RUN) -m ruff format --check gan_jax experiments tests
 	$(RUN) -m mypy
 	$(RUN) -m pytest --numprocesses=2
+
+# Apart, for JAX tells of the TPU that it looks for wherever libtpu is at hand.
+aot: $(MADE)
+	$(RUN) -m pip install --quiet --no-deps --upgrade --target .venv/aot \
+	  libtpu==0.0.42.1
+	PYTHONPATH=.venv/aot $(RUN) -m pytest tests/test_ahead.py
 
 # What a new JAX or XLA is most likely to change.
 newest:

@@ -44,6 +44,11 @@ _BRANCH_FROM = flags.DEFINE_string(
   'from in a folder of its own, with another batch, rate or schedule.'
 )  # fmt: skip
 
+_PROFILE = flags.DEFINE_string(
+  'profile', None, 'FIRST:COUNT: a trace of these steps, in the folder of the '
+  'run, for TensorBoard or xprof.'
+)  # fmt: skip
+
 _NOTES = {
   'support_low': '   standard deviations from the mean: the least sample',
   'support_high': '   the same: the greatest',
@@ -62,7 +67,7 @@ def main() -> None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
   from gan_jax.engine import health, hosts, threads
   from gan_jax.ops import cpu
-  from gan_jax.run import interrupt, replay, train
+  from gan_jax.run import interrupt, profile, replay, train
 
   if _DEBUG_NANS.value and hosts.count() > 1:
     raise ValueError(
@@ -77,7 +82,8 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   threads.choose(_CONFIG.value)
   try:
-    summary = train.train(_CONFIG.value, workdir)
+    traced = profile.parse(_PROFILE.value)
+    summary = train.train(_CONFIG.value, workdir, traced)
   except interrupt.Stopped as stopped:
     print(f'{stopped}; the same command takes {workdir} up again')
     return

@@ -157,7 +157,7 @@ def test_the_stamp_is_complete(digits: configs.Config):
   assert {
     'data', 'stack', 'split', 'num_real', 'num_generated', 'resizer',
     'features', 'features_sha256', 'weights', 'batch_norm', 'labels',
-    'truncation',
+    'truncation', 'matmul_precision',
     'split_fingerprint', 'held_out', 'num_held_out', 'features_data',
     'features_split', 'train_split', 'held_out_fingerprint', 'used',
     'features_trained_on', 'features_held_out', 'features_accuracy',

@@ -1,6 +1,7 @@
 """A step of every network lowers for GPU and TPU, on a machine without one."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -11,7 +12,9 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, names
+from gan_jax.evaluation import classifier, inception as inceptions
 from gan_jax.game import draws, steps
+from gan_jax.metrics import sliced
 from tests import test_experiments as programs
 
 CLASSES = 3
@@ -27,7 +30,9 @@ def takes_labels(name: str) -> bool:
 
 def game(name: str) -> tuple[configs.Config, sources.Info]:
   """Conditional where it can be, in bfloat16, with R1 at every other step."""
-  config = configs.Config(batch_size=4, precision='bfloat16')
+  config = configs.Config(
+    batch_size=4, precision='bfloat16', matmul_precision='highest'
+  )
   config.gen.name = config.disc.name = name
   config.gen.latent_dim, config.gen.latent = 8, 'normal'
   config.conditional = takes_labels(name)
@@ -41,23 +46,79 @@ def game(name: str) -> tuple[configs.Config, sources.Info]:
   return config, sources.Info('images', (32, 32, 3), class_shares=shares)
 
 
-@pytest.mark.parametrize('name', names.NETWORKS)
-def test_a_step_lowers_for_gpu_and_tpu(name: str):
-  config, info = game(name)
+def products_at(text: str) -> set[str]:
+  """The precisions of all products and convolutions of a lowered program."""
+  lines = [
+    line
+    for line in text.splitlines()
+    if 'stablehlo.dot_general' in line or 'stablehlo.convolution' in line
+  ]
+  assert lines
+  found = set()
+  for line in lines:
+    told = re.search(r'precision(?:_config)? = \[([^\]]*)\]', line)
+    assert told, line
+    found |= {x.split()[-1].strip('>') for x in told.group(1).split(',')}
+  return found
+
+
+def traced_step(config: configs.Config, info: sources.Info) -> Any:
   spec = build.make_spec(config, info)
   hyper = build.make_hyper(config)
   key = jax.random.key(0)
   state = jax.eval_shape(lambda: build.init_state(spec, hyper, key))
 
   def step(state: Any, key: jax.Array) -> Any:
-    x = jnp.zeros((1, 4, 32, 32, 3))
+    x = jnp.zeros((1, 4, *info.shape))
     label = jnp.zeros((1, 4), jnp.int32) if config.conditional else None
     draw = draws.draw_step(spec, key)
     return steps.make_step(spec)(state, hyper, types.Batch(x, label), draw)
 
-  traced = jax.jit(step).trace(state, key)
+  return jax.jit(step).trace(state, key)
+
+
+@pytest.mark.parametrize('name', names.NETWORKS)
+def test_a_step_lowers_for_gpu_and_tpu(name: str):
+  config, info = game(name)
+  traced = traced_step(config, info)
   for platform in ('cuda', 'tpu'):
     lowered = traced.lower(lowering_platforms=(platform,)).as_text()
     # Nothing is called that only the CPU has.
     assert 'onednn' not in lowered
     assert 'xbf16>' in lowered
+    assert products_at(lowered) == {'HIGHEST'}
+
+
+@pytest.mark.parametrize('name', ['maxout', 'small_dcgan'])
+@pytest.mark.parametrize('precision', ['default', 'high'])
+def test_products_are_as_precise_as_asked(name: str, precision: str):
+  config, info = game(name)
+  config = dataclasses.replace(config, matmul_precision=precision)
+  lowered = traced_step(config, info).lower(lowering_platforms=('tpu',))
+  assert products_at(lowered.as_text()) == {precision.upper()}
+
+
+def test_what_measures_multiplies_float32():
+  images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
+  key = jax.random.key(0)
+  network = classifier.Classifier()
+
+  def classify(images: jax.Array) -> Any:
+    init = network.init(key, images, train=False)
+
+    def loss(params: Any) -> jax.Array:
+      return network.apply(params, images, train=False).logits.sum()
+
+    return jax.grad(loss)(init)
+
+  def inception(images: jax.Array) -> Any:
+    params = inceptions.Inception().init(key, inceptions.resized(images))
+    return inceptions.apply(params['params'], images)
+
+  def distance(images: jax.Array) -> jax.Array:
+    rows = images.reshape(2, -1)
+    return sliced.sliced_wasserstein_1(rows, rows, key, projections=2)
+
+  for measure in (classify, inception, distance):
+    lowered = jax.jit(measure).trace(images).lower(lowering_platforms=('tpu',))
+    assert products_at(lowered.as_text()) == {'HIGHEST'}

@@ -398,6 +398,16 @@ class Config:
   packing: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.
   precision: str = 'float32'
+  # Of the products of both networks, where a device has faster ones for float32
+  # (a TPU, a GPU with TF32): 'default' is the fastest (bfloat16 on a TPU),
+  # 'high' three such products for one, 'highest' all of float32. What measures
+  # is always at 'highest'.
+  matmul_precision: str = declare.field(
+    'default', choices=('default', 'high', 'highest')
+  )
+  # On several devices: 'replicated', a copy of the state on each, or 'fsdp',
+  # large arrays of it split over them, for networks that one cannot hold.
+  sharding: str = declare.field('replicated', choices=('replicated', 'fsdp'))
   # Steps in one compiled call, and between two rows of the metrics.
   log_every: int = declare.field(100, at_least=1)
   # When a loss or a gradient is infinite or NaN: 'stop' with a message, 'skip'

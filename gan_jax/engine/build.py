@@ -550,8 +550,11 @@ def make_spec(
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
-  gen_network = adapter.as_network(gen, types.Latent(z, label))
-  disc_network = adapter.as_network(disc, types.Batch(x, label))
+  as_network = functools.partial(
+    adapter.as_network, precision=config.matmul_precision
+  )
+  gen_network = as_network(gen, types.Latent(z, label))
+  disc_network = as_network(disc, types.Batch(x, label))
   spec = specs.Spec(
     gen=gen_network,
     disc=disc_network,

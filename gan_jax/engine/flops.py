@@ -29,7 +29,12 @@ def count(fn: Callable[..., Any], *args: Any) -> int:
     fn: traced, not run.
     *args: arrays, or `jax.ShapeDtypeStruct`s.
   """
-  return _count_program(jax.make_jaxpr(fn)(*args))
+  return of_traced(jax.make_jaxpr(fn)(*args))
+
+
+def of_traced(program: core.ClosedJaxpr) -> int:
+  """`count` of a function that is traced already."""
+  return _count_program(program)
 
 
 def largest(program: core.ClosedJaxpr) -> int:

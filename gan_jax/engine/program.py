@@ -96,7 +96,7 @@ class Game(NamedTuple):
     """Puts a state, or what goes with it, on the devices."""
     if self.members:
       return sharding.split_members(tree, self.mesh)
-    return sharding.replicate(tree, self.mesh)
+    return sharding.place(tree, self.mesh, self.config.sharding)
 
 
 def open_game(config: configs.Config) -> Game:
@@ -110,11 +110,19 @@ def open_game(config: configs.Config) -> Game:
   return game_of(config, source)
 
 
-def game_of(config: configs.Config, source: sources.Source) -> Game:
-  """The game of a validated configuration over data that are open."""
+def game_of(
+  config: configs.Config, source: sources.Source, mesh: Mesh | None = None
+) -> Game:
+  """The game of a validated configuration over data that are open.
+
+  Args:
+    config: validated.
+    source: the data.
+    mesh: of the devices of a single run; None is of all that JAX has.
+  """
   members = tuple(population.members(config))
   if len(members) == 1:
-    mesh = sharding.make_mesh()
+    mesh = mesh or sharding.make_mesh()
     sharding.check_divides(mesh, config.batch_size)
     spec = build.make_spec(
       config, source.info, mesh=mesh, marginals=source.marginals
@@ -156,31 +164,34 @@ def _draw(
   arrays: types.PyTree,
   keys: RootKeys,
   number: jax.Array,
+  mesh: Mesh | None = None,
 ) -> _Drawn:
   """What step `number` is given, a function of the seed and of that alone."""
-  batch = jax.tree.map(
-    lambda x: x.reshape(-1, spec.batch_size, *x.shape[1:]),
-    source.batch(arrays, keys.data, number),
-  )
+  with jax.named_scope('data'), sharding.known(mesh):
+    batch = jax.tree.map(
+      lambda x: x.reshape(-1, spec.batch_size, *x.shape[1:]),
+      source.batch(arrays, keys.data, number),
+    )
   key = jax.random.fold_in(keys.steps, number)
   return _Drawn(batch, draws.draw_step(spec, key))
 
 
 def _make_drawn_step(
-  spec: specs.Spec, mesh: Mesh | None
+  spec: specs.Spec, mesh: Mesh | None, kind: str = 'replicated'
 ) -> Callable[
   [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
 ]:
-  """The batch is split over the mesh, where there is one."""
+  """The batch is split over the mesh, where there is one; the state by kind."""
   step = steps.make_step(spec)
 
   def drawn_step(
     state: states.GanState, hyper: types.Hyper, drawn: _Drawn
   ) -> tuple[states.GanState, types.Logs]:
-    batch = drawn.batch
-    if mesh is not None:
-      batch = sharding.split_batch(batch, mesh, axis=1)
-    return step(state, hyper, batch, drawn.draw)
+    if mesh is None:
+      return step(state, hyper, drawn.batch, drawn.draw)
+    batch = sharding.split_batch(drawn.batch, mesh, axis=1)
+    state, logs = step(state, hyper, batch, drawn.draw)
+    return sharding.keep_split(state, mesh, kind), logs
 
   return drawn_step
 
@@ -197,20 +208,25 @@ def make_step(
   """
   step = _make_drawn_step(spec, mesh)
   return lambda state, hyper, arrays, keys: step(
-    state, hyper, _draw(spec, source, arrays, keys, state.step)
+    state, hyper, _draw(spec, source, arrays, keys, state.step, mesh)
   )
 
 
 def make_steps(
-  spec: specs.Spec, source: sources.Source, mesh: Mesh | None, length: int
+  spec: specs.Spec,
+  source: sources.Source,
+  mesh: Mesh | None,
+  length: int,
+  kind: str = 'replicated',
 ) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
   """Makes `run(state, hyper, arrays, keys) -> (state, logs, first)`.
 
   `length` steps in a `lax.scan`; small ones draw for many of them at once.
   `logs` are means over the steps, and `first` says by name at which of them a
-  log was first not finite, as `health.first_nonfinite` does.
+  log was first not finite, as `health.first_nonfinite` does. `kind` is how the
+  state is split over the mesh, `config.sharding`.
   """
-  step = _make_drawn_step(spec, mesh)
+  step = _make_drawn_step(spec, mesh, kind)
   mean = health.finite_mean if spec.skip_nonfinite else jnp.mean
 
   def run(
@@ -219,7 +235,7 @@ def make_steps(
     arrays: types.PyTree,
     keys: RootKeys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
-    draw = functools.partial(_draw, spec, source, arrays, keys)
+    draw = functools.partial(_draw, spec, source, arrays, keys, mesh=mesh)
     at_once = 1
     # On several, the compiler splits what a step draws with its batch.
     if (mesh is None or mesh.size == 1) and not cpu.is_stock():
@@ -259,8 +275,14 @@ def make_chunk(
     at_once: members side by side on a device, by default `most_at_once`.
   """
   if not game.members:
-    run = make_steps(game.spec, game.source, game.mesh, length)
-    return jax.jit(run, donate_argnums=0)
+    kind = game.config.sharding
+    run = make_steps(game.spec, game.source, game.mesh, length, kind)
+    if kind == 'replicated':
+      return jax.jit(run, donate_argnums=0)
+    # As the next chunk takes it, where the compiler would choose.
+    state = jax.eval_shape(game.initial_state)
+    split = sharding.of_state(state, game.mesh, kind)
+    return jax.jit(run, donate_argnums=0, out_shardings=(split, None, None))
   one = make_steps(game.spec, game.source, None, length)
   each = batching.over_members(
     lambda member, arrays: one(member[0], member[1], arrays, member[2]),

@@ -1,11 +1,15 @@
-"""One mesh over all devices: the batch is split, parameters are copies.
+"""One mesh over all devices: the batch is split, and the state as configured.
 
 The same program runs on one device, on several, and on those of several
 processes; the compiler puts in the communication, and batch statistics are of
 the global batch.
 """
 
+import contextlib
 import functools
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +21,18 @@ from gan_jax import types
 AXIS = 'batch'
 
 
+# Values of an array up to which every device has a copy: to gather it costs
+# more time than a part of it saves memory.
+_SMALL = 2**14
+
+
 def make_mesh(count: int | None = None) -> Mesh:
   """The first `count` devices along one axis, all by default."""
-  return make_mesh_of(jax.devices()[:count])
+  return mesh_of(jax.devices()[:count])
 
 
-def make_mesh_of(devices: list[jax.Device]) -> Mesh:
-  """Those devices along one axis."""
+def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+  """These devices along one axis."""
   return jax.make_mesh(
     (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
   )
@@ -31,9 +40,7 @@ def make_mesh_of(devices: list[jax.Device]) -> Mesh:
 
 def own(mesh: Mesh) -> Mesh:
   """The mesh; of one that other processes share, this one's first device."""
-  return (
-    make_mesh_of(jax.local_devices()[:1]) if mesh.is_multi_process else mesh
-  )
+  return mesh_of(jax.local_devices()[:1]) if mesh.is_multi_process else mesh
 
 
 def check_divides(mesh: Mesh, batch_size: int) -> None:
@@ -49,12 +56,62 @@ def replicate(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   return _put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def fsdp_spec(shape: tuple[int, ...], count: int) -> PartitionSpec:
+  """How 'fsdp' splits an array: by its largest dimension that so many divide.
+
+  Of equal dimensions the last one. An array that is small, or that they do not
+  divide, stays whole.
+  """
+  divisible = [i for i, size in enumerate(shape) if size % count == 0]
+  if count == 1 or math.prod(shape) < _SMALL or not divisible:
+    return PartitionSpec()
+  axis = max(divisible, key=lambda i: (shape[i], i))
+  return PartitionSpec(*[None] * axis, AXIS)
+
+
+def of_state(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
+  """The sharding of each array of a state: all of it on every device, or not.
+
+  Args:
+    tree: arrays, or their shapes.
+    mesh: of the devices.
+    kind: 'replicated' or 'fsdp' (Rajbhandari et al. 2020, stage 3).
+  """
+
+  def one(x: jax.Array) -> NamedSharding:
+    whole = kind == 'replicated' or jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    spec = PartitionSpec() if whole else fsdp_spec(x.shape, mesh.size)
+    return NamedSharding(mesh, spec)
+
+  return jax.tree.map(one, tree)
+
+
+def place(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
+  """Puts a state on the devices, as `of_state` says."""
+  return jax.tree.map(_put, tree, of_state(tree, mesh, kind))
+
+
+def keep_split(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
+  """Inside jit: a state stays as `of_state` says."""
+  if kind == 'replicated' or mesh.size == 1:
+    return tree
+  return jax.lax.with_sharding_constraint(tree, of_state(tree, mesh, kind))
+
+
+def known(mesh: Mesh | None) -> contextlib.AbstractContextManager[Any]:
+  """A context in which traced code can ask for the mesh of several devices."""
+  if mesh is None or mesh.size == 1:
+    return contextlib.nullcontext()
+  return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
 def split_members(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   """A population's arrays `[P, ...]`, an equal share on every device."""
   return _put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def _put(tree: types.PyTree, sharding: NamedSharding) -> types.PyTree:
+  """All arrays of a tree in one way, also where processes share the mesh."""
   if not sharding.mesh.is_multi_process:
     return jax.device_put(tree, sharding)
   return jax.tree.map(functools.partial(_put_own, sharding), tree)

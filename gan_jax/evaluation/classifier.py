@@ -27,6 +27,11 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> types.Perception:
+    # Of float32 on all devices, for figures depend on it.
+    with jax.default_matmul_precision('highest'):
+      return self._perceive(x, train=train)
+
+  def _perceive(self, x: jax.Array, *, train: bool) -> types.Perception:
     for stage in range(2):
       x = nn.relu(layers.Conv(self.width * 2**stage, kernel=3, stride=2)(x))
     x = x.reshape(len(x), -1)

@@ -211,6 +211,7 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
     'weights': ('ema' if length is None else f'ema of length {length:g}')
     if ema
     else 'live',
+    'matmul_precision': config.matmul_precision,
     'batch_norm': statistics if normalised else 'none',
     'labels': 'as the data have them' if config.conditional else 'none',
     'truncation': (

@@ -179,9 +179,13 @@ class Inception(nn.Module):
 def apply(
   params: types.PyTree, images: jax.Array, *, resizer: str = RESIZER
 ) -> types.Perception:
-  """Features and logits of images of any size; see `resizers.resize`."""
+  """Features and logits of images of any size; see `resizers.resize`.
+
+  Its products are of float32 on all devices, as those of the published figures.
+  """
   x = resizers.resize(images, SIDE, resizer)
-  seen = Inception().apply({'params': params}, x)
+  with jax.default_matmul_precision('highest'):
+    seen = Inception().apply({'params': params}, x)
   assert isinstance(seen, types.Perception)
   return seen
 

@@ -48,9 +48,10 @@ def augment(
 
   Jitted, so that the many uses of a step are traced once.
   """
-  numbers = policy.draw(key, images.shape, p)
-  augmented = policy.apply(images.astype(jnp.float32), numbers)
-  return augmented.astype(images.dtype)
+  with jax.named_scope('augmentation'):
+    numbers = policy.draw(key, images.shape, p)
+    augmented = policy.apply(images.astype(jnp.float32), numbers)
+    return augmented.astype(images.dtype)
 
 
 def in_turn(policies: Sequence[Policy]) -> Policy:

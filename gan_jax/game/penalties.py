@@ -221,6 +221,6 @@ def orthogonal(params: types.PyTree) -> jax.Array:
     if getattr(path[-1], 'key', None) != 'kernel':
       continue
     w = leaf.reshape(-1, leaf.shape[-1])
-    gram = w.T @ w
+    gram = jnp.matmul(w.T, w, precision=jax.lax.Precision.HIGHEST)
     total += jnp.square(gram - jnp.diag(jnp.diag(gram))).sum()
   return total

@@ -156,7 +156,9 @@ def _gradient(
   def of_own(own: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
     return loss(params._replace(**{player: own}), carried)
 
-  grads, (own, logs) = jax.grad(of_own, has_aux=True)(getattr(params, player))
+  with jax.named_scope(f'{player}_update'):
+    own_params = getattr(params, player)
+    grads, (own, logs) = jax.grad(of_own, has_aux=True)(own_params)
   return grads, own, logs
 
 
@@ -209,10 +211,11 @@ def _turn(
   params, opt_state = position.params, position.opt_state
   grads, own, logs = _gradient(loss, player, params, position.carried)
   own_params = getattr(params, player)
-  updates, own_state = getattr(optimisers, player).update(
-    grads, getattr(opt_state, player), own_params
-  )
-  moved = optax.apply_updates(own_params, updates)
+  with jax.named_scope(f'{player}_update'):
+    updates, own_state = getattr(optimisers, player).update(
+      grads, getattr(opt_state, player), own_params
+    )
+    moved = optax.apply_updates(own_params, updates)
   after = position._replace(
     params=params._replace(**{player: moved}),
     opt_state=opt_state._replace(**{player: own_state}),

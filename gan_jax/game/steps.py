@@ -69,7 +69,8 @@ def make_step(spec: specs.Spec) -> Step:
       logs[f'{player}/grad_norm'] = optax.tree.norm(
         getattr(outcome.grads, player)
       )
-    averages = _averages(state, after.params.gen, hyper, spec)
+    with jax.named_scope('average'):
+      averages = _averages(state, after.params.gen, hyper, spec)
     if spec.skip_nonfinite:
       after, logs, moved = _left_out(before, after, logs, spec)
       averages = _choose(moved, averages, _averages_of(state))

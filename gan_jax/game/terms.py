@@ -99,7 +99,8 @@ def add(
       followed = term.follow(own.memory, own)
       memory[name] = jax.lax.stop_gradient(followed)
       continue
-    value, memory[name] = _lazily(term, term.value, own, step)
+    with jax.named_scope(f'penalty_{name}'):
+      value, memory[name] = _lazily(term, term.value, own, step)
     loss += update.hyper[f'penalties.{name}.weight'] * value
     logs[f'penalties/{name}'] = value
   return loss, memory, logs

@@ -19,6 +19,9 @@ _SIDE = 7
 _BLOCK = 128
 
 
+_product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
 def sliced_wasserstein_1(
   a: jax.Array, b: jax.Array, key: jax.Array, projections: int = 128
 ) -> jax.Array:
@@ -39,8 +42,8 @@ def sliced_wasserstein_1(
   directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
 
   def along(direction: jax.Array) -> jax.Array:
-    gaps = one_dimensional.sort(a @ direction)
-    gaps -= one_dimensional.sort(b @ direction)
+    gaps = one_dimensional.sort(_product(a, direction))
+    gaps -= one_dimensional.sort(_product(b, direction))
     return jnp.abs(gaps).mean()
 
   return jax.lax.map(along, directions).mean()

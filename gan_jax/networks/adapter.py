@@ -14,7 +14,9 @@ from gan_jax.networks import spectral
 _SPECTRAL = 'spectral'
 
 
-def as_network(module: nn.Module, example: Any) -> types.Network:
+def as_network(
+  module: nn.Module, example: Any, matmul_precision: str = 'default'
+) -> types.Network:
   """Wraps a linen module, called as `module(input, mode)`.
 
   What a module may say of itself, each by an attribute of that name:
@@ -26,6 +28,7 @@ def as_network(module: nn.Module, example: Any) -> types.Network:
     module: a `Generator` or a `Discriminator`.
     example: a `Latent` or a `Batch` of the shapes of its input, with any batch
       size; arrays or `jax.ShapeDtypeStruct`.
+    matmul_precision: of its products and of those of its derivatives.
   """
   norm: spectral.Norm | None = getattr(module, 'spectral', None)
 
@@ -52,15 +55,16 @@ def as_network(module: nn.Module, example: Any) -> types.Network:
     if norm is not None:
       params = spectral.normalise(params, vars[_SPECTRAL])
     own = {name: value for name, value in vars.items() if name != _SPECTRAL}
-    y, new_vars = module.apply(
-      {'params': params, **own},
-      input,
-      mode,
-      rngs={'dropout': key, 'noise': key},
-      # With statistics of the batch, flax's layers write new averages.
-      mutable=list(own) if mode.batch_stats or mode.update_vars else [],
-      method=method,
-    )
+    with jax.default_matmul_precision(matmul_precision):
+      y, new_vars = module.apply(
+        {'params': params, **own},
+        input,
+        mode,
+        rngs={'dropout': key, 'noise': key},
+        # With statistics of the batch, flax's layers write new averages.
+        mutable=list(own) if mode.batch_stats or mode.update_vars else [],
+        method=method,
+      )
     # Losses and penalties are computed in float32 whatever the activations.
     y = y.astype(jnp.float32)
     return y, {**vars, **new_vars} if mode.update_vars else vars

@@ -144,6 +144,9 @@ class _Form:
   groups: int
   onednn: bool  # Whether that may convolve groups.
   flipped: bool = False  # Whether the kernel is stored as by `_flip`.
+  # That of `jax.default_matmul_precision` where it was called, for a primitive
+  # is lowered outside of it; a CPU has one precision.
+  precision: str | None = None
 
   @property
   def roles(self) -> list[str]:
@@ -206,7 +209,14 @@ def _bind(
     )
     for i in (0, 1)
   )
-  form = _Form('y', rows, columns, groups, onednn.is_allowed())
+  form = _Form(
+    'y',
+    rows,
+    columns,
+    groups,
+    onednn.is_allowed(),
+    precision=jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
+  )
   if cpu.is_stock():
     return _stock(x, kernel, form=form)
   return _conv_p.bind(x, kernel, form=form)
@@ -273,6 +283,7 @@ def _stock(a: jax.Array, b: jax.Array, *, form: _Form) -> jax.Array:
       lhs_dilation=[axis.stretch for axis in axes],
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
       feature_group_count=form.groups,
+      precision=form.precision,
     )
 
   missing = jax.ShapeDtypeStruct(form.shape(a, b), a.dtype)

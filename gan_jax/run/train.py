@@ -1,5 +1,6 @@
 """The loop: chunks of steps on the device, and what happens beside them."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -29,7 +30,7 @@ from gan_jax.report import (
   population as population_report,
   single as reports,
 )
-from gan_jax.run import beginning, interrupt, recorder, session
+from gan_jax.run import beginning, interrupt, profile, recorder, session
 from gan_jax.storage import (
   averages,
   checkpoint,
@@ -41,12 +42,17 @@ from gan_jax.storage import (
 from gan_jax.study import population, statistics
 
 
-def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
+def train(
+  config: configs.Config,
+  workdir: pathlib.Path,
+  traced: profile.Steps | None = None,
+) -> dict[str, Any]:
   """Runs an experiment to its end, from where its last checkpoint left it.
 
   Args:
     config: what to run.
     workdir: the run's folder; made if it is not there.
+    traced: steps of which the profiler writes a trace.
 
   Returns:
     The figures of `summary.json`.
@@ -60,6 +66,7 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
   config = build.complete(config)
   checks.validate(config)
   config = _agreed(config, workdir)
+  profiler = profile.Profile(workdir, traced, config.steps)
   game = program.open_game(config)
   hosts.agree('data set', {'data.fingerprint': game.source.info.fingerprint})
   if not hosts.is_first():
@@ -80,8 +87,11 @@ def train(config: configs.Config, workdir: pathlib.Path) -> dict[str, Any]:
     interrupt.Interrupt(advice) as stop,
     checkpoint.Checkpoints(workdir, config.checkpoint) as saved,
     workdirs.writing(workdir, saved.safe),
+    profiler,
   ):
-    return _run(game, (measure, evaluator), workdir, saved, stop, state)
+    return _run(
+      game, (measure, evaluator), workdir, saved, stop, state, profiler
+    )
 
 
 def _agreed(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
@@ -168,6 +178,7 @@ def _run(
   saved: checkpoint.Checkpoints,
   stop: interrupt.Interrupt,
   state: states.GanState | None,
+  profiler: profile.Profile,
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
@@ -195,7 +206,7 @@ def _run(
     ) as sinks:
       _say_changes(workdir, step, sinks)
       report = _make_report(own, lookers, workdir, sinks)
-      desk = _Desk(report, saved, sinks, page, workdir)
+      desk = _Desk(report, saved, sinks, page, profiler, workdir)
       try:
         state, speed = _play(game, state, desk, stop)
       finally:
@@ -349,6 +360,7 @@ class _Desk(NamedTuple):
     saved: keeps them.
     sinks: of their rows.
     page: shows them.
+    profiler: traces the steps before them.
     workdir: of the run.
   """
 
@@ -356,6 +368,7 @@ class _Desk(NamedTuple):
   saved: checkpoint.Checkpoints
   sinks: writers.Writers
   page: session.Pages
+  profiler: profile.Profile
   workdir: pathlib.Path
 
 
@@ -381,6 +394,7 @@ def _play(
   if step == config.steps:
     return own, None
   length = program.chunk_length(config, step)
+  traced = desk.profiler.chunk if desk else _untraced
   begins = desk is not None and desk.sinks.rows == 0
   if desk and begins:
     desk.saved.save(own, facts(game, rows=0), {})
@@ -402,7 +416,8 @@ def _play(
     going = True
     while going:
       began = time.monotonic()
-      state, logs, first = play(state, step)
+      with traced(step, length):
+        state, logs, first = play(state, step)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
         _check_finite(game, step, first, length, desk, beside)
@@ -423,6 +438,14 @@ def _play(
     raise interrupt.Stopped(step)
   steady = times[1:]
   return own, length * len(steady) / sum(steady) if steady else None
+
+
+def _untraced(
+  step: int, length: int
+) -> contextlib.AbstractContextManager[None]:
+  """In the place of `Profile.chunk`, where there is nothing to trace."""
+  del step, length
+  return contextlib.nullcontext()
 
 
 def _moment(
@@ -455,22 +478,21 @@ def _record(
   """Looks at a moment, writes its row and saves it, as far as is due."""
   if desk is None:
     return
-  report, saved, sinks, page, workdir = desk
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = _row(game, moment.logs)
   if moment.looked:
-    row |= _row(game, report.frame(moment.state))
+    row |= _row(game, desk.report.frame(moment.state))
   if moment.written:
-    sinks.write(moment.step, row, steps_per_second=moment.speed)
+    desk.sinks.write(moment.step, row, steps_per_second=moment.speed)
   if moment.averaged:
     # Before its checkpoint, from which a run goes on.
-    averages.save(workdir, moment.state)
+    averages.save(desk.workdir, moment.state)
   if moment.kept:
-    sinks.sync()
+    desk.sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}
-    saved.save(moment.state, facts(game, sinks.rows), means)
+    desk.saved.save(moment.state, facts(game, desk.sinks.rows), means)
   if moment.looked:
-    page.offer()
+    desk.page.offer()
 
 
 def _row(

@@ -24,8 +24,8 @@ _OURS = (
   'averages', 'checkpoints', 'config.json', 'damaged', 'evaluations.jsonl',
   'evolution.gif', 'population.png', 'protocol.json', 'figure.png',
   'frames', 'health.png', 'history.jsonl', 'lock', 'loss_path.png',
-  'metrics.jsonl', 'report.html', 'samples', 'summary.json', 'tensorboard',
-  'wandb',
+  'metrics.jsonl', 'profile', 'report.html', 'samples', 'summary.json',
+  'tensorboard', 'wandb',
 )  # fmt: skip
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
@@ -33,12 +33,17 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 def provenance() -> dict[str, Any]:
   """Versions, devices and the git commit: what a figure depends on."""
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  if jax.default_backend() == 'tpu':
+    # What compiles there.
+    versions['libtpu'] = importlib.metadata.version('libtpu')
   return {
-    'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
+    'versions': versions,
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
     'processes': jax.process_count(),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'libtpu_flags': os.environ.get('LIBTPU_INIT_ARGS', ''),
     'stock': cpu.is_stock(),
     'commit': _commit(),
   }
@@ -100,9 +105,10 @@ def check(
 ) -> None:
   """Looks whether this configuration may run here; changes nothing.
 
-  A run may be taken up with more steps, with other checkpoints, shown in other
-  places, and with its images at another place, whose fingerprint says that they
-  are the same; any other difference is refused.
+  A run may be taken up with more steps, with other checkpoints, with its state
+  split differently over devices, shown in other places, and with its images at
+  another place, whose fingerprint says that they are the same; any other
+  difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -139,7 +145,7 @@ def check(
     if old.get(name) != new.get(name)
     and not name.startswith(('checkpoint.', 'log.'))
     and not (name == 'steps' and new[name] > old[name])
-    and name != 'data.dir'
+    and name not in ('data.dir', 'sharding')
   ]
   if differing:
     raise ValueError(

@@ -1,0 +1,345 @@
+"""A training chunk compiled for chips that are not there, and what it needs.
+
+`compile_for` does so in this process; `compile_apart` in another one, which a
+compiler that crashes ends alone.
+"""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import types
+from gan_jax.config import checks, fields as configs, values
+from gan_jax.data import absent, source as sources
+from gan_jax.engine import (
+  batching,
+  build,
+  chips,
+  collectives,
+  compiler,
+  flops,
+  program,
+  sharding,
+)
+
+Report = dict[str, Any]
+
+
+def compile_apart(
+  config: configs.Config, topology: str, form: absent.Form
+) -> Report:
+  """`compile_for` in a process of its own.
+
+  Raises:
+    ValueError: as `compile_for`, or that process crashed.
+  """
+  kind = chips.parse(topology).chip
+  _check(config, topology)
+  asked = {
+    'config': values.to_dict(config),
+    'topology': topology,
+    'form': form._asdict(),
+  }
+  with tempfile.TemporaryDirectory() as folder:
+    answer = pathlib.Path(folder) / 'report.json'
+    done = subprocess.run(
+      [sys.executable, '-m', __name__, str(answer)],
+      input=json.dumps(asked),
+      env=_environment(kind),
+      cwd=pathlib.Path(__file__).parents[2],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    if not answer.exists():
+      raise ValueError(
+        f'--topology={topology}: the compiler ended with exit code '
+        f'{_code(done.returncode)}: {_last_line(done.stderr)}'
+      )
+    report: Report = json.loads(answer.read_text())
+  if 'error' in report:
+    raise ValueError(report['error'])
+  return report
+
+
+def _environment(kind: str) -> dict[str, str]:
+  """That of a process without accelerators, and for TPUs without XLA's flags.
+
+  Those are of this machine's backends, and libtpu ends at one it does not know.
+  """
+  own = {
+    'JAX_PLATFORMS': 'cpu',
+    'TPU_SKIP_MDS_QUERY': '1',
+    # No device is used, so several processes may compile at the same time.
+    'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
+  }
+  dropped = () if kind == 'cpu' else ('XLA_FLAGS',)
+  kept = {k: v for k, v in os.environ.items() if k not in dropped}
+  return kept | own
+
+
+def _code(code: int) -> str:
+  if code >= 0:
+    return str(code)
+  with contextlib.suppress(ValueError):
+    return f'{code} ({signal.Signals(-code).name})'
+  return str(code)
+
+
+def _last_line(text: str) -> str:
+  return next(reversed(text.strip().splitlines()), 'it said nothing')
+
+
+def _check(config: configs.Config, topology: str) -> None:
+  """What can be refused without compiling.
+
+  Raises:
+    ValueError: libtpu is not installed, the chips do not divide the batch, or
+      the configuration is of a population.
+  """
+  asked = chips.parse(topology)
+  checks.validate(config)
+  if config.population.seeds > 1 or config.population.vary:
+    raise ValueError(
+      'population: its members are trained side by side, and what is compiled '
+      'here is a single run; set population.seeds=1 and no population.vary'
+    )
+  if asked.chip in chips.OTHERS:
+    return
+  if importlib.util.find_spec('libtpu') is None:
+    raise ValueError(
+      f'--topology={topology}: needs libtpu, which compiles for TPUs without '
+      "one: python -m pip install -e '.[tpu-aot]'"
+    )
+  if config.batch_size % asked.num_chips:
+    raise ValueError(
+      f'batch_size={config.batch_size}: the {asked.num_chips} chips of '
+      f'--topology={topology} do not divide it'
+    )
+
+
+def _mesh(topology: chips.Topology) -> Mesh:
+  """Of its devices, which need not be there; of one for CPUs and GPUs.
+
+  Raises:
+    ValueError: libtpu knows no such pod.
+  """
+  if topology.chip in chips.OTHERS:
+    return sharding.make_mesh()
+  options: dict[str, Any] = {}
+  if topology.chip == 'v4':  # Both of a chip's cores as one device.
+    options['chip_config_name'] = 'megacore'
+  if topology.num_chips == 1:
+    options['chips_per_host_bounds'] = [1, 1, 1]
+  try:
+    found = topologies.get_topology_desc(
+      str(topology), platform='tpu', **options
+    )
+  except jax.errors.JaxRuntimeError as error:
+    if 'INVALID_ARGUMENT' not in str(error):
+      raise
+    raise chips.unknown_shape(str(topology)) from None
+  return sharding.mesh_of(found.devices)
+
+
+def compile_for(
+  config: configs.Config, topology: str, form: absent.Form
+) -> Report:
+  """What a chunk of steps needs of each chip, and how fast it could be at most.
+
+  Args:
+    config: complete; of a single run.
+    topology: `chips.parse` takes it.
+    form: what is known of images that are not there.
+
+  Returns:
+    Plain values, by name: `fits` says whether it does, None where that is not
+    known, and `memory` has bytes of a chip by part. All but `length` and
+    `memory` is of a step: `operations` are those of the algorithm on a chip
+    (`flops.count`).
+
+  Raises:
+    ValueError: one line on what is wrong with the arguments.
+  """
+  _check(config, topology)
+  asked = chips.parse(topology)
+  game = _game(config, _mesh(asked), form)
+  length = program.chunk_length(config, 0)
+  args = _arguments(game, length)
+  began = time.monotonic()
+  traced = program.make_chunk(game, length).trace(*args)
+  report: Report = {
+    'topology': topology,
+    'chips': game.mesh.size,
+    'batch_size': config.batch_size,
+    'samples': build.samples_per_step(config),
+    'length': length,
+    'matmul_precision': config.matmul_precision,
+    'sharding': config.sharding,
+    'versions': versions(),
+    'operations': flops.of_traced(traced.jaxpr) / length / game.mesh.size,
+    'memory': _held(args),
+    'fits': None,
+  }
+  if asked.chip == 'cuda':
+    traced.lower(lowering_platforms=('cuda',))
+    return report
+  try:
+    if asked.chip == 'cpu':
+      compiled = compiler.compile(program.make_chunk(game, length), *args)
+    else:
+      compiled = traced.lower(lowering_platforms=('tpu',)).compile()
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    return report | {'fits': False, 'why': _one_line(error)}
+  report['compile_seconds'] = time.monotonic() - began
+  return report | _of_compiled(compiled, report, asked, game)
+
+
+def versions() -> dict[str, str]:
+  """Of what compiles."""
+  names = ('jax', 'jaxlib', 'libtpu')
+  found = {}
+  for name in names:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  return found
+
+
+def _one_line(error: Exception) -> str:
+  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+  return next((x for x in lines if 'Used' in x), lines[0])
+
+
+def _game(
+  config: configs.Config, mesh: Mesh, form: absent.Form
+) -> program.Game:
+  keys = program.root_keys(config.seed)
+  size = build.samples_per_step(config)
+  source = absent.open_absent(config.data, keys.data, size, form)
+  if not config.conditional:
+    source = sources.unlabelled(source)
+  return program.game_of(config, source, mesh)
+
+
+def _arguments(game: program.Game, length: int) -> tuple[types.PyTree, ...]:
+  """Shapes of a chunk's arguments, each with where it is."""
+  whole = NamedSharding(game.mesh, PartitionSpec())
+
+  def copies(tree: types.PyTree) -> types.PyTree:
+    return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
+    )
+
+  state = jax.eval_shape(game.initial_state)
+  split = sharding.of_state(state, game.mesh, game.config.sharding)
+  state = jax.tree.map(
+    lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
+    state,
+    split,
+  )
+  arrays = absent.chunk_shapes(game.source, length)
+  return state, *map(copies, (game.hyper, arrays, game.keys))
+
+
+def _held(args: tuple[types.PyTree, ...]) -> dict[str, float]:
+  """Bytes of a chip that the arguments take, by part."""
+  state, _, arrays, _ = args
+  players = state.gen, state.disc
+  return {
+    'parameters': _bytes([player.params for player in players]),
+    'optimiser': _bytes([player.opt_state for player in players]),
+    'average': _bytes(state.gen_ema),
+    'other_state': _bytes([[p.vars for p in players], state.memory]),
+    'data': _bytes(arrays),
+  }
+
+
+def _bytes(tree: types.PyTree) -> float:
+  """Of one device."""
+  return float(
+    sum(
+      math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+      for x in jax.tree.leaves(tree)
+    )
+  )
+
+
+def _of_compiled(
+  compiled: jax.stages.Compiled,
+  report: Report,
+  topology: chips.Topology,
+  game: program.Game,
+) -> Report:
+  """What only a compiled program tells."""
+  text, costs = compiled.as_text() or '', compiled.cost_analysis() or {}
+  found: Any = compiled.memory_analysis()
+  memory = dict(report['memory'])
+  # What the layouts of the chip add to the arguments.
+  padding = found.argument_size_in_bytes - sum(memory.values())
+  memory |= {
+    'padding': max(padding, 0.0),
+    'temporaries': float(found.temp_size_in_bytes),
+    'program': float(found.generated_code_size_in_bytes),
+    # While the next steps run, a copy is looked at or saved.
+    'copy_of_state': float(found.output_size_in_bytes),
+  }
+  sent = collectives.in_step(text, report['length'])
+  num_bytes = float(costs.get('bytes accessed', 0.0))
+  counted = float(costs.get('flops', 0.0))
+  if game.spec.loop_disc and counted:
+    # XLA counts a loop's body once.
+    num_bytes *= max(report['operations'] / counted, 1.0)
+  extra: Report = {
+    'memory': memory,
+    'xla_operations': counted,
+    'bytes': num_bytes,
+    'collectives': [each._asdict() for each in sent],
+    'products': collectives.precisions(text),
+  }
+  limit = batching.memory_limit()
+  if topology.chip != 'cpu':
+    limit = chips.CHIPS[topology.chip].memory
+    line = chips.roofline(
+      topology,
+      report['operations'],
+      num_bytes,
+      sent,
+      report['matmul_precision'],
+    )
+    extra['roofline'] = line.to_json(report['samples'])
+  return extra | {'limit': limit, 'fits': sum(memory.values()) <= limit}
+
+
+def _main(path: pathlib.Path) -> None:
+  """Answers what stands on the standard input, in a file."""
+  asked: Mapping[str, Any] = json.load(sys.stdin)
+  form = dict(asked['form'])
+  form['shape'] = tuple(form['shape'])
+  jax.config.update('jax_enable_compilation_cache', False)
+  try:
+    config = build.complete(values.from_dict(asked['config']))
+    report = compile_for(config, asked['topology'], absent.Form(**form))
+  except ValueError as error:
+    report = {'error': str(error)}
+  path.write_text(json.dumps(report))
+
+
+if __name__ == '__main__':
+  _main(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,158 @@
+"""What a compiled program sends between devices, read from its text."""
+
+import collections
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+KINDS = (
+  'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
+  'collective-permute',
+)  # fmt: skip
+
+_BYTES = {'pred': 1, 'f8e4m3fn': 1, 'f8e5m2': 1, 'bf16': 2}
+_HEAD = re.compile(r'^(?:ENTRY )?%?(\S+) \(.*-> .*\{$')
+_ARRAY = re.compile(r'\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]')
+_CALLS = re.compile(
+  r'(?:calls|condition|body|true_computation|false_computation)=%?([^ ,)}]+)'
+)
+_BRANCHES = re.compile(r'branch_computations=\{([^}]*)\}')
+_TRIPS = re.compile(r'known_trip_count[^0-9]*(\d+)')
+_BOUND = re.compile(r'= s32\[\]\S* constant\((\d+)\)')
+
+
+class Collective(NamedTuple):
+  """All collectives of one kind.
+
+  Attributes:
+    kind: one of `KINDS`.
+    num: how many are sent one after another.
+    num_bytes: of the whole arrays that they make, or of what a device gives to
+      a `reduce-scatter`.
+  """
+
+  kind: str
+  num: float
+  num_bytes: float
+
+
+def in_step(text: str, length: int) -> list[Collective]:
+  """Those of one step, on average over a chunk.
+
+  A loop whose number of rounds the text does not tell counts as one round, and
+  of branches all are counted: of a step at which all that is lazy is due.
+
+  Args:
+    text: of the compiled chunk (`Compiled.as_text`), for one of the devices.
+    length: its steps.
+  """
+  computations, entry = _computations(text)
+  counts, sizes = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0.0)
+
+  def walk(name: str, times: float) -> None:
+    for line in computations.get(name, ()):
+      kind = _kind(line)
+      if kind:
+        counts[kind] += times
+        sizes[kind] += times * _size(line, kind)
+      for callee, rounds in _called(line, computations):
+        walk(callee, times * rounds)
+
+  walk(entry, 1 / length)
+  return [
+    Collective(kind, counts[kind], sizes[kind])
+    for kind in KINDS
+    if counts[kind]
+  ]
+
+
+def precisions(text: str) -> dict[str, int]:
+  """How many products and convolutions are at each precision, by name."""
+  products = [
+    line
+    for line in text.splitlines()
+    if re.search(r' (dot|convolution)\(', line)
+  ]
+  found = collections.Counter(
+    match.group(1) if match else 'default'
+    for line in products
+    for match in [re.search(r'operand_precision=\{([a-z]+),', line)]
+  )
+  return dict(found)
+
+
+def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+  """The lines of each computation by its name, and the entry's name."""
+  found: dict[str, list[str]] = {}
+  entry, lines = '', None
+  for line in text.splitlines():
+    head = _HEAD.match(line)
+    if head:
+      lines = found[head.group(1)] = []
+      entry = head.group(1) if line.startswith('ENTRY') else entry
+    elif line.startswith('}'):
+      lines = None
+    elif lines is not None:
+      lines.append(line)
+  return found, entry
+
+
+def _kind(line: str) -> str | None:
+  """Of a collective, where it begins; None of anything else."""
+  for kind in KINDS:
+    if f' {kind}(' in line or f' {kind}-start(' in line:
+      return kind
+  return None
+
+
+def _size(line: str, kind: str) -> int:
+  """Bytes of what it makes; of a reduce-scatter, of what it is given."""
+  made, _, rest = line.partition(f' {kind}')
+  if kind == 'reduce-scatter':
+    groups = re.search(
+      r'replica_groups=(?:mesh\[\S*?=(\d+)|\{\{([\d,]+)\})', rest
+    )
+    count = 1
+    if groups:
+      count = int(groups.group(1) or groups.group(2).count(',') + 1)
+    return count * _bytes_of(made)
+  size = _bytes_of(made)
+  # One that is started makes its operands beside its result.
+  return (
+    size // 2 if rest.startswith('-start') and kind != 'all-reduce' else size
+  )
+
+
+def _bytes_of(made: str) -> int:
+  """Of all arrays of a type such as `(f32[3,4]{1,0}, s32[])`."""
+  total = 0
+  for dtype, shape in _ARRAY.findall(made.partition(' = ')[2]):
+    size = _BYTES.get(dtype) or int(re.sub(r'\D', '', dtype) or 8) // 8
+    for side in filter(None, shape.split(',')):
+      size *= int(side)
+    total += size
+  return total
+
+
+def _called(
+  line: str, computations: dict[str, list[str]]
+) -> Iterator[tuple[str, int]]:
+  """What a line calls, and how often."""
+  names = _CALLS.findall(line)
+  for branches in _BRANCHES.findall(line):
+    names += [name.strip().lstrip('%') for name in branches.split(',')]
+  rounds = _rounds(line, computations) if ' while(' in line else 1
+  for name in names:
+    yield name, rounds
+
+
+def _rounds(line: str, computations: dict[str, list[str]]) -> int:
+  """Of a loop; 1 where its text does not tell."""
+  told = _TRIPS.search(line)
+  if told:
+    return int(told.group(1))
+  condition = re.search(r'condition=%?([^ ,)}]+)', line)
+  lines = computations.get(condition.group(1), []) if condition else []
+  bounds = [int(n) for text in lines for n in _BOUND.findall(text)]
+  counts = any(' compare(' in text and 'direction=LT' in text for text in lines)
+  return bounds[0] if counts and len(bounds) == 1 else 1

@@ -1,0 +1,87 @@
+"""How fast a configuration could be on more and more chips: a prediction."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gan_jax.config import fields as configs
+from gan_jax.data import absent
+from gan_jax.engine import ahead, chips
+
+# Of the same batch for any number of chips, and of one that grows with them.
+KINDS = ('strong', 'weak')
+
+
+def parse_counts(texts: Sequence[str]) -> list[int]:
+  """Numbers of chips, in order.
+
+  Raises:
+    ValueError: they are none.
+  """
+  if not all(text.strip().isdecimal() for text in texts):
+    raise ValueError(f'--chips={",".join(texts)}: takes numbers, as 1,4,16')
+  return sorted({int(text) for text in texts})
+
+
+def predict(
+  config: configs.Config,
+  chip: str,
+  counts: Sequence[int],
+  form: absent.Form,
+  *,
+  say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+  """A row for each kind and number of chips.
+
+  The first number has the configuration's batch, the others the same ('strong')
+  or one that grows with them ('weak').
+
+  Args:
+    config: complete.
+    chip: 'v5e' and so on.
+    counts: of chips, in order.
+    form: as for `ahead.compile_for`.
+    say: is told of each row that could not be made.
+
+  Returns:
+    Rows with `kind`, `chips`, `batch_size`, `report` of `ahead.compile_for`,
+    and `efficiency`: the speed of a chip as a share of that in the first row.
+
+  Raises:
+    ValueError: there is no such chip, or no pod of so many.
+  """
+  if chip not in chips.CHIPS:
+    raise ValueError(
+      f'--topology={chip}: with --chips it is one of {", ".join(chips.CHIPS)}'
+    )
+  pods = [chips.of_count(chip, count) for count in counts]
+  rows: list[dict[str, Any]] = []
+  first: dict[str, Any] | None = None
+  for kind in KINDS:
+    for pod in pods:
+      grown = pod.num_chips // counts[0] if kind == 'weak' else 1
+      trial = dataclasses.replace(config, batch_size=config.batch_size * grown)
+      try:
+        same = first and pod.num_chips == counts[0]
+        report = first if same else ahead.compile_apart(trial, str(pod), form)
+      except ValueError as error:
+        say(f'{kind}, {pod}: left out: {error}')
+        continue
+      if report is None or 'roofline' not in report:
+        say(f'{kind}, {pod}: left out: it does not fit')
+        continue
+      first = first or report
+      rows.append({
+        'kind': kind,
+        'chips': pod.num_chips,
+        'batch_size': trial.batch_size,
+        'efficiency': _speed(report) / _speed(first),
+        'report': report,
+      })  # fmt: skip
+  return rows
+
+
+def _speed(report: dict[str, Any]) -> float:
+  """Samples a second of one chip."""
+  speed: float = report['roofline']['samples_per_second']
+  return speed / report['chips']

@@ -1,0 +1,323 @@
+"""Programs compiled for chips that are not there, and what is told of them."""
+
+import importlib.util
+import pathlib
+import subprocess
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from experiments import compile_table
+from gan_jax.config import fields as configs
+from gan_jax.data import absent
+from gan_jax.engine import (
+  ahead,
+  build,
+  chips,
+  collectives,
+  program,
+  scaling,
+  sharding,
+)
+from gan_jax.networks import small_dcgan
+from gan_jax.report import forecast
+
+ROOT = pathlib.Path(__file__).parent.parent
+NOTHING = absent.Form()
+
+needs_libtpu = pytest.mark.skipif(
+  importlib.util.find_spec('libtpu') is None,
+  reason='libtpu is not installed (the extra tpu-aot)',
+)
+
+# One all-reduce of [4] and [] float32 in each round of a loop of 10, one of 2
+# bfloat16 in a nested loop that does not tell its rounds, and outside of the
+# loops a gather to [8, 4] bytes and what is left to each of 4 devices of [2].
+TEXT = """HloModule jit_run, is_scheduled=true
+
+%add (a: f32[], b: f32[]) -> f32[] {
+  ROOT %sum = f32[] add(%a, %b)
+}
+
+%nested_body (n: (u32[])) -> (u32[]) {
+  %two = bf16[2]{0:T(128)S(1)} all-reduce(%n), to_apply=%add
+}
+
+%nested_condition (m: (u32[])) -> pred[] {
+  ROOT %going = pred[] compare(%m, %m), direction=NE
+}
+
+%body (s: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %both = (f32[4]{0:T(128)}, f32[]) all-reduce-start(%x, %y), to_apply=%add
+  %done = (f32[4]{0:T(128)}, f32[]) all-reduce-done(%both)
+  %inner = (u32[]) while(%z), condition=%nested_condition, body=%nested_body
+}
+
+%condition (s: (s32[], f32[4])) -> pred[] {
+  %constant.1 = s32[]{:T(128)} constant(10)
+  ROOT %lt = pred[] compare(%i, %constant.1), direction=LT
+}
+
+ENTRY %main (p: f32[4]) -> f32[4] {
+  %w = (s32[], f32[4]) while(%t), condition=%condition, body=%body
+  %g = u8[8,4]{1,0} all-gather(%u), replica_groups={{0,1,2,3}}
+  %s = f32[2]{0} reduce-scatter(%v), replica_groups={{0,1,2,3}}, to_apply=%add
+  %c = f32[2,2] convolution(%a, %b), operand_precision={highest,highest}
+  %d = f32[2,2] dot(%a, %b)
+}
+"""
+
+
+def test_collectives_are_counted_through_loops():
+  found = {each.kind: each for each in collectives.in_step(TEXT, length=10)}
+  assert found.keys() == {'all-reduce', 'all-gather', 'reduce-scatter'}
+  assert found['all-reduce'].num == pytest.approx(2)
+  assert found['all-reduce'].num_bytes == pytest.approx(4 * 4 + 4 + 2 * 2)
+  assert found['all-gather'].num_bytes == pytest.approx(8 * 4 / 10)
+  assert found['reduce-scatter'].num_bytes == pytest.approx(4 * 2 * 4 / 10)
+  assert collectives.precisions(TEXT) == {'highest': 1, 'default': 1}
+
+
+def test_collectives_of_a_compiled_sum():
+  mesh = sharding.make_mesh()
+  whole, rows = (
+    NamedSharding(mesh, spec)
+    for spec in (PartitionSpec(), PartitionSpec(sharding.AXIS))
+  )
+
+  def run(total: jax.Array, x: jax.Array) -> jax.Array:
+    def add(total: jax.Array, _: None) -> tuple[jax.Array, None]:
+      return jnp.sin(total) + (x * total[None]).sum(0), None
+
+    return jax.lax.scan(add, total, None, length=6)[0]
+
+  compiled = (
+    jax.jit(run, in_shardings=(whole, rows), out_shardings=whole)
+    .lower(jnp.zeros(5), jnp.zeros((8, 5)))
+    .compile()
+  )
+  (found,) = collectives.in_step(compiled.as_text() or '', length=6)
+  assert found == collectives.Collective('all-reduce', 1.0, 5 * 4)
+
+
+def test_a_roofline_by_hand():
+  pod = chips.parse('v5e:2x2')
+  sent = [collectives.Collective('all-reduce', 3, 2e6)]
+  line = chips.roofline(pod, 197e9, 819e3, sent, 'highest')
+  assert line.arithmetic == pytest.approx(6e-3)
+  assert line.memory == pytest.approx(1e-6)
+  # Twice 3/4 of 2 MB at 200 GB/s are 15 us; three times four hops are 12.
+  assert line.links == pytest.approx(15e-6)
+  assert line.bound == 'arithmetic'
+  told = line.to_json(samples=12)
+  assert told['samples_per_second'] == pytest.approx(2000)
+  assert told['share_of_peak'] == 1
+  few = [collectives.Collective('all-reduce', 3, 8)]
+  assert chips.roofline(pod, 1, 1, few, 'default').links == pytest.approx(12e-6)
+
+
+@pytest.mark.parametrize(
+  ('text', 'said'),
+  [
+    ('v9:2x2', 'there are v4, v5e, v5p, v6e, cpu, cuda, as in v5e:4x4'),
+    ('v5e', 'there are v5e:1x1, 2x2, 2x4'),
+    ('v5e:2x2x2', 'there are v5e:1x1, 2x2'),
+    ('v5p:2x2', 'there are v5p:1x1x1, 2x2x1'),
+    ('v5e:0x2', 'there are v5e:1x1'),
+    ('v5e:2x-2', 'there are v5e:1x1'),
+  ],
+)
+def test_topologies_that_do_not_exist(text: str, said: str):
+  with pytest.raises(ValueError, match=f'^--topology={text}: {said}'):
+    chips.parse(text)
+
+
+def test_topologies():
+  assert chips.parse('v5p:2x2x4').num_chips == 16
+  assert str(chips.of_count('v6e', 64)) == 'v6e:8x8'
+  with pytest.raises(
+    ValueError, match='--chips=3: of v5e there are pods of 1,'
+  ):
+    chips.of_count('v5e', 3)
+
+
+def test_the_form_of_images_that_are_not_there():
+  def form(given: absent.Form = NOTHING, **data: Any) -> absent.Form:
+    return absent.form_of(configs.Data(**data), given)
+
+  assert form(name='cifar10') == ((32, 32, 3), 10, 50_000)
+  assert form(name='mnist', size=32).shape == (32, 32, 1)
+  assert form(name='mnist', channels=3).shape == (28, 28, 3)
+  assert form(name='imagenet2012', size=128).shape == (128, 128, 3)
+  assert form(name='folder', size=64) == ((64, 64, 3), 0, 0)
+  given = absent.Form((9, 8, 1), 4, 5)
+  assert form(given, name='folder', size=64, channels=3) == given
+  with pytest.raises(ValueError, match='give --image=HEIGHT'):
+    form(name='folder')
+  assert absent.parse_shape('64x32x3') == (64, 32, 3)
+  for text in ('64x64', '64x64x', '0x64x3', 'axbxc'):
+    with pytest.raises(ValueError, match=f'--image={text}: must be HEIGHTx'):
+      absent.parse_shape(text)
+
+
+@pytest.mark.parametrize('examples', [0, 40])
+@pytest.mark.parametrize('stack', [1, 3])
+def test_absent_images_have_the_shapes_of_those_that_are(
+  examples: int, stack: int
+):
+  data = configs.Data(name='folder', stack=stack)
+  given = absent.Form((6, 5, 1), 4, examples)
+  key = jax.random.key(0)
+  source = absent.open_absent(data, key, 8, given)
+  arrays = absent.chunk_shapes(source, 10)
+  batch = jax.eval_shape(source.batch, arrays, key, jnp.int32(3))
+  assert batch.x.shape == (8, 6, 5, stack)
+  assert batch.label.shape == (8,)
+  np.testing.assert_allclose(sum(source.info.class_shares), 1, rtol=1e-6)
+  sizes = {x.size for x in jax.tree.leaves(arrays)}
+  # Those of the set, or of ten steps.
+  assert (examples or 10 * 8 * stack) * 6 * 5 in sizes
+
+
+def test_a_cpu_is_compiled_for_and_a_gpu_lowered(tiny: configs.Config):
+  config = build.complete(tiny)
+  report = ahead.compile_for(config, 'cpu', NOTHING)
+  state = jax.eval_shape(
+    lambda: build.init_state(
+      program.open_game(config).spec,
+      build.make_hyper(config),
+      jax.random.key(0),
+    )
+  )
+  numbers = sum(x.size for x in jax.tree.leaves(state.gen_ema))
+  assert report['memory']['average'] == 4 * numbers
+  assert report['chips'] == 4
+  assert report['fits'] is True
+  assert [each['kind'] for each in report['collectives']] == ['all-reduce']
+  text = '\n'.join(forecast.lines(report))
+  assert 'fits: 0.00 of' in text
+  assert 'all-reduce' in text
+  lowered = ahead.compile_for(config, 'cuda', NOTHING)
+  assert lowered['fits'] is None
+  assert lowered['operations'] == report['operations']
+  assert 'what a compiler adds is not known' in '\n'.join(
+    forecast.lines(lowered)
+  )
+
+
+def test_what_cannot_be_compiled_for(
+  tiny: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  config = build.complete(tiny)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda _: None)
+  with pytest.raises(
+    ValueError, match=r"needs libtpu.*install -e '\.\[tpu-aot"
+  ):
+    ahead.compile_apart(config, 'v5e:2x2', NOTHING)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda _: 'there')
+  config.batch_size = 9
+  with pytest.raises(
+    ValueError, match='batch_size=9: the 4 chips of --topology'
+  ):
+    ahead.compile_apart(config, 'v5e:2x2', NOTHING)
+  config.population.seeds = 3
+  with pytest.raises(ValueError, match='population: its members are trained'):
+    ahead.compile_apart(config, 'cpu', NOTHING)
+
+
+def test_a_compiler_that_crashes_is_one_line(
+  tiny: configs.Config, monkeypatch: pytest.MonkeyPatch
+):
+  def crash(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], -11, '', 'some words\nthe last\n')
+
+  monkeypatch.setattr(subprocess, 'run', crash)
+  config = build.complete(tiny)
+  said = r'^--topology=cpu: .* exit code -11 \(SIGSEGV\): the last$'
+  with pytest.raises(ValueError, match=said):
+    ahead.compile_apart(config, 'cpu', NOTHING)
+
+
+def test_scaling_compares_with_the_first(
+  tiny: configs.Config, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+):
+  def compiled(
+    config: configs.Config, topology: str, _: absent.Form
+  ) -> dict[str, Any]:
+    if config.batch_size == 8 and topology == 'v5e:4x4':
+      raise ValueError('batch_size=8: not divided')
+    count = chips.parse(topology).num_chips
+    # Half a second of its own, and a second for each 8 samples of a chip.
+    seconds = 0.5 + config.batch_size / count / 8
+    line = chips.Roofline(seconds, 0.1, 0.2).to_json(config.batch_size)
+    return {'chips': count, 'roofline': line}
+
+  monkeypatch.setattr(ahead, 'compile_apart', compiled)
+  said: list[str] = []
+  rows = scaling.predict(tiny, 'v5e', [1, 4, 16], NOTHING, say=said.append)
+  found = {(r['kind'], r['chips']): r['efficiency'] for r in rows}
+  assert found == pytest.approx({
+    ('strong', 1): 1,
+    ('strong', 4): 1.5 / 0.75 / 4,
+    ('weak', 1): 1,
+    ('weak', 4): 1,
+    ('weak', 16): 1,
+  })  # fmt: skip
+  assert said == ['strong, v5e:4x4: left out: batch_size=8: not divided']
+  assert 'a prediction' in forecast.scaling_lines(rows)[-1]
+  forecast.save_scaling(tmp_path / 'scaling.png', {'tiny': rows})
+  assert (tmp_path / 'scaling.png').stat().st_size > 1000
+  with pytest.raises(ValueError, match='--topology=v5e:2x2: with --chips'):
+    scaling.predict(tiny, 'v5e:2x2', [1], NOTHING, say=print)
+  with pytest.raises(ValueError, match='--chips=1,b: takes numbers'):
+    scaling.parse_counts(['1', 'b'])
+
+
+@needs_libtpu
+@pytest.mark.parametrize('kind', ['laws', 'images'])
+def test_two_games_are_compiled_for_tpus(kind: str, tiny: configs.Config):
+  tiny.log_every = tiny.steps = 1
+  tiny.matmul_precision = 'highest'
+  form = NOTHING
+  if kind == 'images':
+    tiny.gen.name = tiny.disc.name = 'small_dcgan'
+    tiny.gen.net = small_dcgan.GenSettings(width=8)
+    tiny.disc.net = small_dcgan.DiscSettings(width=4)
+    tiny.data.name, form = 'folder', absent.Form((8, 8, 1), 0, 100)
+  report = ahead.compile_apart(build.complete(tiny), 'v5e:2x2', form)
+  assert report['chips'] == 4
+  assert report['fits'] is True
+  # Products as small as those of the laws become sums.
+  asked = {'laws': set(), 'images': {'highest'}}[kind]
+  assert report['products'].keys() == asked
+  assert report['roofline']['bound'] in ('memory', 'links')
+  assert sum(each['num'] for each in report['collectives']) >= 1
+
+
+def test_the_table_tries_what_may_make_it_fit(
+  monkeypatch: pytest.MonkeyPatch,
+):
+  def compiled(
+    config: configs.Config, topology: str, _: absent.Form
+  ) -> dict[str, Any]:
+    remat = config.gen.net.remat and config.disc.net.remat
+    fits = remat and config.precision == 'bfloat16'
+    return {'topology': topology, 'fits': fits}
+
+  monkeypatch.setattr(ahead, 'compile_apart', compiled)
+  (name,) = [c for t, c in compile_table.titles() if t == 'ffhq:256']
+  rows = list(
+    compile_table._rows(compile_table._load(name, ''), 'faces', 'v5e:2x2')
+  )
+  assert [(row['title'], row['fits']) for row in rows] == [
+    ('faces', False),
+    ('faces + remat', False),
+    ('faces + remat + bfloat16', True),
+  ]
+  header, _, *lines = forecast.markdown(rows)
+  assert header.startswith('| configuration | chips | fits |')
+  assert lines[0].startswith('| faces | v5e:2x2 | no |')
