@@ -551,7 +551,7 @@ def make_spec(
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
   as_network = functools.partial(
-    adapter.as_network, precision=config.matmul_precision
+    adapter.as_network, matmul_precision=config.matmul_precision
   )
   gen_network = as_network(gen, types.Latent(z, label))
   disc_network = as_network(disc, types.Batch(x, label))
