@@ -1,4 +1,8 @@
-"""A game from its configuration; nowhere else does a name become a function."""
+"""A game from its configuration.
+
+Here, and in `additions.py` and `latents.py` beside it, a name becomes a
+function; nowhere else.
+"""
 
 import dataclasses
 import functools
@@ -13,24 +17,18 @@ import optax
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import checks, declare, fields as configs, values
+from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import names, sharding
+from gan_jax.engine import additions, latents, names
 from gan_jax.game import (
-  augment,
-  looks,
   posthoc,
   rules,
   sampling,
   schedules,
   spec as specs,
   state as states,
-  terms,
 )
-from gan_jax.networks import (
-  adapter,
-)
-from gan_jax.ops import cpu
+from gan_jax.networks import adapter
 from gan_jax.study import population
 
 # Adam's `eps_root` where a rule differentiates through it: the derivative of
@@ -199,151 +197,6 @@ def _projected(
   return optax.stateless(update)
 
 
-def _make_terms(
-  config: configs.Config, adaptive: augment.Adaptive | None
-) -> types.Pair:
-  """Of each player, those whose weight is not 0 throughout.
-
-  Fields of a term's group that are not swept, but for `every`, reach its
-  `value` by their names. Adaptation of augmentations is a term of D's.
-  """
-
-  def made(name: str, term: terms.Term) -> terms.Term:
-    own = getattr(config.penalties, name)
-    fixed = {
-      f.name: getattr(own, f.name)
-      for f in dataclasses.fields(own)
-      if not declare.facts(f).swept and f.name != 'every'
-    }
-    if fixed and term.value is not None:
-      term = term._replace(value=functools.partial(term.value, **fixed))
-    return term._replace(every=own.every)
-
-  def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
-    return {
-      name: made(name, term)
-      for name, term in known.items()
-      if max(values.swept_values(config, f'penalties.{name}.weight'))
-    }
-
-  disc = chosen(names.TERMS.disc)
-  if adaptive is not None:
-    disc['augment'] = _adapting(adaptive, values.batch_samples(config))
-  return types.Pair(chosen(names.TERMS.gen), disc)
-
-
-def _make_augment(
-  config: configs.Config, info: sources.Info
-) -> augment.Policy | None:
-  """What is done to all that D sees, or None.
-
-  Raises:
-    ValueError: there is no such policy, or the data are no images of one
-      channel or three; or as `_check_strength`.
-  """
-  name = config.augment.policy
-  if ',' in name:
-    parts = [
-      values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
-      for part in name.split(',')
-    ]
-    policy: augment.Policy | None = augment.in_turn(parts)
-  else:
-    policy = values.choose('augment.policy', name, names.POLICIES)
-  suits = info.kind == 'images' and info.shape[-1] in (1, 3)
-  if policy is not None and not suits:
-    raise ValueError(
-      f'augment.policy={name!r}: is of grey images and of colour images, and '
-      f'data.name={config.data.name!r} has samples of shape {info.shape}'
-    )
-  _check_strength(config)
-  return policy
-
-
-def _check_strength(config: configs.Config) -> None:
-  """Raises ValueError where p adapts in vain, or nothing is augmented."""
-  own = config.augment
-  if not own.policy and not own.pseudo:
-    if own.adapt:
-      raise ValueError(
-        f'augment.adapt={own.adapt!r}: nothing is augmented; set '
-        'augment.policy or augment.pseudo'
-      )
-    return
-  if not own.adapt and not max(values.swept_values(config, 'augment.p')):
-    field = f'policy={own.policy!r}' if own.policy else 'pseudo=True'
-    raise ValueError(
-      f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
-      'is all samples), a schedule of it, or augment.adapt'
-    )
-  if own.adapt == 'sign' and not names.LOSSES[config.loss].signed:
-    signed = [name for name, loss in names.LOSSES.items() if loss.signed]
-    raise ValueError(
-      f"augment.adapt='sign': in loss={config.loss!r} the sign of D's logits "
-      f'does not tell real from fake; it does in {", ".join(signed)}'
-    )
-
-
-def _make_adaptive(config: configs.Config) -> augment.Adaptive | None:
-  """How the strength adapts, or None where it does not."""
-  if not config.augment.adapt:
-    return None
-  overfit = values.choose('augment.adapt', config.augment.adapt, names.OVERFIT)
-  return augment.Adaptive(overfit, config.augment.interval)
-
-
-def _adapting(adaptive: augment.Adaptive, batch_size: int) -> terms.Term:
-  """The term of D's that remembers how strong augmentations are."""
-  return terms.Term(
-    value=None,
-    init=augment.not_adapted,
-    follow=lambda memory, u: augment.adapt(
-      adaptive, memory, u.real.logits, batch_size, u.hyper
-    ),
-  )
-
-
-def _make_looks(
-  disc: types.Network, of_disc: Mapping[str, terms.Term]
-) -> specs.Looks:
-  """By Euler's form where a homogeneous D's input gradients are all taken."""
-  always = {term.input_grads_of for term in of_disc.values() if term.every == 1}
-
-  def look(which: str) -> looks.Look:
-    suits = disc.homogeneous and which in always and not cpu.is_stock()
-    return looks.by_euler if suits else looks.plain
-
-  return specs.Looks(real=look('real'), fake=look('fake'))
-
-
-def _check_penalties(
-  config: configs.Config,
-  gen: nn.Module,
-  disc: nn.Module,
-  info: sources.Info,
-) -> None:
-  """Raises ValueError for a penalty that a network or data make senseless."""
-  for name in ('cr', 'cr_fake'):
-    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
-    if weight and info.kind != 'images':
-      raise ValueError(
-        f'penalties.{name}.weight={weight}: is of images, and '
-        f'data.name={config.data.name!r} has samples of shape {info.shape}'
-      )
-  weight = max(values.swept_values(config, 'penalties.path_length.weight'))
-  if weight and 'map' not in getattr(gen, 'entrances', ()):
-    raise ValueError(
-      f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
-      "has no intermediate latents; 'stylegan2' does"
-    )
-  weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
-  if weight and getattr(disc.settings, 'batch_norm', False):
-    raise ValueError(
-      f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
-      'batch normalisation in D couples; set disc.net.batch_norm=False'
-    )
-
-
 def count_classes(config: configs.Config, info: sources.Info) -> int:
   """Classes that both players are told of; 0 in a game without.
 
@@ -419,59 +272,6 @@ def _is_large(network: types.Network) -> bool:
   return sum(leaf.size for leaf in jax.tree.leaves(params)) > _LARGE
 
 
-def _check_conditioning(
-  config: configs.Config, disc: nn.Module, classes: int
-) -> None:
-  """Raises ValueError where D's classifier is asked for and missing."""
-  entrances = getattr(disc, 'entrances', ())
-  for name in ('acgan', 'acgan_gen'):
-    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
-    if weight and not (classes and 'classify' in entrances):
-      raise ValueError(
-        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
-        "conditional=True and disc.net.conditioning='classifier'"
-      )
-
-
-def _make_latents(
-  config: configs.Config, info: sources.Info, mesh: Mesh | None
-) -> tuple[specs.Latents, specs.Latents]:
-  """Of training, and of whoever looks at G."""
-  law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
-  shares = np.array(info.class_shares if config.conditional else ())
-  asked = law(shares) if law and config.conditional else shares
-  return (
-    _make_latent(config.gen, asked, mesh),
-    _make_latent(config.gen, shares, mesh),
-  )
-
-
-def _make_latent(
-  config: configs.Gen, shares: np.ndarray, mesh: Mesh | None
-) -> specs.Latents:
-  """`latent(key, n)`, split over the mesh where that divides n.
-
-  Args:
-    config: of the generator.
-    shares: how often each class is asked for, `[K]`; `[0]` without classes.
-    mesh: of the devices.
-  """
-  draw = values.choose('gen.latent', config.latent, names.LATENTS)
-
-  def latent(key: jax.Array, n: int) -> types.Latent:
-    made = types.Latent(draw(key, (n, config.latent_dim)))
-    if shares.size:
-      # A stream of its own, so that z is that of the game without classes.
-      label_key = jax.random.fold_in(key, 1)
-      made = made._replace(label=sampling.draw_labels(label_key, shares, n))
-    if mesh is None or n % mesh.size:
-      return made
-    split: types.Latent = sharding.split_batch(made, mesh)
-    return split
-
-  return latent
-
-
 def _make_units(
   info: sources.Info,
 ) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
@@ -540,13 +340,13 @@ def make_spec(
     dtype=dtype,
   )
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
-  _check_penalties(config, gen, disc, info)
-  _check_conditioning(config, disc, classes)
+  additions.check_penalties(config, gen, disc, info)
+  additions.check_conditioning(config, disc, classes)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
-  latent, eval_latent = _make_latents(config, info, mesh)
-  adaptive = _make_adaptive(config)
-  of_players = _make_terms(config, adaptive)
+  latent, eval_latent = latents.make_latents(config, info, mesh)
+  adaptive = additions.make_adaptive(config)
+  of_players = additions.make_terms(config, adaptive)
   z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
   x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
   label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
@@ -584,8 +384,8 @@ def make_spec(
     to_data=to_data,
     from_data=from_data,
     rule=rule,
-    look=_make_looks(disc_network, of_players.disc),
-    augment=_make_augment(config, info),
+    look=additions.make_looks(disc_network, of_players.disc),
+    augment=additions.make_augment(config, info),
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,

@@ -1,0 +1,176 @@
+"""What is added to the plain game: terms, augmentation, and what forbids them.
+
+As `build.py` asks for it, which makes the game.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import flax.linen as nn
+
+from gan_jax import types
+from gan_jax.config import declare, fields as configs, values
+from gan_jax.data import source as sources
+from gan_jax.engine import names
+from gan_jax.game import augment, looks, spec as specs, terms
+from gan_jax.ops import cpu
+
+
+def make_terms(
+  config: configs.Config, adaptive: augment.Adaptive | None
+) -> types.Pair:
+  """Of each player, those whose weight is not 0 throughout.
+
+  Fields of a term's group that are not swept, but for `every`, reach its
+  `value` by their names. Adaptation of augmentations is a term of D's.
+  """
+
+  def made(name: str, term: terms.Term) -> terms.Term:
+    own = getattr(config.penalties, name)
+    fixed = {
+      f.name: getattr(own, f.name)
+      for f in dataclasses.fields(own)
+      if not declare.facts(f).swept and f.name != 'every'
+    }
+    if fixed and term.value is not None:
+      term = term._replace(value=functools.partial(term.value, **fixed))
+    return term._replace(every=own.every)
+
+  def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
+    return {
+      name: made(name, term)
+      for name, term in known.items()
+      if max(values.swept_values(config, f'penalties.{name}.weight'))
+    }
+
+  disc = chosen(names.TERMS.disc)
+  if adaptive is not None:
+    disc['augment'] = _adapting(adaptive, values.batch_samples(config))
+  return types.Pair(chosen(names.TERMS.gen), disc)
+
+
+def make_augment(
+  config: configs.Config, info: sources.Info
+) -> augment.Policy | None:
+  """What is done to all that D sees, or None.
+
+  Raises:
+    ValueError: there is no such policy, or the data are no images of one
+      channel or three; or as `_check_strength`.
+  """
+  name = config.augment.policy
+  if ',' in name:
+    parts = [
+      values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
+      for part in name.split(',')
+    ]
+    policy: augment.Policy | None = augment.in_turn(parts)
+  else:
+    policy = values.choose('augment.policy', name, names.POLICIES)
+  suits = info.kind == 'images' and info.shape[-1] in (1, 3)
+  if policy is not None and not suits:
+    raise ValueError(
+      f'augment.policy={name!r}: is of grey images and of colour images, and '
+      f'data.name={config.data.name!r} has samples of shape {info.shape}'
+    )
+  _check_strength(config)
+  return policy
+
+
+def _check_strength(config: configs.Config) -> None:
+  """Raises ValueError where p adapts in vain, or nothing is augmented."""
+  own = config.augment
+  if not own.policy and not own.pseudo:
+    if own.adapt:
+      raise ValueError(
+        f'augment.adapt={own.adapt!r}: nothing is augmented; set '
+        'augment.policy or augment.pseudo'
+      )
+    return
+  if not own.adapt and not max(values.swept_values(config, 'augment.p')):
+    field = f'policy={own.policy!r}' if own.policy else 'pseudo=True'
+    raise ValueError(
+      f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
+      'is all samples), a schedule of it, or augment.adapt'
+    )
+  if own.adapt == 'sign' and not names.LOSSES[config.loss].signed:
+    signed = [name for name, loss in names.LOSSES.items() if loss.signed]
+    raise ValueError(
+      f"augment.adapt='sign': in loss={config.loss!r} the sign of D's logits "
+      f'does not tell real from fake; it does in {", ".join(signed)}'
+    )
+
+
+def make_adaptive(config: configs.Config) -> augment.Adaptive | None:
+  """How the strength adapts, or None where it does not."""
+  if not config.augment.adapt:
+    return None
+  overfit = values.choose('augment.adapt', config.augment.adapt, names.OVERFIT)
+  return augment.Adaptive(overfit, config.augment.interval)
+
+
+def _adapting(adaptive: augment.Adaptive, batch_size: int) -> terms.Term:
+  """The term of D's that remembers how strong augmentations are."""
+  return terms.Term(
+    value=None,
+    init=augment.not_adapted,
+    follow=lambda memory, u: augment.adapt(
+      adaptive, memory, u.real.logits, batch_size, u.hyper
+    ),
+  )
+
+
+def make_looks(
+  disc: types.Network, of_disc: Mapping[str, terms.Term]
+) -> specs.Looks:
+  """By Euler's form where a homogeneous D's input gradients are all taken."""
+  always = {term.input_grads_of for term in of_disc.values() if term.every == 1}
+
+  def look(which: str) -> looks.Look:
+    suits = disc.homogeneous and which in always and not cpu.is_stock()
+    return looks.by_euler if suits else looks.plain
+
+  return specs.Looks(real=look('real'), fake=look('fake'))
+
+
+def check_penalties(
+  config: configs.Config,
+  gen: nn.Module,
+  disc: nn.Module,
+  info: sources.Info,
+) -> None:
+  """Raises ValueError for a penalty that a network or data make senseless."""
+  for name in ('cr', 'cr_fake'):
+    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
+    if weight and info.kind != 'images':
+      raise ValueError(
+        f'penalties.{name}.weight={weight}: is of images, and '
+        f'data.name={config.data.name!r} has samples of shape {info.shape}'
+      )
+  weight = max(values.swept_values(config, 'penalties.path_length.weight'))
+  if weight and 'map' not in getattr(gen, 'entrances', ()):
+    raise ValueError(
+      f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
+      "has no intermediate latents; 'stylegan2' does"
+    )
+  weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
+  if weight and getattr(disc.settings, 'batch_norm', False):
+    raise ValueError(
+      f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
+      'batch normalisation in D couples; set disc.net.batch_norm=False'
+    )
+
+
+def check_conditioning(
+  config: configs.Config, disc: nn.Module, classes: int
+) -> None:
+  """Raises ValueError where D's classifier is asked for and missing."""
+  entrances = getattr(disc, 'entrances', ())
+  for name in ('acgan', 'acgan_gen'):
+    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
+    if weight and not (classes and 'classify' in entrances):
+      raise ValueError(
+        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
+        "conditional=True and disc.net.conditioning='classifier'"
+      )
