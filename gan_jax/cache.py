@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -41,6 +42,11 @@ def alone(name: str) -> Iterator[None]:
 
   Where the folder cannot be written, each makes it for itself.
   """
+  if multiprocessing.parent_process() is not None:
+    # A worker of the process that waits for it here: it began with the script
+    # that started it, where that is not guarded against this.
+    yield
+    return
   with contextlib.ExitStack() as stack:
     try:
       folder().mkdir(parents=True, exist_ok=True)
