@@ -42,7 +42,7 @@ def alone(name: str) -> Iterator[None]:
 
   Where the folder cannot be written, each makes it for itself.
   """
-  if multiprocessing.parent_process() is not None:
+  if multiprocessing.current_process().name != 'MainProcess':
     # A worker of the process that waits for it here: it began with the script
     # that started it, where that is not guarded against this.
     yield
