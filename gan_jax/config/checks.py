@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from gan_jax.config import declare, fields as configs, values
+from gan_jax.config import declare, fields as configs, halving, values
 
 
 def validate(config: configs.Config) -> None:
@@ -89,6 +89,7 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'eval.every={config.eval.every} for checkpoint.best to be known'
     )
   yield from _population_problems(config)
+  yield from halving.problems(config)
 
 
 def _outside(name: str, value: Any, facts: declare.Facts) -> Iterator[str]:
