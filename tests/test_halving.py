@@ -248,16 +248,23 @@ def test_members_of_each_rung(
     config, halving.dropped(config, writers.read_rows(halved))
   )
   for step in (4, 8, math.inf):
-    member = last.index(step)
-    members.export_member(halved, member, tmp_path / f'{step}')
-    run = runs.load(tmp_path / f'{step}')
+    # The second seed of a setting.
+    member = last.index(step) + 1
+    out = tmp_path / f'{step}'
+    assert members.export_member(halved, member, out) == min(step, 12)
+    run = runs.load(out)
     assert int(run.state.step) == min(step, 12)
-    row = writers.read_rows(tmp_path / f'{step}')[-1]
+    assert run.config.seed == 1
+    assert not run.config.population.halving
+    row = writers.read_rows(out)[-1]
     there = next(
       r for r in writers.read_rows(halved) if r['step'] == row['step']
     )
     assert row['eval/ks'] == there['eval/ks']['members'][member]
-    assert not run.config.population.halving
+  # Its command goes on with it: here to the figures of the state.
+  assert train.train(run.config, out)['ks'] == pytest.approx(
+    row['eval/ks'], abs=2e-3
+  )
   early = last.index(4)
   with pytest.raises(ValueError, match=r'=8: there .* 4 \(the member was dro'):
     runs.load(halved, '8', early)

@@ -43,20 +43,34 @@ def stored(
   """
   if not game.config.population.halving:
     return game
-  return game.only(_playing(game, workdir, step)).own()
+  return game.only(_places(game, workdir, step)).own()
 
 
-def resumed(
+def playing(
   game: program.Game, workdir: pathlib.Path | None, step: int
 ) -> program.Game:
-  """The same for all processes together, on the devices of all of them.
+  """The game of those members that play a step, counted from 1.
+
+  For all processes together.
 
   Args:
-    game: of all members, or single.
-    workdir: of the run; looked at by process 0 alone.
-    step: of the checkpoint; likewise.
+    game: of all members or some, or single.
+    workdir: of the run, whose rows reach up to the step before; looked at by
+      process 0 alone.
+    step: likewise.
+
+  Raises:
+    ValueError: a row that says who plays is missing.
   """
-  return _among(game, workdir, step)
+  if not game.config.population.halving:
+    return game
+
+  def find() -> list[int]:
+    assert workdir is not None
+    return _places(game, workdir, step)
+
+  places = hosts.decide(find)
+  return game if tuple(places) == game.places else game.only(places)
 
 
 def go_on(
@@ -76,7 +90,7 @@ def go_on(
       alone.
     step: of the state.
   """
-  fewer = _among(game, workdir, step + 1)
+  fewer = playing(game, workdir, step + 1)
   if fewer.places == game.places:
     return game, state
   at = np.array([game.places.index(place) for place in fewer.places])
@@ -109,20 +123,6 @@ def tell(
   history.add(workdir, 'drop', step, settings=left, by=by)
 
 
-def _among(
-  game: program.Game, workdir: pathlib.Path | None, step: int
-) -> program.Game:
-  if not game.config.population.halving:
-    return game
-
-  def playing() -> list[int]:
-    assert workdir is not None
-    return _playing(game, workdir, step)
-
-  places = hosts.decide(playing)
-  return game if tuple(places) == game.places else game.only(places)
-
-
-def _playing(game: program.Game, workdir: pathlib.Path, step: int) -> list[int]:
+def _places(game: program.Game, workdir: pathlib.Path, step: int) -> list[int]:
   rows = writers.read_rows(workdir)
   return halving.playing(game.config, rows, step)

@@ -151,7 +151,7 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
   if hosts.is_first():
     stored = _last_two(game, workdir)
   before, last = hosts.decide(lambda: list(stored))
-  game = halving.resumed(game, workdir, before)
+  game = halving.playing(game, workdir, before)
   template = jax.eval_shape(game.initial_state)
   state = game.place(hosts.share(stored.get(before), template))
   *_, end = _play(game, state, last, workdir)

@@ -109,7 +109,7 @@ def _follow(game: program.Game) -> dict[str, Any]:
   """The same run, for a process that neither writes nor speaks."""
   with interrupt.Interrupt('stopped on another process') as stop:
     if not hosts.decide(lambda: False):
-      game = halving.resumed(game, None, 0)
+      game = halving.playing(game, None, 0)
       state = hosts.share(None, jax.eval_shape(game.initial_state))
       _play(game, game.place(state), None, stop)
     summary: dict[str, Any] = hosts.decide(dict)
@@ -186,7 +186,7 @@ def _run(
   finished = bool(summary and summary['step'] == step == config.steps)
   if hosts.decide(lambda: finished):
     return hosts.decide(lambda: summary or {})
-  game = halving.resumed(game, workdir, step)
+  game = halving.playing(game, workdir, step)
   state = game.place(hosts.share(state, jax.eval_shape(game.initial_state)))
   write = functools.partial(pages.write_run, workdir)
   with (

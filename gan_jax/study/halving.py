@@ -118,7 +118,7 @@ def playing(config: configs.Config, rows: Rows, step: int) -> list[int]:
   A checkpoint of a step has the states of those that played it.
   """
   last = last_steps(config, dropped(config, rows, step - 1))
-  return [i for i, until in enumerate(last) if step <= until]
+  return [i for i, until in enumerate(last) if math.isinf(until)]
 
 
 def last_steps(config: configs.Config, gone: Mapping[str, int]) -> list[float]:
