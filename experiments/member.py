@@ -25,9 +25,12 @@ def main() -> None:
   from gan_jax.storage import workdir as workdirs
 
   out = pathlib.Path(_OUT.value)
-  members.export_member(pathlib.Path(_WORKDIR.value), _MEMBER.value, out)
+  workdir = pathlib.Path(_WORKDIR.value)
+  step = members.export_member(workdir, _MEMBER.value, out)
   config, _ = workdirs.load(out)
-  print(f'member {_MEMBER.value}, seed {config.seed}, in {out}')
+  print(
+    f'member {_MEMBER.value}, seed {config.seed}, as of step {step:,}, in {out}'
+  )
 
 
 if __name__ == '__main__':

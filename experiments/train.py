@@ -141,7 +141,9 @@ def _shown(value: Any) -> str:
     low, high = value['ci95']
     interval = f'  [{low:.4f}, {high:.4f}]' if None not in (low, high) else ''
     failed = f'  {value["failed"]} failed' if value['failed'] else ''
-    return f'{_shown(value["mean"])}{interval}{failed}'
+    step = value.get('dropped_after')
+    dropped = f'  dropped after step {step:,}' if step else ''
+    return f'{_shown(value["mean"])}{interval}{failed}{dropped}'
   if value is None:
     return f'{"-":>10s}'
   return f'{value:10.4f}' if isinstance(value, float) else f'{value:>10}'

@@ -16,7 +16,7 @@ from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
-from gan_jax.run import members, train, trained as runs
+from gan_jax.run import figures, members, train, trained as runs
 from gan_jax.storage import writers
 from gan_jax.study import population, statistics, tables
 
@@ -152,14 +152,20 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
   """The others did in an earlier chunk, and are no number from step 1 on."""
   game, waits = program.open_game(four), []
   saved = types.SimpleNamespace(wait=lambda: waits.append('saved'), latest=80)
+  desk = types.SimpleNamespace(saved=saved)
   beside = types.SimpleNamespace(wait=lambda: waits.append('beside'))
   first = {'disc/loss': np.array([0, 0, 37, 0])}
   with pytest.raises(train.health.DivergedError, match='step 138:') as told:
-    train._check_finite(game, 100, first, 50, saved, beside)
+    train._check_finite(game, 100, first, 50, desk, beside)
   assert (told.value.step, told.value.member) == (138, 2)
   assert waits == ['beside', 'saved']
+  # Among all of the population, where others were dropped.
+  first = {'disc/loss': np.array([0, 37])}
+  with pytest.raises(train.health.DivergedError) as told:
+    train._check_finite(game.only([1, 3]), 100, first, 50, desk, beside)
+  assert told.value.member == 3
   first = {'disc/loss': np.array([0, 0, 50, 0])}
-  train._check_finite(game, 100, first, 50, saved, beside)
+  train._check_finite(game, 100, first, 50, desk, beside)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_what_cannot_vary(field: str, message: str, tiny: configs.Config):
 
 def test_collapsed_members_are_counted(four: configs.Config):
   game = program.open_game(four)
-  summary = train._figures(game, {'modes': [1.0, 8.0, 0.0, 2.0]})
+  summary = figures.of_summary(game, {'modes': [1.0, 8.0, 0.0, 2.0]}, [])
   assert summary['collapsed'] == 2
   assert summary['modes']['failed'] == 0
 

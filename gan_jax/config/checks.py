@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from gan_jax.config import declare, fields as configs, values
+from gan_jax.config import declare, fields as configs, halving, values
 
 # Schedules without an end.
 _ENDLESS = ('exponential', 'inverse_sqrt')
@@ -93,6 +93,7 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'eval.every={config.eval.every} for checkpoint.best to be known'
     )
   yield from _population_problems(config)
+  yield from halving.problems(config)
 
 
 def _outside(name: str, value: Any, facts: declare.Facts) -> Iterator[str]:

@@ -369,6 +369,15 @@ class Population:
   vary: dict[str, list[float]] = dataclasses.field(default_factory=dict)
   # Members side by side on a device; 0 chooses by memory and speed.
   at_once: int = declare.field(0, at_least=0)
+  # Steps after each of which only the better settings go on, each with all its
+  # seeds, such as 2000,4000,8000 (successive halving); 0 keeps all to the end.
+  halving: declare.Stages = declare.field(0, at_least=0)
+  # The share of the settings that goes on, rounded down.
+  halving_keep: float = declare.field(0.5, above=0, below=1)
+  # The figure of the looks by whose mean over seeds they are ranked, such as
+  # 'sliced_wasserstein_1': the least is the best, or the greatest, with '-'
+  # before it: '-high_quality'.
+  halving_by: str = ''
 
 
 @dataclasses.dataclass

@@ -3,7 +3,7 @@
 import concurrent.futures
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import types
-from gan_jax.config import checks, fields as configs
+from gan_jax.config import checks, fields as configs, halving
 from gan_jax.data import source as sources
 from gan_jax.engine import (
   batching,
@@ -56,6 +56,7 @@ class Game(NamedTuple):
     spec: what shapes its program.
     hyper: its numbers; of a population, `[P]` each.
     members: of a population; `()` for a single run.
+    places: where they stand among all of the population.
   """
 
   config: configs.Config
@@ -65,6 +66,7 @@ class Game(NamedTuple):
   spec: specs.Spec
   hyper: types.Hyper
   members: tuple[population.Member, ...] = ()
+  places: tuple[int, ...] = ()
 
   def initial_state(self) -> states.GanState:
     """Before the first step, `[P, ...]` for a population; traceable."""
@@ -91,6 +93,22 @@ class Game(NamedTuple):
       self.config, self.source.info, marginals=self.source.marginals
     )
     return self._replace(mesh=mesh, spec=spec)
+
+  def only(self, places: Sequence[int]) -> 'Game':
+    """The same game of some members, on as many devices as divide them.
+
+    Args:
+      places: where they stand among all of the population, in order.
+    """
+    at = np.array([self.places.index(place) for place in places])
+    keys, hyper = jax.tree.map(lambda x: x[at], (self.keys, self.hyper))
+    return self._replace(
+      mesh=sharding.make_mesh(batching.devices_for(len(at))),
+      keys=keys,
+      hyper=hyper,
+      members=tuple(self.members[i] for i in at),
+      places=tuple(places),
+    )
 
   def place(self, tree: types.PyTree) -> types.PyTree:
     """Puts a state, or what goes with it, on the devices."""
@@ -143,12 +161,22 @@ def game_of(
   ]
   keys, hyper = jax.tree.map(lambda *x: jnp.stack(x), *each)
   mesh = sharding.make_mesh(batching.devices_for(len(members)))
-  if hosts.count() > 1 and mesh.size < jax.device_count():
-    raise ValueError(
-      f'population: the {jax.device_count()} devices of {hosts.count()} '
-      f'processes do not divide its {len(members)} members'
-    )
-  return Game(config, mesh, keys, source, spec, hyper, members)
+  _check_hosts(config, len(members))
+  places = tuple(range(len(members)))
+  return Game(config, mesh, keys, source, spec, hyper, members, places)
+
+
+def _check_hosts(config: configs.Config, count: int) -> None:
+  """Raises ValueError where devices of some process would have no members."""
+  seeds = config.population.seeds
+  later = [rung.settings * seeds for rung in halving.rungs(config)]
+  for members in (count, *later):
+    if hosts.count() > 1 and members % jax.device_count():
+      left = ' that halving leaves' * (members != count)
+      raise ValueError(
+        f'population: the {jax.device_count()} devices of {hosts.count()} '
+        f'processes do not divide its {members} members{left}'
+      )
 
 
 class _Drawn(NamedTuple):

@@ -44,8 +44,9 @@ class Spread(NamedTuple):
     name: of the figure.
     steps: `[T]`.
     lines: for each combination of what varies, `[T]` estimates.
-    fields: for each number that varies, the final estimate at each of its
-      values, whatever the others are; one nameless field where none varies.
+    fields: for each number that varies, the estimate at each of its values of
+      the members' last looks, whatever the other numbers are; one nameless
+      field where none varies.
   """
 
   name: str
@@ -72,7 +73,7 @@ def save_population(path: pathlib.Path, spreads: Sequence[Spread]) -> None:
   if 1 < len(spreads[0].lines) <= 8:
     axes[0, 0].legend(fontsize=6)
   for place in axes[1:, 0]:
-    place.set_ylabel('at the end', fontsize=8)
+    place.set_ylabel('at the last look', fontsize=8)
   plots.save_figure(path, figure)
 
 
@@ -91,7 +92,9 @@ def _draw_bands(axes: 'Axes', spread: Spread) -> None:
     means = [e.mean for e in line]
     axes.plot(spread.steps, means, color=colour, lw=1.2, label=title)
     axes.fill_between(spread.steps, low, high, color=colour, alpha=0.2, lw=0)
+  # Where a setting was dropped, its line ends.
   means = [e.mean for line in spread.lines.values() for e in line]
+  means = [mean for mean in means if np.isfinite(mean)] or [0.0]
   if min(means) > 0 and max(means) > 20 * min(means):
     axes.set_yscale('log')
 

@@ -25,7 +25,7 @@ from gan_jax.storage import (
   workdir as workdirs,
   writers,
 )
-from gan_jax.study import population, statistics
+from gan_jax.study import halving, population, statistics
 
 Entry = dict[str, Any]
 
@@ -82,18 +82,24 @@ def read(
   }
   settings: dict[str, slice] = population.settings(config)
   members = population.members(config)
+  dropped = halving.dropped(config, rows)
   found = []
   for title, part in settings.items():
     many = len(settings) > 1
     single = population.member_config(config, members[part.start])
     single.population.seeds = config.population.seeds
+    own, played = {}, rows
+    if title in dropped:
+      own = {'state': 'dropped', 'step': dropped[title]}
+      played = [row for row in rows if row['step'] <= dropped[title]]
     found.append({
       **shared,
+      **own,
       'name': f'{name} · {title}' if many else name,
       'setting': title,
       'config': _texts(single),
       'figures': _figures(summary, title if many else None),
-      'series': series(rows, seconds, part if many else None),
+      'series': series(played, seconds, part if many else None),
     })  # fmt: skip
   return found
 

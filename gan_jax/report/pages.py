@@ -93,7 +93,7 @@ def of_table(
     ]
     rows.append({
       'title': title,
-      'n': len(found[0].members),
+      'n': found[0].size,
       'failed': max(e.failed for e in found),
       'cells': cells,
     })  # fmt: skip

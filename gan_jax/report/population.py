@@ -14,7 +14,7 @@ from gan_jax.evaluation import laws
 from gan_jax.game import state as states
 from gan_jax.report import charts, single
 from gan_jax.storage import writers
-from gan_jax.study import population, statistics
+from gan_jax.study import halving, population, statistics
 
 
 class PopulationReport:
@@ -97,6 +97,7 @@ def _spreads(
 ) -> list[charts.Spread]:
   """One for each of the reports' figures that has values."""
   found = [row for row in rows if f'eval/{names[0]}' in row]
+  last = halving.last_steps(config, halving.dropped(config, rows))
   steps = [row['step'] for row in found]
   spreads = []
   for name in names:
@@ -110,9 +111,12 @@ def _spreads(
       title: [statistics.estimate(name, row[part].tolist()) for row in values]
       for title, part in population.settings(config).items()
     }
+    # Of each member at its last look.
+    looks = [max(i for i, s in enumerate(steps) if s <= end) for end in last]
+    ends = values[looks, np.arange(len(looks))]
     fields = {
       field: {
-        value: statistics.estimate(name, values[-1][indices].tolist())
+        value: statistics.estimate(name, ends[indices].tolist())
         for value, indices in groups.items()
       }
       for field, groups in population.by_field(config).items()

@@ -1,18 +1,19 @@
-"""Where a run begins: at random weights, or in another run."""
+"""Where a run begins: at random weights, in another run, or where it was."""
 
 import dataclasses
 import json
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.config import fields as configs
+from gan_jax.config import fields as configs, halving as rungs
 from gan_jax.engine import program
 from gan_jax.game import posthoc, state as states
-from gan_jax.run import exported, trained
-from gan_jax.storage import checkpoint
+from gan_jax.run import exported, halving, trained
+from gan_jax.storage import checkpoint, history
 
 FIELDS = ('init_from', 'branch_from')
 
@@ -53,6 +54,54 @@ def _parts(text: str) -> tuple[str, str]:
   """WORKDIR and STEP of 'WORKDIR:STEP'; a STEP of '' where there is none."""
   folder, _, step = text.rpartition(':')
   return (folder, step) if folder and step.isdecimal() else (text, '')
+
+
+def first_state(
+  game: program.Game,
+  workdir: pathlib.Path,
+  saved: checkpoint.Checkpoints,
+  first: states.GanState | None,
+) -> tuple[states.GanState, int | None]:
+  """The state to start from, and how many rows its checkpoint counts.
+
+  A damaged checkpoint is put aside with a word, and the one before it taken.
+
+  Args:
+    game: that is played.
+    workdir: of the run.
+    saved: its checkpoints.
+    first: where there are none, what to start from in place of random weights.
+
+  Raises:
+    ValueError: there was a run, and none of it can be read.
+  """
+  damaged: dict[int, checkpoint.DamagedError] = {}
+  for step in reversed(saved.steps):
+    own = halving.stored(game, workdir, step)
+    try:
+      state = saved.restore(jax.eval_shape(own.initial_state), own.mesh, step)
+      rows = saved.manifest(step).get('rows')
+    except checkpoint.DamagedError as error:
+      damaged[step] = error
+      continue
+    # Nothing is moved before there is one to go on from.
+    for number, why in damaged.items():
+      aside = saved.put_aside(number)
+      history.add(workdir, 'damaged', number, why=str(why), now=aside.name)
+      print(
+        f'the checkpoint of step {number:,} is damaged ({why}) and now in '
+        f'{aside}',
+        file=sys.stderr,
+      )
+    return own.place(state), rows
+  metrics = workdir / 'metrics.jsonl'
+  if damaged or (metrics.exists() and metrics.stat().st_size):
+    reason = f' ({next(iter(damaged.values()))})' if damaged else ''
+    raise ValueError(
+      f'--workdir={workdir}: holds a run without a sound checkpoint{reason}; '
+      'choose another folder to begin anew'
+    )
+  return (game.start() if first is None else first), None
 
 
 def start(game: program.Game) -> states.GanState:
@@ -99,6 +148,12 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
     raise ValueError(
       f'branch_from={text}: is at step {step:,}, and steps='
       f'{game.config.steps:,} is the last one'
+    )
+  first = next(iter(rungs.rungs(game.config)), None)
+  if first and first.step <= step:
+    raise ValueError(
+      f'branch_from={text}: is at step {step:,}, and population.halving drops '
+      f'settings after step {first.step:,} already'
     )
   take = _Taking(game, f'branch_from={text}')
   if game.spec.posthoc and posthoc.MEMORY not in other.memory:

@@ -9,13 +9,16 @@ from gan_jax.run import train, trained as runs
 from gan_jax.storage import averages, checkpoint, workdir as workdirs, writers
 
 
-def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> None:
+def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> int:
   """Makes a single run of a population's member, as if it had run alone.
 
   Args:
     workdir: of the population.
     index: of the member, from 0.
     out: a new folder, with the member's configuration, checkpoint and rows.
+
+  Returns:
+    The step of that checkpoint: the newest one that the member is in.
 
   Raises:
     ValueError: there is no such member, or `out` is there already.
@@ -45,3 +48,4 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> None:
     averages.export(workdir, out, index)
     saved.save(run.state, train.facts(game, len(rows)), {})
   out.rename(final)
+  return step

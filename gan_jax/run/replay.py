@@ -13,8 +13,9 @@ import numpy as np
 from gan_jax.config import fields as configs, values
 from gan_jax.engine import build, chunks, health, hosts, program, sharding
 from gan_jax.game import state as states
-from gan_jax.run import beginning, trained as runs
+from gan_jax.run import beginning, halving, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
+from gan_jax.study import halving as halvings
 
 
 class Difference(NamedTuple):
@@ -42,21 +43,35 @@ class Part(NamedTuple):
   differences: list[Difference]
 
 
+class _Moment(NamedTuple):
+  """What came of a chunk, and the game that played it."""
+
+  game: program.Game
+  step: int
+  state: states.GanState
+  logs: dict[str, Any]
+
+
 def _play(
-  game: program.Game, state: states.GanState, until: int
-) -> Iterator[tuple[int, states.GanState, dict[str, Any]]]:
-  """Plays the run's own chunks; the step, the state and the logs of each."""
+  game: program.Game,
+  state: states.GanState,
+  until: int,
+  workdir: pathlib.Path,
+) -> Iterator[_Moment]:
+  """Plays the run's own chunks, with the members that its rows say."""
   step = states.step_of(sharding.whole(state, game.mesh))
-  if step == until:
-    return
-  # The run's own, but where it was since given more steps.
-  length = math.gcd(program.chunk_length(game.config, step), until - step)
-  play = chunks.Chunks(game, length, state, step)
   while step < until:
-    state, logs, _ = play(state, step)
-    step += length
-    # A copy: the next chunk is given the state's own buffers.
-    yield step, jax.tree.map(jnp.copy, state), logs | health.balance(logs)
+    game, state = halving.go_on(game, state, workdir, step)
+    end = min(until, halvings.until(game.config, step))
+    # The run's own, but where it was since given more steps.
+    length = math.gcd(program.chunk_length(game.config, step), end - step)
+    play = chunks.Chunks(game, length, state, step)
+    while step < end:
+      state, logs, _ = play(state, step)
+      step += length
+      # A copy: the next chunk is given the state's own buffers.
+      copy = jax.tree.map(jnp.copy, state)
+      yield _Moment(game, step, copy, logs | health.balance(logs))
 
 
 def _apart(a: states.GanState, b: states.GanState) -> list[Difference]:
@@ -110,12 +125,13 @@ def first_steps(
   until = min(-(-(begin + num_steps) // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
   largest: dict[str, float] = {}
-  for step, _, logs in _play(game, state, until):
+  for now, step, _, logs in _play(game, state, until, workdir):
     if step % every and step != game.config.steps:
       continue
     for name, value in logs.items():
       known = rows.get(step, {}).get(name, _MISSING)
-      known = known['members'] if isinstance(known, dict) else known
+      if isinstance(known, dict):
+        known = [known['members'][place] for place in now.places]
       gap = _gap(known, np.asarray(value, np.float64))
       # A NaN stays one.
       largest[name] = float(np.maximum(largest.get(name, 0.0), gap))
@@ -131,14 +147,15 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
   Raises:
     ValueError: the run has not two sound checkpoints.
   """
-  template = jax.eval_shape(game.initial_state)
   stored: dict[int, states.GanState] = {}
   if hosts.is_first():
-    stored = _last_two(game.own(), workdir, template)
+    stored = _last_two(game, workdir)
   before, last = hosts.decide(lambda: list(stored))
+  game = halving.playing(game, workdir, before)
+  template = jax.eval_shape(game.initial_state)
   state = game.place(hosts.share(stored.get(before), template))
-  *_, (_, end, _) = _play(game, state, last)
-  again: states.GanState = sharding.whole(end, game.mesh)
+  *_, end = _play(game, state, last, workdir)
+  again: states.GanState = sharding.whole(end.state, end.game.mesh)
   return Part(
     f'steps {before + 1:,} to {last:,}, tensor by tensor',
     _apart(stored.get(last, again), again),
@@ -146,7 +163,7 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
 
 
 def _last_two(
-  game: program.Game, workdir: pathlib.Path, template: states.GanState
+  game: program.Game, workdir: pathlib.Path
 ) -> dict[int, states.GanState]:
   """The last two checkpoints, by step; the errors of `last_steps`."""
   with checkpoint.Checkpoints(workdir) as saved:
@@ -156,9 +173,12 @@ def _last_two(
         f'--workdir={workdir}: has fewer than two checkpoints to compare'
       )
     try:
+      each = {s: halving.stored(game, workdir, s) for s in (before, last)}
       return {
-        step: saved.restore(template, game.mesh, step)
-        for step in (before, last)
+        step: saved.restore(
+          jax.eval_shape(own.initial_state), own.own().mesh, step
+        )
+        for step, own in each.items()
       }
     except checkpoint.DamagedError as error:
       raise ValueError(

@@ -6,7 +6,7 @@ import functools
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -30,16 +30,23 @@ from gan_jax.report import (
   population as population_report,
   single as reports,
 )
-from gan_jax.run import beginning, interrupt, profile, recorder, session
+from gan_jax.run import (
+  beginning,
+  figures,
+  halving,
+  interrupt,
+  profile,
+  recorder,
+  session,
+)
 from gan_jax.storage import (
   averages,
   checkpoint,
-  history,
   sinks as sinks_beside,
   workdir as workdirs,
   writers,
 )
-from gan_jax.study import population, statistics
+from gan_jax.study import halving as halvings, population
 
 
 def train(
@@ -85,7 +92,7 @@ def train(
   with (
     workdirs.claim(workdir, config, game.source.info),
     interrupt.Interrupt(advice) as stop,
-    checkpoint.Checkpoints(workdir, config.checkpoint) as saved,
+    halving.checkpoints(workdir, config) as saved,
     workdirs.writing(workdir, saved.safe),
     profiler,
   ):
@@ -114,6 +121,7 @@ def _follow(game: program.Game) -> dict[str, Any]:
   """The same run, for a process that neither writes nor speaks."""
   with interrupt.Interrupt('stopped on another process') as stop:
     if not hosts.decide(lambda: False):
+      game = halving.playing(game, None, 0)
       state = hosts.share(None, jax.eval_shape(game.initial_state))
       _play(game, game.place(state), None, stop)
     summary: dict[str, Any] = hosts.decide(dict)
@@ -135,7 +143,7 @@ _Lookers = tuple[laws.Measure, evaluations.Evaluator | None]
 def _make_evaluator(
   game: program.Game, measure: laws.Measure
 ) -> evaluations.Evaluator | None:
-  """What `eval.metrics` asks for; also checks `checkpoint.best`.
+  """What `eval.metrics` asks for; also checks what names a figure.
 
   Raises:
     ValueError: there is no such figure, or something it needs is not there.
@@ -146,16 +154,18 @@ def _make_evaluator(
       population.program_config(config), game.spec, game.source.info
     )
   best = config.checkpoint.best.removeprefix('eval/')
-  if best:
-    names = [
-      *_measured(game, measure), *(evaluator.names if evaluator else ())
-    ]  # fmt: skip
-    if best not in names:
-      there = ', '.join(f'eval/{name}' for name in names) or 'none'
-      raise ValueError(
-        f'checkpoint.best={config.checkpoint.best!r}: this game has no such '
-        f'figure; it has {there}'
-      )
+  if not best and not config.population.halving:
+    return evaluator
+  names = [
+    *_measured(game, measure), *(evaluator.names if evaluator else ())
+  ]  # fmt: skip
+  halvings.check(config, names)
+  if best and best not in names:
+    there = ', '.join(f'eval/{name}' for name in names) or 'none'
+    raise ValueError(
+      f'checkpoint.best={config.checkpoint.best!r}: this game has no such '
+      f'figure; it has {there}'
+    )
   return evaluator
 
 
@@ -183,12 +193,13 @@ def _run(
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
   own = game.own()
-  state, rows = first_state(own, workdir, saved, state)
+  state, rows = beginning.first_state(own, workdir, saved, state)
   step = states.step_of(state)
   summary = workdirs.read_summary(workdir)
   finished = bool(summary and summary['step'] == step == config.steps)
   if hosts.decide(lambda: finished):
     return hosts.decide(lambda: summary or {})
+  game = halving.playing(game, workdir, step)
   state = game.place(hosts.share(state, jax.eval_shape(game.initial_state)))
   write = functools.partial(pages.write_run, workdir)
   with (
@@ -200,25 +211,34 @@ def _run(
       step=step,
       rows=rows,
       steps=config.steps,
-      step_samples=build.samples_per_step(config) * max(len(game.members), 1),
+      step_samples=_step_samples(game),
       hparams=sinks_beside.settings(config) if config.log.hparams else None,
       more=sinks_beside.open_sinks(workdir, config),
     ) as sinks:
       _say_changes(workdir, step, sinks)
-      report = _make_report(own, lookers, workdir, sinks)
-      desk = _Desk(report, saved, sinks, page, profiler, workdir)
+      report_of = _reporting(own, lookers, workdir, sinks)
+      desk = _Desk(
+        report_of(game), report_of, saved, sinks, page, profiler, workdir
+      )
       try:
-        state, speed = _play(game, state, desk, stop)
+        end = _play(game, state, desk, stop)
       finally:
         reports.save_health(workdir)
+      assert end.desk is not None
+      finals = end.desk.report.finish(end.state)
+      rows_now = writers.read_rows(workdir)
       summary = {
-        'step': states.step_of(state),
-        **_figures(game, report.finish(state)),
-        'steps_per_second': speed,
+        'step': states.step_of(end.state),
+        **figures.of_summary(end.game, finals, rows_now),
+        'steps_per_second': end.speed,
       }
       sinks.finish(summary)
     workdirs.write_json(workdir / 'summary.json', summary)
   return hosts.decide(lambda: summary)
+
+
+def _step_samples(game: program.Game) -> int:
+  return build.samples_per_step(game.config) * max(len(game.members), 1)
 
 
 def _say_changes(
@@ -238,12 +258,13 @@ def _say_changes(
     )
 
 
-def _make_report(
+def _reporting(
   game: program.Game,
   lookers: _Lookers,
   workdir: pathlib.Path,
   sinks: writers.Writers,
-) -> reports.Report:
+) -> Callable[[program.Game], reports.Report]:
+  """Makes `report_of(game)`, of all members or of some."""
   config, info = game.config, game.source.info
   measure, evaluator = lookers
   names = laws.figure_names(config, info)
@@ -259,87 +280,19 @@ def _make_report(
     workdirs.write_json(workdir / 'protocol.json', stamp)
   for line in unsure:
     sinks.say(f'warning: {line}')
-  if not game.members:
-    album = reports.make_album(info, workdir, sinks)
-    key = game.keys.eval
-    return reports.SingleReport(measure, key, names, album, evaluate)
-  keys = game.place(game.keys.eval)
-  return population_report.PopulationReport(
-    measure, keys, names, game.mesh, config, workdir, evaluate
-  )
 
-
-def _figures(game: program.Game, finals: Mapping[str, Any]) -> dict[str, Any]:
-  """The last figures as `summary.json` has them.
-
-  Those of a population stand for each combination of what varies as well.
-  """
-  if not game.members:
-    return {
-      name: None if value is None else writers.to_json(value)
-      for name, value in finals.items()
-    }
-  summary: dict[str, Any] = {}
-  settings = population.settings(game.config)
-  for name, each in finals.items():
-    summary[name] = statistics.estimate(name, each).to_json()
-    if len(settings) > 1:
-      summary[name]['settings'] = {
-        title: statistics.estimate(name, each[part]).to_json()
-        for title, part in settings.items()
-      }
-  if 'modes' in finals:
-    # No failure of arithmetic, and so not among those of the figures.
-    summary['collapsed'] = sum(count <= 1 for count in finals['modes'])
-  return summary
-
-
-def first_state(
-  game: program.Game,
-  workdir: pathlib.Path,
-  saved: checkpoint.Checkpoints,
-  first: states.GanState | None,
-) -> tuple[states.GanState, int | None]:
-  """The state to start from, and how many rows its checkpoint counts.
-
-  A damaged checkpoint is put aside with a word, and the one before it taken.
-
-  Args:
-    game: that is played.
-    workdir: of the run.
-    saved: its checkpoints.
-    first: where there are none, what to start from in place of random weights.
-
-  Raises:
-    ValueError: there was a run, and none of it can be read.
-  """
-  template = jax.eval_shape(game.initial_state)
-  damaged: dict[int, checkpoint.DamagedError] = {}
-  for step in reversed(saved.steps):
-    try:
-      state = saved.restore(template, game.mesh, step)
-      rows = saved.manifest(step).get('rows')
-    except checkpoint.DamagedError as error:
-      damaged[step] = error
-      continue
-    # Nothing is moved before there is one to go on from.
-    for number, why in damaged.items():
-      aside = saved.put_aside(number)
-      history.add(workdir, 'damaged', number, why=str(why), now=aside.name)
-      print(
-        f'the checkpoint of step {number:,} is damaged ({why}) and now in '
-        f'{aside}',
-        file=sys.stderr,
-      )
-    return game.place(state), rows
-  metrics = workdir / 'metrics.jsonl'
-  if damaged or (metrics.exists() and metrics.stat().st_size):
-    reason = f' ({next(iter(damaged.values()))})' if damaged else ''
-    raise ValueError(
-      f'--workdir={workdir}: holds a run without a sound checkpoint{reason}; '
-      'choose another folder to begin anew'
+  def report_of(game: program.Game) -> reports.Report:
+    game = game.own()
+    if not game.members:
+      album = reports.make_album(info, workdir, sinks)
+      key = game.keys.eval
+      return reports.SingleReport(measure, key, names, album, evaluate)
+    keys = game.place(game.keys.eval)
+    return population_report.PopulationReport(
+      measure, keys, names, game.mesh, config, workdir, evaluate
     )
-  return (game.start() if first is None else first), None
+
+  return report_of
 
 
 def facts(game: program.Game, rows: int) -> dict[str, Any]:
@@ -357,6 +310,7 @@ class _Desk(NamedTuple):
 
   Attributes:
     report: looks at them.
+    report_of: makes it, for a game of all members or some.
     saved: keeps them.
     sinks: of their rows.
     page: shows them.
@@ -365,6 +319,7 @@ class _Desk(NamedTuple):
   """
 
   report: reports.Report
+  report_of: Callable[[program.Game], reports.Report]
   saved: checkpoint.Checkpoints
   sinks: writers.Writers
   page: session.Pages
@@ -372,27 +327,66 @@ class _Desk(NamedTuple):
   workdir: pathlib.Path
 
 
+class _End(NamedTuple):
+  """What has been played: of a population, by those who were left.
+
+  Attributes:
+    game: as it ended.
+    state: of it, for this process alone.
+    desk: which its moments went to.
+    speed: steps a second, of the chunks, with what ran beside them, but for the
+      first of each program; None where there were no others.
+  """
+
+  game: program.Game
+  state: states.GanState
+  desk: _Desk | None
+  speed: float | None
+
+
 def _play(
   game: program.Game,
   state: states.GanState,
   desk: _Desk | None,
   stop: interrupt.Interrupt,
-) -> tuple[states.GanState, float | None]:
-  """Runs the chunks that are left; returns the last state and steps a second.
-
-  While the device runs chunks, a `Recorder` looks at what came before them. The
-  speed is of the chunks, with what ran beside them, but for the first; None
-  where there was but one.
+) -> _End:
+  """Plays to the last step; in several stretches where members are dropped.
 
   Raises:
     health.DivergedError: a loss or a gradient was not finite.
     interrupt.Stopped: by a signal, after the chunk and a checkpoint.
   """
-  config = game.config
+  config, played, seconds = game.config, 0, 0.0
   own = sharding.whole(state, game.mesh)
-  step, times = states.step_of(own), []
-  if step == config.steps:
-    return own, None
+  while (step := states.step_of(own)) < config.steps:
+    before = game
+    game, state = halving.go_on(game, state, desk and desk.workdir, step)
+    if desk and game is not before:
+      halving.tell(before, game, desk.workdir, step, desk.sinks.say)
+      desk = desk._replace(report=desk.report_of(game))
+      desk.sinks.step_samples = _step_samples(game)
+    state, steady, took = _stretch(game, state, step, desk, stop)
+    own = sharding.whole(state, game.mesh)
+    played, seconds = played + steady, seconds + took
+  return _End(game, own, desk, played / seconds if played else None)
+
+
+def _stretch(
+  game: program.Game,
+  state: states.GanState,
+  step: int,
+  desk: _Desk | None,
+  stop: interrupt.Interrupt,
+) -> tuple[states.GanState, int, float]:
+  """Runs the chunks up to where members are dropped, or the last one.
+
+  While the device runs chunks, a `Recorder` looks at what came before them.
+
+  Returns:
+    The state; the steps of all chunks but the first, and their seconds.
+  """
+  config, until = game.config, halvings.until(game.config, step)
+  own, times = sharding.whole(state, game.mesh), []
   length = program.chunk_length(config, step)
   traced = desk.profiler.chunk if desk else _untraced
   begins = desk is not None and desk.sinks.rows == 0
@@ -413,8 +407,8 @@ def _play(
     if begins:
       start = recorder.Moment(step, own, logs={}, looked=True, written=True)
       beside.record(start)
-    going = True
-    while going:
+    asked = False
+    while step < until and not asked:
       began = time.monotonic()
       with traced(step, length):
         state, logs, first = play(state, step)
@@ -424,9 +418,8 @@ def _play(
       step += length
       # Looked at once a chunk: what is stopped has been saved.
       asked = hosts.asked_to_stop(stop.asked)
-      going = step < config.steps and not asked
-      speed = length / times[-1]
-      moment = _moment(config, step, state, logs, speed, kept=not going)
+      speed, ends = length / times[-1], asked or step == until
+      moment = _moment(config, step, state, logs, speed, kept=ends)
       if moment.of_state:
         own = sharding.whole(state, game.mesh)
         moment = moment._replace(state=own)
@@ -434,10 +427,9 @@ def _play(
     beside.wait()
     if desk:
       desk.saved.wait()
-  if step < config.steps:
+  if asked and step < config.steps:
     raise interrupt.Stopped(step)
-  steady = times[1:]
-  return own, length * len(steady) / sum(steady) if steady else None
+  return state, length * len(times[1:]), sum(times[1:])
 
 
 def _untraced(
@@ -479,9 +471,9 @@ def _record(
   if desk is None:
     return
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
-  row = _row(game, moment.logs)
+  row = figures.of_row(game, moment.logs)
   if moment.looked:
-    row |= _row(game, desk.report.frame(moment.state))
+    row |= figures.of_row(game, desk.report.frame(moment.state))
   if moment.written:
     desk.sinks.write(moment.step, row, steps_per_second=moment.speed)
   if moment.averaged:
@@ -493,18 +485,6 @@ def _record(
     desk.saved.save(moment.state, facts(game, desk.sinks.rows), means)
   if moment.looked:
     desk.page.offer()
-
-
-def _row(
-  game: program.Game, logs: Mapping[str, Any]
-) -> dict[str, writers.Value]:
-  """Logs of a chunk or figures of a report as they are written."""
-  if not game.members:
-    return {name: float(value) for name, value in logs.items()}
-  return {
-    name: statistics.estimate(name, np.asarray(value).tolist())
-    for name, value in logs.items()
-  }
 
 
 def _check_finite(
@@ -535,7 +515,7 @@ def _check_finite(
   where, what, member = max(found)
   raise health.DivergedError(
     step + where + 1,
-    member if game.members else None,
+    game.places[member] if game.members else None,
     f'step {step + where + 1:,}: not finite in {what}; the last good '
     f'checkpoint is of step {latest:,} (--debug_nans finds the '
     'operation, --config.nonfinite=skip goes on without such updates)',

@@ -1,6 +1,7 @@
 """A run that was trained, for whoever samples from it: no data needed."""
 
 import functools
+import math
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, sharding
 from gan_jax.game import posthoc, spec as specs, state as states
-from gan_jax.storage import averages, checkpoint, workdir as workdirs
-from gan_jax.study import population
+from gan_jax.storage import averages, checkpoint, workdir as workdirs, writers
+from gan_jax.study import halving, population
 
 
 class Run(NamedTuple):
@@ -61,26 +62,27 @@ def load(
   config = build.complete(config)
   if ema is not None:
     config.eval.ema = ema
-  members = population.members(config)
   single = _member_config(workdir, config, member)
+  rows = writers.read_rows(workdir) if config.population.halving else []
+  last = math.inf
+  if member is not None:
+    last = halving.last_steps(config, halving.dropped(config, rows))[member]
   spec = build.make_spec(population.program_config(config), info)
   template = jax.eval_shape(
     functools.partial(build.init_state, spec),
     build.make_hyper(config),
     jax.random.key(0),
   )
-  if member is not None:
-    template = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct((len(members), *x.shape), x.dtype),
-      template,
-    )
   with checkpoint.Checkpoints(workdir) as saved:
     try:
-      step = _chosen(workdir, config, saved, which)
+      step = _chosen(workdir, config, saved, which, last)
+      playing = halving.playing(config, rows, step)
+      if member is not None:
+        template = _of_members(template, len(playing))
       mesh = sharding.own(sharding.make_mesh())
       state = saved.restore(template, mesh, step)
       if member is not None:
-        state = batching.take(state, member)
+        state = batching.take(state, playing.index(member))
       run = Run(single, info, build.make_spec(single, info), state)
     except checkpoint.DamagedError as error:
       there = ', '.join(map(str, saved.steps))
@@ -108,6 +110,14 @@ def _at_length(
   )
 
 
+def _of_members(template: states.GanState, count: int) -> states.GanState:
+  """Shapes `[count, ...]`."""
+  stacked: states.GanState = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), template
+  )
+  return stacked
+
+
 def _member_config(
   workdir: pathlib.Path, config: configs.Config, member: int | None
 ) -> configs.Config:
@@ -130,25 +140,33 @@ def _chosen(
   config: configs.Config,
   saved: checkpoint.Checkpoints,
   which: str,
+  last: float,
 ) -> int:
-  """The step of the checkpoint that `which` names."""
+  """The step of the checkpoint that `which` names; none is after `last`."""
   if not saved.steps:
     raise ValueError(f'--workdir={workdir}: has no checkpoint yet')
+  there = [step for step in saved.steps if step <= last]
+  gone = f'the member was dropped after step {last:,}'
+  if not there:
+    raise ValueError(f'--workdir={workdir}: {gone}, and no checkpoint has it')
   if which == 'latest':
-    return saved.steps[-1]
+    return there[-1]
   if which == 'best':
     settings = config.checkpoint
     step = saved.best(settings.best, settings.best_mode)
-    if step is not None:
-      return step
-    raise ValueError(
-      f'--workdir={workdir}: no checkpoint has the figure '
-      f'checkpoint.best={settings.best!r} of its run'
-    )
-  if not which.isdecimal() or int(which) not in saved.steps:
+    if step is None:
+      raise ValueError(
+        f'--workdir={workdir}: no checkpoint has the figure '
+        f'checkpoint.best={settings.best!r} of its run'
+      )
+    if step not in there:
+      raise ValueError(f'--checkpoint=best: is of step {step:,}, and {gone}')
+    return step
+  if not which.isdecimal() or int(which) not in there:
+    why = f' ({gone})' if len(there) < len(saved.steps) else ''
     raise ValueError(
       f'--checkpoint={which}: there are latest, best and '
-      f'{", ".join(map(str, saved.steps))}'
+      f'{", ".join(map(str, there))}{why}'
     )
   return int(which)
 

@@ -15,7 +15,7 @@ import os
 import pathlib
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -81,11 +81,12 @@ def _text_checksum(manifest: Mapping[str, Any]) -> str:
 
 
 def _policy(
-  settings: configs.Checkpoint,
+  settings: configs.Checkpoint, stay: Sequence[int]
 ) -> checkpoint_managers.PreservationPolicy:
-  """The newest, every k-th, and the best by a metric."""
+  """The newest, every k-th, the best by a metric, and those that stay."""
   policies: list[checkpoint_managers.PreservationPolicy] = [
-    checkpoint_managers.LatestN(settings.keep)
+    checkpoint_managers.LatestN(settings.keep),
+    checkpoint_managers.CustomSteps(stay),
   ]
   if settings.keep_every:
     policies.append(checkpoint_managers.EveryNSteps(settings.keep_every))
@@ -123,13 +124,17 @@ class Checkpoints:
   """The checkpoints of a run, under `workdir/checkpoints/STEP`."""
 
   def __init__(
-    self, workdir: pathlib.Path, settings: configs.Checkpoint | None = None
+    self,
+    workdir: pathlib.Path,
+    settings: configs.Checkpoint | None = None,
+    stay: Sequence[int] = (),
   ):
     """Opens, and makes at the first save, the folder of checkpoints.
 
     Args:
       workdir: of the run.
       settings: which to keep; None opens them to be read alone.
+      stay: steps whose checkpoints are kept besides.
     """
     self._folder = (workdir / 'checkpoints').absolute()
     self._best = settings.best if settings else ''
@@ -137,7 +142,7 @@ class Checkpoints:
     if not reads:
       self._folder.mkdir(parents=True, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=None if settings is None else _policy(settings),
+      preservation_policy=None if settings is None else _policy(settings, stay),
       # Orbax makes none where it is not to wait for other processes.
       create=False,
       multiprocessing_options=_alone(),

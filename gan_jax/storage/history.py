@@ -1,8 +1,8 @@
 """When a run did what: `history.jsonl`, beside rows that tell no time.
 
 `metrics.jsonl` is determined by configuration and seed; the clock is not, and
-has this file of its own. A line is an event (`start`, `damaged`, `stop`,
-`diverge`, `finish`) or the moment at which a row was written.
+has this file of its own. A line is an event (`start`, `damaged`, `drop`,
+`stop`, `diverge`, `finish`) or the moment at which a row was written.
 """
 
 import json

@@ -38,6 +38,7 @@ class Writers:
   Attributes:
     last: the step up to which there are rows from before; -1 for none.
     rows: how many there are by now.
+    step_samples: how many samples one step counts for.
   """
 
   def __init__(
@@ -78,7 +79,7 @@ class Writers:
       self._tensorboard.scalars(row_step, row)
     # What is asked for has no rows from before: it has kept its own.
     self._sinks: list[sinks.Sink] = [self._tensorboard, *more]
-    self._step_samples = step_samples
+    self.step_samples = step_samples
     self._steps = steps
     self._bar = tqdm.tqdm(
       total=steps, initial=step, unit='step', disable=None, dynamic_ncols=True
@@ -110,7 +111,7 @@ class Writers:
     if self._began is None:
       self._began, self._said = (now, step), now
     began, began_at = self._began
-    samples = steps_per_second * self._step_samples
+    samples = steps_per_second * self.step_samples
     health = {
       name: format(central(row[key]), form)
       for name, key, form in _SHOWN
@@ -188,6 +189,8 @@ def _scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     yield f'{name}/high', _number(high)
     if name.startswith('eval/'):
       for i, own in enumerate(value['members']):
+        if own is None and 'dropped' in value:
+          continue  # Dropped, as most of those without a value are.
         yield f'{name}/members/{i}', _number(own)
 
 

@@ -186,7 +186,7 @@ def _line(e: Mapping[str, Any]) -> list[str]:
   ours, digits = e['ours'], e['digits']
   if ours is None:
     return [*head, e['state'], '', '', '', '', '']
-  n = len(ours['members'])
+  n = len(ours['members']) - ours.get('dropped', 0)
   failed = f' ({ours["failed"]} failed)' if ours['failed'] else ''
   mean = _number(ours['mean'], digits)
   if ours['stderr'] is not None:

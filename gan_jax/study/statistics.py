@@ -33,7 +33,8 @@ class Estimate(NamedTuple):
     stderr: of the mean; NaN for fewer than two.
     low: of the 95 % interval of the mean.
     high: of the same.
-    members: each member's, NaN where it failed to have one.
+    members: each member's, NaN where it failed to have one or was dropped.
+    dropped: how many were, before this was measured (halving.py).
   """
 
   mean: float
@@ -41,11 +42,18 @@ class Estimate(NamedTuple):
   low: float
   high: float
   members: tuple[float, ...]
+  dropped: int = 0
 
   @property
   def failed(self) -> int:
-    """Members without a finite value, which the mean leaves out."""
-    return sum(not math.isfinite(x) for x in self.members)
+    """Members that have no finite value, which the mean leaves out."""
+    without = sum(not math.isfinite(x) for x in self.members)
+    return without - self.dropped
+
+  @property
+  def size(self) -> int:
+    """Members that were not dropped."""
+    return len(self.members) - self.dropped
 
   def to_json(self) -> dict[str, Any]:
     """Plain values; what is no number is None."""
@@ -59,6 +67,7 @@ class Estimate(NamedTuple):
       'ci95': [plain(self.low), plain(self.high)],
       'members': [plain(x) for x in self.members],
       'failed': self.failed,
+      **({'dropped': self.dropped} if self.dropped else {}),
     }
 
   def __str__(self) -> str:
@@ -68,7 +77,7 @@ class Estimate(NamedTuple):
     return f'{self.mean:.4g} ± {half:.2g}{failed}'
 
 
-def estimate(name: str, values: Sequence[float]) -> Estimate:
+def estimate(name: str, values: Sequence[float], dropped: int = 0) -> Estimate:
   """The mean with its 95 % interval.
 
   Student's t, or for a bounded figure the percentile bootstrap of 2,000
@@ -77,13 +86,14 @@ def estimate(name: str, values: Sequence[float]) -> Estimate:
   Args:
     name: of the figure; it tells whether it is bounded.
     values: one for each member; those that are not finite count as failed.
+    dropped: how many of these were dropped instead.
   """
   members = tuple(float(x) for x in values)
   sound = np.array([x for x in members if math.isfinite(x)])
   count, nan = len(sound), math.nan
   mean = float(sound.mean()) if count else nan
   if count < 2:
-    return Estimate(mean, nan, nan, nan, members)
+    return Estimate(mean, nan, nan, nan, members, dropped)
   stderr = float(sound.std(ddof=1)) / math.sqrt(count)
   if _is_bounded(name):
     picks = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
@@ -91,7 +101,7 @@ def estimate(name: str, values: Sequence[float]) -> Estimate:
   else:
     half = float(scipy.special.stdtrit(count - 1, 0.975)) * stderr
     low, high = mean - half, mean + half
-  return Estimate(mean, stderr, float(low), float(high), members)
+  return Estimate(mean, stderr, float(low), float(high), members, dropped)
 
 
 def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
@@ -102,8 +112,11 @@ def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
     value: a number, None for one that is not finite, or what `to_json` makes.
     scale: of every member.
   """
-  members = value['members'] if isinstance(value, dict) else [value]
-  return estimate(name, [math.nan if x is None else x * scale for x in members])
+  members, dropped = [value], 0
+  if isinstance(value, dict):
+    members, dropped = value['members'], value.get('dropped', 0)
+  found = [math.nan if x is None else x * scale for x in members]
+  return estimate(name, found, dropped)
 
 
 class Comparison(NamedTuple):

@@ -136,7 +136,7 @@ def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
       for estimate, column in zip(found, table.columns, strict=True)
     ]
     failed = max(estimate.failed for estimate in found)
-    count = len(found[0].members)
+    count = found[0].size
     lines.append([title, str(count), str(failed), *cells])
   return lines
 
@@ -229,7 +229,7 @@ def as_csv(table: Table, summaries: Summaries) -> str:
     for column in table.columns:
       e = figure(summaries[title], column.metric)
       writer.writerow([
-        title, column.metric, len(e.members), e.failed, e.mean, e.stderr,
+        title, column.metric, e.size, e.failed, e.mean, e.stderr,
         e.low, e.high,
       ])  # fmt: skip
   return out.getvalue()

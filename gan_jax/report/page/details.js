@@ -4,6 +4,8 @@ const EVENTS = {
   start: e => e.step ? `went on from step ${whole(e.step)}` : 'started',
   stop: e => `was asked to stop at step ${whole(e.step)}`,
   finish: e => `finished at step ${whole(e.step)}`,
+  drop: e => `after step ${whole(e.step)} the better settings go on, by `
+    + `${e.by}; dropped: ${e.settings.join('; ')}`,
   diverge: e => `diverged: ${e.why}`,
   damaged: e => `the checkpoint of step ${whole(e.step)} was damaged `
     + `(${e.why}) and put aside as damaged/${e.now}`,
