@@ -19,6 +19,7 @@ from gan_jax.engine import names, sharding
 from gan_jax.game import (
   augment,
   looks,
+  projection,
   rules,
   sampling,
   schedules,
@@ -160,14 +161,23 @@ def _make_rule(config: configs.Config) -> rules.Rule:
 
 
 def _make_optimiser(
-  player: str, settings: configs.Optimiser, root: float = 0.0
+  config: configs.Config, player: str, root: float = 0.0
 ) -> states.OptimiserFn:
+  settings: configs.Optimiser = getattr(config.optim, player)
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
+  clip = max(values.swept_values(config, f'{field}clip'))
+  clips = clip > 0
+  if clips and config.rule.name == 'optimistic':
+    raise ValueError(
+      f"{field}clip={clip}: rule.name='optimistic' moves further than an "
+      'update, and so out of its bounds; any other rule can clip'
+    )
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
-    return make(*(hyper[field + name] for name in numbers), root)
+    made = make(*(hyper[field + name] for name in numbers), root)
+    return projection.into_box(made, hyper[f'{field}clip']) if clips else made
 
   return optimiser
 
@@ -514,10 +524,8 @@ def make_spec(
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser('gen', config.optim.gen),
-      _make_optimiser(
-        'disc', config.optim.disc, _ROOT if rule.through_optimiser else 0.0
-      ),
+      _make_optimiser(config, 'gen'),
+      _make_optimiser(config, 'disc', _ROOT if rule.through_optimiser else 0.0),
     ),
     latent=latent,
     eval_latent=eval_latent,
