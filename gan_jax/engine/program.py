@@ -143,39 +143,39 @@ def game_of(config: configs.Config, source: sources.Source) -> Game:
   return Game(config, mesh, keys, source, spec, hyper, members)
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
   """A step's batch `[rounds, B, ...]`, and what chance gives it besides."""
 
   batch: types.Batch
   draw: draws.StepDraw
 
 
-def _draw(
+def draw_batch(
   spec: specs.Spec,
   source: sources.Source,
   arrays: types.PyTree,
   keys: RootKeys,
   number: jax.Array,
-) -> _Drawn:
+) -> Drawn:
   """What step `number` is given, a function of the seed and of that alone."""
   batch = jax.tree.map(
     lambda x: x.reshape(-1, spec.batch_size, *x.shape[1:]),
     source.batch(arrays, keys.data, number),
   )
   key = jax.random.fold_in(keys.steps, number)
-  return _Drawn(batch, draws.draw_step(spec, key))
+  return Drawn(batch, draws.draw_step(spec, key))
 
 
 def _make_drawn_step(
   spec: specs.Spec, mesh: Mesh | None
 ) -> Callable[
-  [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
+  [states.GanState, types.Hyper, Drawn], tuple[states.GanState, types.Logs]
 ]:
   """The batch is split over the mesh, where there is one."""
   step = steps.make_step(spec)
 
   def drawn_step(
-    state: states.GanState, hyper: types.Hyper, drawn: _Drawn
+    state: states.GanState, hyper: types.Hyper, drawn: Drawn
   ) -> tuple[states.GanState, types.Logs]:
     batch = drawn.batch
     if mesh is not None:
@@ -197,7 +197,7 @@ def make_step(
   """
   step = _make_drawn_step(spec, mesh)
   return lambda state, hyper, arrays, keys: step(
-    state, hyper, _draw(spec, source, arrays, keys, state.step)
+    state, hyper, draw_batch(spec, source, arrays, keys, state.step)
   )
 
 
@@ -219,7 +219,7 @@ def make_steps(
     arrays: types.PyTree,
     keys: RootKeys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
-    draw = functools.partial(_draw, spec, source, arrays, keys)
+    draw = functools.partial(draw_batch, spec, source, arrays, keys)
     at_once = 1
     # On several, the compiler splits what a step draws with its batch.
     if (mesh is None or mesh.size == 1) and not cpu.is_stock():
@@ -229,7 +229,7 @@ def make_steps(
       at_once = max((n for n in fitting if length % n == 0), default=1)
 
     def play(
-      state: states.GanState, drawn: _Drawn
+      state: states.GanState, drawn: Drawn
     ) -> tuple[states.GanState, types.Logs]:
       return step(state, hyper, drawn)
 
