@@ -103,15 +103,19 @@ def _modes(config: 'configs.Config', look: 'spectrum.Look') -> list[float]:
 def main() -> None:
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
+  out = pathlib.Path(_OUT.value)
+  if not out.parent.is_dir():
+    # Before minutes of work.
+    raise ValueError(f'--out={out}: there is no folder {out.parent}')
   from gan_jax.engine import spectrum
   from gan_jax.game import dynamics
   from gan_jax.report import spectra
   from gan_jax.study import statistics
 
-  drawn = []
+  drawn, games = [], _games()
   titles = ('modes', *dynamics.Shape._fields)
   print(f'{"":16s}' + ''.join(f'{title:>22s}' for title in titles))
-  for name, config in _games().items():
+  for name, config in games.items():
     steps, shapes = [], []
     for look in spectrum.train(config, _EVERY.value, _SAMPLES.value):
       steps.append(look.step)
@@ -129,8 +133,8 @@ def main() -> None:
     cells = [str(modes), *(str(figures[field][-1]) for field in figures)]
     print(f'{name:16s}' + ''.join(f'{cell:>22s}' for cell in cells), flush=True)
     drawn.append(spectra.Spectrum(name, last.spectra, steps, figures))
-  spectra.save(pathlib.Path(_OUT.value), drawn)
-  print(_OUT.value)
+  spectra.save(out, drawn)
+  print(out)
 
 
 if __name__ == '__main__':

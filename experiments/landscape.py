@@ -25,14 +25,17 @@ _WIDTH = flags.DEFINE_integer(
   'width', 32, 'Of D, two hidden layers.', lower_bound=1
 )
 _APART = flags.DEFINE_float('apart', 2.0, 'Between neighbouring real points.')
-_RATES = flags.DEFINE_list(
-  'rates', ['0.001', '0.01'], "Adam's of G's points and of D."
-)
+_GEN_RATE = flags.DEFINE_float('gen_rate', 0.001, "Adam's, of G's points.")
+_DISC_RATE = flags.DEFINE_float('disc_rate', 0.01, "Adam's, of D.")
 
 
 def main() -> None:
-  if _OUT.value is None or _APART.value <= 0:
-    raise ValueError('--out=FILE must be given, and --apart be positive')
+  positive = min(_APART.value, _GEN_RATE.value, _DISC_RATE.value) > 0
+  if _OUT.value is None or not positive:
+    raise ValueError(
+      '--out=FILE must be given, and --apart, --gen_rate and --disc_rate be '
+      'positive'
+    )
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -49,8 +52,8 @@ def main() -> None:
   settings = mlp.DiscSettings(width=_WIDTH.value, depth=2)
   module = mlp.Discriminator(settings=settings)
   network = adapter.as_network(module, types.Batch(real))
-  gen_rate, disc_rate = map(float, _RATES.value)
-  adam = types.Pair(*(optax.adam(r, b1=0.5) for r in (gen_rate, disc_rate)))
+  rates = _GEN_RATE.value, _DISC_RATE.value
+  adam = types.Pair(*(optax.adam(rate, b1=0.5) for rate in rates))
 
   def played(loss: losses.GanLoss, key: jax.Array) -> types.Pair:
     """G's points `[T, n]` and D's loss `[T]`."""
