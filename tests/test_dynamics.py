@@ -14,8 +14,9 @@ from jax.flatten_util import ravel_pytree
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import build, names
-from gan_jax.game import dynamics, rules
+from gan_jax.engine import batching, build, names, program, spectrum
+from gan_jax.game import dynamics, projection, rules, steps
+from gan_jax.networks import mlp
 
 ROOT = pathlib.Path(__file__).parent.parent
 ORIGIN = types.Pair(jnp.zeros(()), jnp.zeros(()))
@@ -126,6 +127,34 @@ def test_arrows_lead_along_minus_v():
   np.testing.assert_array_equal(arrows[1, 1], 0)
 
 
+@pytest.mark.parametrize('gamma', [0.0, 0.4, 1.0, 3.0])
+def test_the_dirac_gan_is_critically_damped_at_a_weight_of_one(gamma: float):
+  flow = np.array([[0.0, 0.5], [-0.5, -gamma]])
+  slowest = np.linalg.eigvals(flow).real.max()
+  assert dynamics.dirac_decay(gamma) == pytest.approx(-slowest, abs=1e-6)
+  assert dynamics.dirac_decay(gamma) <= dynamics.dirac_decay(1.0) == 0.5
+
+
+@pytest.mark.parametrize('start', [(0.3, 0.2), (1.5, 0.0), (-0.2, 1.8)])
+def test_the_clipped_flow_ends_on_a_circle(start: tuple[float, float]):
+  """Against small steps, D first, written out."""
+  theta, psi, clip, rate = *start, 0.7, 1e-3
+  found = []
+  for _ in range(20_000):
+    psi = min(max(psi - rate * theta, -clip), clip)
+    theta = theta + rate * psi
+    found.append(np.hypot(theta, psi))
+  expected = dynamics.clipped_radius(np.hypot(*start), clip)
+  np.testing.assert_allclose(found[10_000:], expected, rtol=2e-3)
+  sgd = optax.sgd(rate)
+  own = types.Pair(sgd, projection.into_box(sgd, clip))
+  path = dynamics.play(
+    rules.ALTERNATING, dynamics.WASSERSTEIN, own, types.Pair(*start), {}, 20_000
+  )
+  np.testing.assert_allclose(np.hypot(*path)[1:], found, rtol=1e-3)
+  assert dynamics.clipped_radius(3.0, 0.0) == 3.0
+
+
 def test_the_figure_and_its_table(tmp_path: pathlib.Path):
   done = subprocess.run(
     [sys.executable, '-m', 'experiments.game_2d', '--steps=20',
@@ -141,3 +170,86 @@ def test_the_figure_and_its_table(tmp_path: pathlib.Path):
   assert modulus == pytest.approx(1.04**0.5, abs=1e-4)
   with PIL.Image.open(tmp_path / 'a.png') as picture:
     assert picture.size[0] > 1000
+
+
+def test_shape_of_a_spectrum():
+  """Of v: a saddle, a rotation, and a number too small to be told from 0."""
+  found = np.array([-4.0 + 3.0j, -4.0 - 3.0j, 3.0, 1.0j, -1.0j, -1e-6])
+  shape = dynamics.shape(found)
+  assert shape.rotation == pytest.approx((9 + 9 + 1 + 1) / (25 + 25 + 9 + 2))
+  # The pair of the rotation alone; |3i| < |-4|.
+  assert shape.turning == pytest.approx(2 / 5)
+  assert shape.growth == pytest.approx(4 / 5)
+  assert shape.unstable == pytest.approx(2 / 5)
+
+
+def _spectrum_config() -> configs.Config:
+  c = configs.Config(steps=2, batch_size=8)
+  c.data.name = 'ring'
+  c.gen.net = mlp.GenSettings(3, 1, 'tanh')
+  c.disc.net = mlp.DiscSettings(3, 1, 'tanh')
+  c.penalties.r1.weight, c.population.seeds = 0.3, 2
+  return c
+
+
+def test_jacobian_of_a_game_in_training():
+  """Against central differences of the gradients that the step follows."""
+  game = program.open_game(_spectrum_config())
+  spec = game.spec
+  state, hyper, keys = batching.take((game.start(), game.hyper, game.keys), 0)
+  drawn = program.draw_batch(spec, game.source, {}, keys, state.step)
+  found = jax.jit(spectrum.make_jacobian(spec))(state, hyper, drawn)
+  params = types.Pair(state.gen.params, state.disc.params)
+  flat, unravel = ravel_pytree(params)
+  losses = steps.make_losses(spec, hyper, state.step, *drawn)
+  carried = steps.position_of(state, spec).carried
+
+  @jax.jit
+  def field(x: jax.Array) -> jax.Array:
+    return ravel_pytree(rules.vector_field(losses, unravel(x), carried)[0])[0]
+
+  moves = 0.02 * jnp.eye(flat.size)
+  columns = [(field(flat + h) - field(flat - h)) / 0.04 for h in moves]
+  expected = jnp.stack(columns, axis=1)
+  assert found.shape == (27, 27)
+  np.testing.assert_allclose(found, expected, rtol=0.05, atol=3e-3)
+  # Each player's own block is a Hessian.
+  size = sum(x.size for x in jax.tree.leaves(params.gen))
+  own = found[:size, :size]
+  np.testing.assert_allclose(own, own.T, atol=1e-5)
+
+
+def test_looks_that_cannot_be():
+  config = _spectrum_config()
+  with pytest.raises(ValueError, match='every=3: does not divide the 2 steps'):
+    next(spectrum.train(config, 3, 16))
+  config.gen.net = mlp.GenSettings(4000, 1)
+  with pytest.raises(ValueError, match='parameters; the whole Jacobian'):
+    next(spectrum.train(config, 1, 16))
+  config.population.seeds = 1
+  with pytest.raises(ValueError, match=r'population\.seeds=1'):
+    next(spectrum.train(config, 1, 16))
+
+
+TINY = {
+  'jacobian': '--games=R1 --steps=1 --every=1 --seeds=2 --width=2 --samples=8',
+  'landscape': '--steps=100 --seeds=2 --width=4',
+  'damping': '--weights=1,2 --rate=0.1 --seeds=2',
+  'clipping': '--clips=1 --rate=0.02 --seeds=2',
+}
+
+
+def started(name: str, flags: str) -> 'subprocess.CompletedProcess[str]':
+  return subprocess.run(
+    [sys.executable, '-m', f'experiments.{name}', *flags.split()],
+    cwd=ROOT, capture_output=True, text=True, check=False,
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize('name', TINY)
+def test_programs_of_small_games(name: str, tmp_path: pathlib.Path):
+  done = started(name, f'{TINY[name]} --out={tmp_path}/a.png')
+  assert (done.returncode, done.stderr) == (0, '')
+  assert done.stdout.splitlines()[-1] == f'{tmp_path}/a.png'
+  with PIL.Image.open(tmp_path / 'a.png') as picture:
+    assert picture.size[0] > 200

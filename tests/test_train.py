@@ -214,7 +214,7 @@ def test_steps_drawn_at_once_are_those_drawn_one_by_one(
 
   @jax.jit
   def draw(step: jax.Array) -> types.PyTree:
-    drawn = program._draw(game.spec, game.source, arrays, game.keys, step)
+    drawn = program.draw_batch(game.spec, game.source, arrays, game.keys, step)
     is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     return jax.tree.map(
       lambda x: jax.random.key_data(x) if is_key(x) else x, drawn

@@ -122,6 +122,9 @@ class Optimiser:
   b2: float = declare.field(0.999, swept=True, at_least=0, below=1)
   # Adam's epsilon.
   eps: float = declare.field(1e-8, swept=True, at_least=0)
+  # After each update all parameters are clipped to [-clip, clip]; 0 clips none.
+  # WGAN's is 0.01, of D.
+  clip: float = declare.field(0.0, swept=True, at_least=0)
 
 
 @dataclasses.dataclass

@@ -22,6 +22,7 @@ from gan_jax.data import opening, source as sources
 from gan_jax.engine import additions, latents, names
 from gan_jax.game import (
   posthoc,
+  projection,
   rules,
   sampling,
   schedules,
@@ -164,37 +165,32 @@ def _make_rule(config: configs.Config) -> rules.Rule:
 
 
 def _make_optimiser(
+  config: configs.Config,
   player: str,
-  settings: configs.Optimiser,
   network: types.Network,
   root: float = 0.0,
 ) -> states.OptimiserFn:
+  settings: configs.Optimiser = getattr(config.optim, player)
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
+  clip = max(values.swept_values(config, f'{field}clip'))
+  clips = clip > 0
+  if clips and config.rule.name == 'optimistic':
+    raise ValueError(
+      f"{field}clip={clip}: rule.name='optimistic' moves further than an "
+      'update, and so out of its bounds; any other rule can clip'
+    )
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
     own = make(*(hyper[field + name] for name in numbers), root)
-    if network.project is None:
-      return own
-    return optax.chain(own, _projected(network.project))
+    if clips:
+      own = projection.into_box(own, hyper[f'{field}clip'])
+    if network.project is not None:
+      own = optax.chain(own, projection.onto(network.project))
+    return own
 
   return optimiser
-
-
-def _projected(
-  project: Callable[[types.PyTree], types.PyTree],
-) -> optax.GradientTransformation:
-  """Ends each update where `project` takes what it would have led to.
-
-  As a part of the optimiser, so that no rule of play need know of it.
-  """
-
-  def update(updates: types.PyTree, params: types.PyTree) -> types.PyTree:
-    end = project(optax.apply_updates(params, updates))
-    return jax.tree.map(jnp.subtract, end, params)
-
-  return optax.stateless(update)
 
 
 def count_classes(config: configs.Config, info: sources.Info) -> int:
@@ -360,10 +356,10 @@ def make_spec(
     disc=disc_network,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser('gen', config.optim.gen, gen_network),
+      _make_optimiser(config, 'gen', gen_network),
       _make_optimiser(
+        config,
         'disc',
-        config.optim.disc,
         disc_network,
         _ROOT if rule.through_optimiser else 0.0,
       ),

@@ -179,21 +179,21 @@ def _check_hosts(config: configs.Config, count: int) -> None:
       )
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
   """A step's batch `[rounds, B, ...]`, and what chance gives it besides."""
 
   batch: types.Batch
   draw: draws.StepDraw
 
 
-def _draw(
+def draw_batch(
   spec: specs.Spec,
   source: sources.Source,
   arrays: types.PyTree,
   keys: RootKeys,
   number: jax.Array,
   mesh: Mesh | None = None,
-) -> _Drawn:
+) -> Drawn:
   """What step `number` is given, a function of the seed and of that alone."""
   with jax.named_scope('data'), sharding.known(mesh):
     batch = jax.tree.map(
@@ -201,19 +201,19 @@ def _draw(
       source.batch(arrays, keys.data, number),
     )
   key = jax.random.fold_in(keys.steps, number)
-  return _Drawn(batch, draws.draw_step(spec, key))
+  return Drawn(batch, draws.draw_step(spec, key))
 
 
 def _make_drawn_step(
   spec: specs.Spec, mesh: Mesh | None, kind: str = 'replicated'
 ) -> Callable[
-  [states.GanState, types.Hyper, _Drawn], tuple[states.GanState, types.Logs]
+  [states.GanState, types.Hyper, Drawn], tuple[states.GanState, types.Logs]
 ]:
   """The batch is split over the mesh, where there is one; the state by kind."""
   step = steps.make_step(spec)
 
   def drawn_step(
-    state: states.GanState, hyper: types.Hyper, drawn: _Drawn
+    state: states.GanState, hyper: types.Hyper, drawn: Drawn
   ) -> tuple[states.GanState, types.Logs]:
     if mesh is None:
       return step(state, hyper, drawn.batch, drawn.draw)
@@ -236,7 +236,7 @@ def make_step(
   """
   step = _make_drawn_step(spec, mesh)
   return lambda state, hyper, arrays, keys: step(
-    state, hyper, _draw(spec, source, arrays, keys, state.step, mesh)
+    state, hyper, draw_batch(spec, source, arrays, keys, state.step, mesh)
   )
 
 
@@ -263,7 +263,7 @@ def make_steps(
     arrays: types.PyTree,
     keys: RootKeys,
   ) -> tuple[states.GanState, types.Logs, types.Logs]:
-    draw = functools.partial(_draw, spec, source, arrays, keys, mesh=mesh)
+    draw = functools.partial(draw_batch, spec, source, arrays, keys, mesh=mesh)
     at_once = 1
     # On several, the compiler splits what a step draws with its batch.
     if (mesh is None or mesh.size == 1) and not cpu.is_stock():
@@ -273,7 +273,7 @@ def make_steps(
       at_once = max((n for n in fitting if length % n == 0), default=1)
 
     def play(
-      state: states.GanState, drawn: _Drawn
+      state: states.GanState, drawn: Drawn
     ) -> tuple[states.GanState, types.Logs]:
       return step(state, hyper, drawn)
 

@@ -6,6 +6,7 @@ unit circle (Mescheder et al. 2017, section 3).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,27 @@ from gan_jax.game import rules
 BILINEAR = rules.exact(gen=lambda x, y: x * y, disc=lambda x, y: -x * y)
 
 
-def dirac_gan(r1: float = 0.0) -> rules.Losses:
+# Data at 0, G's sample at theta, the critic D(x) = psi x; the bilinear game.
+WASSERSTEIN = rules.exact(
+  gen=lambda theta, psi: -psi * theta, disc=lambda theta, psi: psi * theta
+)
+
+
+def clipped_radius(radius: float, clip: float) -> float:
+  """The radius of the cycle on which the clipped Wasserstein flow ends.
+
+  The flow theta' = psi, psi' = -theta turns around (0, 0). Where psi would
+  leave [-c, c] it stays at the bound until theta has changed its sign, which
+  is on the circle of radius c.
+
+  Args:
+    radius: of the start, whose psi is clipped first.
+    clip: c; 0 clips nothing.
+  """
+  return min(radius, clip) if clip else radius
+
+
+def dirac_gan(r1: float | jax.Array = 0.0) -> rules.Losses:
   """The Dirac-GAN (Mescheder et al. 2018, definition 2.1).
 
   The data are at 0, G's only sample is at theta and D(x) = psi x. With f(t) =
@@ -38,6 +59,24 @@ def dirac_gan(r1: float = 0.0) -> rules.Losses:
     gen=value,
     disc=lambda theta, psi: -value(theta, psi) + 0.5 * r1 * psi**2,
   )
+
+
+def dirac_decay(r1: float) -> float:
+  """How fast the flow of the Dirac-GAN with R1 nears its equilibrium.
+
+  Its eigenvalues are -g/2 +- sqrt(g^2/4 - 1/4) (Mescheder et al. 2018, section
+  3, with f'(0) = 1/2): a damped oscillator. The slower of both has the rate
+  g/2 up to g = 1, where the damping is critical, and g/2 - sqrt(g^2/4 - 1/4)
+  beyond, so that no weight is faster than 1. Durr et al. 2022 find the same of
+  many generated points and gradient penalties of intermediate strength.
+
+  Args:
+    r1: gamma, at least 0.
+
+  Returns:
+    The rate a in distance ~ exp(-a t), in [0, 1/2].
+  """
+  return r1 / 2 - max(r1**2 / 4 - 0.25, 0.0) ** 0.5
 
 
 def play(
@@ -69,21 +108,47 @@ def play(
   return path
 
 
-def _eigenvalues(
-  fn: Callable[[jax.Array], jax.Array], x: jax.Array
-) -> np.ndarray:
-  """Eigenvalues `[P]` of the Jacobian of fn: [P] -> [P], the largest first."""
+def _jacobian(fn: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+  """The Jacobian `[P, P]` of fn: [P] -> [P], a few columns at a time."""
 
   def column(tangent: jax.Array) -> jax.Array:
     return jax.jvp(fn, (x,), (tangent,))[1]
 
-  # A few columns at a time: each holds a whole forward and backward pass.
-  columns = jax.jit(lambda basis: jax.lax.map(column, basis, batch_size=32))(
-    jnp.eye(x.size)
-  )
-  found = np.linalg.eigvals(np.asarray(columns, np.float64).T)
+  # Each column holds a whole forward and backward pass.
+  return jax.lax.map(column, jnp.eye(x.size), batch_size=32).T
+
+
+def eigenvalues(matrix: jax.Array | np.ndarray) -> np.ndarray:
+  """Of `[P, P]`: `[P]` complex, the largest modulus first."""
+  found = np.linalg.eigvals(np.asarray(matrix, np.float64))
   ordered: np.ndarray = found[np.argsort(-np.abs(found))].astype(complex)
   return ordered
+
+
+def field_jacobian(
+  losses: rules.Losses,
+  params: types.Pair,
+  carried: types.Pair = rules.NOTHING,
+) -> jax.Array:
+  """The Jacobian of v = (grad_G L_G, grad_D L_D) at a point; traceable.
+
+  Args:
+    losses: without frozen parameters: each player's loss is differentiated
+      with respect to both. Keyed once, so that they are functions.
+    params: trees of float32 arrays; P numbers in both together, at most a few
+      thousand, for the Jacobian is computed whole, a `jvp` for each column.
+    carried: of both players, what their losses read beside the parameters.
+
+  Returns:
+    `[P, P]`, G's parameters first.
+  """
+  flat, unravel = ravel_pytree(params)
+
+  def field(x: jax.Array) -> jax.Array:
+    grads, _ = rules.vector_field(losses, unravel(x), carried)
+    return ravel_pytree(grads)[0]
+
+  return _jacobian(field, flat)
 
 
 def jacobian_eigenvalues(
@@ -96,21 +161,51 @@ def jacobian_eigenvalues(
   Mescheder et al. 2017 and 2018 speak of -v and have the signs reversed.
 
   Args:
-    losses: without frozen parameters: each player's loss is differentiated
-      with respect to both. Keyed once, so that they are functions.
+    losses: as of `field_jacobian`.
     gen_params: any tree of float32 arrays.
-    disc_params: the same; P numbers in both together, at most a few thousand:
-      the Jacobian is computed whole, a `jvp` for each column.
+    disc_params: the same.
 
   Returns:
     `[P]` complex, the largest modulus first. Not for use under `jit`.
   """
-  flat, unravel = ravel_pytree(types.Pair(gen_params, disc_params))
+  params = types.Pair(gen_params, disc_params)
+  return eigenvalues(jax.jit(lambda x: field_jacobian(losses, x))(params))
 
-  def field(x: jax.Array) -> jax.Array:
-    return ravel_pytree(rules.vector_field(losses, unravel(x))[0])[0]
 
-  return _eigenvalues(field, flat)
+class Shape(NamedTuple):
+  """What the eigenvalues of v say of the flow along -v around a point.
+
+  Attributes:
+    rotation: the sum of the squared imaginary parts over that of the squared
+      moduli, in [0, 1]: 1 where the flow only turns, 0 where it never does.
+    turning: the share of the eigenvalues that are no less than `floor` of the
+      largest modulus whose imaginary part is larger than their real part.
+    growth: the largest real part of an eigenvalue of -v over the largest
+      modulus, in [-1, 1]; above 0 the flow leaves the point in some direction.
+    unstable: the share of -v's eigenvalues, of the same ones, with a positive
+      real part.
+  """
+
+  rotation: float
+  turning: float
+  growth: float
+  unstable: float
+
+
+def shape(found: np.ndarray, floor: float = 1e-3) -> Shape:
+  """The shape of a spectrum.
+
+  Args:
+    found: eigenvalues of v, `[P]`, the largest modulus first.
+    floor: those of a smaller share of the largest modulus are taken as 0, as
+      float32 and directions along which nothing changes give them.
+  """
+  kept = found[np.abs(found) >= floor * np.abs(found[0])]
+  rotation = (kept.imag**2).sum() / (np.abs(kept) ** 2).sum()
+  growth = (-kept.real).max() / np.abs(found[0])
+  turning = (np.abs(kept.imag) > np.abs(kept.real)).mean()
+  unstable = (kept.real < 0).mean()
+  return Shape(*map(float, (rotation, turning, growth, unstable)))
 
 
 def rate_of_convergence(
@@ -147,7 +242,8 @@ def rate_of_convergence(
       )
     return ravel_pytree(position[1:])[0]
 
-  return float(np.abs(_eigenvalues(update, flat)[0]) ** (1 / rule.period))
+  found = eigenvalues(jax.jit(lambda x: _jacobian(update, x))(flat))
+  return float(np.abs(found[0]) ** (1 / rule.period))
 
 
 def directions(losses: rules.Losses, axis: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from gan_jax import types
 Loss = Callable[[types.Pair, types.Pair], tuple[jax.Array, tuple[Any, Any]]]
 
 
-_NOTHING = types.Pair((), ())
+NOTHING = types.Pair((), ())
 
 
 class Losses(NamedTuple):
@@ -77,7 +77,7 @@ class Position(NamedTuple):
   step: jax.Array
   params: types.Pair
   opt_state: types.Pair
-  carried: types.Pair = _NOTHING
+  carried: types.Pair = NOTHING
   memory: types.PyTree = ()
 
 
@@ -163,7 +163,7 @@ def _gradient(
 
 
 def vector_field(
-  losses: Losses, params: types.Pair, carried: types.Pair = _NOTHING
+  losses: Losses, params: types.Pair, carried: types.Pair = NOTHING
 ) -> _Field:
   """`(v, (carried, logs))` with v = (grad_theta L_G, grad_phi L_D)."""
   gen = _gradient(losses.gen, 'gen', params, carried)

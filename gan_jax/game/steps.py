@@ -50,16 +50,13 @@ def make_step(spec: specs.Spec) -> Step:
     batch: types.Batch,
     draw: draws.StepDraw,
   ) -> tuple[states.GanState, types.Logs]:
-    hyper = spec.schedule(hyper, state.step)
-    if spec.adaptive is not None:
-      p = augment.strength(state.memory['augment'], hyper)
-      hyper = {**hyper, 'augment.p': p}
-    before = _position(state, spec)
+    hyper = numbers(spec, state, hyper)
+    before = position_of(state, spec)
     guard = _unless_nonfinite if spec.skip_nonfinite else rules.accept
     turns = {'guard': guard} if spec.rule.takes_turns else {}
     after, outcome = spec.rule.update(
       before,
-      _losses(spec, hyper, state.step, batch, draw),
+      make_losses(spec, hyper, state.step, batch, draw),
       types.Pair(*(make(hyper) for make in spec.optimisers)),
       **spec.rule.numbers(hyper),
       **turns,
@@ -79,7 +76,18 @@ def make_step(spec: specs.Spec) -> Step:
   return step
 
 
-def _losses(
+def numbers(
+  spec: specs.Spec, state: states.GanState, hyper: types.Hyper
+) -> types.Hyper:
+  """The numbers of the step after `state`: scheduled, and p where it adapts."""
+  hyper = spec.schedule(hyper, state.step)
+  if spec.adaptive is None:
+    return hyper
+  p = augment.strength(state.memory['augment'], hyper)
+  return {**hyper, 'augment.p': p}
+
+
+def make_losses(
   spec: specs.Spec,
   hyper: types.Hyper,
   step: jax.Array,
@@ -129,7 +137,7 @@ def _losses(
   )
 
 
-def _position(state: states.GanState, spec: specs.Spec) -> rules.Position:
+def position_of(state: states.GanState, spec: specs.Spec) -> rules.Position:
   """The part of the state that a rule moves."""
   gen, disc, memory = state.gen, state.disc, state.memory
 
@@ -151,7 +159,7 @@ def _position(state: states.GanState, spec: specs.Spec) -> rules.Position:
 def _state(
   position: rules.Position, gen_ema: types.PyTree, lengths: states.Memory
 ) -> states.GanState:
-  """The whole state at a position, with averages; the inverse of `_position`.
+  """The whole state at a position, with averages; the inverse of `position_of`.
 
   Args:
     position: of the players.

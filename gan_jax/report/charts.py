@@ -1,7 +1,7 @@
 """Charts of figures: against the step, over a population, in the plane."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -270,3 +270,89 @@ def save_planes(path: pathlib.Path, planes: Sequence[Plane]) -> None:
   )
   figure.savefig(path)
   plt.close(figure)
+
+
+def save_landscape(
+  path: pathlib.Path,
+  walks: Mapping[str, Sequence[float]],
+  losses: Mapping[str, np.ndarray],
+) -> None:
+  """D's loss on a way out of collapse, and while the game is played.
+
+  Args:
+    path: the png.
+    walks: by the loss's name, D's best loss at collapse, between two real
+      points, and at another real point.
+    losses: by the loss's name, D's loss `[N, T]` of N seeds.
+  """
+  plt = plots.pyplot()
+  figure, axes = plt.subplots(
+    1, 1 + len(losses), figsize=(3 * (1 + len(losses)), 2.8), dpi=110,
+    layout='constrained', sharey=True,
+  )  # fmt: skip
+  for name, values in walks.items():
+    axes[0].step([0, 0.2, 0.8, 1], [values[0], *values], label=name)
+  axes[0].set(xlabel='way of one point', ylabel="D's loss", title='D optimal')
+  axes[0].legend(fontsize=8)
+  for place, (name, found) in zip(axes[1:], losses.items(), strict=True):
+    place.plot(found[:10].T, lw=0.6, alpha=0.7)
+    place.axhline(walks[name][0], color='black', lw=0.8, ls=':')
+    place.axhline(np.log(2), color='grey', lw=0.8, ls=':')
+    place.set(xlabel='step', title=name, ylim=(0, 0.8))
+  plots.save_figure(path, figure)
+
+
+def save_damping(
+  path: pathlib.Path,
+  rates: Mapping[float, statistics.Estimate],
+  exact: Callable[[float], float],
+  times: np.ndarray,
+  distances: Mapping[float, np.ndarray],
+) -> None:
+  """Rates of decay by weight, and the distance against time at three weights.
+
+  Args:
+    path: the png.
+    rates: by weight, as measured.
+    exact: the rate of a weight.
+    times: `[T]`.
+    distances: by weight, `[T]`.
+  """
+  plt = plots.pyplot()
+  figure, (left, right) = plt.subplots(
+    1, 2, figsize=(8, 3), dpi=110, layout='constrained'
+  )
+  weights = list(rates)
+  line = np.geomspace(weights[0], weights[-1], 300)
+  left.plot(line, [exact(x) for x in line], color='grey', label='closed form')
+  bars = [[e.mean - e.low for e in rates.values()],
+          [e.high - e.mean for e in rates.values()]]  # fmt: skip
+  means = [e.mean for e in rates.values()]
+  left.errorbar(
+    weights, means, bars, fmt='o', ms=4, capsize=3, label='measured'
+  )
+  left.set(xscale='log', xlabel='weight of R1', ylabel='rate of decay')
+  left.legend(fontsize=8)
+  best = max(rates, key=lambda x: rates[x].mean)
+  for weight in dict.fromkeys((weights[0], best, weights[-1])):
+    right.semilogy(times, distances[weight], lw=1, label=f'R1 of {weight:g}')
+  right.set(xlabel='time', ylabel='distance', xlim=(0, 60), ylim=(1e-6, 2))
+  right.legend(fontsize=8)
+  plots.save_figure(path, figure)
+
+
+def save_cycles(path: pathlib.Path, games: Mapping[str, np.ndarray]) -> None:
+  """Paths `[N, T, 2]` of N starts in the plane, a panel for each game."""
+  plt = plots.pyplot()
+  figure, axes = plt.subplots(
+    1, len(games), figsize=(2.4 * len(games), 2.8), dpi=110, squeeze=False,
+    layout='constrained', sharey=True,
+  )  # fmt: skip
+  for place, (name, found) in zip(axes[0], games.items(), strict=True):
+    place.plot(*found.transpose(2, 1, 0), lw=0.6)
+    place.plot(0, 0, '*', ms=8, color='black')
+    place.set(xlabel='generator', aspect='equal')
+    place.set(xlim=(-2, 2), ylim=(-2, 2))
+    place.set_title(name, fontsize=8)
+  axes[0, 0].set_ylabel('critic')
+  plots.save_figure(path, figure)

@@ -1,0 +1,107 @@
+"""Separable against relativistic losses in the n-point game, from collapse.
+
+  python -m experiments.landscape --out=docs/landscape.png
+
+Sun et al. 2020: all generated points begin near one of the n real ones. On the
+way of one of them to another real point D's best loss, which G raises, first
+falls in the original GAN (a bad basin), and never falls in the relativistic
+paired GAN. Left: that way, D at its optimum in closed form (game/points.py).
+Right: the game played by free points against an MLP, the first seeds. Printed:
+D's loss at collapse in closed form; its median as measured while all points are
+there; how many seeds come to cover all real points, and when.
+"""
+
+import pathlib
+
+from absl import flags
+
+from experiments import launch
+
+_OUT = flags.DEFINE_string('out', None, 'The png to write.')
+_POINTS = flags.DEFINE_integer('points', 2, 'Real points, n.', lower_bound=2)
+_STEPS = flags.DEFINE_integer('steps', 10_000, 'Updates of G.', lower_bound=100)
+_SEEDS = flags.DEFINE_integer('seeds', 20, 'Initial D and G.', lower_bound=2)
+_WIDTH = flags.DEFINE_integer(
+  'width', 32, 'Of D, two hidden layers.', lower_bound=1
+)
+_APART = flags.DEFINE_float('apart', 2.0, 'Between neighbouring real points.')
+_GEN_RATE = flags.DEFINE_float('gen_rate', 0.001, "Adam's, of G's points.")
+_DISC_RATE = flags.DEFINE_float('disc_rate', 0.01, "Adam's, of D.")
+
+
+def main() -> None:
+  positive = min(_APART.value, _GEN_RATE.value, _DISC_RATE.value) > 0
+  if _OUT.value is None or not positive:
+    raise ValueError(
+      '--out=FILE must be given, and --apart, --gen_rate and --disc_rate be '
+      'positive'
+    )
+  import jax
+  import jax.numpy as jnp
+  import numpy as np
+  import optax
+
+  from gan_jax import types
+  from gan_jax.game import dynamics, losses, points, rules
+  from gan_jax.networks import adapter, mlp
+  from gan_jax.report import charts
+  from gan_jax.study import statistics
+
+  n, steps = _POINTS.value, _STEPS.value
+  real = _APART.value * jnp.arange(n, dtype=jnp.float32)[:, None]
+  settings = mlp.DiscSettings(width=_WIDTH.value, depth=2)
+  module = mlp.Discriminator(settings=settings)
+  network = adapter.as_network(module, types.Batch(real))
+  rates = _GEN_RATE.value, _DISC_RATE.value
+  adam = types.Pair(*(optax.adam(rate, b1=0.5) for rate in rates))
+
+  def played(loss: losses.GanLoss, key: jax.Array) -> types.Pair:
+    """G's points `[T, n]` and D's loss `[T]`."""
+    gen_key, disc_key = jax.random.split(key)
+    params, vars = network.init(disc_key)
+
+    def logits(params: types.PyTree, x: jax.Array) -> jax.Array:
+      batch = types.Batch(x)
+      return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
+
+    def of(side: losses.LossFn) -> types.PyTree:
+      return lambda gen, disc: side(
+        real=logits(disc, real), fake=logits(disc, gen)
+      )
+
+    game = rules.exact(of(loss.gen), of(loss.disc))
+    begin = types.Pair(0.05 * jax.random.normal(gen_key, (n, 1)), params)
+    path = dynamics.play(rules.ALTERNATING, game, adam, begin, {}, steps)
+    return types.Pair(path.gen[..., 0], jax.vmap(of(loss.disc))(*path))
+
+  keys = jax.random.split(jax.random.key(0), _SEEDS.value)
+  collapsed: list[int | None] = [0] * n
+  ways = (collapsed, [*collapsed[:-1], None], [*collapsed[:-1], n - 1])
+  lines, walks = {}, {}
+  print(f'{"":14s}{"closed form":>12s}{"measured":>10s}{"covered":>9s}  step')
+  for name, loss, value, scale in (
+    ('separable', losses.NON_SATURATING, points.separable_loss, 0.5),
+    ('relativistic', losses.RELATIVISTIC_PAIRED, points.paired_loss, 1.0),
+  ):
+    made = jax.jit(jax.vmap(lambda key, loss=loss: played(loss, key)))(keys)
+    found, costs = np.asarray(made.gen), scale * np.asarray(made.disc)
+    distance = np.abs(found[..., None, :] - np.asarray(real))  # [S, T, n, n]
+    near = distance < _APART.value / 4
+    there = near[:, :, 0].all(axis=-1)
+    there[:, : steps // 100] = False
+    whole = near.any(axis=-1).all(axis=-1)
+    done = whole[:, -1]
+    first = statistics.estimate('step', whole.argmax(axis=1)[done].tolist())
+    measured = np.median(costs[there]) if there.any() else np.nan
+    print(
+      f'{name:14s}{value(collapsed):12.4f}{measured:10.4f}'
+      f'{done.sum():4d}/{len(done):<4d}  {first}'
+    )
+    walks[name] = [value(way) for way in ways]
+    lines[name] = costs
+  charts.save_landscape(pathlib.Path(_OUT.value), walks, lines)
+  print(_OUT.value)
+
+
+if __name__ == '__main__':
+  launch.run(main)
