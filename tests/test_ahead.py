@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments import compile_table
+from experiments import fitting
 from gan_jax.config import fields as configs
 from gan_jax.data import absent
 from gan_jax.engine import (
@@ -309,10 +309,8 @@ def test_the_table_tries_what_may_make_it_fit(
     return {'topology': topology, 'fits': fits}
 
   monkeypatch.setattr(ahead, 'compile_apart', compiled)
-  (name,) = [c for t, c in compile_table.titles() if t == 'ffhq:256']
-  rows = list(
-    compile_table._rows(compile_table._load(name, ''), 'faces', 'v5e:2x2')
-  )
+  (name,) = [c for t, c in fitting.titles() if t == 'ffhq:256']
+  rows = list(fitting.rows(fitting.load(name, ''), 'faces', 'v5e:2x2'))
   assert [(row['title'], row['fits']) for row in rows] == [
     ('faces', False),
     ('faces + remat', False),

@@ -12,7 +12,7 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, names
-from gan_jax.evaluation import classifier, inception as inceptions
+from gan_jax.evaluation import classifier, inception as inceptions, resizers
 from gan_jax.game import draws, steps
 from gan_jax.metrics import sliced
 from tests import test_experiments as programs
@@ -112,7 +112,8 @@ def test_what_measures_multiplies_float32():
     return jax.grad(loss)(init)
 
   def inception(images: jax.Array) -> Any:
-    params = inceptions.Inception().init(key, inceptions.resized(images))
+    x = resizers.resize(images, inceptions.SIDE, inceptions.RESIZER)
+    params = inceptions.Inception().init(key, x)
     return inceptions.apply(params['params'], images)
 
   def distance(images: jax.Array) -> jax.Array:

@@ -1,0 +1,72 @@
+"""Each configuration on a pod, and what makes it fit where it does not."""
+
+import importlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from experiments import launch
+from gan_jax.config import fields as configs, overrides
+
+_FOLDER = pathlib.Path(__file__).parent / 'configs'
+
+# Of images.py and digits.py, whose images are the user's own.
+_SIDES = {'images': 64}
+
+# Each has those before it as well.
+_REMEDIES = (
+  ('remat', [('gen.net.remat', 'true'), ('disc.net.remat', 'true')]),
+  ('bfloat16', [('precision', 'bfloat16')]),
+  ('fsdp', [('sharding', 'fsdp')]),
+)
+
+
+def titles() -> Iterator[tuple[str, str]]:
+  """Each configuration: how it is called, and as `--config` takes it."""
+  for path in sorted(_FOLDER.glob('*.py')):
+    if path.stem == '__init__':
+      continue
+    module = importlib.import_module(f'experiments.configs.{path.stem}')
+    for argument in getattr(module, 'ARGUMENTS', {'': None}):
+      colon = f':{argument}' if argument else ''
+      yield f'{path.stem}{colon}', f'{path}{colon}'
+
+
+def load(name: str, title: str) -> configs.Config:
+  from gan_jax.engine import build
+
+  config = launch.load_config(name)
+  if not config.data.size:
+    config.data.size = _SIDES.get(title.partition(':')[0], 0)
+  return build.complete(config)
+
+
+def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:
+  """A report, or the line that says why there is none."""
+  from gan_jax.data import absent
+  from gan_jax.engine import ahead
+
+  try:
+    return ahead.compile_apart(config, topology, absent.Form())
+  except ValueError as error:
+    return {'topology': topology, 'error': str(error)}
+
+
+def rows(
+  config: configs.Config, title: str, topology: str
+) -> Iterator[dict[str, Any]]:
+  """Its row, and where it does not fit, one for each remedy that is tried."""
+  from gan_jax.engine import build
+
+  row = _compiled(config, topology) | {'title': title}
+  yield row
+  for name, changes in _REMEDIES:
+    if row.get('fits') is not False:
+      return
+    known = name != 'remat' or hasattr(config.gen.net, 'remat')
+    if not known:
+      continue
+    config = overrides.apply(config, changes, build.complete)
+    title = f'{title} + {name}'
+    row = _compiled(config, topology) | {'title': title}
+    yield row
