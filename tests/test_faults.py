@@ -75,8 +75,6 @@ def test_five_kills_at_random_moments(tmp_path: pathlib.Path):
     '--config.steps=2000',
     '--config.eval.every=400',
     '--config.checkpoint.every=80',
-    # What a run does after its last step is no time to kill it.
-    '--config.log.page=false',
   )
   figures = kill.kill_and_compare(longer, 5, 0, tmp_path)
   assert figures['state_identical']

@@ -47,7 +47,7 @@ def test_losses_of_two_points():
 
 
 def test_the_relativistic_loss_never_falls_on_a_way_to_the_data():
-  """Sun et al. 2020, theorem 2: no bad basin, from any of the states."""
+  """Sun et al. 2020: no bad basin, from any of the states."""
 
   def neighbours(state: tuple[int | None, ...]) -> list[tuple[int | None, ...]]:
     return [

@@ -64,14 +64,14 @@ def run(
       they wait for each other 45 s at the start.
 
   Returns:
-    Whether it was killed, the seconds to that row (0 if it never came), and
-    those that it lived.
+    Whether it was killed, and the seconds to that row (0 if it never came) and
+    to its last one.
 
   Raises:
     ValueError: a process failed, with its own words, or outlived the killed
       one.
   """
-  began, first, killed = time.monotonic(), 0.0, False
+  began, start, first = time.monotonic(), time.time(), 0.0
   together = processes.start_together(arguments, workdir, count)
   chosen = together[victim]
   while chosen.poll() is None:
@@ -99,7 +99,9 @@ def run(
     # In its last moments a process waits for the others alone.
     if alone and not (workdir / 'summary.json').exists():
       raise ValueError(f'process {victim} was killed, and another ends with 0')
-  return killed, first, time.monotonic() - began
+  rows = workdir / 'metrics.jsonl'
+  last = rows.stat().st_mtime - start if rows.exists() else 0.0
+  return killed, first, last
 
 
 def kill_and_compare(
@@ -113,9 +115,10 @@ def kill_and_compare(
   whole, parts = folder / 'whole', folder / 'parts'
   # The first start compiles; those that count do not.
   run(arguments, folder / 'warm', 0, count)
-  _, first, lived = run(arguments, whole, None, count)
-  # On average all lives together do less than the whole run.
-  horizon = first + 2 * (lived - first) / kills
+  _, first, last = run(arguments, whole, None, count)
+  # On average all lives together do less than the whole run, whose last row is
+  # not its end: pictures come after it.
+  horizon = first + 2 * max(last - first, 0.0) / kills
   rng, hit = random.Random(seed), 0
   for _ in range(kills):
     moment = rng.uniform(0.0, horizon)

@@ -1,6 +1,6 @@
 """The n-point game: n real points, n generated ones, and a D that can do all.
 
-Sun et al. 2020, section 3: what D's loss is at its optimum, as a function of
+Sun et al. 2020: what D's loss is at its optimum, as a function of
 where the generated points are. G raises it, up to log 2 in each game here.
 """
 
