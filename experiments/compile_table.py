@@ -34,6 +34,7 @@ def main() -> None:
     raise ValueError('--out=FILE must be given')
   from gan_jax.engine import chips
   from gan_jax.report import forecast
+  from gan_jax.storage import workdir as workdirs
 
   path = pathlib.Path(_OUT.value)
   for topology in _TOPOLOGIES.value:
@@ -52,9 +53,7 @@ def main() -> None:
         continue
       print(key, file=sys.stderr)
       done[key] = list(fitting.rows(fitting.load(name, title), title, topology))
-      whole = path.with_suffix('.tmp')
-      whole.write_text(json.dumps(done, indent=1) + '\n')
-      whole.rename(path)
+      workdirs.write_json(path, done)
   rows = [
     row
     for title, _ in wanted

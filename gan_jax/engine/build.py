@@ -5,7 +5,6 @@ function; nowhere else.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -149,6 +148,24 @@ def _make_module(
     )
   return module(
     settings=settings, **{k: v for k, v in given.items() if k in taken}
+  )
+
+
+def _make_networks(
+  config: configs.Config, modules: types.Pair, info: sources.Info, classes: int
+) -> types.Pair:
+  """Both players' modules as functions of latents and of packed samples."""
+  packed = (*info.shape[:-1], config.packing * info.shape[-1])
+  z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
+  x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
+  label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
+  return types.Pair(
+    *(
+      adapter.as_network(module, example, config.matmul_precision)
+      for module, example in zip(
+        modules, (types.Latent(z, label), types.Batch(x, label)), strict=True
+      )
+    )
   )
 
 
@@ -325,7 +342,6 @@ def make_spec(
   """
   dtype = values.choose('precision', config.precision, names.PRECISIONS)
   loss = values.choose('loss', config.loss, names.LOSSES)
-  packed = (*info.shape[:-1], config.packing * info.shape[-1])
   classes = count_classes(config, info)
   gen = _make_module(
     config,
@@ -343,31 +359,24 @@ def make_spec(
   latent, eval_latent = latents.make_latents(config, info, mesh)
   adaptive = additions.make_adaptive(config)
   of_players = additions.make_terms(config, adaptive)
-  z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
-  x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
-  label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
-  as_network = functools.partial(
-    adapter.as_network, matmul_precision=config.matmul_precision
-  )
-  gen_network = as_network(gen, types.Latent(z, label))
-  disc_network = as_network(disc, types.Batch(x, label))
+  networks = _make_networks(config, types.Pair(gen, disc), info, classes)
   spec = specs.Spec(
-    gen=gen_network,
-    disc=disc_network,
+    gen=networks.gen,
+    disc=networks.disc,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser(config, 'gen', gen_network),
+      _make_optimiser(config, 'gen', networks.gen),
       _make_optimiser(
         config,
         'disc',
-        disc_network,
+        networks.disc,
         _ROOT if rule.through_optimiser else 0.0,
       ),
     ),
     latent=latent,
     eval_latent=eval_latent,
     paired_labels=bool(classes) and names.LABEL_LAWS[config.gen.labels] is None,
-    loop_disc=config.disc_steps > 1 and _is_large(disc_network),
+    loop_disc=config.disc_steps > 1 and _is_large(networks.disc),
     schedule=make_schedule(config),
     terms=of_players,
     batch_size=values.batch_samples(config),
@@ -380,7 +389,7 @@ def make_spec(
     to_data=to_data,
     from_data=from_data,
     rule=rule,
-    look=additions.make_looks(disc_network, of_players.disc),
+    look=additions.make_looks(networks.disc, of_players.disc),
     augment=additions.make_augment(config, info),
     pseudo=config.augment.pseudo,
     adaptive=adaptive,

@@ -118,8 +118,6 @@ def apply(
   top, left = (height - least) // 2, (width - least) // 2
   square = images[:, top : top + least, left : left + least]
   x = resizers.resize(square, side, resizer)
-  x = vit.normalised(x, _MEAN, _STD)
-  features = vit.Vit(settings).apply({'params': params}, x)
-  assert isinstance(features, jax.Array)
+  features = vit.features(settings, params, x, mean=_MEAN, std=_STD)
   length = jnp.linalg.norm(features, axis=-1, keepdims=True)
   return vit.seen(features / length)

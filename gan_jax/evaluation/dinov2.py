@@ -132,7 +132,4 @@ def apply(
     side: as it was given to `convert`.
   """
   x = resizers.resize(images, side, resizer)
-  x = vit.normalised(x, _MEAN, _STD)
-  features = vit.Vit(settings).apply({'params': params}, x)
-  assert isinstance(features, jax.Array)
-  return vit.seen(features)
+  return vit.seen(vit.features(settings, params, x, mean=_MEAN, std=_STD))

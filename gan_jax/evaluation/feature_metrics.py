@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -126,46 +127,44 @@ def _class_accuracy(scene: scenes.Scene) -> scenes.Figures:
 # The kernel distance, the inception score, precision and recall.
 
 
-def _kid(scene: scenes.Scene) -> scenes.Figures:
-  real, generated = (
-    jnp.asarray(kept.result(scene.states[name]))
-    for name in ('real', 'generated')
-  )
+def _features(scene: scenes.Scene, *names: str) -> list[jax.Array]:
+  """Those that were kept of each set, `[N, D]`."""
+  return [jnp.asarray(kept.result(scene.states[name])) for name in names]
+
+
+def _kernel_distance(
+  scene: scenes.Scene, real: jax.Array, generated: jax.Array
+) -> kernel.KernelDistance:
   settings = scene.facts.settings
-  found = kernel.kernel_distance(
+  return kernel.kernel_distance(
     real,
     generated,
     scene.key,
     subsets=settings.kid_subsets,
     subset_size=settings.kid_subset_size,
   )
+
+
+def _kid(scene: scenes.Scene) -> scenes.Figures:
+  found = _kernel_distance(scene, *_features(scene, 'real', 'generated'))
   return {'kid': found.mean, 'kid_std': found.std}
 
 
 def _kid_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
-  real = jnp.asarray(kept.result(scene.states['real']))
-  settings = scene.facts.settings
-
-  def again(features: np.ndarray) -> float:
-    return kernel.kernel_distance(
-      real,
-      jnp.asarray(features),
-      scene.key,
-      subsets=settings.kid_subsets,
-      subset_size=settings.kid_subset_size,
-    ).mean
-
-  return again
+  (real,) = _features(scene, 'real')
+  return lambda features: (
+    _kernel_distance(scene, real, jnp.asarray(features)).mean
+  )
 
 
 def _cmmd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
-  real = jnp.asarray(kept.result(scene.states['real']))
+  (real,) = _features(scene, 'real')
   return lambda features: discrepancy.discrepancy(real, jnp.asarray(features))
 
 
 def _cmmd(scene: scenes.Scene) -> scenes.Figures:
-  generated = kept.result(scene.states['generated'])
-  return {'cmmd': _cmmd_again(scene)(generated)}
+  real, generated = _features(scene, 'real', 'generated')
+  return {'cmmd': discrepancy.discrepancy(real, generated)}
 
 
 def _inception_score(scene: scenes.Scene) -> scenes.Figures:
@@ -174,10 +173,7 @@ def _inception_score(scene: scenes.Scene) -> scenes.Figures:
 
 
 def _manifolds(scene: scenes.Scene) -> scenes.Figures:
-  real, generated = (
-    jnp.asarray(kept.result(scene.states[name]))
-    for name in ('real', 'generated')
-  )
+  real, generated = _features(scene, 'real', 'generated')
   found = neighbours.manifolds(real, generated, k=K, density_k=DENSITY_K)
   return found._asdict()
 
@@ -201,11 +197,8 @@ def _untried(facts: scenes.Facts) -> str | None:
 
 
 def _authenticity(scene: scenes.Scene) -> scenes.Figures:
-  generated, train = (
-    jnp.asarray(kept.result(scene.states[name]))
-    for name in ('generated', 'train')
-  )
-  return {'authenticity': neighbours.authenticity(generated, train)}
+  found = neighbours.authenticity(*_features(scene, 'generated', 'train'))
+  return {'authenticity': found}
 
 
 def _copying(scene: scenes.Scene) -> scenes.Figures:

@@ -217,10 +217,29 @@ def seen(features: jax.Array) -> types.Perception:
   return types.Perception(features, jnp.zeros((len(features), 0)))
 
 
-def normalised(
-  x: jax.Array, mean: Sequence[float], std: Sequence[float]
+def features(
+  settings: Settings,
+  params: types.PyTree,
+  x: jax.Array,
+  *,
+  mean: Sequence[float],
+  std: Sequence[float],
 ) -> jax.Array:
-  """Images in [-1, 1] by the mean and deviation of colours in [0, 1]."""
+  """What a network sees in images of its size.
+
+  Args:
+    settings: of the network.
+    params: of `Vit`.
+    x: `[N, S, S, 3]` in [-1, 1].
+    mean: of colours in [0, 1], which the network takes as 0.
+    std: their deviation, which it takes as 1.
+
+  Returns:
+    `[N, D]`.
+  """
   shape = (1, 1, 1, 3)
   middle, scale = (jnp.array(c).reshape(shape) for c in (mean, std))
-  return ((x + 1) / 2 - middle) / scale
+  x = ((x + 1) / 2 - middle) / scale
+  found = Vit(settings).apply({'params': params}, x)
+  assert isinstance(found, jax.Array)
+  return found

@@ -10,6 +10,7 @@ trains on the latents of a VAE, of Stable Diffusion's (4 channels) or Flux 2's
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -223,9 +224,32 @@ def _blocks(
   return h, variance
 
 
-def _divided(h: jax.Array, variance: jax.Array) -> jax.Array:
-  """`[B, H, W, C]` with a variance of 1 again."""
-  return h * jax.lax.rsqrt(variance).astype(h.dtype).reshape(1, 1, 1, -1)
+def _stages(
+  h: jax.Array,
+  stages: Sequence[Stage],
+  settings: GenSettings,
+  resize: Callable[[jax.Array, int], jax.Array],
+  *,
+  noise: bool,
+) -> tuple[jax.Array, jax.Array]:
+  """All resolutions in turn, of an input of variance 1; inside a module.
+
+  Args:
+    h: `[B, H, W, C]` of the first.
+    stages: in turn.
+    settings: of the network.
+    resize: from one resolution to the next, of so many channels.
+    noise: as of `_blocks`.
+
+  Returns:
+    `[B, H', W', C']` of the last, and its variance, `[C']`.
+  """
+  h, variance = _blocks(h, stages[0], settings, noise=noise)
+  for stage in stages[1:]:
+    scale = jax.lax.rsqrt(variance).astype(h.dtype)
+    h = resize(h * scale.reshape(1, 1, 1, -1), stage.width)
+    h, variance = _blocks(h, stage, settings, noise=noise)
+  return h, variance
 
 
 def _up(h: jax.Array, width: int) -> jax.Array:
@@ -284,10 +308,7 @@ class Generator(nn.Module):
       embed = magnitude.Embedding(self.classes, own.embedding)
       z = jnp.concatenate([z, embed(latent.label)], axis=1)
     h = self._begin(z, stages[0].width).astype(self.dtype)
-    variance = jnp.ones(h.shape[-1:])
-    for i, stage in enumerate(stages):
-      h = _up(_divided(h, variance), stage.width) if i else h
-      h, variance = _blocks(h, stage, own, noise=True)
+    h, variance = _stages(h, stages, own, _up, noise=True)
     gain = self.param('gain', nn.initializers.ones, ())
     to_image = magnitude.Conv(
       self.shape[-1], centred=False, dtype=self.dtype, name='to_image'
@@ -330,10 +351,7 @@ class Discriminator(nn.Module):
     h = magnitude.Conv(
       stages[0].width, centred=False, dtype=self.dtype, name='from_image'
     )(batch.x)
-    variance = jnp.ones(h.shape[-1:])
-    for i, stage in enumerate(stages):
-      h = _down(_divided(h, variance), stage.width) if i else h
-      h, variance = _blocks(h, stage, own, noise=False)
+    h, variance = _stages(h, stages, own, _down, noise=False)
     h = self._end(h.astype(jnp.float32), variance)
     if not self.classes:
       return h[:, 0]

@@ -22,6 +22,7 @@ from gan_jax.report import moments
 from gan_jax.storage import (
   checkpoint,
   history,
+  lines,
   workdir as workdirs,
   writers,
 )
@@ -59,24 +60,24 @@ def read(
   config = build.complete(config)
   rows = writers.read_rows(workdir)
   summary = _summary(workdir, rows)
-  lines = history.read(workdir)
-  seconds = history.seconds(lines)
+  told = history.read(workdir)
+  seconds = history.seconds(told)
   shared = {
     'folder': name,
     'game': _game(config, info),
-    'state': _state(workdir, lines, summary, config),
+    'state': _state(workdir, told, summary, config),
     'step': max([row['step'] for row in rows], default=0),
     'steps': config.steps,
     'samples_per_step': build.samples_per_step(config),
     'command': _command(config, workdir),
-    'events': history.events(lines),
+    'events': history.events(told),
     'at_work': max(seconds.values(), default=None),
     'sessions': workdirs.sessions(workdir),
     'data': {k: v for k, v in info._asdict().items() if v},
     'checkpoints': checkpoint.steps_in(workdir / 'checkpoints'),
     'damaged': sorted(path.name for path in (workdir / 'damaged').glob('*')),
     'protocol': _json(workdir / 'protocol.json'),
-    'evaluations': _evaluations(workdir),
+    'evaluations': lines.read(workdir / 'evaluations.jsonl'),
     'pictures': moments.read(workdir, info.kind, limits),
     'rows': len(rows),
   }
@@ -132,19 +133,19 @@ def _command(config: configs.Config, workdir: pathlib.Path) -> str:
 
 def _state(
   workdir: pathlib.Path,
-  lines: Sequence[history.Line],
+  told: Sequence[history.Line],
   summary: Mapping[str, Any],
   config: configs.Config,
 ) -> str:
-  told = history.events(lines)
-  last = told[-1]['event'] if told else None
+  events = history.events(told)
+  last = events[-1]['event'] if events else None
   if last in _ENDS:
     return _ENDS[last]
   if workdirs.is_at_work(workdir):
     return 'running'
   # Of a version without a history.
   ended = summary.get('step') == config.steps and summary.get('finished')
-  return 'finished' if ended and not told else 'stopped'
+  return 'finished' if ended and not events else 'stopped'
 
 
 def _summary(
@@ -339,14 +340,3 @@ def _json(path: pathlib.Path) -> Any:
     return None
   except ValueError:
     raise ValueError(f'{path}: is damaged') from None
-
-
-def _evaluations(workdir: pathlib.Path) -> list[Any]:
-  """Whole lines alone: a kill may have cut one short."""
-  path, found = workdir / 'evaluations.jsonl', []
-  for line in path.read_text().splitlines() if path.exists() else ():
-    try:
-      found.append(json.loads(line))
-    except ValueError:
-      continue
-  return found

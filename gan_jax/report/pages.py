@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_jax.report import entries, moments
-from gan_jax.storage import workdir as workdirs
+from gan_jax.storage import whole, workdir as workdirs
 from gan_jax.study import tables
 
 _PARTS = pathlib.Path(__file__).parent / 'page'
@@ -150,12 +150,8 @@ def write(path: pathlib.Path, data: Mapping[str, Any]) -> None:
     OSError: it cannot be written.
   """
   text = html(data)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-  try:
-    temporary.write_text(text)
-    temporary.replace(path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  with whole.replacing(path) as part:
+    part.write_text(text)
 
 
 def write_run(workdir: pathlib.Path) -> None:

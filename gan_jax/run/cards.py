@@ -3,12 +3,11 @@
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 from gan_jax.engine import build
 from gan_jax.evaluation import evaluator
 from gan_jax.run import trained
-from gan_jax.storage import workdir as workdirs
+from gan_jax.storage import lines, workdir as workdirs
 
 # What loads a folder without this package; also in docs/running.md.
 SCRIPT = """\
@@ -144,13 +143,7 @@ def _arguments(run: trained.Run) -> str:
 
 def _figures(workdir: pathlib.Path, step: int) -> str:
   """Those that `experiments.evaluate` has stored of this step."""
-  path = workdir / 'evaluations.jsonl'
-  found: list[dict[str, Any]] = []
-  for line in path.read_text().splitlines() if path.is_file() else ():
-    try:
-      found.append(json.loads(line))
-    except ValueError:
-      continue  # A line that a kill cut short.
+  found = lines.read(workdir / 'evaluations.jsonl')
   own = [x for x in found if x['stamp'].get('step') == step]
   if not own:
     return 'None was measured by `experiments.evaluate` at this step.'

@@ -126,9 +126,7 @@ def export(run: trained.Run, workdir: pathlib.Path, out: pathlib.Path) -> None:
     out: an empty folder.
   """
   spec, config = run.spec, run.config
-  ema = values.uses_ema(config)
-  make = functools.partial(sampling.eval_generator, spec, ema=ema)
-  params, vars = jax.jit(make)(run.state, jax.random.key(0))
+  params, vars = trained.generator(run)
   disc = run.state.disc
   trees = {
     'gen': {'params': params, 'vars': vars},

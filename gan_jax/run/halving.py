@@ -26,6 +26,11 @@ def checkpoints(
   return checkpoint.Checkpoints(workdir, config.checkpoint, stay)
 
 
+def rows(config: configs.Config, workdir: pathlib.Path) -> halving.Rows:
+  """Of a run, where they say who plays; none where nothing is dropped."""
+  return writers.read_rows(workdir) if config.population.halving else []
+
+
 def stored(
   game: program.Game, workdir: pathlib.Path, step: int
 ) -> program.Game:
@@ -124,5 +129,4 @@ def tell(
 
 
 def _places(game: program.Game, workdir: pathlib.Path, step: int) -> list[int]:
-  rows = writers.read_rows(workdir)
-  return halving.playing(game.config, rows, step)
+  return halving.playing(game.config, rows(game.config, workdir), step)

@@ -13,7 +13,6 @@ import optax
 import tqdm
 
 from gan_jax import types
-from gan_jax.config import values
 from gan_jax.data import pixels, source as sources
 from gan_jax.evaluation import features
 from gan_jax.game import sampling
@@ -137,9 +136,7 @@ class Projector:
     self.space = space or ('w' if has_w else 'z')
     self._run, self._spec, self._extractor = run, run.spec, extractor
     self._uniform = run.config.gen.latent == 'uniform'
-    ema = values.uses_ema(run.config)
-    make = functools.partial(sampling.eval_generator, run.spec, ema=ema)
-    self._generator = jax.jit(make)(run.state, jax.random.key(0))
+    self._generator = trained.generator(run)
 
   def _samples(self, x: jax.Array, label: jax.Array | None) -> jax.Array:
     """Of `[N, Z]` or `[N, W]`, each by itself: with the same noise."""

@@ -226,7 +226,7 @@ def _run(
         reports.save_health(workdir)
       assert end.desk is not None
       finals = end.desk.report.finish(end.state)
-      rows_now = writers.read_rows(workdir)
+      rows_now = halving.rows(config, workdir)
       summary = {
         'step': states.step_of(end.state),
         **figures.of_summary(end.game, finals, rows_now),

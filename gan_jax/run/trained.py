@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from gan_jax import types
-from gan_jax.config import fields as configs
+from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import batching, build, sharding
-from gan_jax.game import posthoc, spec as specs, state as states
-from gan_jax.storage import averages, checkpoint, workdir as workdirs, writers
+from gan_jax.game import posthoc, sampling, spec as specs, state as states
+from gan_jax.run import halving as rungs
+from gan_jax.storage import averages, checkpoint, workdir as workdirs
 from gan_jax.study import halving, population
 
 
@@ -63,7 +64,7 @@ def load(
   if ema is not None:
     config.eval.ema = ema
   single = _member_config(workdir, config, member)
-  rows = writers.read_rows(workdir) if config.population.halving else []
+  rows = rungs.rows(config, workdir)
   last = math.inf
   if member is not None:
     last = halving.last_steps(config, halving.dropped(config, rows))[member]
@@ -192,6 +193,20 @@ def samples(
   """
   sampler = build.make_sampler(run.config, run.spec, num, labels)
   yield from sampler.samples(run.state, jax.random.key(seed))
+
+
+def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
+  """Parameters and variables of the generator that is looked at.
+
+  Args:
+    run: from `load`; its configuration says which. Should it need batch
+      statistics of its own, they are collected.
+  """
+  ema = values.uses_ema(run.config)
+  make = functools.partial(sampling.eval_generator, run.spec, ema=ema)
+  found: tuple[types.PyTree, types.PyTree]
+  found = jax.jit(make)(run.state, jax.random.key(0))
+  return found
 
 
 def check_pictures(run: Run, asked: str) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.config import checks, values
+from gan_jax.config import checks
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import build
 from gan_jax.evaluation import sets
@@ -59,9 +59,7 @@ class Walker:
     self.classes = build.count_classes(run.config, run.info)
     self.has_w = 'map' in run.spec.gen.entrances
     self._psi = run.config.eval.truncation
-    ema = values.uses_ema(run.config)
-    make = functools.partial(sampling.eval_generator, run.spec, ema=ema)
-    self._generator = jax.jit(make)(run.state, jax.random.key(0))
+    self._generator = trained.generator(run)
 
   def latents(
     self, seeds: Sequence[int], labels: Sequence[int] | None = None

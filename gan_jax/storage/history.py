@@ -6,11 +6,12 @@ has this file of its own. A line is an event (`start`, `damaged`, `drop`,
 """
 
 import json
-import os
 import pathlib
 import time
 from collections.abc import Iterable
 from typing import Any
+
+from gan_jax.storage import lines
 
 NAME = 'history.jsonl'
 
@@ -39,11 +40,7 @@ class Clock:
 
   def __init__(self, workdir: pathlib.Path):
     path = workdir / NAME
-    torn = False
-    if path.exists() and path.stat().st_size:
-      with path.open('rb') as file:
-        file.seek(-1, os.SEEK_END)
-        torn = file.read() != b'\n'
+    torn = lines.is_torn(path)
     self._file = path.open('a')
     if torn:
       self._file.write('\n')
@@ -67,13 +64,9 @@ class Clock:
 
 def read(workdir: pathlib.Path) -> list[Line]:
   """All whole lines, in order; none where a run has no such file."""
-  path = workdir / NAME
-  if not path.exists():
-    return []
   found = []
-  for text in path.read_text(errors='replace').splitlines():
+  for line in lines.read(workdir / NAME):
     try:
-      line = json.loads(text)
       float(line['time']), int(line['step'])
     except (KeyError, TypeError, ValueError):
       continue
@@ -81,25 +74,25 @@ def read(workdir: pathlib.Path) -> list[Line]:
   return found
 
 
-def events(lines: Iterable[Line]) -> list[Line]:
-  return [line for line in lines if 'event' in line]
+def events(told: Iterable[Line]) -> list[Line]:
+  return [line for line in told if 'event' in line]
 
 
-def seconds(lines: Iterable[Line]) -> dict[int, float]:
+def seconds(told: Iterable[Line]) -> dict[int, float]:
   """How long a run had been at work when it wrote the row of each step.
 
   The time between two sessions does not count, and neither does that of steps
   which were played again.
 
   Args:
-    lines: from `read`.
+    told: from `read`.
 
   Returns:
     Seconds from the start, by step.
   """
   found: dict[int, float] = {}
   origin, base = None, 0.0
-  for line in lines:
+  for line in told:
     step, now = int(line['step']), float(line['time'])
     if line.get('event') == 'start':
       found = {s: t for s, t in found.items() if s <= step}

@@ -30,25 +30,36 @@ def suffix(path: str, accepted: Sequence[str], *, folder: bool = False) -> str:
 
 
 @contextlib.contextmanager
-def file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """A file beside `path` to write into, which then takes its place.
 
   Its suffix is that of `path` in lower case. What the body raises leaves
   neither.
 
   Raises:
-    ValueError: for an OSError here or in the body.
+    OSError: it cannot be written.
   """
   part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix.lower()}')
+  try:
+    part.touch()
+    yield part
+    part.replace(path)
+  finally:
+    part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """`replacing` for what `--out` names.
+
+  Raises:
+    ValueError: for an OSError here or in the body.
+  """
   with _told(path):
     if path.is_dir():
       raise ValueError(f'--out={path}: is a folder')
-    try:
-      part.touch()
+    with replacing(path) as part:
       yield part
-      part.replace(path)
-    finally:
-      part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import jax
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.ops import cpu
-from gan_jax.storage import checkpoint
+from gan_jax.storage import checkpoint, lines
 
 # What a run writes into its folder.
 _OURS = (
@@ -91,7 +91,7 @@ def append_json(path: pathlib.Path, value: Any) -> None:
 
 
 def _append(path: pathlib.Path, line: str) -> None:
-  torn = path.exists() and not path.read_bytes().endswith(b'\n')
+  torn = lines.is_torn(path)
   with path.open('a') as file:
     file.write('\n' * (torn and path.stat().st_size > 0) + line)
     file.flush()

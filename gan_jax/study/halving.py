@@ -54,22 +54,19 @@ def check(config: configs.Config, names: Iterable[str]) -> None:
 def ranked(
   by: Order, settings: Mapping[str, slice], values: Sequence[float]
 ) -> list[str]:
-  """Settings from the best to the worst.
+  """Settings from the best to the worst, as `statistics.order` has them.
 
-  By the mean over their seeds; those with fewer failed seeds come first, since
-  a mean is of the others alone. Equal ones stay in their order.
+  By the mean over their seeds. Equal ones stay in their order.
 
   Args:
     by: what is the best.
     settings: the members of each.
     values: of the figure, one for each member, NaN where it failed.
   """
-  sign = -1 if by.greatest else 1
 
   def key(title: str) -> tuple[int, float]:
     found = statistics.estimate(by.figure, values[settings[title]])
-    mean = sign * found.mean
-    return found.failed, mean if math.isfinite(mean) else math.inf
+    return statistics.order(found, greatest=by.greatest)
 
   return sorted(settings, key=key)
 

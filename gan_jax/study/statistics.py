@@ -119,6 +119,20 @@ def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
   return estimate(name, found, dropped)
 
 
+def order(found: Estimate, *, greatest: bool) -> tuple[int, float]:
+  """A key that sorts the best figure first.
+
+  Those with fewer failed members come first, for a mean is of the others alone;
+  what has no mean comes last.
+
+  Args:
+    found: the figure.
+    greatest: whether the greatest is the best, and not the least.
+  """
+  mean = -found.mean if greatest else found.mean
+  return found.failed, mean if math.isfinite(mean) else math.inf
+
+
 class Comparison(NamedTuple):
   """Two populations beside each other.
 

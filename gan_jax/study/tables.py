@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -104,14 +103,12 @@ def ranked(table: Table, summaries: Summaries, metric: str) -> Table:
       members that failed come after those with fewer of them, for a mean is of
       the others alone.
   """
-  name, sign = metric.removeprefix('-'), -1 if metric[0] == '-' else 1
+  name, greatest = metric.removeprefix('-'), metric[0] == '-'
 
   def key(title: str) -> tuple[int, float]:
-    found = figure(summaries[title], name)
-    mean = sign * found.mean
-    return found.failed, mean if math.isfinite(mean) else math.inf
+    return statistics.order(figure(summaries[title], name), greatest=greatest)
 
-  which = 'greatest' if sign < 0 else 'least'
+  which = 'greatest' if greatest else 'least'
   order = f'Rows with the fewest failed first, then by the {which} {name}.'
   return table._replace(
     rows={title: table.rows[title] for title in sorted(table.rows, key=key)},
