@@ -16,7 +16,7 @@ from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
-from gan_jax.run import figures, members, train, trained as runs
+from gan_jax.run import figures, loop, members, train, trained as runs
 from gan_jax.storage import writers
 from gan_jax.study import population, statistics, tables
 
@@ -86,7 +86,7 @@ def test_nothing_is_compiled_for_other_numbers(
   chunk = program.make_chunk(game, 4)
   traces = []
   monkeypatch.setattr(
-    train.health, 'first_nonfinite', lambda logs: traces.append(1) or logs
+    loop.health, 'first_nonfinite', lambda logs: traces.append(1) or logs
   )
   for factor in (1.0, 2.0):
     hyper = {name: factor * value for name, value in game.hyper.items()}
@@ -144,7 +144,7 @@ def test_all_members_failing_is_a_divergence(
 ):
   four.population.vary = {'optim.gen.learning_rate': [1e30, 1e31]}
   four.optim.gen.name, four.loss = 'sgd', 'wasserstein'
-  with pytest.raises(train.health.DivergedError):
+  with pytest.raises(loop.health.DivergedError):
     train.train(four, tmp_path)
 
 
@@ -155,17 +155,17 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
   desk = types.SimpleNamespace(saved=saved)
   beside = types.SimpleNamespace(wait=lambda: waits.append('beside'))
   first = {'disc/loss': np.array([0, 0, 37, 0])}
-  with pytest.raises(train.health.DivergedError, match='step 138:') as told:
-    train._check_finite(game, 100, first, 50, desk, beside)
+  with pytest.raises(loop.health.DivergedError, match='step 138:') as told:
+    loop._check_finite(game, 100, first, 50, desk, beside)
   assert (told.value.step, told.value.member) == (138, 2)
   assert waits == ['beside', 'saved']
   # Among all of the population, where others were dropped.
   first = {'disc/loss': np.array([0, 37])}
-  with pytest.raises(train.health.DivergedError) as told:
-    train._check_finite(game.only([1, 3]), 100, first, 50, desk, beside)
+  with pytest.raises(loop.health.DivergedError) as told:
+    loop._check_finite(game.only([1, 3]), 100, first, 50, desk, beside)
   assert told.value.member == 3
   first = {'disc/loss': np.array([0, 0, 50, 0])}
-  train._check_finite(game, 100, first, 50, desk, beside)
+  loop._check_finite(game, 100, first, 50, desk, beside)
 
 
 @pytest.mark.parametrize(

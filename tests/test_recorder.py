@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax.config import fields as configs
-from gan_jax.engine import program, sharding
+from gan_jax.engine import health, program, sharding
 from gan_jax.game import state as states
 from gan_jax.report import single as reports
 from gan_jax.run import recorder, train
@@ -195,7 +195,7 @@ def test_a_diverged_run_has_its_rows(
   monkeypatch.setattr(program, 'compile_chunk', breaking)
   monkeypatch.setattr(reports.SingleReport, 'frame', slowly)
   said = 'step 9: .* the last good checkpoint is of step 8 '
-  with pytest.raises(train.health.DivergedError, match=said):
+  with pytest.raises(health.DivergedError, match=said):
     train.train(tiny, tmp_path)
   rows = (tmp_path / 'metrics.jsonl').read_text().splitlines()
   assert [row.split(',')[0] for row in rows] == [

@@ -35,7 +35,7 @@ def measure(
   import numpy as np
 
   from gan_jax.engine import program
-  from gan_jax.run import train
+  from gan_jax.run import loop
   from gan_jax.storage import checkpoint
 
   game = program.open_game(config)
@@ -60,7 +60,7 @@ def measure(
       state = state._replace(step=state.step + 1)
       jax.block_until_ready(state)
       began, used = time.monotonic(), time.process_time()
-      saved.save(state, train.facts(game, rows=0), {})
+      saved.save(state, loop.facts(game, rows=0), {})
       blocked = time.monotonic() - began
       saved.wait()
       if step:  # The first one warms up.

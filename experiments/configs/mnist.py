@@ -30,8 +30,18 @@ def _r3gan(c: config.Config) -> None:
   c.data.size = 32
 
 
+def _classes(c: config.Config) -> None:
+  """Of classes; with batch normalisation in D it collapses."""
+  recipes.use_dcgan(c, width=64, batch_norm=False)
+  c.conditional = True
+  c.data.size = 32
+  c.penalties.r1.weight = 0.1
+  c.eval.metrics = 'class_accuracy,fd_classifier'
+
+
 ARGUMENTS = {
   'dcgan': _dcgan,
+  'classes': _classes,
   'small_dcgan': recipes.use_small_dcgan,
   'r3gan': _r3gan,
 }

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -292,6 +293,12 @@ def classifier(
   order = np.random.default_rng(0).permutation(len(images))
   held_out, train = np.split(order, [max(1, len(images) // 10)])
   if not path.is_file():
+    # Some minutes for 60,000 images: said before, not only after.
+    print(
+      f'training the classifier of eval.features on {len(train):,} images, '
+      'once; it is kept',
+      file=sys.stderr,
+    )
     params = _train(
       images[train], labels[train], classes=classes, config=config
     )

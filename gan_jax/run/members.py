@@ -5,7 +5,7 @@ import pathlib
 
 from gan_jax.engine import program
 from gan_jax.game import state as states
-from gan_jax.run import train, trained as runs
+from gan_jax.run import loop, trained as runs
 from gan_jax.storage import averages, checkpoint, workdir as workdirs, writers
 
 
@@ -46,6 +46,6 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> int:
     lines = ''.join(json.dumps(row) + '\n' for row in rows)
     (out / 'metrics.jsonl').write_text(lines)
     averages.export(workdir, out, index)
-    saved.save(run.state, train.facts(game, len(rows)), {})
+    saved.save(run.state, loop.facts(game, len(rows)), {})
   out.rename(final)
   return step
