@@ -354,6 +354,7 @@ def make_spec(
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
   additions.check_penalties(config, gen, disc, info)
   additions.check_conditioning(config, disc, classes)
+  additions.check_groups(config, gen, disc)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
