@@ -55,7 +55,8 @@ class Gen:
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)
-  # The law of z: 'uniform' on (-1, 1) or 'normal'.
+  # The law of z: 'uniform' on (-1, 1), 'unit_uniform', the same with a variance
+  # of 1, or 'normal'.
   latent: str = 'uniform'
   # With conditional=True, the classes that are asked of it in training: 'data'
   # (drawn as often as the data have them), 'uniform', or 'paired' (those of the

@@ -1,6 +1,7 @@
 """Every name that a configuration can choose, and what it stands for."""
 
 import functools
+import math
 import types as python_types
 from collections.abc import Callable
 
@@ -157,6 +158,10 @@ NETWORKS: dict[str, python_types.ModuleType] = {
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
   'uniform': lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
+  # Of variance 1.
+  'unit_uniform': lambda key, shape: jax.random.uniform(
+    key, shape, minval=-math.sqrt(3), maxval=math.sqrt(3)
+  ),
   'normal': jax.random.normal,
 }
 
