@@ -37,6 +37,7 @@ from gan_jax.networks import (
 
 LOSSES: dict[str, losses.GanLoss] = {
   'saturating': losses.SATURATING,
+  'minimax': losses.MINIMAX,
   'non_saturating': losses.NON_SATURATING,
   'least_squares': losses.LEAST_SQUARES,
   'wasserstein': losses.WASSERSTEIN,
