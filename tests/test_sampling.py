@@ -103,10 +103,10 @@ def test_samples_by_the_statistics_of_their_own_batch(tiny: configs.Config):
     np.testing.assert_allclose(found.x[first : first + 8], expected, rtol=1e-5)
   # A sampler makes whole batches, whatever is asked of the last.
   few, many = (
-    np.concatenate([batch.x for batch in sampler.samples(state, KEY)])
-    for sampler in (
-      sampling.Sampler(spec, num, ema=False) for num in (19, 24)
+    np.concatenate(
+      [batch.x for batch in sampler.samples(state, jax.random.key(2))]
     )
+    for sampler in (sampling.Sampler(spec, num, ema=False) for num in (19, 24))
   )
   np.testing.assert_array_equal(few, many[:19])
 
