@@ -5,11 +5,13 @@
 reads experiments/tables/published.toml and, for each of its figures, the run in
 RUNS/TABLE/ROW as `experiments.table --workdir=RUNS/TABLE` leaves it, or in
 RUNS/CONFIG; the record is OUT with .json for .md. What has no run, or one that
-has not ended, says so.
+has not ended, says so. --pages=README.md,docs/results.md writes the same
+figures between the marks of these pages.
 """
 
 import importlib
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _RUNS = flags.DEFINE_string('runs', None, 'Folder of the runs.')
 _OUT = flags.DEFINE_string('out', None, 'Markdown file to write.')
+_PAGES = flags.DEFINE_list('pages', [], 'Pages whose blocks to fill.')
 
 PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
@@ -114,7 +117,32 @@ def make_record(runs: pathlib.Path) -> list[dict[str, Any]]:
   return [e for claim in claims for e in _of_claim(claim, runs)]
 
 
-COMMAND = 'python -m experiments.ledger --runs=runs --out=docs/reproductions.md'
+PAGES = ('README.md', 'docs/results.md')
+COMMAND = (
+  'python -m experiments.ledger --runs=runs --out=docs/reproductions.md '
+  f'--pages={",".join(PAGES)}'
+)
+
+
+def fill_pages(
+  pages: Sequence[pathlib.Path], record: list[dict[str, Any]]
+) -> dict[pathlib.Path, str]:
+  """The text of each page with the figures of a record; nothing is written.
+
+  Raises:
+    ValueError: a page is not there, or its blocks are not as they should be.
+  """
+  from gan_jax.study import ledger
+
+  found = {}
+  for page in pages:
+    if not page.is_file():
+      raise ValueError(f'--pages={page}: there is no such file')
+    try:
+      found[page] = ledger.fill(page.read_text(), record)
+    except ValueError as error:
+      raise ValueError(f'--pages={page}: {error}') from None
+  return found
 
 
 def main() -> None:
@@ -129,8 +157,11 @@ def main() -> None:
   if out.suffix != '.md' or not out.parent.is_dir():
     raise ValueError(f'--out={out}: must be a file .md in a folder that exists')
   record = make_record(runs)
+  filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], record)
   workdirs.write_json(out.with_suffix('.json'), record)
   out.write_text(ledger.as_markdown(record, COMMAND))
+  for page, text in filled.items():
+    page.write_text(text)
   measured = sum(e['ours'] is not None for e in record)
   print(f'{out}: {measured} of {len(record)} figures are measured')
 

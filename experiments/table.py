@@ -8,7 +8,8 @@ and one that was stopped goes on. --rows=PATTERN trains those whose title
 matches and prints them alone, --seeds=N and --steps=N change every row's
 budget, for a look. --data_dir=PATH says where their images are. --rank=COLUMN
 orders the rows by a figure, the least first; --rank=-COLUMN puts the greatest
-first.
+first. --status trains nothing: it says how far each row has come, the time left
+at its own pace, and its last figures.
 """
 
 import pathlib
@@ -27,6 +28,9 @@ _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
 _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'The data.dir of every row.')
 _STEPS = flags.DEFINE_integer('steps', None, 'Steps a row.', lower_bound=1)
+_STATUS = flags.DEFINE_boolean(
+  'status', False, 'Say how far each row has come, and do nothing else.'
+)
 _RANK = flags.DEFINE_string(
   'rank', '', "Figure of a column that orders the rows, the least first; with "
   "'-' before it the greatest."
@@ -53,7 +57,7 @@ def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
   from gan_jax.engine import health, hosts
-  from gan_jax.report import pages
+  from gan_jax.report import pages, progress
   from gan_jax.run import interrupt, train
   from gan_jax.study import tables
 
@@ -81,6 +85,9 @@ def main() -> None:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
   table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
+  if _STATUS.value:
+    print('\n'.join(progress.lines(table, workdir)))
+    return
   if _RANK.value:
     tables.check_rank(table, _RANK.value)
   summaries = {}

@@ -35,6 +35,36 @@ def test_the_page_is_of_the_record_and_both_of_the_papers():
   ]
 
 
+def test_pages_show_the_record():
+  """What README.md and docs/results.md publish is the record's, and no more."""
+  record = json.loads((DOCS / 'reproductions.json').read_text())
+  pages = [DOCS.parent / name for name in program.PAGES]
+  for page, text in program.fill_pages(pages, record).items():
+    assert page.read_text() == text
+
+
+def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
+  record = program.make_record(tmp_path)
+  begin, end = '<!-- ledger: parzen, stacked_mnist -->', '<!-- ledger ends -->'
+  page = f'before\n{begin}\nan old figure\n{end}\nafter\n'
+  filled = ledger.fill(page, record)
+  assert filled.startswith(f'before\n{begin}\n\n| ')
+  assert filled.endswith(f' |\n\n{end}\nafter\n')
+  assert 'an old figure' not in filled
+  rows = [line for line in filled.splitlines() if 'not measured yet' in line]
+  # Of parzen one, then two each of DCGAN and PacDCGAN2.
+  assert [row.split(' | ')[2] for row in rows] == [
+    '225 ± 2', '78.5 ± 17.6', '5.21 ± .19', '484 ± 33', '2.61',
+  ]  # fmt: skip
+  assert ledger.fill(filled, record) == filled
+  for wrong in ('no block', begin, page + begin):
+    with pytest.raises(ValueError, match='has no block of the ledger, or one'):
+      ledger.fill(wrong, record)
+  message = '<!-- ledger: parzan -->: is none of pacgan, stacked_mnist'
+  with pytest.raises(ValueError, match=message):
+    ledger.fill(page.replace('parzen', 'parzan'), record)
+
+
 def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
   """Every row and figure that a paper has is of a table or a configuration."""
   record = program.make_record(tmp_path)

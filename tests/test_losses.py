@@ -29,6 +29,7 @@ CROSS_ENTROPY = mean(softplus(-0.5), softplus(-2)) + mean(
 )
 EXPECTED = {
   'saturating': (CROSS_ENTROPY, -mean(softplus(-1), softplus(1.5))),
+  'minimax': (CROSS_ENTROPY, -CROSS_ENTROPY),
   'non_saturating': (CROSS_ENTROPY, mean(softplus(1), softplus(-1.5))),
   # 1/2 (.25 + 1)/2 + 1/2 (1 + 2.25)/2 and 1/2 (4 + .25)/2.
   'least_squares': (1.125, 1.0625),

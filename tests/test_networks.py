@@ -12,6 +12,7 @@ import pytest
 
 from gan_jax import types
 from gan_jax.config import fields as configs
+from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.networks import (
   adapter,
@@ -119,6 +120,45 @@ def test_small_dcgan_is_pacgans():
     getattr(config, player).net = {'width': least - 1}
     with pytest.raises(ValueError, match=f'{player}.net.width={least - 1}: mu'):
       build.complete(config)
+
+
+def test_packed_samples_are_normalised_apart():
+  """Each third of a batch by its own moments, as PacGAN's code does."""
+  x = np.random.default_rng(0).normal(1.0, 3.0, (12, 2, 5)).astype(np.float32)
+  norm = layers.batch_norm(
+    types.TRAIN, jnp.float32, epsilon=0.1, momentum=0.95, groups=3
+  )
+  own = norm.init(KEY, x)
+  y, changed = norm.apply(own, x, mutable=['batch_stats'])
+  parts = np.split(x, 3)
+  means, variances = (
+    np.array([f(part, axis=(0, 1)) for part in parts])
+    for f in (np.mean, np.var)
+  )
+  expected = [
+    (part - mean) / np.sqrt(var + 0.1)
+    for part, mean, var in zip(parts, means, variances, strict=True)
+  ]
+  np.testing.assert_allclose(y, np.concatenate(expected), atol=1e-5)
+  stats = jax.tree.map(np.asarray, changed['batch_stats'])
+  np.testing.assert_allclose(stats['mean'], 0.05 * means.mean(0), atol=1e-6)
+  var = 0.95 + 0.05 * variances.mean(0)
+  np.testing.assert_allclose(stats['var'], var, rtol=1e-5)
+  norm = layers.batch_norm(types.EVAL, jnp.float32, epsilon=0.1, groups=3)
+  y = norm.apply({'params': own['params'], **changed}, x[:4])
+  expected = (x[:4] - stats['mean']) / np.sqrt(var + 0.1)
+  np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['mlp', 'small_dcgan'])
+def test_groups_must_divide_a_batch(name: str):
+  config = configs.Config(batch_size=3, packing=2)
+  config.gen.name = name
+  config.gen.net = {'norm_groups': 4}
+  info = sources.Info('images', (8, 8, 1))
+  message = 'gen.net.norm_groups=4: must divide the 6 inputs of its batch'
+  with pytest.raises(ValueError, match=message):
+    build.make_spec(config, info)
 
 
 def test_small_dcgan_grows_as_tensorflow_does():

@@ -78,3 +78,41 @@ def test_standing_statistics_are_those_of_the_averaged_generator():
   stats = vars['batch_stats']['BatchNorm_0']
   np.testing.assert_allclose(stats['mean'], h.mean(axis=0), atol=0.02)
   np.testing.assert_allclose(stats['var'], h.var(axis=0), rtol=0.1, atol=1e-4)
+
+
+def test_samples_by_the_statistics_of_their_own_batch(tiny: configs.Config):
+  """Batches of a step's size, each as training sees it; the rest is filled."""
+  tiny.batch_size, tiny.packing = 4, 2
+  tiny.gen.net = {'batch_norm': True, 'norm_groups': 2}
+  tiny.eval.batch_stats = True
+  spec, state = start(tiny, LINE)
+  z = jax.random.uniform(jax.random.key(0), (19, 1))
+  found = sampling.sample(
+    spec, state.gen.params, state.gen.vars, types.Latent(z)
+  )
+  assert found.x.shape == (19, 1)
+  for first in (0, 8):
+    x, _ = spec.gen.apply(
+      state.gen.params,
+      state.gen.vars,
+      types.Latent(z[first : first + 8]),
+      key=jax.random.key(1),
+      mode=types.TRAIN,
+    )
+    expected = spec.to_data(x)
+    np.testing.assert_allclose(found.x[first : first + 8], expected, rtol=1e-5)
+  # A sampler makes whole batches, whatever is asked of the last.
+  few, many = (
+    np.concatenate(
+      [batch.x for batch in sampler.samples(state, jax.random.key(2))]
+    )
+    for sampler in (sampling.Sampler(spec, num, ema=False) for num in (19, 24))
+  )
+  np.testing.assert_array_equal(few, many[:19])
+
+
+def test_own_statistics_need_a_network_that_has_some(tiny: configs.Config):
+  tiny.eval.batch_stats = True
+  message = "eval.batch_stats=True: gen.name='mlp' has no batch normalisation"
+  with pytest.raises(ValueError, match=message):
+    start(tiny, LINE)

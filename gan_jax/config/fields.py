@@ -55,7 +55,8 @@ class Gen:
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)
-  # The law of z: 'uniform' on (-1, 1) or 'normal'.
+  # The law of z: 'uniform' on (-1, 1), 'unit_uniform', the same with a variance
+  # of 1, or 'normal'.
   latent: str = 'uniform'
   # With conditional=True, the classes that are asked of it in training: 'data'
   # (drawn as often as the data have them), 'uniform', or 'paired' (those of the
@@ -291,6 +292,9 @@ class Eval:
   # Samples and metrics of truncated latents: the bound of each |z|, or psi of a
   # style network's w; none leaves them whole. Not of what training shows.
   truncation: float | None = declare.field(None, above=0)
+  # Normalise samples by the statistics of their own batch, of as many as a
+  # step draws, as some papers' code does, and not by running averages.
+  batch_stats: bool = False
   # Samples behind the metrics.
   num_samples: int = declare.field(100_000, at_least=1)
   # Steps between two frames of the figures and image grids.
@@ -393,7 +397,7 @@ class Config:
   steps: int = declare.field(10_000, at_least=1)
   # What D judges at once: real and generated, this many of each.
   batch_size: int = declare.field(128, at_least=1)
-  # saturating, non_saturating, least_squares, wasserstein, hinge,
+  # saturating, minimax, non_saturating, least_squares, wasserstein, hinge,
   # relativistic_average, relativistic_paired.
   loss: str = 'non_saturating'
   # The share of its samples, those that D likes best, that G learns of; the

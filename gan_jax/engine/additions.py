@@ -162,6 +162,21 @@ def check_penalties(
     )
 
 
+def check_groups(
+  config: configs.Config, gen: nn.Module, disc: nn.Module
+) -> None:
+  """Raises ValueError where a batch has no so many equal parts to normalise."""
+  drawn = values.batch_samples(config)
+  sizes = {'gen': (gen, drawn), 'disc': (disc, config.batch_size)}
+  for player, (module, size) in sizes.items():
+    groups = getattr(module.settings, 'norm_groups', 1)
+    if size % groups:
+      raise ValueError(
+        f'{player}.net.norm_groups={groups}: must divide the {size} inputs of '
+        'its batch'
+      )
+
+
 def check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:

@@ -354,6 +354,7 @@ def make_spec(
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
   additions.check_penalties(config, gen, disc, info)
   additions.check_conditioning(config, disc, classes)
+  additions.check_groups(config, gen, disc)
   rule = _make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
@@ -385,6 +386,7 @@ def make_spec(
       'latents', config.latents, names.LATENT_SHARING
     ),
     packing=config.packing,
+    own_statistics=config.eval.batch_stats,
     skip_nonfinite=config.nonfinite == 'skip',
     to_data=to_data,
     from_data=from_data,
@@ -398,7 +400,12 @@ def make_spec(
     ema_length=config.eval.ema_length,
   )
   # Networks refuse shapes they cannot make when traced; nothing is compiled.
-  jax.eval_shape(spec.gen.init, jax.random.key(0))
+  _, gen_vars = jax.eval_shape(spec.gen.init, jax.random.key(0))
+  if spec.own_statistics and 'batch_stats' not in gen_vars:
+    raise ValueError(
+      f'eval.batch_stats=True: gen.name={config.gen.name!r} has no batch '
+      'normalisation as it is set'
+    )
   jax.eval_shape(spec.disc.init, jax.random.key(0))
   return spec
 

@@ -1,6 +1,7 @@
 """Every name that a configuration can choose, and what it stands for."""
 
 import functools
+import math
 import types as python_types
 from collections.abc import Callable
 
@@ -36,6 +37,7 @@ from gan_jax.networks import (
 
 LOSSES: dict[str, losses.GanLoss] = {
   'saturating': losses.SATURATING,
+  'minimax': losses.MINIMAX,
   'non_saturating': losses.NON_SATURATING,
   'least_squares': losses.LEAST_SQUARES,
   'wasserstein': losses.WASSERSTEIN,
@@ -157,6 +159,10 @@ NETWORKS: dict[str, python_types.ModuleType] = {
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
   'uniform': lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
+  # Of variance 1.
+  'unit_uniform': lambda key, shape: jax.random.uniform(
+    key, shape, minval=-math.sqrt(3), maxval=math.sqrt(3)
+  ),
   'normal': jax.random.normal,
 }
 

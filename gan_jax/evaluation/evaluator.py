@@ -207,6 +207,8 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   template = jax.eval_shape(spec.gen.init, jax.random.key(0))
   normalised = 'batch_stats' in template[1]
   statistics = 'standing, of 100 batches' if ema else 'running averages'
+  if spec.own_statistics:
+    statistics = f'of each {spec.batch_size} samples'
   return {
     'weights': ('ema' if length is None else f'ema of length {length:g}')
     if ema

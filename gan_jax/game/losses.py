@@ -56,6 +56,11 @@ def _saturating(*, real: jax.Array, fake: jax.Array) -> jax.Array:
   return -softplus(fake).mean()
 
 
+def _minimax(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  """Minus D's loss, with the term that depends on G through D alone."""
+  return -_cross_entropy(real=real, fake=fake)
+
+
 def _non_saturating(*, real: jax.Array, fake: jax.Array) -> jax.Array:
   """-E log D(G(z)): every fake is labelled 1."""
   del real
@@ -136,6 +141,16 @@ def of_best(
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
 SATURATING = GanLoss(
   disc=_cross_entropy, gen=_saturating, classifier=True, signed=True
+)
+
+# The same value for both players, E log D(x) too. That term has a gradient for
+# G where D is a function of G: unrolled GANs (Metz et al. 2017, eq. 1).
+MINIMAX = GanLoss(
+  disc=_cross_entropy,
+  gen=_minimax,
+  gen_sees_real=True,
+  classifier=True,
+  signed=True,
 )
 
 # Goodfellow et al. 2014, section 3, end: G maximises log D(G(z)) instead, for

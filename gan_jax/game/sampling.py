@@ -14,6 +14,8 @@ from gan_jax.ops import blocks
 
 # Statistics of the batch, and nothing else, move on.
 _COLLECT = types.Mode(batch_stats=True, dropout=False, update_vars=True)
+# They are used, and do not.
+_OWN = types.Mode(batch_stats=True, dropout=False, update_vars=False)
 
 
 def _standing_vars(
@@ -86,6 +88,9 @@ def sample(
       w_avg) (Karras et al. 2019, appendix B); None does not.
   """
   noise = jax.random.key(0) if key is None else key
+  if spec.own_statistics:
+    x = _by_own_statistics(spec, gen_params, gen_vars, latent, noise)
+    return types.Batch(x, latent.label)
 
   def make(block: tuple[types.Latent, jax.Array]) -> jax.Array:
     latent, index = block
@@ -98,6 +103,36 @@ def sample(
 
   x = blocks.apply(make, (latent, jnp.arange(len(latent.z))))
   return types.Batch(x, latent.label)
+
+
+def _by_own_statistics(
+  spec: specs.Spec,
+  gen_params: types.PyTree,
+  gen_vars: types.PyTree,
+  latent: types.Latent,
+  key: jax.Array,
+) -> jax.Array:
+  """Batches of a step's size, the last one filled up with other latents."""
+  num, size = len(latent.z), spec.batch_size
+  fill_key, noise = jax.random.split(key)
+  if num % size:
+    fill = spec.eval_latent(fill_key, size - num % size)
+    latent = jax.tree.map(lambda *x: jnp.concatenate(x), latent, fill)
+  batches = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), latent)
+
+  def make(block: tuple[types.Latent, jax.Array]) -> jax.Array:
+    own, index = block
+    x, _ = spec.gen.apply(
+      gen_params,
+      gen_vars,
+      own,
+      key=jax.random.fold_in(noise, index),
+      mode=_OWN,
+    )
+    return x
+
+  x = jax.lax.map(make, (batches, jnp.arange(len(batches.z))))
+  return spec.to_data(x.reshape(-1, *x.shape[2:])[:num])
 
 
 def generate(
@@ -174,6 +209,9 @@ class Sampler:
         have them.
     """
     self._num, block = num, min(num, 1000)
+    if spec.own_statistics:
+      # Whole batches.
+      block = -(-block // spec.batch_size) * spec.batch_size
     of_w = spec.gen.truncation == 'w'
     self._labels = labels
 

@@ -37,6 +37,8 @@ class Spec(NamedTuple):
     loop_disc: they are compiled once, as a loop, and not one after another.
     share_latents: whether G reuses the draws of the last D update.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
+    own_statistics: whether who looks at G has its samples normalised by the
+      statistics of their own batch of `batch_size`.
     skip_nonfinite: leave out and count an update whose loss or gradient is
       not finite.
     to_data: from the networks' units to those of the data.
@@ -65,6 +67,7 @@ class Spec(NamedTuple):
   disc_steps: int
   share_latents: bool
   packing: int
+  own_statistics: bool
   skip_nonfinite: bool
   to_data: Callable[[jax.Array], jax.Array]
   from_data: Callable[[jax.Array], jax.Array]

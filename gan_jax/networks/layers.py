@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
+from gan_jax.networks import grouped
 from gan_jax.ops import conv, linear
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -134,19 +135,31 @@ def boxed(kernel: jax.Array) -> jax.Array:
 
 
 def batch_norm(
-  mode: types.Mode, dtype: Any, *, epsilon: float = 1e-5, affine: bool = True
-) -> nn.BatchNorm:
+  mode: types.Mode,
+  dtype: Any,
+  *,
+  epsilon: float = 1e-5,
+  affine: bool = True,
+  momentum: float = 0.9,
+  groups: int = 1,
+) -> nn.BatchNorm | grouped.BatchNorm:
   """Over every axis but the last; statistics in float32.
 
   Args:
     mode: of the batch statistics.
     dtype: of the activations.
     epsilon: is added to the variance.
-    affine: multiply by a learned gain and add a learned bias.
+    affine: multiply by a learned gain and add a learned bias; with one group.
+    momentum: the share of the past in a running average.
+    groups: equal parts of the batch that are normalised apart.
   """
+  if groups > 1:
+    return grouped.BatchNorm(
+      groups, not mode.batch_stats, momentum, epsilon, dtype
+    )
   return nn.BatchNorm(
     use_running_average=not mode.batch_stats,
-    momentum=0.9,
+    momentum=momentum,
     epsilon=epsilon,
     dtype=dtype,
     use_scale=affine,

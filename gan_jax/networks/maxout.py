@@ -93,7 +93,7 @@ class Generator(nn.Module):
     del key
     if self.marginals is None:
       return jnp.zeros(shape, dtype)
-    mean = jnp.clip((jnp.asarray(self.marginals) + 1) / 2, 1e-3, 1 - 1e-3)
+    mean = jnp.clip((jnp.asarray(self.marginals) + 1) / 2, 1e-7, 1 - 1e-7)
     return jnp.log(mean / (1 - mean)).reshape(shape).astype(dtype)
 
 

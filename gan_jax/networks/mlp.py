@@ -25,6 +25,13 @@ class GenSettings:
   activation: str = declare.field('relu', choices=layers.ACTIVATIONS)
   # After each hidden linear layer.
   batch_norm: bool = False
+  # Equal parts of a batch that are normalised apart: with as many as `packing`,
+  # each of the samples that D judges at once, as in PacGAN's code.
+  norm_groups: int = declare.field(1, at_least=1)
+  # The share of the past in the running averages of the normalisation.
+  norm_momentum: float = declare.field(0.9, at_least=0, below=1)
+  # What is added to the variance.
+  norm_epsilon: float = declare.field(1e-5, above=0)
   # The law of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('lecun', choices=layers.INITIALISERS)
   # That law's scale: half-width, standard deviation or gain.
@@ -124,6 +131,12 @@ def _hidden(
     law = own.kernel_init, scale
     h = layers.dense(own.width, *law, net.dtype, bias_init=biases)(h)
     if own.batch_norm:
-      h = layers.batch_norm(mode, net.dtype)(h)
+      h = layers.batch_norm(
+        mode,
+        net.dtype,
+        epsilon=own.norm_epsilon,
+        momentum=own.norm_momentum,
+        groups=own.norm_groups,
+      )(h)
     h = layers.ACTIVATIONS[own.activation](h)
   return h

@@ -47,14 +47,21 @@ class GenSettings:
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
   # That law's scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
+  # Equal parts of a batch that are normalised apart: with as many as `packing`,
+  # each of the samples that D judges at once, as in PacGAN's code.
+  norm_groups: int = declare.field(1, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(GenSettings):
+class DiscSettings:
   """Of the discriminator, a fraction of the generator."""
 
   # Channels at the lowest resolution; they halve with each of three stages.
   width: int = declare.field(8, at_least=4)
+  # The law of the initial weights: a name in layers.INITIALISERS.
+  kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
+  # That law's scale: half-width, standard deviation or gain.
+  kernel_scale: float = declare.field(0.02, at_least=0)
   # On every stage.
   batch_norm: bool = True
 
@@ -82,13 +89,14 @@ class Generator(nn.Module):
       base,
       own.width,
       [own.width // 2**stage for stage in range(1, _STAGES + 1)],
-      lambda h: layers.batch_norm(mode, self.dtype)(h),
+      lambda h: layers.batch_norm(mode, self.dtype, groups=own.norm_groups)(h),
       kernel=3,
       law=law,
       dtype=self.dtype,
       sides=targets[::-1],
     )
-    h = nn.relu(layers.batch_norm(mode, self.dtype)(h))
+    norm = layers.batch_norm(mode, self.dtype, groups=own.norm_groups)
+    h = nn.relu(norm(h))
     h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
     return nn.tanh(h)
 

@@ -157,6 +157,7 @@ def entry(
     difference = _difference(found, theirs, claim)
   return {
     'paper': claim.paper,
+    'source': claim.table or claim.config,
     'row': row,
     'figure': name,
     'title': title,
@@ -247,3 +248,56 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
   measured = sum(e['ours'] is not None for e in record)
   lines += ['', f'{measured} of {len(record)} figures are measured.']
   return '\n'.join(lines) + '\n'
+
+
+_BLOCK = re.compile(r'<!-- ledger:(.*?)-->\n.*?<!-- ledger ends -->', re.DOTALL)
+_SHORT = ['', '', 'published', 'ours', 'n', 'our budget']
+
+
+def fill(text: str, record: Sequence[Mapping[str, Any]]) -> str:
+  """A page with the figures of a record in its blocks.
+
+  A block begins with the line `<!-- ledger: NAMES -->` and ends with
+  `<!-- ledger ends -->`. NAMES, with commas between them, are tables or
+  configurations of the record, whose figures all stand there.
+
+  Args:
+    text: of the page, in Markdown.
+    record: of all claims.
+
+  Raises:
+    ValueError: there is no block, one does not end, or a name is not known.
+  """
+  begun = text.count('<!-- ledger:')
+  if not begun or len(_BLOCK.findall(text)) != begun:
+    raise ValueError(
+      "has no block of the ledger, or one that does not end: '<!-- ledger: "
+      "TABLE -->' and '<!-- ledger ends -->' stand each on a line"
+    )
+  return _BLOCK.sub(lambda match: _filled(match[1].strip(), record), text)
+
+
+def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
+  """A block with its two marks."""
+  asked = [name.strip() for name in names.split(',')]
+  known = list(dict.fromkeys(e['source'] for e in record))
+  for name in asked:
+    if name not in known:
+      raise ValueError(
+        f'<!-- ledger: {name} -->: is none of {", ".join(known)}'
+      )
+  cells = []
+  for name in asked:
+    for e in record:
+      if e['source'] == name:
+        head, title, theirs, ours, n, _, _, budget, _ = _line(e)
+        cells.append([head, title, theirs, ours, n, budget])
+  return '\n'.join([
+    f'<!-- ledger: {names} -->',
+    '',
+    f'| {" | ".join(_SHORT)} |',
+    f'|{"---|" * len(_SHORT)}',
+    *(f'| {" | ".join(row)} |' for row in cells),
+    '',
+    '<!-- ledger ends -->',
+  ])  # fmt: skip
