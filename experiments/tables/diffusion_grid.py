@@ -27,7 +27,7 @@ def get_gan() -> config.Config:
     player.learning_rate, player.b1 = 1e-3, 0.5
   c.eval.num_samples = 2500
   c.eval.every = c.log_every = 2000
-  c.checkpoint.every = 5000
+  c.checkpoint.every = 10_000
   c.population.seeds = 5
   return c
 
