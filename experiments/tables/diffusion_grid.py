@@ -10,6 +10,11 @@ plug-in of the authors' README.
 Command:
   python -m experiments.table --table=experiments/tables/diffusion_grid.py \
     --workdir=runs/diffusion_grid
+
+Machine: half a core of a shared x86 machine beside other jobs, 19 min.
+Result: 5 seeds, modes of 25 ± standard error in the order of the rows: 23.2 ±
+.8, 19.8 ± .7, 22.2 ± .5, 22.8 ± .2, 22.0 ± .3. The plain GAN does not collapse,
+and the paper's statement is not reproduced.
 """
 
 from gan_jax.config import fields as config
