@@ -90,6 +90,21 @@ def test_pacgans_mixtures():
   assert off.std() == pytest.approx(0.05, rel=0.02)
 
 
+def test_swiss_roll_is_a_spiral_of_two_turns():
+  law = densities.POINTS['swiss_roll']
+  t = np.linspace(np.pi / 2, 9 * np.pi / 2, 400_001)
+  arm = t[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1) / t[-1]
+  np.testing.assert_allclose(law.mean, arm.mean(axis=0), atol=1e-4)
+  spread = np.sqrt(arm.var(axis=0) + 0.03**2)
+  np.testing.assert_allclose(law.std, spread, rtol=1e-4)
+  x = np.asarray(law.sample(KEY, 2000))
+  nearest = np.abs(x[:, None] - arm[::1000]).max(axis=2).min(axis=1)
+  # Noise of .03 in each direction; all lengths of the arm are there.
+  assert (nearest < 4 * 0.03).all()
+  radius = np.histogram(np.linalg.norm(x, axis=1), 8, (1 / 9, 1))[0] / 2000
+  np.testing.assert_allclose(radius, 1 / 8, atol=0.035)
+
+
 @pytest.mark.parametrize('n', [1, 2, 5, 16, 17, 1000, 4097])
 def test_permute_is_a_permutation(n: int):
   index = jnp.arange(n, dtype=jnp.uint32)

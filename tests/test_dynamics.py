@@ -236,6 +236,8 @@ TINY = {
   'landscape': '--steps=100 --seeds=2 --width=4',
   'damping': '--weights=1,2 --rate=0.1 --seeds=2',
   'clipping': '--clips=1 --rate=0.02 --seeds=2',
+  'drifting': '--laws=ring --methods=drifting --samples=16 --batches=8 '
+  '--seeds=2',
 }
 
 

@@ -210,8 +210,32 @@ class Penalties:
 
 
 @dataclasses.dataclass
+class Diffusion:
+  """The forward diffusion of augment.policy='diffusion'.
+
+  Wang et al. 2023, "Diffusion-GAN", with the defaults of its authors' code.
+  """
+
+  # Steps of the chain, T, at augment.p=0.
+  least_steps: int = declare.field(10, at_least=1)
+  # The same at augment.p=1.
+  most_steps: int = declare.field(1000, at_least=1)
+  # The noise's share of the variance in step 1.
+  beta_first: float = declare.field(1e-4, above=0, below=1)
+  # The same in step T; linear between.
+  beta_last: float = declare.field(0.02, above=0, below=1)
+  # The standard deviation of the noise, where the data are images in [-1, 1] or
+  # standardised points. Its authors also have 0.5.
+  noise: float = declare.field(0.05, above=0)
+  # Whether a step is as likely as it is late, or all steps alike.
+  mixture: str = declare.field('priority', choices=('priority', 'uniform'))
+  # The probability that a sample is shown as it is.
+  untouched: float = declare.field(0.5, at_least=0, at_most=1)
+
+
+@dataclasses.dataclass
 class Augment:
-  """What all images undergo that D sees, real and generated.
+  """What all samples undergo that D sees, real and generated.
 
   Nothing is augmented where samples or metrics are made.
   """
@@ -219,14 +243,17 @@ class Augment:
   # 'diffaugment' or a list of its parts ('color,translation,cutout'); ADA's
   # pipeline: 'ada.b' (flips, quarter turns, whole pixels), 'ada.bg' (all
   # geometry), 'ada.bgc' (colour, too), 'ada.bgcf' (filters), 'ada.bgcfn'
-  # (noise) or 'ada.bgcfnc' (cutout); or 'r3gan'. '' is none.
+  # (noise) or 'ada.bgcfnc' (cutout); or 'r3gan': all of images. 'diffusion'
+  # is of samples of any kind. '' is none.
   policy: str = ''
+  # Of 'diffusion'.
+  diffusion: Diffusion = dataclasses.field(default_factory=Diffusion)
   # APA: D is shown generated samples as real ones, each real sample's place
   # taken with probability p.
   pseudo: bool = False
   # The probability of each transform for each sample. DiffAugment's is 1, that
-  # of R3GAN moves from 0 to 0.3 in most of its configurations. Where it adapts,
-  # this is the first.
+  # of R3GAN moves from 0 to 0.3 in most of its configurations. In 'diffusion'
+  # it sets the length of the chain. Where it adapts, this is the first.
   p: float = declare.field(0.0, swept=True, at_least=0, at_most=1)
   # Moves p towards what D's overfitting asks for: 'sign', by the mean sign of D
   # on real samples, or 'mean', by the mean of D itself. '' does not. The sign
@@ -236,7 +263,7 @@ class Augment:
   target: float = declare.field(0.6, swept=True)
   # Updates of D between two moves.
   interval: int = declare.field(4, at_least=1)
-  # Thousands of samples in which p moves by 1.
+  # Thousands of samples in which p moves by 1. Diffusion-GAN's is 100.
   speed_kimg: float = declare.field(500.0, swept=True, above=0)
 
 

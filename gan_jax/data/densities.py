@@ -188,6 +188,34 @@ def _spiral_draw(key: jax.Array, n: int) -> types.Batch:
   return types.Batch(arm + 0.02 * jax.random.normal(noise_key, (n, 2)))
 
 
+# The roll's turns, and what scales its end to 1.
+_ROLL = np.pi / 2, 9 * np.pi / 2
+_ROLL_NOISE = 0.03
+
+
+def _swiss_roll_draw(key: jax.Array, n: int) -> types.Batch:
+  """Radius and angle t, uniform on (pi/2, 9 pi/2), over 9 pi/2.
+
+  Within [-1, 1]^2 but for the noise, and denser in the middle.
+  """
+  t_key, noise_key = jax.random.split(key)
+  low, high = _ROLL
+  t = jax.random.uniform(t_key, (n,), minval=low, maxval=high)
+  arm = jnp.stack([t * jnp.cos(t), t * jnp.sin(t)], axis=1) / high
+  noise = _ROLL_NOISE * jax.random.normal(noise_key, (n, 2))
+  return types.Batch(arm + noise)
+
+
+def _swiss_roll_moments() -> tuple[np.ndarray, np.ndarray]:
+  """E t (cos t, sin t) = (1, 0); E t^2 cos^2 t = E t^2 / 2 - 1/4."""
+  low, high = _ROLL
+  half = (high**3 - low**3) / (3 * (high - low)) / 2
+  square = np.array([half - 0.25, half + 0.25])
+  mean = np.array([1.0, 0.0])
+  std = np.sqrt((square - mean**2) / high**2 + _ROLL_NOISE**2)
+  return (mean / high).astype(np.float32), std.astype(np.float32)
+
+
 def _two_moons_draw(key: jax.Array, n: int) -> types.Batch:
   """Two interleaved half circles, as scikit-learn's `make_moons`, noise .05.
 
@@ -226,5 +254,6 @@ POINTS: dict[str, Points] = {
   'ring': _ring(),
   'grid': _grid(),
   'spiral': Points(_spiral_draw, *_spiral_moments()),
+  'swiss_roll': Points(_swiss_roll_draw, *_swiss_roll_moments()),
   'two_moons': Points(_two_moons_draw, _MOONS_MEAN, _MOONS_STD, parts=2),
 }

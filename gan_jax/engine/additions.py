@@ -5,6 +5,7 @@ As `build.py` asks for it, which makes the game.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 
 import flax.linen as nn
@@ -13,7 +14,7 @@ from gan_jax import types
 from gan_jax.config import declare, fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import names
-from gan_jax.game import augment, looks, spec as specs, terms
+from gan_jax.game import augment, diffusion, looks, spec as specs, terms
 from gan_jax.ops import cpu
 
 
@@ -56,10 +57,14 @@ def make_augment(
   """What is done to all that D sees, or None.
 
   Raises:
-    ValueError: there is no such policy, or the data are no images of one
-      channel or three; or as `_check_strength`.
+    ValueError: there is no such policy, or it is of images and the data are no
+      images of one channel or three; or as `_make_diffusion` and
+      `_check_strength`.
   """
   name = config.augment.policy
+  if name == names.DIFFUSION:
+    _check_strength(config)
+    return _make_diffusion(config.augment.diffusion)
   if ',' in name:
     parts = [
       values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
@@ -67,7 +72,8 @@ def make_augment(
     ]
     policy: augment.Policy | None = augment.in_turn(parts)
   else:
-    policy = values.choose('augment.policy', name, names.POLICIES)
+    known = {**names.POLICIES, names.DIFFUSION: None}
+    policy = values.choose('augment.policy', name, known)
   suits = info.kind == 'images' and info.shape[-1] in (1, 3)
   if policy is not None and not suits:
     raise ValueError(
@@ -76,6 +82,30 @@ def make_augment(
     )
   _check_strength(config)
   return policy
+
+
+def _make_diffusion(own: configs.Diffusion) -> augment.Policy:
+  """Raises ValueError where the chain or its betas would shrink."""
+  for low, high in (
+    ('least_steps', 'most_steps'),
+    ('beta_first', 'beta_last'),
+  ):
+    if getattr(own, high) < getattr(own, low):
+      raise ValueError(
+        f'augment.diffusion.{high}={getattr(own, high)}: takes numbers from '
+        f'augment.diffusion.{low}={getattr(own, low)} on'
+      )
+  return diffusion.policy(
+    diffusion.Chain(
+      least=own.least_steps,
+      most=own.most_steps,
+      beta_first=own.beta_first,
+      beta_last=own.beta_last,
+      noise=own.noise,
+      untouched=own.untouched,
+      priority=own.mixture == 'priority',
+    )
+  )
 
 
 def _check_strength(config: configs.Config) -> None:
@@ -88,7 +118,10 @@ def _check_strength(config: configs.Config) -> None:
         'augment.policy or augment.pseudo'
       )
     return
-  if not own.adapt and not max(values.swept_values(config, 'augment.p')):
+  # A diffusion of strength 0 is a short one.
+  idle = own.pseudo or own.policy != names.DIFFUSION
+  strongest = max(values.swept_values(config, 'augment.p'))
+  if idle and not own.adapt and not strongest:
     field = f'policy={own.policy!r}' if own.policy else 'pseudo=True'
     raise ValueError(
       f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
@@ -107,7 +140,9 @@ def make_adaptive(config: configs.Config) -> augment.Adaptive | None:
   if not config.augment.adapt:
     return None
   overfit = values.choose('augment.adapt', config.augment.adapt, names.OVERFIT)
-  return augment.Adaptive(overfit, config.augment.interval)
+  bounded = config.augment.policy == names.DIFFUSION
+  most = 1.0 if bounded else math.inf
+  return augment.Adaptive(overfit, config.augment.interval, most)
 
 
 def _adapting(adaptive: augment.Adaptive, batch_size: int) -> terms.Term:

@@ -256,6 +256,9 @@ POLICIES: dict[str, augment.Policy | None] = {
   'r3gan': ada.policy(ada.R3GAN),
 }
 
+# A policy of settings of its own.
+DIFFUSION = 'diffusion'
+
 # What of D's logits on real samples tells how much it overfits.
 OVERFIT: dict[str, Callable[[jax.Array], jax.Array]] = {
   'sign': jnp.sign,

@@ -9,6 +9,7 @@ through it exists.
 - DiffAugment (Zhao et al. 2020) is `COLOR`, `TRANSLATION` and `CUTOUT` in turn,
   with the numbers of its authors' code.
 - ADA's pipeline is in `ada.py`; how its strength adapts, of any policy, here.
+- Diffusion-GAN's noise, of samples of any shape, is in `diffusion.py`.
 - APA (Jiang et al. 2021) shows generated samples as real ones: `deceive`.
 
 Shifts and filters are small products, boxes and choices are masks; only
@@ -16,6 +17,7 @@ Shifts and filters are small products, boxes and choices are masks; only
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -239,15 +241,17 @@ class Adaptive(NamedTuple):
   Karras et al. 2020, section 3: every `interval` updates of D, p moves up where
   the heuristic r_t was above the target and down where it was below, at a speed
   that takes it from 0 to 1 in `speed` thousands of samples. As in the authors'
-  code p is bounded below, by 0, and not above.
+  code p is bounded below, by 0, and not above; Diffusion-GAN bounds it by 1.
 
   Attributes:
     overfit: what of D's logits on real samples `[B]` the mean r_t is of.
     interval: updates of D between two moves.
+    most: the bound of p.
   """
 
   overfit: Callable[[jax.Array], jax.Array]
   interval: int
+  most: float = math.inf
 
 
 class Adapted(NamedTuple):
@@ -296,7 +300,7 @@ def adapt(
   way = jnp.sign(total / updates - hyper['augment.target'])
   seen = samples * adaptive.interval / (1000 * hyper['augment.speed_kimg'])
   p = hyper['augment.p']
-  moved = adapted.moved + jnp.maximum(p + way * seen, 0) - p
+  moved = adapted.moved + jnp.clip(p + way * seen, 0, adaptive.most) - p
   return Adapted(
     moved=jnp.where(due, moved, adapted.moved),
     total=jnp.where(due, 0.0, total),

@@ -67,7 +67,7 @@ def make_step(spec: specs.Spec) -> Step:
         getattr(outcome.grads, player)
       )
     with jax.named_scope('average'):
-      averages = _averages(state, after.params.gen, hyper, spec)
+      averages = averages_after(state, after.params.gen, hyper, spec)
     if spec.skip_nonfinite:
       after, logs, moved = _left_out(before, after, logs, spec)
       averages = _choose(moved, averages, _averages_of(state))
@@ -193,7 +193,7 @@ def _averages_of(
   return state.gen_ema, lengths
 
 
-def _averages(
+def averages_after(
   state: states.GanState,
   gen_params: types.PyTree,
   hyper: types.Hyper,

@@ -356,3 +356,28 @@ def save_cycles(path: pathlib.Path, games: Mapping[str, np.ndarray]) -> None:
     place.set_title(name, fontsize=8)
   axes[0, 0].set_ylabel('critic')
   plots.save_figure(path, figure)
+
+
+def save_samples(
+  path: pathlib.Path, laws: Mapping[str, Mapping[str, np.ndarray]]
+) -> None:
+  """Clouds `[N, 2]` by what made them, a row of panels for each law.
+
+  Args:
+    path: the png.
+    laws: by name, with the same makers; the first is the data.
+  """
+  plt = plots.pyplot()
+  makers = list(next(iter(laws.values())))
+  figure, axes = plt.subplots(
+    len(laws), len(makers), figsize=(2.2 * len(makers), 2.3 * len(laws)),
+    dpi=110, squeeze=False, layout='constrained',
+  )  # fmt: skip
+  for row, clouds in zip(axes, laws.values(), strict=True):
+    most = 1.15 * np.abs(clouds[makers[0]]).max()
+    for place, maker in zip(row, makers, strict=True):
+      place.plot(*np.asarray(clouds[maker]).T, '.', ms=1, alpha=0.5)
+      place.set(aspect='equal', xticks=[], yticks=[])
+      place.set(xlim=(-most, most), ylim=(-most, most))
+      place.set_title(maker, fontsize=8)
+  plots.save_figure(path, figure)
