@@ -259,7 +259,8 @@ def fill(text: str, record: Sequence[Mapping[str, Any]]) -> str:
 
   A block begins with the line `<!-- ledger: NAMES -->` and ends with
   `<!-- ledger ends -->`. NAMES, with commas between them, are tables or
-  configurations of the record, whose figures all stand there.
+  configurations of the record, whose measured figures stand there, and how many
+  there are in all.
 
   Args:
     text: of the page, in Markdown.
@@ -286,18 +287,19 @@ def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
       raise ValueError(
         f'<!-- ledger: {name} -->: is none of {", ".join(known)}'
       )
-  cells = []
-  for name in asked:
-    for e in record:
-      if e['source'] == name:
-        head, title, theirs, ours, n, _, _, budget, _ = _line(e)
-        cells.append([head, title, theirs, ours, n, budget])
+  own = [e for name in asked for e in record if e['source'] == name]
+  measured = [e for e in own if e['ours'] is not None]
+  rows = []
+  for e in measured:
+    head, title, theirs, ours, n, _, _, budget, _ = _line(e)
+    rows.append(f'| {" | ".join((head, title, theirs, ours, n, budget))} |')
+  if rows:
+    rows = [f'| {" | ".join(_SHORT)} |', '|---' * len(_SHORT) + '|', *rows, '']
   return '\n'.join([
     f'<!-- ledger: {names} -->',
     '',
-    f'| {" | ".join(_SHORT)} |',
-    f'|{"---|" * len(_SHORT)}',
-    *(f'| {" | ".join(row)} |' for row in cells),
+    *rows,
+    f'{len(measured)} of {len(own)} figures are measured so far.',
     '',
     '<!-- ledger ends -->',
   ])  # fmt: skip
