@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.engine import hosts, program, sharding
+from gan_jax.engine import hosts, placing, program, sharding
 from gan_jax.game import state as states
 
 Logs = dict[str, np.ndarray]
@@ -42,7 +42,7 @@ class Chunks:
     """
     self._game, self._length = game, length
     self._part = part_length(game, length)
-    self._batches = program.make_batches(game, self._part)
+    self._batches = placing.make_batches(game, self._part)
     self._hyper, self._keys = game.place((game.hyper, game.keys))
     self._next: tuple[int, Any] = step, self._batches(step)
     args = state, self._hyper, self._next[1], self._keys

@@ -106,9 +106,9 @@ def check(
   """Looks whether this configuration may run here; changes nothing.
 
   A run may be taken up with more steps, with other checkpoints, with its state
-  split differently over devices, shown in other places, and with its images at
-  another place, whose fingerprint says that they are the same; any other
-  difference is refused.
+  or its images split differently over devices, shown in other places, and with
+  its images at another place, whose fingerprint says that they are the same;
+  any other difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -145,7 +145,7 @@ def check(
     if old.get(name) != new.get(name)
     and not name.startswith(('checkpoint.', 'log.'))
     and not (name == 'steps' and new[name] > old[name])
-    and name not in ('data.dir', 'sharding')
+    and name not in ('data.dir', 'data.placement', 'sharding')
   ]
   if differing:
     raise ValueError(
