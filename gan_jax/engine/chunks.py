@@ -1,5 +1,6 @@
 """Chunks of steps as they are played: with their data, and logs on the host."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ class Chunks:
 
   Images that are streamed are played in parts of it, so that memory does not
   grow with it.
+
+  Attributes:
+    waited: seconds in which no step ran, for its data were not there.
   """
 
   def __init__(
@@ -45,6 +49,7 @@ class Chunks:
     self._batches = placing.make_batches(game, self._part)
     self._hyper, self._keys = game.place((game.hyper, game.keys))
     self._next: tuple[int, Any] = step, self._batches(step)
+    self.waited = 0.0
     args = state, self._hyper, self._next[1], self._keys
     self._compiled = program.compile_chunk(game, self._part, args, say)
 
@@ -60,7 +65,9 @@ class Chunks:
     told = []
     for first in range(step, step + self._length, self._part):
       if self._next[0] != first:
+        began = time.monotonic()
         self._next = first, self._batches(first)
+        self.waited += time.monotonic() - began
       with hosts.together():
         state, *logs = self._compiled(
           state, self._hyper, self._next[1], self._keys
