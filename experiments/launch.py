@@ -1,6 +1,7 @@
 """Starts a program so that a user's mistake is one line and an exit code."""
 
 import gc
+import importlib.metadata
 import importlib.util
 import logging as std_logging
 import os
@@ -8,7 +9,7 @@ import pathlib
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -53,6 +54,44 @@ def define_distributed() -> None:
   flags.DEFINE_float(
     'wait_s', 300.0, 'Seconds to wait for the others to come.', lower_bound=1
   )
+
+
+def define_deterministic() -> None:
+  """`--deterministic`, for programs that train."""
+  flags.DEFINE_bool(
+    'deterministic', False, 'Have the same bits from the same program each '
+    'time: on a GPU no operation whose result depends on which thread is '
+    'first, and none chosen by its time. CPUs and TPUs need nothing.'
+  )  # fmt: skip
+
+
+def _set_deterministic() -> str:
+  """Sets what `--deterministic` needs, before XLA reads it; says what."""
+  if 'deterministic' not in flags.FLAGS:
+    return ''
+  if not flags.FLAGS['deterministic'].value:
+    return ''
+  plugins = importlib.metadata.entry_points(group='jax_plugins').names
+  if not _can_have_gpu(os.environ.get('JAX_PLATFORMS', ''), plugins):
+    return '--deterministic: nothing to set, for JAX has no GPU here'
+  from gan_jax.storage import workdir
+
+  own = os.environ.get('XLA_FLAGS', '')
+  # XLA takes the last of the same name.
+  os.environ['XLA_FLAGS'] = f'{own} {workdir.DETERMINISTIC}'.strip()
+  return f'--deterministic: XLA_FLAGS={os.environ["XLA_FLAGS"]}'
+
+
+def _can_have_gpu(platforms: str, plugins: Iterable[str]) -> bool:
+  """Before JAX looks for one. libtpu ends at a flag of XLA's for GPUs.
+
+  Args:
+    platforms: JAX_PLATFORMS.
+    plugins: of JAX, as 'xla_cuda12'.
+  """
+  asked = not platforms or {'gpu', 'cuda', 'rocm'} & {*platforms.split(',')}
+  known = any(kind in name for name in plugins for kind in ('cuda', 'rocm'))
+  return bool(asked) and known
 
 
 def _join() -> bool:
@@ -243,6 +282,12 @@ def _is_of_backends(error: Exception) -> bool:
   return frame.f_globals['__name__'] == _BACKENDS
 
 
+def _is_first() -> bool:
+  from gan_jax.engine import hosts
+
+  return hosts.is_first()
+
+
 def _run_alone(main: Callable[[], Any]) -> None:
   try:
     main()
@@ -306,6 +351,7 @@ def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
   def guarded(argv: list[str]) -> None:
     del argv
     _prepare_process()
+    told = _set_deterministic()
     try:
       joined = _join()
     except ValueError as error:
@@ -313,6 +359,8 @@ def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
       if reason := _one_line(error):
         print(f'error: {reason}', file=sys.stderr)
       _leave(1)
+    if told and (not joined or _is_first()):
+      print(told, file=sys.stderr)
     if joined:
       _run_joined(main, by_first=by_first)
     else:

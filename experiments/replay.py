@@ -16,6 +16,7 @@ from absl import flags
 from experiments import launch
 
 launch.define_distributed()
+launch.define_deterministic()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _STEPS = flags.DEFINE_integer(
   'steps', 1000, 'How many of the first steps.', lower_bound=1

@@ -22,6 +22,7 @@ from absl import flags
 from experiments import launch
 
 launch.define_distributed()
+launch.define_deterministic()
 _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
 _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')

@@ -17,6 +17,7 @@ from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 launch.define_distributed()
+launch.define_deterministic()
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 
 _DEBUG_NANS = flags.DEFINE_bool(

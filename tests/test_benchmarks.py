@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from experiments.benchmarks import accelerator
 from tests import test_experiments as programs
 
 
@@ -94,3 +95,52 @@ def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):
     assert 0 < bare < program
     assert share == program / bare - 1
   assert {len(values) for values in found.values()} == {2}
+
+
+def test_images_per_second_of_small_ones(tmp_path: pathlib.Path):
+  path = tmp_path / 'figures.json'
+  done = programs.python(
+    'experiments.benchmarks.images_per_second',
+    '--images=32', '--sides=8', '--rounds=1', '--batch=4', f'--json={path}',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  # The place that cannot be written is said once for each kind.
+  assert done.stderr.count('/dev/null/gan_jax: decoded images cannot') == 3
+  found = json.loads(path.read_text())['rounds']
+  assert [*found] == ['8 folder', '8 zip', '8 tfds']
+  for rounds in found.values():
+    assert len(rounds['pillow']) == len(rounds['first_start']) == 1
+    assert min(rounds['pillow'] + rounds['read'] + rounds['step_ms']) > 0
+    assert all(0 <= share < 1 for share in rounds['waited'])
+
+
+def test_a_table_of_an_accelerator():
+  step = {'ours_ms': 2.0, 'torch_ms': 5.0, 'gflops': 1234.5}
+  figures = {
+    'about': {
+      'devices': 1, 'device': 'Card', 'platform': 'gpu',
+      'jax': '1', 'python': '3',
+    },
+    'steps': {'a': step, 'b': step | {'torch_ms': None}},
+    'tests': {'passed': 7, 'failed': ['FAILED tests/x.py']},
+    'failed': {'training': 'no row'},
+  }  # fmt: skip
+  first, _, header, _, one, two, _, *rest = accelerator.table(figures).split(
+    '\n'
+  )
+  assert first == '1 Card (gpu), jax 1, Python 3'
+  cells = dict(zip(header.split(' | '), one.split(' | '), strict=True))
+  assert cells['PyTorch / ours'] == '2.5'
+  assert cells['compiled'] == '-'
+  assert '| 2 | - | - | - | - | - | 1.23e+03 |' in two
+  assert rest == [
+    'tests: 7 passed', 'FAILED tests/x.py', 'training: failed: no row'
+  ]  # fmt: skip
+
+
+def test_an_accelerator_is_asked_for_games_that_are_there():
+  done = programs.python(
+    'experiments.benchmarks.accelerator', '--networks=dcgan_28,unknown'
+  )
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: --networks=unknown: there is no such')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax.config import fields as configs
-from gan_jax.engine import chunks, program
+from gan_jax.engine import chunks, placing, program
 from gan_jax.networks import small_dcgan
 
 
@@ -36,7 +36,7 @@ def test_each_device_is_given_its_own_rows(streamed: program.Game):
   game = streamed._replace(
     source=type(source)(**{**vars(source), 'read': read._replace(rows=rows)})
   )
-  batches = program.make_batches(game, 2)
+  batches = placing.make_batches(game, 2)
   whole = source.chunk(4, 2)
   arrays = batches(4)
   for x, y in zip(arrays['picked'], whole['picked'], strict=True):

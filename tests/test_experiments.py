@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import prepared
 from gan_jax.engine import build, names, program
 from gan_jax.run import train
+from gan_jax.storage import workdir as workdirs
 from gan_jax.study import tables
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -208,6 +210,7 @@ def test_train_then_sample(tmp_path: pathlib.Path):
     f'--workdir={tmp_path}/run',
     '--config.gen.net.width=8',
     '--config.disc.net.width=8',
+    '--deterministic',
     *SMALL,
   )
   done = python(*command)
@@ -215,6 +218,9 @@ def test_train_then_sample(tmp_path: pathlib.Path):
   assert 'd_real' in done.stdout
   assert f'{tmp_path}/run' in done.stdout
   assert 'step       4 of 4' in done.stderr
+  assert '--deterministic: nothing to set' in done.stderr
+  (session,) = workdirs.sessions(tmp_path / 'run')
+  assert session['deterministic'] is True
   left = {path.name for path in (tmp_path / 'run').iterdir()}
   assert {'samples', 'metrics.jsonl', 'summary.json', 'tensorboard'} <= left
   assert len(list((tmp_path / 'run' / 'samples').glob('*.png'))) == 3
@@ -317,6 +323,43 @@ def test_flags_that_stand_apart_from_their_values():
   rest, found = launch._split(argv)
   assert rest == ['x', '--workdir=a']
   assert found == [('steps', '4'), ('gen.net', 'none')]
+
+
+def test_a_gpu_is_asked_for_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+  for platforms, plugins, known in (
+    ('', ['xla_cuda12'], True),
+    ('cuda,cpu', ['xla_cuda13'], True),
+    ('', ['xla_rocm7', 'other'], True),
+    ('cpu', ['xla_cuda12'], False),
+    ('tpu,cpu', ['xla_cuda12'], False),
+    ('', ['metal'], False),
+    ('', [], False),
+  ):
+    assert launch._can_have_gpu(platforms, plugins) is known
+  found = types.SimpleNamespace(names={'xla_cuda12'})
+  monkeypatch.setattr(importlib.metadata, 'entry_points', lambda group: found)
+  monkeypatch.setenv('JAX_PLATFORMS', '')
+  monkeypatch.setenv('XLA_FLAGS', '--xla_a=1')
+  given = {'deterministic': types.SimpleNamespace(value=True)}
+  monkeypatch.setattr(launch, 'flags', types.SimpleNamespace(FLAGS=given))
+  told = launch._set_deterministic()
+  assert os.environ['XLA_FLAGS'] == (
+    '--xla_a=1 --xla_gpu_deterministic_ops=true'
+  )
+  assert told == f'--deterministic: XLA_FLAGS={os.environ["XLA_FLAGS"]}'
+  for platform, xla_flags, same in (
+    ('cpu', '', True),
+    ('tpu', '', True),
+    ('gpu', '', False),
+    ('gpu', '--xla_a=1 --xla_gpu_deterministic_ops=true', True),
+    ('gpu', '--xla_gpu_deterministic_ops', True),
+    (
+      'gpu',
+      '--xla_gpu_deterministic_ops=true --xla_gpu_deterministic_ops=false',
+      False,
+    ),
+  ):
+    assert workdirs.is_deterministic(platform, xla_flags) is same
 
 
 def test_sampling_mistakes(tmp_path: pathlib.Path):

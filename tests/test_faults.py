@@ -21,7 +21,7 @@ import pytest
 
 from experiments.benchmarks import kill
 from gan_jax.config import fields as configs
-from gan_jax.engine import health, program
+from gan_jax.engine import health, placing, program
 from gan_jax.run import interrupt, replay, train, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
@@ -213,7 +213,7 @@ def test_asked_to_stop_between_chunks(
     return enter(self)
 
   monkeypatch.setattr(interrupt.Interrupt, '__enter__', entering)
-  make = program.make_batches
+  make = placing.make_batches
 
   def make_batches(game: program.Game, length: int) -> Callable[[int], object]:
     batches = make(game, length)
@@ -226,7 +226,7 @@ def test_asked_to_stop_between_chunks(
 
   tiny.steps, tiny.checkpoint.every = 24, 12
   with monkeypatch.context() as patch:
-    patch.setattr(program, 'make_batches', make_batches)
+    patch.setattr(placing, 'make_batches', make_batches)
     with pytest.raises(interrupt.Stopped, match='stopped at step 8'):
       train.train(tiny, tmp_path)
   with checkpoint.Checkpoints(tmp_path) as saved:

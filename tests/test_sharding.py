@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from gan_jax.config import fields as configs
+from gan_jax.config import fields as configs, values
 from gan_jax.data import absent
-from gan_jax.engine import ahead, build, program, sharding
+from gan_jax.engine import ahead, build, placing, program, sharding
 from gan_jax.networks import mlp
 from gan_jax.run import train
 
@@ -35,6 +37,14 @@ def test_an_array_is_split_by_its_largest_divisible_dimension(
   assert sharding.fsdp_spec(shape, count) == PartitionSpec(*spec)
 
 
+@pytest.fixture
+def digits(tiny: configs.Config) -> configs.Config:
+  """1,797 images, which no even number of devices divides."""
+  tiny.data.name = 'digits'
+  tiny.gen.latent_dim = 4
+  return tiny
+
+
 def losses(workdir: pathlib.Path) -> np.ndarray:
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
   rows = [row for row in map(json.loads, lines) if 'disc/loss' in row]
@@ -43,11 +53,13 @@ def losses(workdir: pathlib.Path) -> np.ndarray:
 
 
 def test_a_split_run_goes_on_as_copies_and_has_the_same_losses(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  digits: configs.Config, tmp_path: pathlib.Path
 ):
-  tiny.gen.net = mlp.GenSettings(width=128, depth=2)
-  tiny.disc.net = mlp.DiscSettings(width=128, depth=2)
-  split = dataclasses.replace(tiny, sharding='fsdp', steps=8)
+  """Its state and its images."""
+  digits.gen.net = mlp.GenSettings(width=128, depth=2)
+  digits.disc.net = mlp.DiscSettings(width=128, depth=2)
+  data = dataclasses.replace(digits.data, placement='split')
+  split = dataclasses.replace(digits, sharding='fsdp', data=data, steps=8)
   game = program.open_game(split)
   state = game.start()
   # Both players' and the average's weights, and Adam's two moments of each.
@@ -58,23 +70,110 @@ def test_a_split_run_goes_on_as_copies_and_has_the_same_losses(
   ]
   assert len(parts) == 7
   train.train(split, tmp_path / 'a')
-  train.train(tiny, tmp_path / 'a')
-  train.train(tiny, tmp_path / 'b')
+  train.train(digits, tmp_path / 'a')
+  train.train(digits, tmp_path / 'b')
   np.testing.assert_allclose(
     losses(tmp_path / 'a'), losses(tmp_path / 'b'), rtol=1e-4
   )
   config = json.loads((tmp_path / 'a' / 'config.json').read_text())['config']
   assert config['sharding'] == 'replicated'
+  assert config['data']['placement'] == 'copy'
 
 
-def test_choosing_images_sends_nothing(tiny: configs.Config):
-  """Of players without batch statistics: the gradients and logs alone."""
-  tiny.data.name = 'digits'
-  tiny.gen.latent_dim = 4
-  tiny.steps = tiny.log_every = tiny.eval.every = tiny.checkpoint.every = 1
-  report = ahead.compile_for(build.complete(tiny), 'cpu', absent.Form())
-  assert report['chips'] == 4
-  (found,) = report['collectives']
-  # One for each player, and none for the walk that `permute` takes.
-  assert found['kind'] == 'all-reduce'
-  assert found['num'] == 2
+def game_on(config: configs.Config, devices: int) -> program.Game:
+  source = build.make_source(config, program.root_keys(config.seed).data)
+  return program.game_of(config, source, sharding.make_mesh(devices))
+
+
+@pytest.mark.parametrize('stack', [1, 3])
+def test_split_images_make_the_batches_of_copied_ones(
+  stack: int, digits: configs.Config
+):
+  digits.conditional = digits.data.flip = True
+  digits.data.stack = stack
+  drawn = []
+  for placement, devices in (('copy', 1), ('split', 4)):
+    digits.data.placement = placement
+    game = game_on(digits, devices)
+    arrays = placing.make_batches(game, 4)(0)
+
+    @jax.jit
+    def draw(arrays: Any, step: jax.Array, game: Any = game) -> Any:
+      parts = game.spec, game.source, arrays, game.keys, step, game.mesh
+      return program.draw_batch(*parts).batch
+
+    # The second is of another epoch.
+    drawn.append([draw(arrays, jnp.int32(step)) for step in (3, 700)])
+  held = arrays[0].addressable_shards
+  assert [len(part.data) for part in held] == [450] * 4
+  for one, other in zip(*map(jax.tree.leaves, drawn), strict=True):
+    np.testing.assert_array_equal(one, other)
+
+
+def end_of(config: configs.Config, placement: str, devices: int) -> list[Any]:
+  """Weights after twelve steps."""
+  config.data.placement = placement
+  game = game_on(config, devices)
+  arrays = placing.make_batches(game, 12)(0)
+  args = game.start(), *game.place((game.hyper, game.keys))
+  state, hyper, keys = args
+  chunk = program.make_chunk(game, 12)
+  return jax.tree.leaves(chunk(state, hyper, arrays, keys)[0].gen.params)
+
+
+def test_games_on_split_images_are_those_on_copies(digits: configs.Config):
+  # Adam would blow up the rounding of gradients that are nearly 0.
+  digits.optim.gen.name = digits.optim.disc.name = 'sgd'
+  digits.optim.gen.learning_rate = digits.optim.disc.learning_rate = 0.1
+  copied, one, two = (
+    end_of(digits, *how) for how in (('copy', 1), ('split', 1), ('split', 2))
+  )
+  for a, b, c in zip(copied, one, two, strict=True):
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_allclose(a, c, rtol=1e-4, atol=1e-6)
+
+
+def test_images_are_counted_as_they_are_placed(digits: configs.Config):
+  digits.steps = digits.log_every = 4
+  digits.eval.every = digits.checkpoint.every = 4
+  found = {}
+  for kind in ('copy', 'split', 'streamed'):
+    digits.data.placement = 'copy' if kind == 'streamed' else kind
+    digits.data.name, given = 'folder', absent.Form((8, 8, 1), 0, 1797)
+    if kind == 'streamed':
+      given = given._replace(examples=0)
+    report = ahead.compile_for(build.complete(digits), 'cpu', given)
+    found[kind] = report['memory']
+    sent = {each['kind']: each for each in report['collectives']}
+    # Eight images of bytes, two for each device.
+    exchanged = sent.pop('all-to-all', None)
+    assert (exchanged and exchanged['num_bytes']) == (
+      8 * 64 if kind == 'split' else None
+    )
+    # One for each player: to choose images, and to walk in `permute`, sends
+    # nothing.
+    assert sent.keys() == {'all-reduce'}
+    assert sent['all-reduce']['num'] == 2
+  assert found['copy']['data'] == 1797 * 64
+  assert found['split']['data'] == 450 * 64
+  # Of four steps, a quarter of eight images, and the number of the first.
+  assert found['streamed']['data'] == 4 * 2 * 64 + 4
+  assert found['streamed']['data_ahead'] == 4 * 2 * 64 + 4
+  assert 'data_ahead' not in found['copy']
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({'population.seeds': 2}, 'each member of a population is on one device'),
+    ({'data.name': 'ring'}, "data.name='ring' has no images to split"),
+  ],
+)
+def test_images_that_cannot_be_split(
+  changes: dict[str, Any], words: str, digits: configs.Config
+):
+  digits.data.placement = 'split'
+  for name, value in changes.items():
+    values.assign(digits, name, value)
+  with pytest.raises(ValueError, match=f"^data.placement='split': .*{words}"):
+    program.open_game(digits)

@@ -20,6 +20,7 @@ import time
 from absl import flags
 
 from experiments import launch
+from experiments.benchmarks import jpegs
 
 _IMAGES = flags.DEFINE_integer('images', 10_000, 'How many.', lower_bound=10)
 _SIDE = flags.DEFINE_integer('side', 256, 'Of each, in pixels.', lower_bound=8)
@@ -27,22 +28,6 @@ _OPEN = flags.DEFINE_string(
   'open', None, 'Only open this folder, and print what it took.'
 )
 _LIMIT = flags.DEFINE_float('limit', 64.0, 'data.device_limit_gb of --open.')
-
-
-def write(folder: pathlib.Path, images: int, side: int) -> None:
-  """JPEGs of coarse shapes and a little noise, about as long as photographs."""
-  import numpy as np
-  import PIL.Image
-
-  rng = np.random.default_rng(0)
-  for i in range(images):
-    coarse = rng.integers(0, 256, (8, 8, 3), np.uint8)
-    image = PIL.Image.fromarray(coarse).resize((side, side))
-    noise = rng.integers(-12, 13, (side, side, 3))
-    pixels = (np.asarray(image) + noise).clip(0, 255).astype(np.uint8)
-    path = folder / f'class{i % 10}' / f'{i:06d}.jpg'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(pixels).save(path, quality=85)
 
 
 def open_folder(folder: str, limit: float) -> dict[str, float]:
@@ -73,7 +58,7 @@ def main() -> None:
     return
   with tempfile.TemporaryDirectory() as temporary:
     folder = pathlib.Path(temporary, 'images')
-    write(folder, _IMAGES.value, _SIDE.value)
+    jpegs.write(folder, _IMAGES.value, _SIDE.value)
     length = sum(path.stat().st_size for path in folder.rglob('*.jpg'))
     print(f'{_IMAGES.value:,} JPEGs, {length / 2**20:.0f} MiB')
     for kind, limit in (('on the device', 1e6), ('streamed', 0.0)):

@@ -58,6 +58,13 @@ class Game:
     jax.device_get(logs)
 
 
+def peak_mib() -> float | None:
+  """The most memory of the first device in use; None where it has no own."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  peak = stats.get('peak_bytes_in_use')
+  return peak / 2**20 if peak else None
+
+
 def matmul_gflops(size: int, seconds: float) -> float:
   """The rate of a square float32 matrix product."""
   a, best = jax.random.normal(jax.random.key(0), (size, size)), math.inf

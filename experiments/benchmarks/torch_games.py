@@ -2,7 +2,8 @@
 
 Eager mode, two threads, `torch.optim` with its default (foreach) kernels, the
 moving average by `torch._foreach_lerp_`, R1 and R2 by double backward through
-the logits of the same pass. Unlike ours, these steps log nothing.
+the logits of the same pass. On a GPU, products of float32 may be TF32's, as
+JAX's are by default. Unlike ours, these steps log nothing.
 """
 
 import math
@@ -41,7 +42,8 @@ class Images:
     h, w, c = shape
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (suites.NUM_IMAGES, c, h, w), np.uint8)
-    self.pixels = torch.from_numpy(pixels).to(memory_format=memory_format)
+    pixels = torch.from_numpy(pixels).to(memory_format=memory_format)
+    self.pixels = pixels.to(torch.get_default_device())
     self.size, self.place = size, suites.NUM_IMAGES
 
   def next(self) -> Any:
@@ -104,7 +106,13 @@ class _Player:
 class Game:
   """D, then G, then G's moving average: `play(steps)`."""
 
-  def __init__(self, suite: suites.Suite, compiled: bool = False):
+  def __init__(
+    self, suite: suites.Suite, compiled: bool = False, device: str = 'cpu'
+  ):
+    self.on_gpu = device != 'cpu'
+    if self.on_gpu:
+      torch.set_default_device(device)
+      torch.set_float32_matmul_precision('high')
     config = self.config = suite.config()
     # PyTorch too is faster on one where ours is.
     torch.set_num_threads(1 if threads.suit_one(config) else 2)
@@ -132,6 +140,17 @@ class Game:
     self.average = [p.detach().clone() for p in gen.parameters()]
     self.mean_length = torch.zeros(())
     self.step = 0
+
+  def wait(self) -> None:
+    """Until a GPU has done all that was begun."""
+    if self.on_gpu:
+      torch.cuda.synchronize()
+
+  def peak_mib(self) -> float | None:
+    """The most memory of a GPU in use; None on a CPU."""
+    if not self.on_gpu:
+      return None
+    return float(torch.cuda.max_memory_allocated() / 2**20)
 
   def _asked(self) -> tuple[Any, Any]:
     """Latents, and the classes beside them."""

@@ -3,13 +3,14 @@
 They share the machine by turns: a worker sleeps until it is asked.
 """
 
+import dataclasses
 import importlib.util
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing import connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.benchmarks import suites
 
@@ -24,11 +25,27 @@ def has_torch() -> bool:
 class Worker:
   """A process that plays one game, or measures the matrix product."""
 
-  def __init__(self, kind: str, suite: str | None):
+  def __init__(
+    self,
+    kind: str,
+    suite: str | None,
+    changes: Mapping[str, Any] | None = None,
+    device: str = 'cpu',
+  ):
+    """Starts it, and waits until it can play.
+
+    Args:
+      kind: of `KINDS`.
+      suite: the name of a game; None for the matrix product.
+      changes: fields of its configuration that are to be others.
+      device: of PyTorch's; ours is JAX's first.
+    """
     context = multiprocessing.get_context('spawn')
     self._pipe, theirs = context.Pipe()
     self._process = context.Process(
-      target=_serve, args=(theirs, kind, suite), daemon=True
+      target=_serve,
+      args=(theirs, kind, suite, dict(changes or {}), device),
+      daemon=True,
     )
     self._process.start()
     theirs.close()
@@ -40,29 +57,62 @@ class Worker:
     return float(self._pipe.recv())
 
   def close(self) -> float:
-    """Ends the process; its peak memory in MiB."""
+    """Ends the process; its peak memory in MiB, on a GPU or TPU of that."""
     self._pipe.send(None)
     peak = float(self._pipe.recv())
     self._process.join()
     return peak
 
 
-def _serve(pipe: connection.Connection, kind: str, suite: str | None) -> None:
-  play, length, facts = _game(kind, suite)
-  pipe.send(facts)
+class _Player(NamedTuple):
+  """What a process plays.
+
+  Attributes:
+    play: some steps.
+    length: how many.
+    facts: what is known beforehand.
+    wait: until all that was begun has been done.
+    peak_mib: of the device's own memory; None where it has none.
+  """
+
+  play: Callable[[], Any]
+  length: int
+  facts: dict[str, float]
+  wait: Callable[[], Any] = lambda: None
+  peak_mib: Callable[[], float | None] = lambda: None
+
+
+def _serve(
+  pipe: connection.Connection,
+  kind: str,
+  suite: str | None,
+  changes: dict[str, Any],
+  device: str,
+) -> None:
+  player = _player(kind, suite, changes, device)
+  pipe.send(player.facts)
   while (seconds := pipe.recv()) is not None:
     count, began = 0, time.monotonic()
     while count == 0 or time.monotonic() - began < seconds:
-      play()
-      count += length
+      player.play()
+      count += player.length
+    player.wait()
     pipe.send(1e3 * (time.monotonic() - began) / count)
-  pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+  own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+  pipe.send(player.peak_mib() or own)
 
 
-def _game(
-  kind: str, name: str | None
-) -> tuple[Callable[[], Any], int, dict[str, float]]:
-  """`play()`, how many steps that is, and what is known beforehand."""
+def _suite(name: str, changes: dict[str, Any]) -> suites.Suite:
+  """The game of that name with other fields."""
+  suite = suites.SUITES[name]
+  return dataclasses.replace(
+    suite, config=lambda: dataclasses.replace(suite.config(), **changes)
+  )
+
+
+def _player(
+  kind: str, name: str | None, changes: dict[str, Any], device: str
+) -> _Player:
   if kind in ('ours', 'stock'):
     from experiments.benchmarks import jax_games
     from gan_jax.engine import threads
@@ -71,23 +121,31 @@ def _game(
     if kind == 'stock':
       cpu.set_stock()
     if name is None:
-      return _nothing, 1, {'gflops': jax_games.matmul_gflops(2048, 1.0)}
-    suite = suites.SUITES[name]
+      facts = {'gflops': jax_games.matmul_gflops(2048, 1.0)}
+      return _Player(_nothing, 1, facts)
+    suite = _suite(name, changes)
     threads.choose(suite.config())
     game = jax_games.Game(suite)
     facts = {'compile_s': game.compile_seconds, 'flops': game.step_flops}
-    return game.play, game.length, facts
+    return _Player(game.play, game.length, facts, peak_mib=jax_games.peak_mib)
   from experiments.benchmarks import torch_games
 
   if name is None:
-    return _nothing, 1, {'gflops': torch_games.matmul_gflops(2048, 1.0)}
+    facts = {'gflops': torch_games.matmul_gflops(2048, 1.0)}
+    return _Player(_nothing, 1, facts)
   began = time.monotonic()
-  theirs = torch_games.Game(suites.SUITES[name], compiled=kind == 'compile')
+  theirs = torch_games.Game(
+    _suite(name, changes), compiled=kind == 'compile', device=device
+  )
   theirs.play(1)
-  return (
+  theirs.wait()
+  took = time.monotonic() - began if kind == 'compile' else 0.0
+  return _Player(
     lambda: theirs.play(1),
     1,
-    {'compile_s': time.monotonic() - began if kind == 'compile' else 0.0},
+    {'compile_s': took},
+    theirs.wait,
+    theirs.peak_mib,
   )
 
 

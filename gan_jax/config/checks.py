@@ -127,6 +127,13 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
   known = values.swept(config)
   varied = config.population.vary
   sizes = {len(tried) for tried in varied.values()}
+  if config.data.placement == 'split' and (
+    varied or config.population.seeds > 1
+  ):
+    yield (
+      "data.placement='split': each member of a population is on one device, "
+      "which needs all images; set data.placement='copy'"
+    )
   if sizes == {1} and config.population.seeds == 1:
     yield (
       f'{field}: one value and population.seeds=1 make no population; set '

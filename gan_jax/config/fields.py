@@ -41,9 +41,13 @@ class Data:
   # Draw this many points from a density once and train on those; 0 draws
   # fresh points at every step.
   num_points: int = declare.field(0, at_least=0)
-  # Images beyond this many GiB stay on the host and are streamed to the
-  # device, a chunk of steps at a time. The batches are the same either way.
+  # Images that would take more than this many GiB of a device stay on the host
+  # and are streamed, a chunk of steps at a time. The batches are the same.
   device_limit_gb: float = declare.field(4.0, at_least=0)
+  # Images that are not streamed, on several devices: 'copy', all of them on
+  # each, or 'split', an equal part on each, from which the devices send each
+  # other those of a step. The batches are the same.
+  placement: str = declare.field('copy', choices=('copy', 'split'))
 
 
 @dataclasses.dataclass

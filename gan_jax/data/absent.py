@@ -63,7 +63,11 @@ def form_of(data: configs.Data, given: Form) -> Form:
 
 
 def open_absent(
-  data: configs.Data, key: jax.Array, size: int, given: Form
+  data: configs.Data,
+  key: jax.Array,
+  size: int,
+  given: Form,
+  devices: int = 1,
 ) -> sources.Source:
   """A source with the shapes of the configured one, and images of nothing.
 
@@ -75,6 +79,7 @@ def open_absent(
     key: the data's key.
     size: samples a step uses.
     given: what the user says of the images.
+    devices: on which they are to be.
 
   Raises:
     ValueError: the shape of an image is not known.
@@ -94,11 +99,17 @@ def open_absent(
   treatment = sources.Treatment(data.flip, data.stack, classes)
   marginals = np.zeros(form.shape, np.float32)
   num_bytes = form.examples * math.prod(form.shape)
-  if form.examples and num_bytes <= data.device_limit_gb * 2**30:
+  if form.examples and num_bytes <= opening.most_on_devices(data, devices):
     one = np.zeros((1, *form.shape), np.uint8)
     its = np.zeros(1, np.int32) if classes else None
     return sources.images_on_device(
-      one, its, info, size, treatment, marginals=marginals
+      one,
+      its,
+      info,
+      size,
+      treatment,
+      marginals=marginals,
+      split=data.placement == 'split',
     )
 
   def fetch(rows: types.PyTree) -> tuple[np.ndarray, np.ndarray | None]:

@@ -41,6 +41,11 @@ def _density_source(data: configs.Data, size: int) -> sources.Source:
   kind = 'density' if data.name in densities.DENSITIES else 'points'
   if data.stack > 1:
     raise ValueError(f'data.stack={data.stack}: stacks are made of images')
+  if data.placement == 'split':
+    raise ValueError(
+      f"data.placement='split': data.name={data.name!r} has no images to "
+      "split; set data.placement='copy'"
+    )
   law: densities.Density | densities.Points = (
     densities.DENSITIES if kind == 'density' else densities.POINTS
   )[data.name]
@@ -151,6 +156,12 @@ def _held(image_set: images.ImageSet, most: float) -> images.ImageSet:
   return images.in_memory(pixels, labels, image_set.class_names)
 
 
+def most_on_devices(data: configs.Data, devices: int) -> float:
+  """Bytes of images beyond which they are streamed."""
+  parts = devices if data.placement == 'split' else 1
+  return data.device_limit_gb * 2**30 * parts
+
+
 def _num_bytes(image_set: images.ImageSet) -> int:
   return image_set.total * math.prod(image_set.shape)
 
@@ -168,7 +179,7 @@ def _shares(counts: np.ndarray, stack: int) -> tuple[float, ...]:
 def _image_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
 ) -> sources.Source:
-  most = data.device_limit_gb * 2**30
+  most = most_on_devices(data, jax.device_count())
   image_set = open_images(data, data.split, most)
   height, width, channels = image_set.shape
   if data.stack > 1 and channels > 1:
@@ -207,6 +218,12 @@ def _image_source(
   else:
     assert held.whole is not None
     source = sources.images_on_device(
-      held.whole, held.labels, info, size, treatment, marginals=marginals
+      held.whole,
+      held.labels,
+      info,
+      size,
+      treatment,
+      marginals=marginals,
+      split=data.placement == 'split',
     )
   return dataclasses.replace(source, about=images.describe(image_set))

@@ -76,6 +76,9 @@ class Source:
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
     about: one line for who starts a run.
     read: of images that are streamed; what `chunk` gives of them are all.
+    split: `chunk` gives images and labels, of which the images are to be split
+      over the devices by rows, as many on each, with others at the end that are
+      never drawn.
   """
 
   info: Info
@@ -84,6 +87,7 @@ class Source:
   marginals: np.ndarray | None = None
   about: str = ''
   read: Read | None = None
+  split: bool = False
 
 
 def _mix(x: jax.Array, key: jax.Array) -> jax.Array:
@@ -160,12 +164,54 @@ def _on_all(rows: jax.Array) -> jax.Array:
   Split like the images that they choose, they cost two messages between devices
   and one more for each round of the walk in `permute`.
   """
-  mesh = jax.sharding.get_abstract_mesh()
-  traced = isinstance(rows, jax.core.Tracer)
-  if not traced or mesh.empty or not mesh.are_all_axes_auto:
+  if not _is_known_split(rows):
     return rows
   whole: jax.Array = jax.lax.with_sharding_constraint(rows, jax.P())
   return whole
+
+
+def _is_known_split(x: jax.Array) -> bool:
+  """Whether this is traced for a mesh of several devices that is known."""
+  mesh = jax.sharding.get_abstract_mesh()
+  traced = isinstance(x, jax.core.Tracer)
+  return traced and not mesh.empty and mesh.are_all_axes_auto
+
+
+def _pick(images: jax.Array, rows: jax.Array) -> jax.Array:
+  """`images[rows]`, of images that may be split over the devices by rows.
+
+  Each device looks for all B rows in its own part, has zeros for those that are
+  not there, and sends each of the k devices those that it is to have (an
+  all-to-all): the bytes of `B (k - 1) / k` images, and room for those of 2 B
+  meanwhile. The sum of one image and zeros has the bits of `images[rows]`. A
+  reduce-scatter would send as much, but libtpu makes an all-reduce of it, of
+  four bytes for each of these.
+
+  Args:
+    images: `[N, H, W, C]` uint8; N is a multiple of k.
+    rows: `[B]`, the same on all devices; B is a multiple of k.
+
+  Returns:
+    `[B, H, W, C]`, split by rows as well.
+  """
+  if not _is_known_split(rows):
+    return images[rows]
+  mesh = jax.sharding.get_abstract_mesh()
+  (axis,) = mesh.axis_names
+
+  def local(images: jax.Array, rows: jax.Array) -> jax.Array:
+    at = rows - jax.lax.axis_index(axis) * len(images)
+    own = (at >= 0) & (at < len(images))
+    found = images[jnp.where(own, at, 0)]
+    found = jnp.where(own[:, None, None, None], found, 0)
+    each = found.reshape(mesh.size, -1, *found.shape[1:])
+    each = jax.lax.all_to_all(each, axis, split_axis=0, concat_axis=0)
+    return each.sum(axis=0, dtype=found.dtype)
+
+  picked: jax.Array = jax.shard_map(
+    local, in_specs=(jax.P(axis), jax.P()), out_specs=jax.P(axis)
+  )(images, rows)
+  return picked
 
 
 def drawn(
@@ -261,6 +307,7 @@ def images_on_device(
   treatment: Treatment,
   *,
   marginals: np.ndarray,
+  split: bool = False,
 ) -> Source:
   """Batches of `size` samples from images `[N, H, W, C]` held on the device.
 
@@ -271,19 +318,25 @@ def images_on_device(
     size: samples a step uses.
     treatment: what is made of the images.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`.
+    split: they are to be split over devices, no one of which may have room for
+      all; until then they stay on the host.
   """
-  arrays = jax.tree.map(jnp.asarray, (images, labels))
+  arrays = (images, labels)
+  if not split:
+    arrays = jax.tree.map(jnp.asarray, arrays)
   per_step = size * treatment.stack
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
     rows = batch_indices(key, step, size=per_step, n=info.num_examples)
-    picked = jax.tree.map(lambda a: a[rows], arrays)
-    return _image_batch(picked, key, step, treatment)
+    images, labels = arrays
+    pixels = _pick(images, rows) if split else images[rows]
+    its = None if labels is None else labels[rows]
+    return _image_batch((pixels, its), key, step, treatment)
 
   means = _stacked_means(marginals, treatment)
-  return Source(info, lambda first, count: arrays, batch, means)
+  return Source(info, lambda first, count: arrays, batch, means, split=split)
 
 
 def images_streamed(

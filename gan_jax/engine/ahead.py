@@ -30,9 +30,11 @@ from gan_jax.engine import (
   batching,
   build,
   chips,
+  chunks,
   collectives,
   compiler,
   flops,
+  placing,
   program,
   sharding,
 )
@@ -179,7 +181,7 @@ def compile_for(
   _check(config, topology)
   asked = chips.parse(topology)
   game = _game(config, _mesh(asked), form)
-  length = program.chunk_length(config, 0)
+  length = chunks.part_length(game, program.chunk_length(config, 0))
   args = _arguments(game, length)
   began = time.monotonic()
   traced = program.make_chunk(game, length).trace(*args)
@@ -232,7 +234,7 @@ def _game(
 ) -> program.Game:
   keys = program.root_keys(config.seed)
   size = build.samples_per_step(config)
-  source = absent.open_absent(config.data, keys.data, size, form)
+  source = absent.open_absent(config.data, keys.data, size, form, mesh.size)
   if not config.conditional:
     source = sources.unlabelled(source)
   return program.game_of(config, source, mesh)
@@ -243,19 +245,27 @@ def _arguments(game: program.Game, length: int) -> tuple[types.PyTree, ...]:
   whole = NamedSharding(game.mesh, PartitionSpec())
 
   def copies(tree: types.PyTree) -> types.PyTree:
+    return placed(tree, jax.tree.map(lambda _: whole, tree))
+
+  def placed(tree: types.PyTree, where: types.PyTree) -> types.PyTree:
     return jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
+      lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at),
+      tree,
+      where,
     )
 
   state = jax.eval_shape(game.initial_state)
-  split = sharding.of_state(state, game.mesh, game.config.sharding)
-  state = jax.tree.map(
-    lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
-    state,
-    split,
+  state = placed(
+    state, sharding.of_state(state, game.mesh, game.config.sharding)
   )
   arrays = absent.chunk_shapes(game.source, length)
-  return state, *map(copies, (game.hyper, arrays, game.keys))
+  if game.source.split:
+    images, labels = arrays
+    rows = sharding.padded(len(images), game.mesh)
+    lead = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
+    arrays = lead, labels
+  arrays = placed(arrays, placing.of_data(game, arrays))
+  return state, copies(game.hyper), arrays, copies(game.keys)
 
 
 def _held(args: tuple[types.PyTree, ...]) -> dict[str, float]:
@@ -291,8 +301,10 @@ def _of_compiled(
   text, costs = compiled.as_text() or '', compiled.cost_analysis() or {}
   found: Any = compiled.memory_analysis()
   memory = dict(report['memory'])
+  if game.source.read is not None:
+    memory['data_ahead'] = memory['data']
   # What the layouts of the chip add to the arguments.
-  padding = found.argument_size_in_bytes - sum(memory.values())
+  padding = found.argument_size_in_bytes - sum(report['memory'].values())
   memory |= {
     'padding': max(padding, 0.0),
     'temporaries': float(found.temp_size_in_bytes),

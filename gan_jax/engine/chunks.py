@@ -1,12 +1,13 @@
 """Chunks of steps as they are played: with their data, and logs on the host."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from gan_jax.engine import hosts, program, sharding
+from gan_jax.engine import hosts, placing, program, sharding
 from gan_jax.game import state as states
 
 Logs = dict[str, np.ndarray]
@@ -21,6 +22,9 @@ class Chunks:
 
   Images that are streamed are played in parts of it, so that memory does not
   grow with it.
+
+  Attributes:
+    waited: seconds in which no step ran, for its data were not there.
   """
 
   def __init__(
@@ -42,9 +46,10 @@ class Chunks:
     """
     self._game, self._length = game, length
     self._part = part_length(game, length)
-    self._batches = program.make_batches(game, self._part)
+    self._batches = placing.make_batches(game, self._part)
     self._hyper, self._keys = game.place((game.hyper, game.keys))
     self._next: tuple[int, Any] = step, self._batches(step)
+    self.waited = 0.0
     args = state, self._hyper, self._next[1], self._keys
     self._compiled = program.compile_chunk(game, self._part, args, say)
 
@@ -60,7 +65,9 @@ class Chunks:
     told = []
     for first in range(step, step + self._length, self._part):
       if self._next[0] != first:
+        began = time.monotonic()
         self._next = first, self._batches(first)
+        self.waited += time.monotonic() - began
       with hosts.together():
         state, *logs = self._compiled(
           state, self._hyper, self._next[1], self._keys

@@ -1,6 +1,5 @@
 """A game as a program: data, functions and keys, and its steps in chunks."""
 
-import concurrent.futures
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, halving
@@ -337,71 +336,6 @@ def most_at_once(game: Game) -> int:
 def chunk_length(config: configs.Config, start: int) -> int:
   """The longest from `start` on that ends at every row and the last step."""
   return math.gcd(config.log_every, config.steps, start)
-
-
-def make_batches(game: Game, length: int) -> Callable[[int], types.PyTree]:
-  """Makes `batches(step)`: the arrays of the chunk at `step`, on the devices.
-
-  A set that is the same for every chunk is copied to them once. Of one that is
-  streamed each process reads what its own devices are given, and the next
-  chunk's while this one is played.
-  """
-  if game.source.read is not None:
-    return _make_streamed(game, length, game.source.read)
-  held: list[types.PyTree] = [None, None]
-
-  def batches(step: int) -> types.PyTree:
-    arrays = game.source.chunk(step, length)
-    if arrays is not held[0]:
-      held[:] = arrays, sharding.replicate(arrays, game.mesh)
-    return held[1]
-
-  return batches
-
-
-def _make_streamed(
-  game: Game, length: int, read: sources.Read
-) -> Callable[[int], types.PyTree]:
-  """`batches(step)` of images that are read chunk by chunk."""
-  split = NamedSharding(game.mesh, PartitionSpec(None, sharding.AXIS))
-  shape = length, read.per_step
-
-  def rows_of(index: Any) -> tuple[int, int]:
-    """The places of a device's samples among those of a step."""
-    start, stop, _ = index[1].indices(read.per_step)
-    return start, stop
-
-  places = {
-    rows_of(index)
-    for index in split.addressable_devices_indices_map(shape).values()
-  }
-
-  def gather(step: int) -> types.PyTree:
-    parts = {rows: read.rows(step, length, slice(*rows)) for rows in places}
-
-    def put(*each: np.ndarray) -> jax.Array:
-      own = dict(zip(parts, each, strict=True))
-      return jax.make_array_from_callback(
-        (*shape, *each[0].shape[2:]), split, lambda index: own[rows_of(index)]
-      )
-
-    return {
-      'first': sharding.replicate(np.int32(step), game.mesh),
-      'picked': jax.tree.map(put, *parts.values()),
-    }
-
-  pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-  ahead: dict[int, concurrent.futures.Future[types.PyTree]] = {}
-
-  def batches(step: int) -> types.PyTree:
-    ready = ahead.pop(step, None)
-    arrays = ready.result() if ready else gather(step)
-    ahead.clear()
-    if step + length < game.config.steps:
-      ahead[step + length] = pool.submit(gather, step + length)
-    return arrays
-
-  return batches
 
 
 def compile_chunk(

@@ -56,6 +56,29 @@ def replicate(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   return _put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def padded(count: int, mesh: Mesh) -> int:
+  """Rows of which each device has as many: so many, and a few more."""
+  return -(-count // mesh.size) * mesh.size
+
+
+def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+  """Rows of the host, an equal part on every device, with zeros at the end.
+
+  Each process reads those of its own devices alone.
+  """
+  shape = padded(len(rows), mesh), *rows.shape[1:]
+
+  def part(index: Any) -> np.ndarray:
+    start, stop, _ = index[0].indices(shape[0])
+    found = np.zeros((stop - start, *shape[1:]), rows.dtype)
+    there = rows[start:stop]
+    found[: len(there)] = there
+    return found
+
+  where = NamedSharding(mesh, PartitionSpec(AXIS))
+  return jax.make_array_from_callback(shape, where, part)
+
+
 def fsdp_spec(shape: tuple[int, ...], count: int) -> PartitionSpec:
   """How 'fsdp' splits an array: by its largest dimension that so many divide.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import batching, program
+from gan_jax.engine import batching, placing, program
 from gan_jax.game import dynamics, spec as specs, state as states, steps
 
 # A Jacobian and its eigenvalues take minutes and gigabytes beyond.
@@ -118,7 +118,7 @@ def train(config: configs.Config, every: int, samples: int) -> Iterator[Look]:
 
   yield look(state)
   chunk = program.make_chunk(game, every)
-  batches = program.make_batches(game, every)
+  batches = placing.make_batches(game, every)
   for first in range(0, config.steps, every):
     state, _, _ = chunk(state, game.hyper, batches(first), game.keys)
     yield look(state)

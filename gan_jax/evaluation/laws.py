@@ -302,7 +302,9 @@ def make_measure(
     return _measure_points(spec, points, num=num, ema=ema)
   # The same images for every seed, unless they are streamed.
   key, step = jax.random.key(0), jnp.int32(0)
-  real = jax.jit(source.batch)(source.chunk(0, 1), key, step)
+  # Those to be split are on the host, from which compiled code would take all.
+  draw = source.batch if source.split else jax.jit(source.batch)
+  real = draw(source.chunk(0, 1), key, step)
   num = min(len(real.x), GRID**2) // spec.packing * spec.packing
   return _measure_images(
     spec,

@@ -9,6 +9,7 @@ from gan_jax.report import plots
 
 _NAMES = {
   'data': 'data',
+  'data_ahead': 'data of the next steps, read ahead',
   'padding': "padding of the chip's layouts",
   'copy_of_state': 'copy of the state, to be looked at',
   'other_state': 'other state',

@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import fields as configs, values
-from gan_jax.engine import build, chunks, health, hosts, program, sharding
+from gan_jax.engine import (
+  build,
+  chunks,
+  health,
+  hosts,
+  placing,
+  program,
+  sharding,
+)
 from gan_jax.game import state as states
 from gan_jax.run import beginning, halving, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
@@ -235,7 +243,7 @@ def find_nonfinite(workdir: pathlib.Path, step: int, member: int | None) -> str:
     before = max(there for there in saved.steps if there < step)
   run = runs.load(workdir, str(before), member)
   game, state = program.open_game(run.config), run.state
-  batches = program.make_batches(game, 1)
+  batches = placing.make_batches(game, 1)
   one = program.make_step(game.spec, game.source, game.mesh)
   compiled = jax.jit(one)
   for done in range(before, step - 1):

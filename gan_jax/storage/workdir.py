@@ -28,6 +28,10 @@ _OURS = (
   'tensorboard', 'wandb',
 )  # fmt: skip
 
+# With this in XLA_FLAGS a GPU gives the same bits each time: no operation whose
+# result depends on which thread is first, and none chosen by its time.
+DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
+
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -37,16 +41,32 @@ def provenance() -> dict[str, Any]:
   if jax.default_backend() == 'tpu':
     # What compiles there.
     versions['libtpu'] = importlib.metadata.version('libtpu')
+  xla_flags = os.environ.get('XLA_FLAGS', '')
   return {
     'versions': versions,
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
     'processes': jax.process_count(),
-    'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'xla_flags': xla_flags,
+    'deterministic': is_deterministic(jax.default_backend(), xla_flags),
     'libtpu_flags': os.environ.get('LIBTPU_INIT_ARGS', ''),
     'stock': cpu.is_stock(),
     'commit': _commit(),
   }
+
+
+def is_deterministic(platform: str, xla_flags: str) -> bool:
+  """Whether a compiled program gives the same bits each time.
+
+  Args:
+    platform: JAX's name of it; all but 'gpu' are deterministic.
+    xla_flags: the last of a name is XLA's.
+  """
+  if platform != 'gpu':
+    return True
+  name = DETERMINISTIC.partition('=')[0]
+  asked = [flag for flag in xla_flags.split() if flag.startswith(name)]
+  return asked[-1:] in ([DETERMINISTIC], [name])
 
 
 @functools.cache
@@ -106,9 +126,9 @@ def check(
   """Looks whether this configuration may run here; changes nothing.
 
   A run may be taken up with more steps, with other checkpoints, with its state
-  split differently over devices, shown in other places, and with its images at
-  another place, whose fingerprint says that they are the same; any other
-  difference is refused.
+  or its images split differently over devices, shown in other places, and with
+  its images at another place, whose fingerprint says that they are the same;
+  any other difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -145,7 +165,7 @@ def check(
     if old.get(name) != new.get(name)
     and not name.startswith(('checkpoint.', 'log.'))
     and not (name == 'steps' and new[name] > old[name])
-    and name not in ('data.dir', 'sharding')
+    and name not in ('data.dir', 'data.placement', 'sharding')
   ]
   if differing:
     raise ValueError(
