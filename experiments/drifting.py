@@ -72,14 +72,14 @@ def _trained(
   """The population after its last step, and the seconds of all steps."""
   import jax
 
-  from gan_jax.engine import drifting, program
+  from gan_jax.engine import drifting, placing, program
 
   length = game.config.steps
   if temperature is None:
     chunk = program.make_chunk(game, length)
   else:
     chunk = drifting.make_chunk(game, length, temperature)
-  given = game.start(), game.hyper, program.make_batches(game, length)(0)
+  given = game.start(), game.hyper, placing.make_batches(game, length)(0)
   compiled = chunk.lower(*given, game.keys).compile()
   start = time.perf_counter()
   state = jax.block_until_ready(compiled(*given, game.keys)[0])

@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build, program
+from gan_jax.engine import build, placing, program
 from gan_jax.game import augment, diffusion
 from gan_jax.networks import mlp
 
@@ -126,7 +126,7 @@ def config() -> configs.Config:
 
 def test_members_adapt_their_lengths_in_a_game_of_points():
   game = program.open_game(config())
-  chunk, batches = program.make_chunk(game, 8), program.make_batches(game, 8)
+  chunk, batches = program.make_chunk(game, 8), placing.make_batches(game, 8)
   state, _, logs = chunk(game.start(), game.hyper, batches(0), game.keys)
   # Two moves of 0.5 up, or held at 0.
   moved = state.memory['augment'].moved

@@ -7,7 +7,7 @@ import pytest
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import drifting, program
+from gan_jax.engine import drifting, placing, program
 from gan_jax.game import drift
 from gan_jax.networks import mlp
 
@@ -106,7 +106,7 @@ def test_members_drift_towards_the_ring_and_d_stays():
   game = program.open_game(config())
   chunk = drifting.make_chunk(game, 60, 0.2)
   begin = game.start()
-  arrays = program.make_batches(game, 60)(0)
+  arrays = placing.make_batches(game, 60)(0)
   state, _ = chunk(begin, game.hyper, arrays, game.keys)
   assert state.step.tolist() == [60, 60]
   jax.tree.map(np.testing.assert_array_equal, state.disc, begin.disc)

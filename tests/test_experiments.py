@@ -93,7 +93,7 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
     name = launch.load_config(colon(path, argument)).gen.name
     if name not in seen:
       kept.append((path, argument))
-    if name in ('r3gan', 'sngan', 'biggan'):
+    if name in ('r3gan', 'sngan', 'biggan', 'small_dcgan'):
       seen.add(name)
   return kept
 

@@ -43,7 +43,7 @@ _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
 _MINUTES = flags.DEFINE_float('minutes', 10.0, 'Of training.', lower_bound=0.05)
 _TESTS = flags.DEFINE_bool('tests', True, "Run the suite's tests as well.")
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -297,7 +297,7 @@ def main() -> None:
       figures['steps'][name] = found
   figures['training'] = part('training', train)
   print(table(figures))
-  results.write(_JSON.value, figures)
+  results.write(figures)
   failing = figures['failed'] or (figures.get('tests') or {}).get('failed')
   sys.exit(1 if failing else 0)
 

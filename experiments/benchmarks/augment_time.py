@@ -32,7 +32,7 @@ _POLICIES = flags.DEFINE_list(
 _STRENGTH = flags.DEFINE_float('strength', 1.0, 'p.', lower_bound=0.0)
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Turns of each.', lower_bound=1)
 _CHECKOUT = flags.DEFINE_string('checkout', None, "ADA's authors' code.")
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 # The switches of the authors' code, by ours.
 _LETTERS = {
@@ -155,7 +155,7 @@ def main() -> None:
   )
   for name, share in figures['shares'].items():
     print(f'{name:20} {figures["ms"][name]:8.1f} ms  {share:6.1%} of a step')
-  results.write(_JSON.value, figures)
+  results.write(figures)
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ _SIDES = flags.DEFINE_list(
 )
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Of each.', lower_bound=1)
 _BATCH = flags.DEFINE_integer('batch', 16, 'Of the game.', lower_bound=1)
-_JSON = flags.DEFINE_string('json', None, 'A file for the figures.')
+flags.adopt_module_key_flags(results)
 
 # Steps of one program, and such programs that are timed.
 _LENGTH, _PARTS = 10, 6
@@ -275,7 +275,7 @@ def main() -> None:
         found |= {f'undecoded_{name}': each[name] for name in each}
         figures['rounds'][f'{side} {kind}'] = found
         print(_row(f'{side}, {kind}', found), flush=True)
-  results.write(_JSON.value, figures)
+  results.write(figures)
 
 
 if __name__ == '__main__':

@@ -36,7 +36,7 @@ _PROCESSES = flags.DEFINE_integer(
   'processes', 1, 'That train together; each kill is of one of them.',
   lower_bound=1,
 )  # fmt: skip
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 
 def _has_stepped(workdir: pathlib.Path) -> bool:
@@ -157,7 +157,7 @@ def main() -> None:
     )
   for name, value in figures.items():
     print(f'{name:16s} {value}')
-  results.write(_JSON.value, figures)
+  results.write(figures)
   if not (figures['state_identical'] and figures['rows_identical']):
     sys.exit(1)
 

@@ -24,7 +24,7 @@ from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Turns of each.', lower_bound=1)
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 
 def _train(config: configs.Config, workdir: pathlib.Path) -> dict[str, float]:
@@ -88,7 +88,7 @@ def main() -> None:
     print(f'{name:10s} {median:10.3f} ± {spread:.3f}')
   share = 100 * middles['overhead'][0]
   print(f'the program adds {share:.1f} % to its {steps:,} steps')
-  results.write(_JSON.value, {'steps': steps, **found})
+  results.write({'steps': steps, **found})
 
 
 if __name__ == '__main__':

@@ -40,7 +40,7 @@ _WIDTH = flags.DEFINE_integer('width', 384, 'Of tokens.', lower_bound=64)
 _DEPTH = flags.DEFINE_integer('depth', 12, 'Blocks.', lower_bound=1)
 _IMAGES = flags.DEFINE_integer('images', 64, 'Seen.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 Contestants = dict[str, Callable[[], Any]]
 
@@ -209,7 +209,7 @@ def main() -> None:
           f'ours takes {ratio:.2f} times as long'
         )
     record[f'{game}_rounds_s'] = times
-  results.write(_JSON.value, record)
+  results.write(record)
 
 
 if __name__ == '__main__':

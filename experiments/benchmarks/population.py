@@ -26,7 +26,7 @@ _SUITE = flags.DEFINE_enum(
 _MEMBERS = flags.DEFINE_integer('members', 10, 'How many.', lower_bound=2)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 
 def _population(
@@ -103,7 +103,7 @@ def main() -> None:
   for name, value in record.items():
     shown = f'{value:.3f}' if isinstance(value, float) else value
     print(f'{name:14s} {shown}')
-  results.write(_JSON.value, record)
+  results.write(record)
 
 
 if __name__ == '__main__':

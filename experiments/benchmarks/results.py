@@ -4,8 +4,13 @@ import json
 import pathlib
 from typing import Any
 
+from absl import flags
 
-def write(path: str | None, figures: Any) -> None:
-  """Writes them as JSON, if there is a path."""
-  if path:
-    pathlib.Path(path).write_text(json.dumps(figures, indent=2) + '\n')
+_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+
+
+def write(figures: Any) -> None:
+  """Writes them as JSON, if --json names a file."""
+  if _JSON.value:
+    text = json.dumps(figures, indent=2)
+    pathlib.Path(_JSON.value).write_text(text + '\n')

@@ -24,7 +24,7 @@ from gan_jax.config import fields as configs
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Saves.', lower_bound=1)
 _EVERY = flags.DEFINE_float('every', 30.0, 'Seconds between two saves.')
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 
 def measure(
@@ -86,7 +86,7 @@ def main() -> None:
   figures = measure(_CONFIG.value, _ROUNDS.value, _EVERY.value)
   for name, value in figures.items():
     print(f'{name:16s} {value:.4f}')
-  results.write(_JSON.value, figures)
+  results.write(figures)
 
 
 if __name__ == '__main__':

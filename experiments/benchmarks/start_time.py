@@ -22,7 +22,7 @@ from experiments.benchmarks import first_chunk, processes, results
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Starts.', lower_bound=1)
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 # A row after one step.
 _ONE = (
@@ -76,7 +76,7 @@ def main() -> None:
   print('step 1      first start   later')
   for name in first:
     print(f'{name:10s} {first[name]:12.2f} {later[name]:7.2f}')
-  results.write(_JSON.value, {'first': first, 'later': later, 'all': starts})
+  results.write({'first': first, 'later': later, 'all': starts})
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ from experiments.benchmarks import medians, results, suites, workers
 _SUITE = flags.DEFINE_enum(
   'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
 )
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
 _COMPILE = flags.DEFINE_bool('compile', False, 'Time torch.compile as well.')
@@ -132,7 +132,7 @@ def main() -> None:
       records.append(time_suite(name, _ROUNDS.value, _SECONDS.value))
     print(f'{name}: {records[-1]["ours_ms"]:.3g} ms', file=sys.stderr)
   print(_table(records))
-  results.write(_JSON.value, records)
+  results.write(records)
 
 
 if __name__ == '__main__':

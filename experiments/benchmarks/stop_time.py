@@ -25,7 +25,7 @@ _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'How many times.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
 _LATEST = flags.DEFINE_float('latest', 40.0, 'Seconds, the last moment.')
-_JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
+flags.adopt_module_key_flags(results)
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
       print(f'asked after {moment:5.1f} s  left after {took:5.2f} s  '
             f'exit code {process.returncode}')  # fmt: skip
   print(f'the slowest took {max(r["took_s"] for r in records):.2f} s')
-  results.write(_JSON.value, records)
+  results.write(records)
 
 
 if __name__ == '__main__':

