@@ -49,9 +49,11 @@ class Game:
     args = self._state, *self._rest, self._keys
     began = time.monotonic()
     self._chunk = compiler.compile(chunk, *args)
-    self.compile_seconds = time.monotonic() - began
+    compiled = time.monotonic()
+    self.compile_seconds = compiled - began
     # All of a chunk but the step has no linear layers.
     self.step_flops = flops.count(chunk, *args) / suite.length
+    self.count_seconds = time.monotonic() - compiled
 
   def play(self) -> None:
     self._state, logs, _ = self._chunk(self._state, *self._rest, self._keys)

@@ -126,7 +126,11 @@ def _player(
     suite = _suite(name, changes)
     threads.choose(suite.config())
     game = jax_games.Game(suite)
-    facts = {'compile_s': game.compile_seconds, 'flops': game.step_flops}
+    facts = {
+      'compile_s': game.compile_seconds,
+      'count_s': game.count_seconds,
+      'flops': game.step_flops,
+    }
     return _Player(game.play, game.length, facts, peak_mib=jax_games.peak_mib)
   from experiments.benchmarks import torch_games
 
