@@ -107,7 +107,8 @@ def test_members_drift_towards_the_ring_and_d_stays():
   chunk = drifting.make_chunk(game, 60, 0.2)
   begin = game.start()
   arrays = placing.make_batches(game, 60)(0)
-  state, _ = chunk(begin, game.hyper, arrays, game.keys)
+  # Its state is donated.
+  state, *_ = chunk(game.start(), game.hyper, arrays, game.keys)
   assert state.step.tolist() == [60, 60]
   jax.tree.map(np.testing.assert_array_equal, state.disc, begin.disc)
   z = types.Latent(points(200, 5))

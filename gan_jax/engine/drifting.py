@@ -4,11 +4,13 @@ Networks, latents, data, G's optimiser, schedules and average and the members
 are those of the game; its loss, its penalties and D are not used.
 """
 
+import functools
+
 import jax
 import optax
 
 from gan_jax import types
-from gan_jax.engine import batching, program
+from gan_jax.engine import program
 from gan_jax.game import draws, drift, spec as specs, state as states, steps
 
 
@@ -60,10 +62,6 @@ def make_chunk(
 ) -> jax.stages.Wrapped:
   """As `program.make_chunk` of a population, by `make_step`.
 
-  Returns:
-    `run(state, hyper, arrays, keys) -> (state, logs)`, jitted; logs are
-    `[P, length]`.
-
   Raises:
     ValueError: the data are not points, or there is one member alone.
   """
@@ -73,28 +71,5 @@ def make_chunk(
     )
   if not game.members:
     raise ValueError('population.seeds=1: is of several seeds')
-  step = make_step(game.spec, temperature)
-
-  def run(
-    member: tuple[states.GanState, types.Hyper, program.RootKeys],
-    arrays: types.PyTree,
-  ) -> tuple[states.GanState, types.Logs]:
-    first, hyper, keys = member
-
-    def play(
-      state: states.GanState, _: None
-    ) -> tuple[states.GanState, types.Logs]:
-      drawn = program.draw_batch(
-        game.spec, game.source, arrays, keys, state.step
-      )
-      return step(state, hyper, *drawn)
-
-    last, logs = jax.lax.scan(play, first, None, length=length)
-    return last, logs
-
-  each = batching.over_members(
-    run, len(game.members), program.most_at_once(game), game.mesh
-  )
-  return jax.jit(
-    lambda state, hyper, arrays, keys: each((state, hyper, keys), arrays)
-  )
+  make = functools.partial(make_step, temperature=temperature)
+  return program.make_chunk(game, length, make=make)

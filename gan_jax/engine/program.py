@@ -203,13 +203,20 @@ def draw_batch(
   return Drawn(batch, draws.draw_step(spec, key))
 
 
+# Makes the step of a game.
+MakeStep = Callable[[specs.Spec], steps.Step]
+
+
 def _make_drawn_step(
-  spec: specs.Spec, mesh: Mesh | None, kind: str = 'replicated'
+  spec: specs.Spec,
+  mesh: Mesh | None,
+  kind: str = 'replicated',
+  make: MakeStep = steps.make_step,
 ) -> Callable[
   [states.GanState, types.Hyper, Drawn], tuple[states.GanState, types.Logs]
 ]:
   """The batch is split over the mesh, where there is one; the state by kind."""
-  step = steps.make_step(spec)
+  step = make(spec)
 
   def drawn_step(
     state: states.GanState, hyper: types.Hyper, drawn: Drawn
@@ -245,15 +252,16 @@ def make_steps(
   mesh: Mesh | None,
   length: int,
   kind: str = 'replicated',
+  make: MakeStep = steps.make_step,
 ) -> Callable[..., tuple[states.GanState, types.Logs, types.Logs]]:
   """Makes `run(state, hyper, arrays, keys) -> (state, logs, first)`.
 
   `length` steps in a `lax.scan`; small ones draw for many of them at once.
   `logs` are means over the steps, and `first` says by name at which of them a
   log was first not finite, as `health.first_nonfinite` does. `kind` is how the
-  state is split over the mesh, `config.sharding`.
+  state is split over the mesh, `config.sharding`; `make` makes the step.
   """
-  step = _make_drawn_step(spec, mesh, kind)
+  step = _make_drawn_step(spec, mesh, kind, make)
   mean = health.finite_mean if spec.skip_nonfinite else jnp.mean
 
   def run(
@@ -292,7 +300,10 @@ def make_steps(
 
 
 def make_chunk(
-  game: Game, length: int, at_once: int | None = None
+  game: Game,
+  length: int,
+  at_once: int | None = None,
+  make: MakeStep = steps.make_step,
 ) -> jax.stages.Wrapped:
   """`make_steps` jitted, of all members; the state is donated.
 
@@ -300,17 +311,18 @@ def make_chunk(
     game: single or of a population.
     length: steps.
     at_once: members side by side on a device, by default `most_at_once`.
+    make: makes the step.
   """
   if not game.members:
     kind = game.config.sharding
-    run = make_steps(game.spec, game.source, game.mesh, length, kind)
+    run = make_steps(game.spec, game.source, game.mesh, length, kind, make)
     if kind == 'replicated':
       return jax.jit(run, donate_argnums=0)
     # As the next chunk takes it, where the compiler would choose.
     state = jax.eval_shape(game.initial_state)
     split = sharding.of_state(state, game.mesh, kind)
     return jax.jit(run, donate_argnums=0, out_shardings=(split, None, None))
-  one = make_steps(game.spec, game.source, None, length)
+  one = make_steps(game.spec, game.source, None, length, make=make)
   each = batching.over_members(
     lambda member, arrays: one(member[0], member[1], arrays, member[2]),
     len(game.members),

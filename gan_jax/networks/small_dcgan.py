@@ -38,30 +38,32 @@ def sides(shape: tuple[int, ...]) -> list[int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class GenSettings:
-  """Of the generator."""
+class _Settings:
+  """Of both players."""
 
-  # Channels at the lowest resolution; they halve with each of three stages.
-  width: int = declare.field(64, at_least=8)
   # The law of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
   # That law's scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class GenSettings(_Settings):
+  """Of the generator."""
+
+  # Channels at the lowest resolution; they halve with each of three stages.
+  width: int = declare.field(64, at_least=8)
   # Equal parts of a batch that are normalised apart: with as many as `packing`,
   # each of the samples that D judges at once, as in PacGAN's code.
   norm_groups: int = declare.field(1, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings:
+class DiscSettings(_Settings):
   """Of the discriminator, a fraction of the generator."""
 
   # Channels at the lowest resolution; they halve with each of three stages.
   width: int = declare.field(8, at_least=4)
-  # The law of the initial weights: a name in layers.INITIALISERS.
-  kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
-  kernel_scale: float = declare.field(0.02, at_least=0)
   # On every stage.
   batch_norm: bool = True
 

@@ -113,7 +113,7 @@ def append_json(path: pathlib.Path, value: Any) -> None:
 def _append(path: pathlib.Path, line: str) -> None:
   torn = lines.is_torn(path)
   with path.open('a') as file:
-    file.write('\n' * (torn and path.stat().st_size > 0) + line)
+    file.write('\n' * torn + line)
     file.flush()
     os.fsync(file.fileno())
 
