@@ -201,7 +201,14 @@ def test_two_processes_train_die_and_go_on(
   # A run of one process with four devices goes on on two.
   tiny.steps = 8
   train.train(tiny, tmp_path / 'moved')
+  # And images of which each process holds half, against one that has all.
+  tiny.data.name, tiny.gen.latent_dim = 'digits', 4
+  tiny.data.placement = 'split'
+  (tmp_path / 'split.json').write_text(json.dumps(values.to_dict(tiny)))
+  tiny.data.placement = 'copy'
+  train.train(tiny, tmp_path / 'copied')
   runs = [run(name) for name in ('parts', 'parts', 'whole', 'moved')]
+  runs.append('--run=split:split.json')
   first, second = pair(
     tmp_path, *runs, '--replay=whole', '--signal=15', of='1:1'
   )
@@ -219,18 +226,19 @@ def test_two_processes_train_die_and_go_on(
   ]  # fmt: skip
   assert second[1:] == ('', '')
   # However often it died, bit for bit.
-  rows = [
+  parts, whole = (
     (tmp_path / x / 'metrics.jsonl').read_bytes() for x in ('parts', 'whole')
-  ]
-  assert rows[0] == rows[1]
+  )
+  assert parts == whole
   sums = []
   for name in ('parts', 'whole'):
     with checkpoint.Checkpoints(tmp_path / name) as saved:
       sums.append(saved.manifest(32)['checksums'])
   assert sums[0] == sums[1]
   # And as one process with four devices, whose first rows these are.
-  whole, moved = (writers.read_rows(tmp_path / x) for x in ('whole', 'moved'))
-  for a, b in zip(whole, moved, strict=True):
-    np.testing.assert_allclose([*a.values()], [*b.values()], 2e-4, 2e-5)
+  for one, other in (('whole', 'moved'), ('split', 'copied')):
+    rows = (writers.read_rows(tmp_path / name) for name in (one, other))
+    for a, b in zip(*rows, strict=True):
+      np.testing.assert_allclose([*a.values()], [*b.values()], 2e-4, 2e-5)
   state = trained.load(tmp_path / 'whole').state
   assert len(jax.tree.leaves(state)[0].devices()) == 4
