@@ -11,6 +11,7 @@ cuda, for which it is only lowered.
 --chips=1,4,16,64,256 compiles for pods of so many chips of --topology=v5e, with
 the configuration's batch for all of them and with a batch that grows with them,
 and prints (and with --plot=FILE.png draws) the speed that these peaks predict.
+--beside=a.json,b.json draws what --json kept of other configurations beside it.
 """
 
 import json
@@ -26,6 +27,9 @@ _TOPOLOGY = flags.DEFINE_string(
 )
 _CHIPS = flags.DEFINE_list('chips', None, 'Numbers of chips to predict.')
 _PLOT = flags.DEFINE_string('plot', None, 'With --chips: a png to draw.')
+_BESIDE = flags.DEFINE_list(
+  'beside', [], 'With --plot: files of --json that are drawn beside.'
+)
 _JSON = flags.DEFINE_string('json', None, 'A file for the figures.')
 _IMAGE = flags.DEFINE_string(
   'image', None, 'HEIGHTxWIDTHxCHANNELS of images that are not there.'
@@ -42,6 +46,8 @@ def main() -> None:
     raise ValueError('--config=FILE and --topology=NAME must be given')
   if _PLOT.value and not _CHIPS.value:
     raise ValueError(f'--plot={_PLOT.value}: needs --chips')
+  if _BESIDE.value and not _PLOT.value:
+    raise ValueError(f'--beside={",".join(_BESIDE.value)}: needs --plot')
   from gan_jax.data import absent
   from gan_jax.engine import ahead, scaling
   from gan_jax.report import forecast
@@ -55,12 +61,16 @@ def main() -> None:
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value
   )
   name, config = _TOPOLOGY.value, _CONFIG.value
+  curves = {
+    each.stem: scaling.read(each) for each in map(pathlib.Path, _BESIDE.value)
+  }
   if _CHIPS.value:
     counts = scaling.parse_counts(_CHIPS.value)
     rows = scaling.predict(config, name, counts, form, say=print)
     print(*forecast.scaling_lines(rows), sep='\n')
     if _PLOT.value:
-      forecast.save_scaling(pathlib.Path(_PLOT.value), {name: rows})
+      curves[out.stem if out else name] = rows
+      forecast.save_scaling(pathlib.Path(_PLOT.value), curves)
     result: object = rows
   else:
     report = ahead.compile_apart(config, name, form)

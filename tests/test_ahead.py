@@ -1,6 +1,7 @@
 """Programs compiled for chips that are not there, and what is told of them."""
 
 import importlib.util
+import json
 import pathlib
 import subprocess
 from typing import Any
@@ -269,10 +270,17 @@ def test_scaling_compares_with_the_first(
   })  # fmt: skip
   assert said == ['strong, v5e:4x4: left out: batch_size=8: not divided']
   assert 'a prediction' in forecast.scaling_lines(rows)[-1]
-  forecast.save_scaling(tmp_path / 'scaling.png', {'tiny': rows})
+  (tmp_path / 'tiny.json').write_text(json.dumps(rows))
+  curves = {'tiny': scaling.read(tmp_path / 'tiny.json')}
+  assert curves['tiny'] == rows
+  forecast.save_scaling(tmp_path / 'scaling.png', curves)
   assert (tmp_path / 'scaling.png').stat().st_size > 1000
   with pytest.raises(ValueError, match='--topology=v5e:2x2: with --chips'):
     scaling.predict(tiny, 'v5e:2x2', [1], NOTHING, say=print)
+  (tmp_path / 'report.json').write_text('{"chips": 4}')
+  for name in ('report', 'absent'):
+    with pytest.raises(ValueError, match=f'--beside=.*{name}.json: is not'):
+      scaling.read(tmp_path / f'{name}.json')
   with pytest.raises(ValueError, match='--chips=1,b: takes numbers'):
     scaling.parse_counts(['1', 'b'])
 

@@ -1,6 +1,8 @@
 """How fast a configuration could be on more and more chips: a prediction."""
 
 import dataclasses
+import json
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,6 +81,21 @@ def predict(
         'report': report,
       })  # fmt: skip
   return rows
+
+
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Rows of `predict` that were written as JSON.
+
+  Raises:
+    ValueError: it cannot be read, or holds something else.
+  """
+  try:
+    rows = json.loads(path.read_text())
+    if all('efficiency' in row for row in rows):
+      return list(rows)
+  except (OSError, ValueError, TypeError):
+    pass
+  raise ValueError(f'--beside={path}: is not what --chips --json=FILE writes')
 
 
 def _speed(report: dict[str, Any]) -> float:
