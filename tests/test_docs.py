@@ -1,0 +1,69 @@
+"""The pages: links lead somewhere, and commands name what is there."""
+
+import pathlib
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from experiments import launch
+from gan_jax.config import overrides
+from gan_jax.engine import build
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+  """As GitHub names headings, and those that the page sets itself."""
+  text = page.read_text()
+  titles = re.findall(r'^#+ (.*)$', text, re.MULTILINE)
+  names = {
+    re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles
+  }
+  return names | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def commands(page: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
+  """Each program of ours that a page starts, and its arguments."""
+  blocks = re.findall(r'^```\w*\n(.*?)^```', page.read_text(), re.M | re.S)
+  for line in '\n'.join(blocks).replace('\\\n', ' ').splitlines():
+    if match := re.search(r'\b(experiments(?:\.\w+)+) (-.*)$', line):
+      yield match[1], shlex.split(match[2], comments=True)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: pathlib.Path):
+  broken = []
+  for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+    if target.startswith('https://'):
+      continue
+    path, _, anchor = target.partition('#')
+    other = page.parent / path if path else page
+    if not other.exists() or (anchor and anchor not in anchors(other)):
+      broken.append(target)
+  assert not broken
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_commands_name_what_is_there(page: pathlib.Path):
+  known = {
+    name
+    for path in (ROOT / 'experiments').rglob('*.py')
+    for name in re.findall(r"DEFINE_\w+\(\s*'(\w+)'", path.read_text())
+  }
+  for module, arguments in commands(page):
+    program = ROOT / f'{module.replace(".", "/")}.py'
+    assert program.is_file(), module
+    given = [a[2:].partition('=') for a in arguments if a.startswith('--')]
+    names = {name for name, _, _ in given if not name.startswith('config')}
+    unknown = {name for name in names - known if name[2:] not in known}
+    assert not unknown, (module, arguments)
+    for name, _, value in given:
+      if name in ('config', 'table') and '/' in value:
+        assert (ROOT / f'{value.partition(".py")[0]}.py').is_file(), value
+        if name == 'config':
+          config = launch.load_config(str(ROOT / value))
+          changes = [(n[7:], v) for n, _, v in given if n[:7] == 'config.']
+          overrides.apply(config, changes, build.complete)
