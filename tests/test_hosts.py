@@ -217,7 +217,7 @@ def test_two_processes_train_die_and_go_on(
   assert 12 < stopped < 32
   assert f'going on from the checkpoint of step {stopped}' in first[2]
   assert (
-    '1 processes with 4 devices before, 2 processes with 2 devices now'
+    '1 process with 4 devices before, 2 processes with 2 devices now'
     in first[2]
   )
   assert first[1].splitlines()[-4:] == [

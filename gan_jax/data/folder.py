@@ -16,6 +16,7 @@ import numpy as np
 import PIL
 
 from gan_jax import cache
+from gan_jax.config import words
 from gan_jax.data import decoding, files, images, pixels, splits
 
 # Raised by a change of what decoding gives.
@@ -390,9 +391,9 @@ def _notes(
     parts.append(f'{len(known.refused):,} unreadable: {told}{more}')
   count = sum(other.values()) + len(known.refused)
   if count:
-    plural = 's' if count > 1 else ''
-    notes.append(f'{count:,} file{plural} ignored ({", ".join(parts)})')
+    told = ', '.join(parts)
+    notes.append(f'{words.counted(count, "file")} ignored ({told})')
   if listing.hidden:
-    plural = 's' if listing.hidden > 1 else ''
-    notes.append(f'{listing.hidden:,} hidden name{plural} skipped')
+    names = words.counted(listing.hidden, 'hidden name')
+    notes.append(f'{names} skipped')
   return (*notes, *(f'{n:,} {what}' for what, n in known.made.items() if n))

@@ -19,6 +19,7 @@ import numpy as np
 import PIL.Image
 
 from gan_jax import cache
+from gan_jax.config import words
 from gan_jax.data import pixels as looks, splits
 
 # Images `[n, H, W, C]` uint8, and labels `[n]` int32 or None.
@@ -72,8 +73,8 @@ class Facts(NamedTuple):
 def describe(image_set: ImageSet) -> str:
   """One line: how many images of which classes, and what was left out."""
   height, width, channels = image_set.shape
-  plural = 's' if image_set.total > 1 else ''
-  parts = [f'{image_set.total:,} image{plural} {height}x{width}x{channels}']
+  number = words.counted(image_set.total, 'image')
+  parts = [f'{number} {height}x{width}x{channels}']
   names, labels = image_set.class_names, image_set.labels
   if names and labels is not None:
     counts = np.bincount(labels, minlength=len(names)).tolist()

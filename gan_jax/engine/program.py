@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import checks, fields as configs, halving
+from gan_jax.config import checks, fields as configs, halving, words
 from gan_jax.data import source as sources
 from gan_jax.engine import (
   batching,
@@ -373,6 +373,7 @@ def compile_chunk(
   if game.members:
     say(
       f'{len(game.members)} members, {at_once} at once on each of '
-      f'{game.mesh.size} devices, {needed / 2**20:,.0f} MiB each'
+      f'{words.counted(game.mesh.size, "device")}, '
+      f'{needed / 2**20:,.0f} MiB each'
     )
   return compiled

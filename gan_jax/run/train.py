@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from gan_jax.config import checks, fields as configs, values
+from gan_jax.config import checks, fields as configs, values, words
 from gan_jax.engine import (
   build,
   hosts,
@@ -236,7 +236,8 @@ def _say_changes(
   if step == 0 or len(sessions) < 2:
     return
   before, now = (
-    f'{x.get("processes", 1)} processes with {len(x["devices"])} devices'
+    f'{words.counted(x.get("processes", 1), "process")} with '
+    f'{words.counted(len(x["devices"]), "device")}'
     for x in sessions[-2:]
   )
   if before != now:
