@@ -90,11 +90,14 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
   # Of these two, their own tests play a step.
   kept, seen = [], {'r3gan2', 'stylegan2'}
   for path, argument in EACH:
-    name = launch.load_config(colon(path, argument)).gen.name
-    if name not in seen:
+    config = launch.load_config(colon(path, argument))
+    game = name = config.gen.name
+    if name == 'dcgan':
+      game += f' {config.augment.policy} {config.conditional}'
+    if game not in seen:
       kept.append((path, argument))
-    if name in ('r3gan', 'sngan', 'biggan', 'small_dcgan'):
-      seen.add(name)
+    if name in ('dcgan', 'r3gan', 'sngan', 'biggan', 'small_dcgan'):
+      seen.add(game)
   return kept
 
 
@@ -109,14 +112,15 @@ def shrunken_config(
   config = shrink(launch.load_config(colon(path, argument)))
   if config.data.name == 'folder':
     config.data.dir = str(tmp_path / 'images')
-    for i in range(6):
-      image = np.full((20, 24, 3), 40 * i, np.uint8)
+    for i in range(12):
+      image = np.full((20, 24, 3), 20 * i, np.uint8)
       folder = tmp_path / 'images' / f'of_{i % 2}'
       folder.mkdir(parents=True, exist_ok=True)
       PIL.Image.fromarray(image).save(folder / f'{i}.png')
     if config.eval.held_out:
       # Of few files, a tenth may be none.
       config.data.split, config.eval.held_out = 'train[:50%]', 'train[50%:]'
+      config.eval.split = config.eval.split and config.eval.held_out
   elif path.stem in TFDS:
     config.data.dir, config.data.split = str(tmp_path), 'train'
     (tmp_path / config.data.name).mkdir(parents=True)
