@@ -132,7 +132,7 @@ def test_a_table_of_an_accelerator():
   cells = dict(zip(header.split(' | '), one.split(' | '), strict=True))
   assert cells['PyTorch / ours'] == '2.5'
   assert cells['compiled'] == '-'
-  assert '| 2 | - | - | - | - | - | 1.23e+03 |' in two
+  assert '| 2 | - | - | - | - | - | 1,234 |' in two
   assert rest == [
     'tests: 7 passed', 'FAILED tests/x.py', 'training: failed: no row'
   ]  # fmt: skip

@@ -235,7 +235,9 @@ def table(figures: dict[str, Any]) -> str:
   """Markdown, '-' where there is no figure."""
 
   def shown(value: Any) -> str:
-    return '-' if value is None else f'{value:.3g}'
+    if value is None:
+      return '-'
+    return f'{value:.3g}' if value < 1000 else f'{value:,.0f}'
 
   facts = figures['about']
   rows = [['network', *_COLUMNS.values()], ['---'] * (len(_COLUMNS) + 1)]
