@@ -16,7 +16,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, listed
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _CLIPS = flags.DEFINE_list('clips', ['0.3', '1', '3'], 'Of psi; 0 is no clip.')
@@ -40,14 +40,9 @@ def main() -> None:
   from gan_jax.report import charts
   from gan_jax.study import statistics
 
-  try:
-    clips = [float(text) for text in _CLIPS.value]
-  except ValueError:
-    clips = []
-  if not clips or min(clips) < 0:
-    raise ValueError(
-      f'--clips={",".join(_CLIPS.value)}: takes numbers of 0 or more'
-    )
+  clips = listed.numbers(
+    'clips', _CLIPS.value, float, 'numbers of 0 or more', 0
+  )
   keys = jax.random.split(jax.random.key(0), 2)
   angle = jax.random.uniform(keys[0], (_SEEDS.value,)) * 2 * jnp.pi
   size = jax.random.uniform(keys[1], angle.shape, minval=0.5, maxval=2.0)

@@ -12,10 +12,11 @@ mean and 95 % interval over the starts.
 """
 
 import pathlib
+import sys
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, listed
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _WEIGHTS = flags.DEFINE_list(
@@ -41,14 +42,9 @@ def main() -> None:
   from gan_jax.report import charts
   from gan_jax.study import statistics
 
-  try:
-    weights = [float(text) for text in _WEIGHTS.value]
-  except ValueError:
-    weights = []
-  if not weights or min(weights) <= 0:
-    raise ValueError(
-      f'--weights={",".join(_WEIGHTS.value)}: takes numbers above 0'
-    )
+  weights = listed.numbers(
+    'weights', _WEIGHTS.value, float, 'numbers above 0', sys.float_info.min
+  )
   sgd = types.Pair(optax.sgd(_RATE.value), optax.sgd(_RATE.value))
   angles = jax.random.uniform(jax.random.key(0), (_SEEDS.value,)) * 2 * jnp.pi
   length = round(_TIME.value / _RATE.value)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, listed
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
@@ -147,15 +147,9 @@ def _rows() -> dict[str, _Row]:
   from gan_jax.config import values
   from gan_jax.data import densities
 
-  try:
-    batches = [int(text) for text in _BATCHES.value]
-  except ValueError:
-    batches = []
-  if not batches or not 2 <= min(batches) <= max(batches) <= _SAMPLES.value:
-    raise ValueError(
-      f'--batches={",".join(_BATCHES.value)}: takes whole numbers from 2 to '
-      f'--samples={_SAMPLES.value}'
-    )
+  most = _SAMPLES.value
+  what = f'whole numbers from 2 to --samples={most}'
+  batches = listed.numbers('batches', _BATCHES.value, int, what, 2, most)
   if _TEMPERATURE.value <= 0:
     raise ValueError(f'--temperature={_TEMPERATURE.value}: must be above 0')
   known = {

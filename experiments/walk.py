@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import flags
 
-from experiments import chosen, launch
+from experiments import chosen, launch, listed
 
 if TYPE_CHECKING:
   from gan_jax import types
@@ -87,17 +87,8 @@ def _check_flags() -> None:
     raise ValueError('--classes: in --mode=mixing each seed draws its own')
 
 
-def _numbers(name: str, texts: list[str], kind: type) -> list[Any]:
-  try:
-    found = [kind(text) for text in texts]
-  except ValueError:
-    found = []
-  if not found or (kind is int and min(found) < 0):
-    what = 'whole numbers from 0' if kind is int else 'numbers'
-    raise ValueError(
-      f'--{name}={",".join(texts)}: must be {what} with commas between them'
-    )
-  return found
+def _seeds(flag: str, texts: list[str]) -> list[int]:
+  return listed.numbers(flag, texts, int, 'whole numbers from 0', 0)
 
 
 def _labels(run: 'runs.Run') -> list[int] | None:
@@ -131,7 +122,7 @@ def _table(
 ) -> tuple[np.ndarray, str]:
   """Images `[rows, columns, H, W, C]`, and what they are."""
   if _MODE.value == 'truncation':
-    values = _numbers('values', _VALUES.value, float)
+    values = listed.numbers('values', _VALUES.value, float, 'numbers')
     made = []
     for value in values:
       own = walker.truncated(value)
@@ -141,7 +132,7 @@ def _table(
   rows = walker.latents(seeds, labels)
   if _MODE.value == 'mixing':
     return _mixing(walker, rows)
-  (k,) = _numbers('columns', _COLUMNS.value or ['7'], int)
+  (k,) = _seeds('columns', _COLUMNS.value or ['7'])
   images = walker.make(walker.inputs(rows))
   near = walker.nearest(images, k)
   for seed, distance in zip(seeds, near.distance[:, 0], strict=False):
@@ -154,7 +145,7 @@ def _mixing(
   walker: 'walks.Walker', rows: 'types.Latent'
 ) -> tuple[np.ndarray, str]:
   """The same: both sources along the edges, the mixtures within."""
-  others = _numbers('columns', _COLUMNS.value or ['4', '5', '6'], int)
+  others = _seeds('columns', _COLUMNS.value or ['4', '5', '6'])
   first, last = _layers()
   columns = walker.latents(others)
   inputs = walker.mixed(rows, columns, first, last)
@@ -187,7 +178,7 @@ def main() -> None:
   walking = _MODE.value == 'walk'
   kinds = ('.png', *(animation.SUFFIXES if walking else ()))
   animation.check(whole.suffix(_OUT.value, kinds))
-  seeds = _numbers('seeds', _SEEDS.value, int)
+  seeds = _seeds('seeds', _SEEDS.value)
   run = _RUN.load()
   runs.check_pictures(run, f'--out={_OUT.value}')
   if _TRUNCATION.value is not None:
