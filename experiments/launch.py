@@ -242,8 +242,17 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
   return rest, found
 
 
+def _adopt_shared() -> None:
+  """Lets `--helpshort` list what modules beside the program's define."""
+  for module, shared in flags.FLAGS.flags_by_module_dict().items():
+    if module.startswith('experiments.'):
+      for flag in shared:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+
 def _parse(argv: Sequence[str]) -> list[str]:
   """Reads the flags, and what absl cannot; exits with 2 where it cannot."""
+  _adopt_shared()
   try:
     argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
     argv, found = _split(argv)

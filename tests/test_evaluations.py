@@ -315,6 +315,10 @@ MISTAKES = [
     {'metrics': 'classes', 'features_split': 'x', 'features_data': 'digits'},
     'has train and slices of it',
   ),
+  (
+    {'metrics': 'classes', 'features_data': 'digits'},
+    'features_data=digits: eval.features_split must say which split',
+  ),
 ]
 
 

@@ -306,7 +306,12 @@ def test_describe_trains_nothing(tmp_path: pathlib.Path):
   )
   assert final in shown
   help = python('experiments.train', '--helpshort').stdout
+  # Its own and those that it shares.
   assert '--[no]describe' in help
+  assert '--config:' in help
+  # Which names a default of the products, and is at its own.
+  (line,) = [each for each in shown if 'matmul_precision =' in each]
+  assert line.startswith('  ')
 
 
 def test_a_relative_path_from_another_folder(tmp_path: pathlib.Path):

@@ -43,7 +43,6 @@ _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
 _MINUTES = flags.DEFINE_float('minutes', 10.0, 'Of training.', lower_bound=0.05)
 _TESTS = flags.DEFINE_bool('tests', True, "Run the suite's tests as well.")
-flags.adopt_module_key_flags(results)
 
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 

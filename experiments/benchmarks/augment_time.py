@@ -32,7 +32,6 @@ _POLICIES = flags.DEFINE_list(
 _STRENGTH = flags.DEFINE_float('strength', 1.0, 'p.', lower_bound=0.0)
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Turns of each.', lower_bound=1)
 _CHECKOUT = flags.DEFINE_string('checkout', None, "ADA's authors' code.")
-flags.adopt_module_key_flags(results)
 
 # The switches of the authors' code, by ours.
 _LETTERS = {

@@ -34,7 +34,6 @@ _SIDES = flags.DEFINE_list(
 )
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Of each.', lower_bound=1)
 _BATCH = flags.DEFINE_integer('batch', 16, 'Of the game.', lower_bound=1)
-flags.adopt_module_key_flags(results)
 
 # Steps of one program, and such programs that are timed.
 _LENGTH, _PARTS = 10, 6

@@ -36,7 +36,6 @@ _PROCESSES = flags.DEFINE_integer(
   'processes', 1, 'That train together; each kill is of one of them.',
   lower_bound=1,
 )  # fmt: skip
-flags.adopt_module_key_flags(results)
 
 
 def _has_stepped(workdir: pathlib.Path) -> bool:

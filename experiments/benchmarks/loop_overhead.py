@@ -24,7 +24,6 @@ from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Turns of each.', lower_bound=1)
-flags.adopt_module_key_flags(results)
 
 
 def _train(config: configs.Config, workdir: pathlib.Path) -> dict[str, float]:

@@ -40,7 +40,6 @@ _WIDTH = flags.DEFINE_integer('width', 384, 'Of tokens.', lower_bound=64)
 _DEPTH = flags.DEFINE_integer('depth', 12, 'Blocks.', lower_bound=1)
 _IMAGES = flags.DEFINE_integer('images', 64, 'Seen.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
-flags.adopt_module_key_flags(results)
 
 Contestants = dict[str, Callable[[], Any]]
 

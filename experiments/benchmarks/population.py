@@ -26,7 +26,6 @@ _SUITE = flags.DEFINE_enum(
 _MEMBERS = flags.DEFINE_integer('members', 10, 'How many.', lower_bound=2)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
-flags.adopt_module_key_flags(results)
 
 
 def _population(

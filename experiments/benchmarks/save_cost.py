@@ -24,7 +24,6 @@ from gan_jax.config import fields as configs
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Saves.', lower_bound=1)
 _EVERY = flags.DEFINE_float('every', 30.0, 'Seconds between two saves.')
-flags.adopt_module_key_flags(results)
 
 
 def measure(

@@ -22,7 +22,6 @@ from experiments.benchmarks import first_chunk, processes, results
 
 _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Starts.', lower_bound=1)
-flags.adopt_module_key_flags(results)
 
 # A row after one step.
 _ONE = (

@@ -30,7 +30,6 @@ from experiments.benchmarks import medians, results, suites, workers
 _SUITE = flags.DEFINE_enum(
   'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
 )
-flags.adopt_module_key_flags(results)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Least length of a turn.')
 _COMPILE = flags.DEFINE_bool('compile', False, 'Time torch.compile as well.')

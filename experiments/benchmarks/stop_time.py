@@ -25,7 +25,6 @@ _CONFIG = launch.define_config()
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'How many times.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
 _LATEST = flags.DEFINE_float('latest', 40.0, 'Seconds, the last moment.')
-flags.adopt_module_key_flags(results)
 
 
 def main() -> None:

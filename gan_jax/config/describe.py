@@ -43,11 +43,11 @@ def describe(config: configs.Config, default: configs.Config) -> Iterator[str]:
       notes.append('not in the default')
     elif usual[leaf.name] != leaf.value:
       notes.append(f'default {_shown(usual[leaf.name])}')
+    mark = '*' if notes else ' '
     if leaf.facts.swept:
       notes.append('swept')
     if leaf.facts.accepted():
       notes.append(leaf.facts.accepted())
-    mark = '*' if notes and 'default' in notes[0] else ' '
     told = f'   [{"; ".join(notes)}]' if notes else ''
     yield f'{mark} {leaf.name} = {_shown(leaf.value)}{told}'
     if said.get(leaf.name):

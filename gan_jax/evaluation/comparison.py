@@ -115,11 +115,18 @@ def make_extractor(
     learn: opens what a classifier is trained on; None if there is nothing.
 
   Raises:
-    ValueError: its weights cannot be read, or there are no labels to learn.
+    ValueError: its weights cannot be read, or there are no labels to learn, or
+      what it is to learn has no split.
   """
   if settings.features in pretrained.PRETRAINED:
     read = pretrained.PRETRAINED[settings.features]
     return read(settings.weights, settings.resizer)
+  other = settings.features_data
+  if other != configs.Eval.features_data and not settings.features_split:
+    raise ValueError(
+      f'eval.features_data={other}: eval.features_split must say which split '
+      'of it; without both the classifier learns the real images'
+    )
   learnt = learn()
   if learnt is None or not learnt.images.class_names:
     raise ValueError(
