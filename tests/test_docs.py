@@ -9,7 +9,8 @@ import pytest
 
 from experiments import launch
 from gan_jax.config import overrides
-from gan_jax.engine import build
+from gan_jax.data import densities
+from gan_jax.engine import build, names
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -67,3 +68,16 @@ def test_commands_name_what_is_there(page: pathlib.Path):
           config = launch.load_config(str(ROOT / value))
           changes = [(n[7:], v) for n, _, v in given if n[:7] == 'config.']
           overrides.apply(config, changes, build.complete)
+
+
+def test_all_names_are_told():
+  """What a field chooses by name, in the table of names."""
+  page = (ROOT / 'docs' / 'running.md').read_text()
+  (section,) = re.findall(r'^### Names\n(.*?)^### ', page, re.M | re.S)
+  told = set(re.findall(r'`(\w+)`', section))
+  for options in (
+    names.LOSSES, names.TERMS.disc, names.TERMS.gen, names.RULES,
+    names.NETWORKS, names.LATENTS, names.OPTIMISERS,
+    densities.DENSITIES, densities.POINTS,
+  ):  # fmt: skip
+    assert not options.keys() - told
