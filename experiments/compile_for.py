@@ -61,6 +61,12 @@ def main() -> None:
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value
   )
   name, config = _TOPOLOGY.value, _CONFIG.value
+  stems = [pathlib.Path(path).stem for path in _BESIDE.value]
+  if len({*stems, out.stem if out else name}) <= len(stems):
+    raise ValueError(
+      f'--beside={",".join(_BESIDE.value)}: two curves would have one name, '
+      'which is that of the file'
+    )
   curves = {
     each.stem: scaling.read(each) for each in map(pathlib.Path, _BESIDE.value)
   }

@@ -37,6 +37,8 @@ def main() -> None:
   from gan_jax.storage import workdir as workdirs
 
   path = pathlib.Path(_OUT.value)
+  if not path.absolute().parent.is_dir():
+    raise ValueError(f'--out={path}: there is no such folder')
   for topology in _TOPOLOGIES.value:
     chips.parse(topology)
   try:
@@ -49,7 +51,7 @@ def main() -> None:
   for topology in [] if _PRINT.value else _TOPOLOGIES.value:
     for title, name in wanted:
       key = f'{title} {topology}'
-      if key in done:
+      if key in done and not any('error' in row for row in done[key]):
         continue
       print(key, file=sys.stderr)
       done[key] = list(fitting.rows(fitting.load(name, title), title, topology))

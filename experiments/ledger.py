@@ -30,7 +30,8 @@ PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
 def _run(folder: pathlib.Path, command: str) -> 'ledger.Run':
   """What is there of one row."""
-  from gan_jax.storage import workdir as workdirs, writers
+  from gan_jax.report import progress
+  from gan_jax.storage import workdir as workdirs
   from gan_jax.study import ledger
 
   if not (folder / 'config.json').is_file():
@@ -38,10 +39,10 @@ def _run(folder: pathlib.Path, command: str) -> 'ledger.Run':
   config, _ = workdirs.load(folder)
   summary = workdirs.read_summary(folder)
   budget = f'{config.steps:,} steps of batch {config.batch_size}'
-  if summary is None:
-    rows = writers.read_rows(folder)
-    step = rows[-1]['step'] if rows else 0
-    state = f'at step {step:,} of {config.steps:,}'
+  told = progress.of_row(config, folder)
+  if summary is None or told.state != 'done':
+    word = 'diverged after' if told.state == 'diverged' else 'at'
+    state = f'{word} step {told.step:,} of {config.steps:,}'
     return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']

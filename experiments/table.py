@@ -96,6 +96,8 @@ def main() -> None:
     print(f'row {i + 1} of {len(rows)}: {title}', file=sys.stderr)
     try:
       summaries[title] = train.train(config, workdir / tables.folder(title))
+      if interrupt.was_asked() and len(summaries) < len(rows):
+        raise interrupt.Stopped(config.steps)
     except interrupt.Stopped as stopped:
       print(f'{title}: {stopped}; the same command takes {workdir} up again')
       return

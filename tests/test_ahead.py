@@ -66,6 +66,7 @@ TEXT = """HloModule jit_run, is_scheduled=true
 ENTRY %main (p: f32[4]) -> f32[4] {
   %w = (s32[], f32[4]) while(%t), condition=%condition, body=%body
   %g = u8[8,4]{1,0} all-gather(%u), replica_groups={{0,1,2,3}}
+  %h = (f32[2]{0}, f32[8]{0}, u32[]) all-gather-start(%v), dimensions={0}
   %s = f32[2]{0} reduce-scatter(%v), replica_groups={{0,1,2,3}}, to_apply=%add
   %c = f32[2,2] convolution(%a, %b), operand_precision={highest,highest}
   %d = f32[2,2] dot(%a, %b)
@@ -78,7 +79,8 @@ def test_collectives_are_counted_through_loops():
   assert found.keys() == {'all-reduce', 'all-gather', 'reduce-scatter'}
   assert found['all-reduce'].num == pytest.approx(2)
   assert found['all-reduce'].num_bytes == pytest.approx(4 * 4 + 4 + 2 * 2)
-  assert found['all-gather'].num_bytes == pytest.approx(8 * 4 / 10)
+  # Of one that is started, what it makes and not what it is given.
+  assert found['all-gather'].num_bytes == pytest.approx((8 * 4 + 8 * 4) / 10)
   assert found['reduce-scatter'].num_bytes == pytest.approx(4 * 2 * 4 / 10)
   assert collectives.precisions(TEXT) == {'highest': 1, 'default': 1}
 
@@ -255,8 +257,9 @@ def test_scaling_compares_with_the_first(
     # Half a second of its own, and a second for each 8 samples of a chip.
     seconds = 0.5 + config.batch_size / count / 8
     line = chips.Roofline(seconds, 0.1, 0.2).to_json(config.batch_size)
-    return {'chips': count, 'roofline': line}
+    return {'chips': count, 'roofline': line, 'fits': count != unfit}
 
+  unfit = 0
   monkeypatch.setattr(ahead, 'compile_apart', compiled)
   said: list[str] = []
   rows = scaling.predict(tiny, 'v5e', [1, 4, 16], NOTHING, say=said.append)
@@ -270,6 +273,13 @@ def test_scaling_compares_with_the_first(
   })  # fmt: skip
   assert said == ['strong, v5e:4x4: left out: batch_size=8: not divided']
   assert 'a prediction' in forecast.scaling_lines(rows)[-1]
+  # Where the first does not fit, all are held against the next, of its own.
+  said, unfit = [], 1
+  left = scaling.predict(tiny, 'v5e', [1, 4], NOTHING, say=said.append)
+  assert said == ['strong, v5e:1x1: left out: it does not fit']
+  told = [(r['kind'], r['chips'], r['report']['chips']) for r in left]
+  assert told == [('strong', 4, 4), ('weak', 4, 4)]
+  assert left[1]['efficiency'] == pytest.approx(0.75 / 1.5 * 4)
   (tmp_path / 'tiny.json').write_text(json.dumps(rows))
   curves = {'tiny': scaling.read(tmp_path / 'tiny.json')}
   assert curves['tiny'] == rows
@@ -278,7 +288,8 @@ def test_scaling_compares_with_the_first(
   with pytest.raises(ValueError, match='--topology=v5e:2x2: with --chips'):
     scaling.predict(tiny, 'v5e:2x2', [1], NOTHING, say=print)
   (tmp_path / 'report.json').write_text('{"chips": 4}')
-  for name in ('report', 'absent'):
+  (tmp_path / 'words.json').write_text('["efficiency"]')
+  for name in ('report', 'words', 'absent'):
     with pytest.raises(ValueError, match=f'--beside=.*{name}.json: is not'):
       scaling.read(tmp_path / f'{name}.json')
   with pytest.raises(ValueError, match='--chips=1,b: takes numbers'):

@@ -122,7 +122,9 @@ def test_a_table_of_an_accelerator():
       'jax': '1', 'python': '3',
     },
     'steps': {'a': step, 'b': step | {'torch_ms': None}},
-    'tests': {'passed': 7, 'failed': ['FAILED tests/x.py']},
+    'tests': {
+      'passed': 7, 'failed': ['FAILED tests/x.py'], 'exit_code': 1,
+    },
     'failed': {'training': 'no row'},
   }  # fmt: skip
   first, _, header, _, one, two, _, *rest = accelerator.table(figures).split(
@@ -134,7 +136,8 @@ def test_a_table_of_an_accelerator():
   assert cells['compiled'] == '-'
   assert '| 2 | - | - | - | - | - | 1,234 |' in two
   assert rest == [
-    'tests: 7 passed', 'FAILED tests/x.py', 'training: failed: no row'
+    'tests: 7 passed, exit code 1', 'FAILED tests/x.py',
+    'training: failed: no row',
   ]  # fmt: skip
 
 

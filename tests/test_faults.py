@@ -201,10 +201,9 @@ def test_nothing_is_moved_where_nothing_is_sound(
     assert saved.steps == steps
 
 
-def test_asked_to_stop_between_chunks(
-  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-):
-  """After the chunk's own checks: the next one runs and is saved."""
+@pytest.fixture
+def ask_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+  """Asks the next run to stop while the chunk from that step is prepared."""
   stops: list[interrupt.Interrupt] = []
   enter = interrupt.Interrupt.__enter__
 
@@ -215,22 +214,44 @@ def test_asked_to_stop_between_chunks(
   monkeypatch.setattr(interrupt.Interrupt, '__enter__', entering)
   make = placing.make_batches
 
-  def make_batches(game: program.Game, length: int) -> Callable[[int], object]:
-    batches = make(game, length)
+  def ask(at: int) -> None:
+    def make_batches(
+      game: program.Game, length: int
+    ) -> Callable[[int], object]:
+      batches = make(game, length)
 
-    def asking(step: int) -> object:
-      stops[-1].asked = step == 4
-      return batches(step)
+      def asking(step: int) -> object:
+        stops[-1].asked = step == at
+        return batches(step)
 
-    return asking
+      return asking
 
+    monkeypatch.setattr(placing, 'make_batches', make_batches)
+
+  return ask
+
+
+def test_asked_to_stop_between_chunks(
+  tiny: configs.Config, tmp_path: pathlib.Path, ask_at: Callable[[int], None]
+):
+  """After the chunk's own checks: the next one runs and is saved."""
   tiny.steps, tiny.checkpoint.every = 24, 12
-  with monkeypatch.context() as patch:
-    patch.setattr(placing, 'make_batches', make_batches)
-    with pytest.raises(interrupt.Stopped, match='stopped at step 8'):
-      train.train(tiny, tmp_path)
+  ask_at(4)
+  with pytest.raises(interrupt.Stopped, match='stopped at step 8'):
+    train.train(tiny, tmp_path)
   with checkpoint.Checkpoints(tmp_path) as saved:
     assert saved.latest == 8
+
+
+def test_a_stop_in_the_last_chunk_is_known(
+  tiny: configs.Config, tmp_path: pathlib.Path, ask_at: Callable[[int], None]
+):
+  """The run ends, and a table does not begin its next row."""
+  ask_at(tiny.steps - 4)
+  assert train.train(tiny, tmp_path / 'a')['step'] == tiny.steps
+  assert interrupt.was_asked()
+  train.train(tiny, tmp_path / 'a')
+  assert not interrupt.was_asked()
 
 
 def test_every_bit_of_the_arrays_counts(

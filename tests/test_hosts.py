@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import jax
@@ -76,6 +77,41 @@ def test_a_coordinator_that_does_not_answer():
 def test_processes_that_do_not_fit(second: tuple[int, int], words: str):
   told = met((0, 2), second, wait_s=0.5)
   assert any(line is not None and line.startswith(words) for line in told)
+
+
+def test_a_process_that_comes_again_takes_its_place():
+  """As where it was started anew; but not one of the same number."""
+  port = free_port()
+  place = meeting.Place(f'localhost:{port}', 3, 0)
+  told: list[str] = []
+
+  def first() -> None:
+    try:
+      meeting.meet(place, 10.0)
+    except ValueError as error:
+      told.append(str(error))
+
+  thread = threading.Thread(target=first)
+  thread.start()
+  hello = json.dumps({'index': 1, 'count': 3, 'host': 'h'}).encode() + b'\n'
+
+  def come() -> socket.socket:
+    while True:
+      try:
+        guest = socket.create_connection(('localhost', port))
+      except OSError:
+        continue
+      guest.sendall(hello)
+      return guest
+
+  come().close()
+  with come():
+    # Time to be seen before the next one of that number.
+    time.sleep(0.2)
+    assert not told
+    with come():
+      thread.join()
+  assert told == ['--process_id=1: is that of two processes, on h and h']
 
 
 def test_strangers_are_let_pass():

@@ -92,11 +92,13 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
   assert program.make_record(tmp_path)[0]['state'] == 'at step 7 of 12'
   members = [8.0, 7.0, None, 6.0]
-  figures = {
+  figures: dict[str, Any] = {
+    'step': tiny.steps,
     'modes': {'members': members},
     'high_quality': {'members': [0.9, 0.8]},
     'reverse_kl': 0.25,
   }
+  (folder / 'metrics.jsonl').write_text(f'{{"step": {tiny.steps}}}\n')
   (folder / 'summary.json').write_text(json.dumps(figures))
   found = {
     e['figure']: e
@@ -117,6 +119,11 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   assert '| modes | 6.3 ± .5 | 7.0 ± 0.6 | 4 (1 failed) | [' in page
   assert '| 98.2 ± .2 | 85.0 ± 5.0 | 2 |' in page
   assert '| reverse KL | .45 ± .09 | 0.25 | 1 |' in page
+  # A run that was extended is not done, whatever its old figures.
+  config = json.loads((folder / 'config.json').read_text())
+  config['config']['steps'] = 2 * tiny.steps
+  (folder / 'config.json').write_text(json.dumps(config))
+  assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 24'
 
 
 @pytest.mark.parametrize(

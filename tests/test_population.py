@@ -362,6 +362,10 @@ def test_mistakes_in_a_table(tiny: configs.Config):
     tables.check(
       tables.Table(rows={'a': tiny}, columns=[], comparisons=[('a', 'b', 'x')])
     )
+  with pytest.raises(ValueError, match="comparison: there is no column 'x'"):
+    tables.check(
+      tables.Table(rows={'a': tiny}, columns=[], comparisons=[('a', 'a', 'x')])
+    )
   with pytest.raises(ValueError, match='have one folder'):
     tables.check(tables.Table(rows={'a b': tiny, 'a_b': tiny}, columns=[]))
   with pytest.raises(ValueError, match="column 'fid': not in the summary"):
@@ -380,6 +384,17 @@ def test_a_row_that_failed_stays_in_its_table(tiny: configs.Config):
   assert text.splitlines()[1].split()[:3] == ['a', '3', '3']
   assert text.splitlines()[2].split()[:3] == ['b', '1', '1']
   assert 'cannot compare 0 with 0 members' in text
+
+
+def test_a_row_of_one_member_has_no_error(tiny: configs.Config):
+  table = tables.Table(
+    rows={r'a^2 ~ \b': tiny}, columns=[tables.Column('ks', digits=2)]
+  )
+  summaries = {r'a^2 ~ \b': {'ks': 0.5}}
+  line = tables.as_text(table, summaries, 'command').splitlines()[1]
+  assert line.split()[-3:] == ['1', '0', '0.50']
+  latex = tables.as_latex(table, summaries, 'command')
+  assert r'a\^{}2 \~{} \textbackslash b & 1 & 0 & 0.50 \\' in latex
 
 
 def test_rows_in_the_order_of_a_figure(tiny: configs.Config):

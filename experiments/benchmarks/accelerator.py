@@ -13,7 +13,7 @@ own:
   for bit when it is played again.
 
 Prints Markdown tables with the device's name. A part that fails is said and
-left out, and the exit code is 1.
+left out, and the exit code is 1, as where a test fails or the replay differs.
 """
 
 import functools
@@ -252,7 +252,8 @@ def table(figures: dict[str, Any]) -> str:
     '',
   ]
   if tests := figures.get('tests'):
-    lines += [f'tests: {tests["passed"]} passed', *tests['failed']]
+    ended = f', exit code {tests["exit_code"]}' * bool(tests['exit_code'])
+    lines += [f'tests: {tests["passed"]} passed{ended}', *tests['failed']]
   if trained := figures.get('training'):
     same = 'identical' if trained['replay_identical'] else 'not identical'
     lines.append(
@@ -299,8 +300,11 @@ def main() -> None:
   figures['training'] = part('training', train)
   print(table(figures))
   results.write(figures)
-  failing = figures['failed'] or (figures.get('tests') or {}).get('failed')
-  sys.exit(1 if failing else 0)
+  tests, trained = figures.get('tests'), figures['training']
+  bad = (tests and tests['exit_code']) or (
+    trained and not trained['replay_identical']
+  )
+  sys.exit(1 if figures['failed'] or bad else 0)
 
 
 if __name__ == '__main__':

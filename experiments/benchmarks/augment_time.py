@@ -24,7 +24,10 @@ from absl import flags
 from experiments import launch
 from experiments.benchmarks import results, suites
 
-_SUITE = flags.DEFINE_enum('suite', 'dcgan_32', [*suites.SUITES], 'Which game.')
+_SUITE = flags.DEFINE_enum(
+  'suite', 'dcgan_32', [n for n, s in suites.SUITES.items() if s.shape],
+  'Which game of images.'
+)  # fmt: skip
 _POLICIES = flags.DEFINE_list(
   'policies', 'diffaugment,ada.b,ada.bg,ada.bgc,ada.bgcfnc,r3gan',
   'Names of augment.policy.',
@@ -52,8 +55,7 @@ def _ours(policy: str, shape: tuple[int, ...], p: float) -> Callable[[], None]:
   from gan_jax.game import augment
 
   own = names.POLICIES[policy]
-  if own is None:
-    raise ValueError('--policies: nothing is augmented by one without a name')
+  assert own is not None
   images = jax.random.uniform(jax.random.key(0), (4, *shape), minval=-1.0)
 
   def step(images: jax.Array, key: jax.Array) -> Any:
@@ -145,6 +147,13 @@ def measure(
 
 
 def main() -> None:
+  from gan_jax.config import values
+  from gan_jax.engine import names
+
+  for policy in _POLICIES.value:
+    if not policy:
+      raise ValueError('--policies: nothing is augmented by one without a name')
+    values.choose('--policies', policy, names.POLICIES)
   figures = measure(
     _SUITE.value,
     _POLICIES.value,

@@ -25,7 +25,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, listed
 from experiments.benchmarks import jpegs, results
 
 _IMAGES = flags.DEFINE_integer('images', 2500, 'A side.', lower_bound=32)
@@ -248,11 +248,7 @@ _HEAD = (
 
 
 def main() -> None:
-  try:
-    sides = [int(side) for side in _SIDES.value]
-  except ValueError:
-    given = ','.join(map(str, _SIDES.value))
-    raise ValueError(f'--sides={given}: must be numbers of pixels') from None
+  sides = listed.numbers('sides', _SIDES.value, int, 'numbers of pixels', 1)
   figures: dict[str, Any] = {'images': _IMAGES.value, 'rounds': {}}
   print(f'| {" | ".join(_HEAD)} |', f'|{"---|" * len(_HEAD)}', sep='\n')
   with tempfile.TemporaryDirectory() as temporary:

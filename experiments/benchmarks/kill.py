@@ -17,11 +17,11 @@ import math
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
 
 from absl import flags
@@ -73,6 +73,9 @@ def run(
   began, start, first = time.monotonic(), time.time(), 0.0
   together = processes.start_together(arguments, workdir, count)
   chosen = together[victim]
+  # What they say is read all the time: a full pipe would stop them.
+  pool = futures.ThreadPoolExecutor(count)
+  ends = [pool.submit(process.communicate) for process in together]
   while chosen.poll() is None:
     lived = time.monotonic() - began
     if not first and _has_stepped(workdir):
@@ -83,10 +86,10 @@ def run(
       break
     time.sleep(0.01)
   said = []
-  for process in together:
+  for end in ends:
     try:
-      said.append(process.communicate(timeout=60)[1].decode().strip())
-    except subprocess.TimeoutExpired:
+      said.append(end.result(timeout=60)[1].decode().strip())
+    except futures.TimeoutError:
       for other in together:
         other.kill()
       raise ValueError(f'process {victim} was killed, another stays') from None

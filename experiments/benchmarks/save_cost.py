@@ -68,6 +68,7 @@ def measure(
     size = sum(
       path.stat().st_size
       for path in pathlib.Path(folder, 'checkpoints', str(rounds)).rglob('*')
+      if path.is_file()
     )
   blocked, used = statistics.median(held), statistics.median(processor)
   return {

@@ -163,8 +163,8 @@ def roofline(
   """Of a step on one of the chips of a pod.
 
   A collective sends each byte once around a ring in each direction, an
-  all-reduce twice, over all links at once, and takes a hop for each chip of the
-  longest side.
+  all-reduce twice, over all links at once, and takes a hop for each chip of
+  half of each side.
 
   Args:
     topology: of TPUs.

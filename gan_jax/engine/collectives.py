@@ -116,17 +116,22 @@ def _size(line: str, kind: str) -> int:
     if groups:
       count = int(groups.group(1) or groups.group(2).count(',') + 1)
     return count * _bytes_of(made)
-  size = _bytes_of(made)
-  # One that is started makes its operands beside its result.
-  return (
-    size // 2 if rest.startswith('-start') and kind != 'all-reduce' else size
-  )
+  # One that is started makes its operands beside its results.
+  both = rest.startswith('-start') and kind != 'all-reduce'
+  return _bytes_of(made, results_alone=both)
 
 
-def _bytes_of(made: str) -> int:
-  """Of all arrays of a type such as `(f32[3,4]{1,0}, s32[])`."""
-  total = 0
-  for dtype, shape in _ARRAY.findall(made.partition(' = ')[2]):
+def _bytes_of(made: str, *, results_alone: bool = False) -> int:
+  """Of all arrays of a type such as `(f32[3,4]{1,0}, s32[])`.
+
+  With `results_alone` of the second half of them; numbers of the runtime
+  (`u32[]`) are none of them.
+  """
+  arrays, total = _ARRAY.findall(made.partition(' = ')[2]), 0
+  if results_alone:
+    arrays = [(dtype, shape) for dtype, shape in arrays if shape]
+    arrays = arrays[len(arrays) // 2 :]
+  for dtype, shape in arrays:
     size = _BYTES.get(dtype) or int(re.sub(r'\D', '', dtype) or 8) // 8
     for side in filter(None, shape.split(',')):
       size *= int(side)

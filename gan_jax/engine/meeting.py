@@ -93,7 +93,7 @@ def _receive(place: Place, until: float, wait_s: float) -> None:
         if hello is None or hello.keys() != {'index', 'count', 'host'}:
           continue  # Not one of ours.
         index, count, host = hello['index'], hello['count'], hello['host']
-        if index in there:
+        if index in there and not _has_left(there[index][1]):
           raise ValueError(
             f'--process_id={index}: is that of two processes, on '
             f'{there[index][0]} and {host}'
@@ -108,6 +108,19 @@ def _receive(place: Place, until: float, wait_s: float) -> None:
       _answer(there, go=False)
       raise
     _answer(there, go=True)
+
+
+def _has_left(guest: socket.socket) -> bool:
+  """Whether it has closed its end: its process has died, or began again."""
+  guest.setblocking(False)
+  try:
+    return guest.recv(1, socket.MSG_PEEK) == b''
+  except BlockingIOError:
+    return False
+  except OSError:
+    return True
+  finally:
+    guest.setblocking(True)
 
 
 def _server(place: Place, port: int) -> socket.socket:

@@ -36,7 +36,7 @@ def predict(
   """A row for each kind and number of chips.
 
   The first number has the configuration's batch, the others the same ('strong')
-  or one that grows with them ('weak').
+  or one that grows with them ('weak'). What does not fit is left out.
 
   Args:
     config: complete.
@@ -58,29 +58,38 @@ def predict(
     )
   pods = [chips.of_count(chip, count) for count in counts]
   rows: list[dict[str, Any]] = []
-  first: dict[str, Any] | None = None
+  reports: dict[tuple[int, int], ahead.Report | None] = {}
   for kind in KINDS:
     for pod in pods:
       grown = pod.num_chips // counts[0] if kind == 'weak' else 1
       trial = dataclasses.replace(config, batch_size=config.batch_size * grown)
-      try:
-        same = first and pod.num_chips == counts[0]
-        report = first if same else ahead.compile_apart(trial, str(pod), form)
-      except ValueError as error:
-        say(f'{kind}, {pod}: left out: {error}')
-        continue
-      if report is None or 'roofline' not in report:
-        say(f'{kind}, {pod}: left out: it does not fit')
-        continue
-      first = first or report
-      rows.append({
-        'kind': kind,
-        'chips': pod.num_chips,
-        'batch_size': trial.batch_size,
-        'efficiency': _speed(report) / _speed(first),
-        'report': report,
-      })  # fmt: skip
+      asked = pod.num_chips, trial.batch_size
+      if asked not in reports:
+        reports[asked], why = _compiled(trial, str(pod), form)
+        if why:
+          say(f'{kind}, {pod}: left out: {why}')
+      report = reports[asked]
+      if report is not None:
+        first = rows[0]['report'] if rows else report
+        rows.append({
+          'kind': kind,
+          'chips': pod.num_chips,
+          'batch_size': trial.batch_size,
+          'efficiency': _speed(report) / _speed(first),
+          'report': report,
+        })  # fmt: skip
   return rows
+
+
+def _compiled(
+  config: configs.Config, pod: str, form: absent.Form
+) -> tuple[ahead.Report | None, str]:
+  """A report, or why there is none that fits."""
+  try:
+    report = ahead.compile_apart(config, pod, form)
+  except ValueError as error:
+    return None, str(error)
+  return (report, '') if report['fits'] else (None, 'it does not fit')
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -90,9 +99,9 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
     ValueError: it cannot be read, or holds something else.
   """
   try:
-    rows = json.loads(path.read_text())
-    if all('efficiency' in row for row in rows):
-      return list(rows)
+    rows: list[dict[str, Any]] = json.loads(path.read_text())
+    if rows and all({'kind', 'chips', 'efficiency'} <= {*row} for row in rows):
+      return rows
   except (OSError, ValueError, TypeError):
     pass
   raise ValueError(f'--beside={path}: is not what --chips --json=FILE writes')

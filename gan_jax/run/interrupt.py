@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Self
+from typing import ClassVar, Self
 
 from gan_jax.engine import hosts
 
@@ -31,6 +31,14 @@ class Stopped(Exception):  # noqa: N818  Not an error.
     self.step = step
 
 
+def was_asked() -> bool:
+  """Whether the newest `Interrupt` was asked to stop.
+
+  A run that is asked in its last chunk ends as if it were not.
+  """
+  return Interrupt.newest is not None and Interrupt.newest.asked
+
+
 class Interrupt:
   """Listens while it is entered; only the main thread can.
 
@@ -39,10 +47,13 @@ class Interrupt:
   end soon. A second signal always ends the process at once.
   """
 
+  newest: ClassVar['Interrupt | None'] = None
+
   def __init__(self, advice: str):
     """Takes the line to say on leaving at once."""
     self.asked = False
     self._advice, self._deferred = advice, False
+    Interrupt.newest = self
 
   @contextlib.contextmanager
   def deferred(self) -> Iterator[None]:

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import math
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gan_jax.config import checks, fields as configs
-from gan_jax.study import statistics
+from gan_jax.study import population, statistics
 
 
 class Column(NamedTuple):
@@ -58,10 +59,13 @@ def check(table: Table) -> None:
     other = folders.setdefault(folder(title), title)
     if other != title:
       raise ValueError(f'rows {other!r} and {title!r} have one folder')
-  for a, b, _ in table.comparisons:
+  columns = {column.metric for column in table.columns}
+  for a, b, metric in table.comparisons:
     for title in (a, b):
       if title not in table.rows:
         raise ValueError(f'comparison: there is no row {title!r}')
+    if metric not in columns:
+      raise ValueError(f'comparison: there is no column {metric!r}')
 
 
 def folder(title: str) -> str:
@@ -116,11 +120,12 @@ def ranked(table: Table, summaries: Summaries, metric: str) -> Table:
   )
 
 
-def _cell(estimate: statistics.Estimate, column: Column) -> tuple[str, str]:
-  """The mean, and ± its standard error, both as they are shown."""
+def _cell(estimate: statistics.Estimate, column: Column) -> str:
+  """The mean ± its standard error, which one member alone does not have."""
   mean = f'{estimate.mean * column.scale:.{column.digits}f}'
-  error = f'{estimate.stderr * column.scale:.{column.digits}f}'
-  return mean, error
+  if not math.isfinite(estimate.stderr):
+    return mean
+  return f'{mean} ± {estimate.stderr * column.scale:.{column.digits}f}'
 
 
 def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
@@ -129,7 +134,7 @@ def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
   for title in table.rows:
     found = [figure(summaries[title], c.metric) for c in table.columns]
     cells = [
-      ' ± '.join(_cell(estimate, column))
+      _cell(estimate, column)
       for estimate, column in zip(found, table.columns, strict=True)
     ]
     failed = max(estimate.failed for estimate in found)
@@ -192,7 +197,9 @@ def as_latex(table: Table, summaries: Summaries, command: str) -> str:
   """A tabular of booktabs."""
 
   def escaped(text: str) -> str:
+    text = text.replace('\\', '\\textbackslash ')
     text = re.sub(r'([&%$#_{}])', r'\\\1', text)
+    text = text.replace('^', r'\^{}').replace('~', r'\~{}')
     return text.replace(' ± ', ' $\\pm$ ')
 
   header, *rows = [_header(table), *_rows(table, summaries)]
@@ -234,7 +241,7 @@ def as_csv(table: Table, summaries: Summaries) -> str:
 
 def failed(table: Table, title: str) -> dict[str, Any]:
   """The summary of a row all of whose members diverged."""
-  count = table.rows[title].population.seeds
+  count = len(population.members(table.rows[title]))
   return {c.metric: {'members': [None] * count} for c in table.columns}
 
 
