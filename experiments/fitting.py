@@ -55,9 +55,19 @@ def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:
 def rows(
   config: configs.Config, title: str, topology: str
 ) -> Iterator[dict[str, Any]]:
-  """Its row, and where it does not fit, one for each remedy that is tried."""
-  from gan_jax.engine import build
+  """Its row, and where it does not fit, one for each remedy that is tried.
 
+  Where the chips do not divide its batch, it has the next that they do.
+  """
+  from gan_jax.engine import build, chips
+
+  count = chips.parse(topology).num_chips
+  if config.batch_size % count:
+    batch = -(-config.batch_size // count) * count
+    config = overrides.apply(
+      config, [('batch_size', str(batch))], build.complete
+    )
+    title = f'{title} + batch {batch}'
   row = _compiled(config, topology) | {'title': title}
   yield row
   for name, changes in _REMEDIES:

@@ -335,6 +335,10 @@ def test_the_table_tries_what_may_make_it_fit(
     ('faces + remat', False),
     ('faces + remat + bfloat16', True),
   ]
+  # A batch that the chips do not divide is the next that they do.
+  (name,) = [c for t, c in fitting.titles() if t == 'cifar10:biggan']
+  odd, *_ = fitting.rows(fitting.load(name, ''), 'odd', 'v5e:2x2')
+  assert odd['title'] == 'odd + batch 52'
   header, _, *lines = forecast.markdown(rows)
   assert header.startswith('| configuration | chips | fits |')
   assert lines[0].startswith('| faces | v5e:2x2 | no |')
