@@ -219,6 +219,12 @@ def _record(
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = figures.of_row(game, moment.logs)
   if moment.looked:
+    told = game.config.eval
+    if told.metrics and desk.sinks.rows == 0:
+      desk.sinks.say(
+        f'step {moment.step:,}: {told.metrics} of {told.num_samples:,} '
+        'samples; rows come after them'
+      )
     row |= figures.of_row(game, desk.report.frame(moment.state))
   if moment.written:
     desk.sinks.write(moment.step, row, steps_per_second=moment.speed)
