@@ -11,8 +11,9 @@ Command (DIR as `tfds build mnist --file_format=array_record` leaves it):
   TFDS_DATA_DIR=DIR python -m experiments.table \
     --table=experiments/tables/r3gan_ablation.py --workdir=runs/r3gan_ablation
 
-Machine: 2 shared x86 cores.
-Result: not measured yet.
+Machine: 2 shared x86 cores, a row on each; about 50 minutes of one core a row.
+Result: 637 +- 61 modes (RpGAN + R1 + R2) and 477 +- 85 (GAN + R1 + R2), reverse
+KL 1.42 +- .13 and 1.88 +- .21. The rows with R1 alone: not measured yet.
 """
 
 from gan_jax.config import fields as config
