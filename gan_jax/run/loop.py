@@ -163,7 +163,9 @@ def _stretch(
         _check_finite(game, step, first, length, desk, beside)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
-      asked = stop.asked = hosts.asked_to_stop(stop.asked)
+      asked = hosts.asked_to_stop(stop.asked)
+      if asked:  # Also where another process was.
+        stop.asked = True
       speed, ends = length / times[-1], asked or step == until
       moment = _moment(config, step, state, logs, speed, kept=ends)
       if moment.of_state:
