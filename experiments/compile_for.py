@@ -19,7 +19,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, listed
 
 _CONFIG = launch.define_config()
 _TOPOLOGY = flags.DEFINE_string(
@@ -51,31 +51,32 @@ def main() -> None:
   from gan_jax.data import absent
   from gan_jax.engine import ahead, scaling
   from gan_jax.report import forecast
+  from gan_jax.storage import whole
 
   out = pathlib.Path(_JSON.value) if _JSON.value else None
   for path, flag in ((out, 'json'), (_PLOT.value, 'plot')):
-    if path and not pathlib.Path(path).absolute().parent.is_dir():
-      raise ValueError(f'--{flag}={path}: there is no such folder')
+    if path:
+      whole.check_parent(flag, path)
 
   form = absent.Form(
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value
   )
   name, config = _TOPOLOGY.value, _CONFIG.value
-  stems = [pathlib.Path(path).stem for path in _BESIDE.value]
-  if len({*stems, out.stem if out else name}) <= len(stems):
+  own = out.stem if out else name
+  beside = [pathlib.Path(path) for path in _BESIDE.value]
+  curves = {each.stem: scaling.read(each) for each in beside}
+  if len(curves | {own: []}) <= len(beside):
     raise ValueError(
       f'--beside={",".join(_BESIDE.value)}: two curves would have one name, '
       'which is that of the file'
     )
-  curves = {
-    each.stem: scaling.read(each) for each in map(pathlib.Path, _BESIDE.value)
-  }
   if _CHIPS.value:
-    counts = scaling.parse_counts(_CHIPS.value)
+    counts = listed.numbers('chips', _CHIPS.value, int, 'numbers', 0)
+    counts = sorted(set(counts))
     rows = scaling.predict(config, name, counts, form, say=print)
     print(*forecast.scaling_lines(rows), sep='\n')
     if _PLOT.value:
-      curves[out.stem if out else name] = rows
+      curves[own] = rows
       forecast.save_scaling(pathlib.Path(_PLOT.value), curves)
     result: object = rows
   else:

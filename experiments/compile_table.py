@@ -34,11 +34,10 @@ def main() -> None:
     raise ValueError('--out=FILE must be given')
   from gan_jax.engine import chips
   from gan_jax.report import forecast
-  from gan_jax.storage import workdir as workdirs
+  from gan_jax.storage import whole, workdir as workdirs
 
   path = pathlib.Path(_OUT.value)
-  if not path.absolute().parent.is_dir():
-    raise ValueError(f'--out={path}: there is no such folder')
+  whole.check_parent('out', path)
   for topology in _TOPOLOGIES.value:
     chips.parse(topology)
   try:

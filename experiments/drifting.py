@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 from experiments import launch, listed
+from gan_jax.storage import whole
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
@@ -174,9 +175,7 @@ def main() -> None:
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
   out, rows = pathlib.Path(_OUT.value), _rows()
-  if not out.parent.is_dir():
-    # Before minutes of work.
-    raise ValueError(f'--out={out}: there is no folder {out.parent}')
+  whole.check_parent('out', out)
   from gan_jax.engine import program
   from gan_jax.report import charts
 

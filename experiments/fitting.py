@@ -1,5 +1,6 @@
 """Each configuration on a pod, and what makes it fit where it does not."""
 
+import dataclasses
 import importlib
 import pathlib
 from collections.abc import Iterator
@@ -64,9 +65,7 @@ def rows(
   count = chips.parse(topology).num_chips
   if config.batch_size % count:
     batch = -(-config.batch_size // count) * count
-    config = overrides.apply(
-      config, [('batch_size', str(batch))], build.complete
-    )
+    config = dataclasses.replace(config, batch_size=batch)
     title = f'{title} + batch {batch}'
   row = _compiled(config, topology) | {'title': title}
   yield row

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
@@ -104,9 +105,7 @@ def main() -> None:
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
   out = pathlib.Path(_OUT.value)
-  if not out.parent.is_dir():
-    # Before minutes of work.
-    raise ValueError(f'--out={out}: there is no folder {out.parent}')
+  whole.check_parent('out', out)
   from gan_jax.engine import spectrum
   from gan_jax.game import dynamics
   from gan_jax.report import spectra

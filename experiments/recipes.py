@@ -13,15 +13,21 @@ from gan_jax.networks import biggan, dcgan, r3gan, r3gan2, sngan, stylegan2
 
 
 def use_dcgan(
-  c: config.Config, width: int, *, latent_dim: int = 100, batch_norm: bool
+  c: config.Config,
+  width: int,
+  *,
+  latent_dim: int = 100,
+  batch_norm: bool,
+  learning_rate: float = 2e-4,
 ) -> None:
-  """DCGAN (Radford et al. 2016): Adam 2e-4 with beta_1 .5, batches of 64.
+  """DCGAN (Radford et al. 2016): Adam with beta_1 .5, batches of 64.
 
   Args:
     c: the configuration.
     width: channels of both networks at the lowest resolution.
     latent_dim: of z, which is normal here.
     batch_norm: in D, as in the paper, or none there and R1 in its place.
+    learning_rate: of both players; the paper's by default.
   """
   c.batch_size = 64
   c.gen.name = c.disc.name = 'dcgan'
@@ -30,7 +36,7 @@ def use_dcgan(
   c.gen.latent_dim = latent_dim
   c.gen.latent = 'normal'
   for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-4
+    player.learning_rate = learning_rate
     player.b1 = 0.5
   c.ema.half_life = 10_000.0
 

@@ -13,6 +13,7 @@ import sys
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 _RUNS = flags.DEFINE_list(
   'runs', [], "Patterns of work folders, with commas between them: 'runs/*'."
@@ -27,8 +28,7 @@ def main() -> None:
   out = pathlib.Path(_OUT.value or '')
   if out.is_dir():
     raise ValueError(f'--out={out}: is a folder, not a file')
-  if not out.absolute().parent.is_dir():
-    raise ValueError(f'--out={out}: there is no folder {out.parent}')
+  whole.check_parent('out', out)
   found = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
   folders = [pathlib.Path(path) for path in dict.fromkeys(found)]
   folders = [folder for folder in folders if folder.is_dir()]

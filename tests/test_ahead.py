@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments import fitting
+from experiments import fitting, listed
 from gan_jax.config import fields as configs
 from gan_jax.data import absent
 from gan_jax.engine import (
@@ -293,7 +293,7 @@ def test_scaling_compares_with_the_first(
     with pytest.raises(ValueError, match=f'--beside=.*{name}.json: is not'):
       scaling.read(tmp_path / f'{name}.json')
   with pytest.raises(ValueError, match='--chips=1,b: takes numbers'):
-    scaling.parse_counts(['1', 'b'])
+    listed.numbers('chips', ['1', 'b'], int, 'numbers', 0)
 
 
 @needs_libtpu

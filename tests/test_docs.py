@@ -20,10 +20,10 @@ def anchors(page: pathlib.Path) -> set[str]:
   """As GitHub names headings, and those that the page sets itself."""
   text = page.read_text()
   titles = re.findall(r'^#+ (.*)$', text, re.MULTILINE)
-  names = {
+  made = {
     re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles
   }
-  return names | set(re.findall(r'<a id="([^"]+)">', text))
+  return made | set(re.findall(r'<a id="([^"]+)">', text))
 
 
 def commands(page: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
@@ -58,8 +58,8 @@ def test_commands_name_what_is_there(page: pathlib.Path):
     program = ROOT / f'{module.replace(".", "/")}.py'
     assert program.is_file(), module
     given = [a[2:].partition('=') for a in arguments if a.startswith('--')]
-    names = {name for name, _, _ in given if not name.startswith('config')}
-    unknown = {name for name in names - known if name[2:] not in known}
+    asked = {name for name, _, _ in given if not name.startswith('config')}
+    unknown = {name for name in asked - known if name[2:] not in known}
     assert not unknown, (module, arguments)
     for name, _, value in given:
       if name in ('config', 'table') and '/' in value:

@@ -6,15 +6,19 @@ from typing import Any
 
 from absl import flags
 
+from gan_jax.storage import whole
+
 _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 
-def _has_folder(path: str | None) -> bool:
-  return not path or pathlib.Path(path).absolute().parent.is_dir()
+def _can_be_made(path: str | None) -> bool:
+  if path:
+    whole.check_parent('json', path)
+  return True
 
 
 # Known before anything is measured.
-flags.register_validator(_JSON, _has_folder, 'there is no such folder')
+flags.register_validator(_JSON, _can_be_made)
 
 
 def write(figures: Any) -> None:

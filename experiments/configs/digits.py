@@ -17,9 +17,9 @@ from gan_jax.config import fields as config, values
 
 
 def _dcgan(c: config.Config) -> None:
-  recipes.use_dcgan(c, width=128, latent_dim=32, batch_norm=False)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 5e-4
+  recipes.use_dcgan(
+    c, width=128, latent_dim=32, batch_norm=False, learning_rate=5e-4
+  )
   c.penalties.r1.weight = 0.02
 
 

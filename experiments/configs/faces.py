@@ -32,11 +32,9 @@ def get_config(who: str = 'everyone') -> config.Config:
   c.data.flip = True
   c.data.split = 'train[:90%]'
   c.eval.held_out = 'train[90%:]'
-  recipes.use_dcgan(c, width=256, batch_norm=False)
+  recipes.use_dcgan(c, width=256, batch_norm=False, learning_rate=4e-4)
   c.batch_size = 32
   c.steps = 32_000
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 4e-4
   c.penalties.r1.weight = 0.1
   c.augment.policy = 'diffaugment'
   c.augment.p = 1.0

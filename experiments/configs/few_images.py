@@ -32,11 +32,9 @@ def get_config(augmentation: str = 'ada') -> config.Config:
   c.data.flip = True
   c.data.split = 'train[:10%]'
   c.eval.held_out = c.eval.split = 'train[90%:]'
-  recipes.use_dcgan(c, width=64, batch_norm=False)
+  recipes.use_dcgan(c, width=64, batch_norm=False, learning_rate=4e-4)
   c.batch_size = 32
   c.steps = 10_000
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 4e-4
   c.penalties.r1.weight = 0.1
   policy = values.choose('augmentation', augmentation, ARGUMENTS)
   if policy:

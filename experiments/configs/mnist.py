@@ -34,11 +34,9 @@ def _r3gan(c: config.Config) -> None:
 
 def _classes(c: config.Config) -> None:
   """Of classes; with batch normalisation in D it collapses."""
-  recipes.use_dcgan(c, width=128, batch_norm=False)
+  recipes.use_dcgan(c, width=128, batch_norm=False, learning_rate=5e-4)
   c.conditional = True
   c.data.size = 32
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 5e-4
   c.penalties.r1.weight = 0.5
   c.eval.metrics = 'class_accuracy,fd_classifier'
 

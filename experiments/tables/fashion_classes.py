@@ -46,9 +46,7 @@ def _measured(c: config.Config) -> config.Config:
 
 def get_dcgan() -> config.Config:
   c = _game()
-  recipes.use_dcgan(c, width=128, batch_norm=False)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 5e-4
+  recipes.use_dcgan(c, width=128, batch_norm=False, learning_rate=5e-4)
   c.penalties.r1.weight = 0.5
   return _measured(c)
 

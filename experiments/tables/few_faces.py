@@ -26,10 +26,8 @@ STEPS = 10_000
 
 def get_plain() -> config.Config:
   c = faces.get_config()
-  recipes.use_dcgan(c, width=128, batch_norm=False)
+  recipes.use_dcgan(c, width=128, batch_norm=False, learning_rate=4e-4)
   c.batch_size = 32
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 4e-4
   c.steps = STEPS
   c.augment = config.Augment()
   c.population.seeds = 3

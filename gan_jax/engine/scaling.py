@@ -14,17 +14,6 @@ from gan_jax.engine import ahead, chips
 KINDS = ('strong', 'weak')
 
 
-def parse_counts(texts: Sequence[str]) -> list[int]:
-  """Numbers of chips, in order.
-
-  Raises:
-    ValueError: they are none.
-  """
-  if not all(text.strip().isdecimal() for text in texts):
-    raise ValueError(f'--chips={",".join(texts)}: takes numbers, as 1,4,16')
-  return sorted({int(text) for text in texts})
-
-
 def predict(
   config: configs.Config,
   chip: str,

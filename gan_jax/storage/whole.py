@@ -7,6 +7,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 
+def check_parent(flag: str, path: str | pathlib.Path) -> None:
+  """Before the work, whether what `--FLAG` names can be made.
+
+  Raises:
+    ValueError: the folder that it would be in is not there.
+  """
+  parent = pathlib.Path(path).absolute().parent
+  if not parent.is_dir():
+    raise ValueError(f'--{flag}={path}: there is no folder {parent}')
+
+
 def suffix(path: str, accepted: Sequence[str], *, folder: bool = False) -> str:
   """What `--out` names: one of the suffixes in lower case, or '' for a folder.
 
@@ -24,8 +35,7 @@ def suffix(path: str, accepted: Sequence[str], *, folder: bool = False) -> str:
     kinds = ' or '.join(filter(None, [', '.join(accepted[:-1]), accepted[-1]]))
     more = ', or be a folder (no suffix, or / at its end)' if folder else ''
     raise ValueError(f'--out={path}: must end in {kinds}{more}')
-  if not place.absolute().parent.is_dir():
-    raise ValueError(f'--out={path}: there is no folder {place.parent}')
+  check_parent('out', path)
   return found
 
 
