@@ -3,7 +3,7 @@
 Papers: DiffAugment (Zhao et al. 2020), ADA (Karras et al. 2020), APA (Jiang et
 al. 2021), LeCam (Tseng et al. 2021). Not a table of theirs: a narrow DCGAN with
 R1 and mirrored images, on three quarters of the Olivetti faces of faces.py, and
-about as many images as DiffAugment's low-shot runs see. p moves five times as
+about half as many images as DiffAugment's low-shot runs see. p moves five times as
 fast as in ADA's and APA's runs, which see 25 million, as their authors have it
 where a network is trained already; LeCam's weight is that of its authors'
 BigGAN.
@@ -21,7 +21,7 @@ from experiments.configs import faces
 from gan_jax.config import fields as config
 from gan_jax.study import tables
 
-STEPS = 10_000
+STEPS = 5000
 
 
 def get_plain() -> config.Config:
