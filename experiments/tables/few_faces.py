@@ -3,9 +3,9 @@
 Papers: DiffAugment (Zhao et al. 2020), ADA (Karras et al. 2020), APA (Jiang et
 al. 2021), LeCam (Tseng et al. 2021). Not a table of theirs: a narrow DCGAN with
 R1 and mirrored images, on three quarters of the Olivetti faces of faces.py, and
-about half as many images as DiffAugment's low-shot runs see. p moves five times as
-fast as in ADA's and APA's runs, which see 25 million, as their authors have it
-where a network is trained already; LeCam's weight is that of its authors'
+about half as many images as DiffAugment's low-shot runs see. p moves five times
+as fast as in ADA's and APA's runs, which see 25 million, as their authors have
+it where a network is trained already; LeCam's weight is that of its authors'
 BigGAN.
 
 Command (FILE as for experiments/configs/faces.py):
