@@ -22,6 +22,7 @@ import pytest
 from experiments.benchmarks import kill
 from gan_jax.config import fields as configs
 from gan_jax.engine import health, placing, program
+from gan_jax.game import state as states
 from gan_jax.run import interrupt, replay, train, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
@@ -684,6 +685,23 @@ def test_which_checkpoints_stay(tiny: configs.Config, tmp_path: pathlib.Path):
   assert int(runs.load(tmp_path, '16').state.step) == 16
   with pytest.raises(ValueError, match='--checkpoint=17: there are latest'):
     runs.load(tmp_path, '17')
+
+
+@pytest.mark.parametrize('mode', ['min', 'max'])
+def test_the_best_of_an_earlier_start_stays(mode: str, tmp_path: pathlib.Path):
+  settings = configs.Checkpoint(keep=2, best='eval/ks', best_mode=mode)
+  values = {1: 2.0, 2: 5.0, 3: 1.0, 4: 3.0, 5: 4.0, 6: 3.0}
+  for starts in ((1, 2, 3), (4, 5, 6)):
+    with checkpoint.Checkpoints(tmp_path, settings) as saved:
+      for step in starts:
+        state = states.GanState(
+          step=np.int32(step), gen=(), disc=(), gen_ema=(), memory={}
+        )
+        saved.save(state, {}, {'eval/ks': values[step]})
+  best = {'min': 3, 'max': 2}[mode]
+  with checkpoint.Checkpoints(tmp_path) as saved:
+    assert saved.steps == [best, 5, 6]
+    assert saved.best('eval/ks', mode) == best
 
 
 def test_an_unknown_best(tiny: configs.Config, tmp_path: pathlib.Path):

@@ -8,6 +8,7 @@ checksum of every array, which a restore verifies.
 """
 
 import contextlib
+import dataclasses
 import errno
 import json
 import math
@@ -32,6 +33,7 @@ from gan_jax.game import state as states
 # state had `extra` in place of `memory`, and the fields of the configuration
 # other names.
 FORMAT = 2
+_SIGNS = {'max': 1.0, 'min': -1.0}
 
 
 @contextlib.contextmanager
@@ -80,8 +82,35 @@ def _text_checksum(manifest: Mapping[str, Any]) -> str:
   return f'{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}'
 
 
+@dataclasses.dataclass
+class _Best:
+  """Keeps the best by a metric; Orbax's own forgets those of an earlier start.
+
+  A `PreservationPolicy` of Orbax.
+  """
+
+  # By step, the larger the better.
+  values: dict[int, float]
+
+  def should_preserve(
+    self,
+    checkpoints: Sequence[checkpoint_managers.PolicyCheckpointInfo],
+    *,
+    context: checkpoint_managers.PreservationContext,
+  ) -> Sequence[bool]:
+    del context
+    steps = [checkpoint.step for checkpoint in checkpoints]
+    best = best_of({k: x for k, x in self.values.items() if k in steps})
+    return [step == best for step in steps]
+
+
+def best_of(values: Mapping[int, float]) -> int | None:
+  """The step with the largest value, of several the last."""
+  return max(values, key=lambda step: (values[step], step), default=None)
+
+
 def _policy(
-  settings: configs.Checkpoint, stay: Sequence[int]
+  settings: configs.Checkpoint, stay: Sequence[int], values: dict[int, float]
 ) -> checkpoint_managers.PreservationPolicy:
   """The newest, every k-th, the best by a metric, and those that stay."""
   policies: list[checkpoint_managers.PreservationPolicy] = [
@@ -91,15 +120,7 @@ def _policy(
   if settings.keep_every:
     policies.append(checkpoint_managers.EveryNSteps(settings.keep_every))
   if settings.best:
-    policies.append(
-      checkpoint_managers.BestN(
-        get_metric_fn=lambda metrics: metrics[settings.best],
-        # The last of the order are kept.
-        reverse=settings.best_mode == 'min',
-        n=1,
-        keep_checkpoints_without_metrics=False,
-      )
-    )
+    policies.append(_Best(values))
   return checkpoint_managers.AnyPreservationPolicy(policies)
 
 
@@ -137,12 +158,14 @@ class Checkpoints:
       stay: steps whose checkpoints are kept besides.
     """
     self._folder = (workdir / 'checkpoints').absolute()
-    self._best = settings.best if settings else ''
+    self._settings = settings
+    # Of the metric by which the best is kept.
+    self._values: dict[int, float] = {}
     reads = settings is None
     if not reads:
       self._folder.mkdir(parents=True, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=None if settings is None else _policy(settings, stay),
+      preservation_policy=settings and _policy(settings, stay, self._values),
       # Orbax makes none where it is not to wait for other processes.
       create=False,
       multiprocessing_options=_alone(),
@@ -154,6 +177,13 @@ class Checkpoints:
     self._manager: ocp.CheckpointManager | None = None
     if self._folder.is_dir() or not reads:
       self._manager = ocp.CheckpointManager(self._folder, options=options)
+    if settings and settings.best:
+      for step in self.steps:
+        # Whoever restores a damaged one tells of it.
+        with contextlib.suppress(DamagedError):
+          value = self._value(step, settings.best, settings.best_mode)
+          if value is not None:
+            self._values[step] = value
 
   @property
   def steps(self) -> list[int]:
@@ -173,13 +203,13 @@ class Checkpoints:
 
   def best(self, metric: str, mode: str) -> int | None:
     """The step with the best value of a metric, among those still here."""
-    sign = 1.0 if mode == 'max' else -1.0
-    values = {
-      step: sign * saved[metric]
-      for step in self.steps
-      if metric in (saved := self.manifest(step).get('metrics', {}))
-    }
-    return max(values, key=lambda step: (values[step], step), default=None)
+    values = {step: self._value(step, metric, mode) for step in self.steps}
+    return best_of({k: x for k, x in values.items() if x is not None})
+
+  def _value(self, step: int, metric: str, mode: str) -> float | None:
+    """A metric of a step, if it has it: the larger the better."""
+    value = self.manifest(step).get('metrics', {}).get(metric)
+    return None if value is None else value * _SIGNS[mode]
 
   def save(
     self,
@@ -209,6 +239,9 @@ class Checkpoints:
       'checksums': checksums(arrays),
     }
     manifest['own_checksum'] = _text_checksum(manifest)
+    settings = self._settings
+    if settings and settings.best in known:
+      self._values[step] = known[settings.best] * _SIGNS[settings.best_mode]
     with _file_errors():
       self._manager.save(
         step,
@@ -216,7 +249,6 @@ class Checkpoints:
           state=ocp.args.StandardSave(arrays),
           manifest=ocp.args.JsonSave(manifest),
         ),
-        metrics=known if self._best in known else None,
       )
 
   def wait(self) -> None:
