@@ -126,8 +126,57 @@ def test_weights_of_another_run(
   assert differ(new.gen_ema, fresh.gen_ema) == (player != 'disc')
 
 
+@pytest.mark.parametrize('seeds', [1, 2])
+@pytest.mark.parametrize('field', ['init_from', 'branch_from'])
+def test_slow_weights_are_those_that_were_taken(
+  tiny: configs.Config, source: pathlib.Path, field: str, seeds: int
+):
+  """As lookahead has them at its start, and not those of random weights."""
+  setattr(tiny, field, f'{source}:8')
+  tiny.rule.name, tiny.population.seeds = 'lookahead', seeds
+  begun = beginning.start(program.open_game(tiny))
+  assert_equal(begun.memory['rule'].gen, begun.gen.params)
+  assert_equal(begun.memory['rule'].disc, begun.disc.params)
+
+
+def test_a_branch_to_another_rule_forgets_what_the_first_remembered(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.rule.name = 'lookahead'
+  train.train(copy.deepcopy(tiny), tmp_path / 'source')
+  tiny.branch_from = f'{tmp_path}/source:8'
+  slow = trained.load(tmp_path / 'source', '8').state.memory['rule']
+  same = beginning.start(program.open_game(copy.deepcopy(tiny)))
+  assert_equal(same.memory['rule'], slow)
+  tiny.rule.name = 'optimistic'
+  other = beginning.start(program.open_game(tiny))
+  assert not any(np.any(x) for x in jax.tree.leaves(other.memory['rule']))
+
+
+def test_a_population_is_no_beginning(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  several = copy.deepcopy(tiny)
+  several.population.seeds = 2
+  train.train(several, tmp_path / 'several')
+  for field, advice in (
+    ('init_from', '; experiments.export'),
+    ('branch_from', '$'),
+  ):
+    new = copy.deepcopy(tiny)
+    setattr(new, field, f'{tmp_path}/several:4')
+    message = (
+      f'{field}=.*: is a population, and only a single run can be{advice}'
+    )
+    with pytest.raises(ValueError, match=message):
+      train.train(new, tmp_path / 'new')
+
+
 MISTAKES = [
-  ({'init_from': '{source}:7'}, 'init_from=.*there are latest, best and 8, 12'),
+  (
+    {'init_from': '{source}:7'},
+    'init_from=.*:7: there are checkpoints of steps 8, 12$',
+  ),
   ({'init_from': '{source}x'}, 'init_from=.*x: has no checkpoint'),
   ({'branch_from': '{source}'}, 'at step 12, and steps=12 is the last one'),
   (

@@ -13,7 +13,8 @@ from gan_jax.config import fields as configs, halving as rungs
 from gan_jax.engine import program
 from gan_jax.game import posthoc, state as states
 from gan_jax.run import exported, halving, trained
-from gan_jax.storage import checkpoint, history
+from gan_jax.storage import checkpoint, history, workdir as workdirs
+from gan_jax.study import population
 
 FIELDS = ('init_from', 'branch_from')
 
@@ -120,7 +121,11 @@ def start(game: program.Game) -> states.GanState:
 def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
   """With the weights of another run or an export; all else is new."""
   config = game.config
-  other = _read('init_from', config.init_from)
+  export = pathlib.Path(config.init_from)
+  if exported.is_export(export):
+    other = _read_export(export)
+  else:
+    other = _load('init_from', config.init_from).state
   take = _Taking(game, f'init_from={config.init_from}')
   players = (
     ('gen', 'disc') if config.init_player == 'both' else (config.init_player,)
@@ -135,6 +140,7 @@ def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
   if 'gen' in players:
     average = take('gen_ema', fresh.gen_ema, other.gen_ema)
     fresh = fresh._replace(gen_ema=average)
+  fresh = fresh._replace(memory=fresh.memory | _rule_memory(game, fresh))
   state: states.GanState = game.place(fresh)
   return state
 
@@ -142,7 +148,8 @@ def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
 def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
   """Another run's state; what only this game remembers is new."""
   text = game.config.branch_from
-  other = _read('branch_from', text)
+  run = _load('branch_from', text)
+  other = run.state
   step = states.step_of(other)
   if step >= game.config.steps:
     raise ValueError(
@@ -171,16 +178,45 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
     name: take(name, getattr(fresh, name), getattr(other, name))
     for name in ('step', 'gen', 'disc', 'gen_ema')
   }
-  state: states.GanState = game.place(states.GanState(**parts, memory=memory))
+  begun = states.GanState(**parts, memory=memory)
+  if run.config.rule.name != game.config.rule.name:
+    begun = begun._replace(memory=memory | _rule_memory(game, begun))
+  state: states.GanState = game.place(begun)
   return state
 
 
-def _read(field: str, text: str) -> states.GanState:
-  folder, step = _parts(text)
+def _rule_memory(game: program.Game, state: states.GanState) -> states.Memory:
+  """What the rule of play remembers when it begins at these parameters."""
+  memory = game.spec.rule.memory(
+    types.Pair(state.gen.params, state.disc.params)
+  )
+  return {'rule': memory} if jax.tree.leaves(memory) else {}
+
+
+def _read_export(folder: pathlib.Path) -> states.GanState:
   try:
-    if field == 'init_from' and exported.is_export(pathlib.Path(text)):
-      return exported.read(pathlib.Path(text))
-    return trained.load(pathlib.Path(folder), step).state
+    return exported.read(folder)
+  except ValueError as error:
+    raise ValueError(f'init_from={folder}: {error}') from None
+
+
+def _load(field: str, text: str) -> trained.Run:
+  folder, step = _parts(text)
+  workdir = pathlib.Path(folder)
+  try:
+    config, _ = workdirs.load(workdir)
+    if len(population.members(config)) > 1:
+      advice = (
+        '; experiments.export makes of a member what init_from takes'
+        if field == 'init_from'
+        else ''
+      )
+      raise ValueError(f'is a population, and only a single run can be{advice}')
+    with checkpoint.Checkpoints(workdir) as saved:
+      if int(step) not in saved.steps:
+        there = ', '.join(map(str, saved.steps))
+        raise ValueError(f'there are checkpoints of steps {there}')
+    return trained.load(workdir, step)
   except ValueError as error:
     raise ValueError(f'{field}={text}: {error}') from None
 
