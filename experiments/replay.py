@@ -40,7 +40,7 @@ def main() -> None:
   hosts.decide(lambda: workdirs.check(workdir, config, game.source.info))
   changed = hosts.decide(lambda: replay.changed_since(workdir))
   for name, (then, now) in changed.items():
-    print(f'{name}: {then} then, {now} now')
+    print(f'{name}: {", later ".join(map(str, then))} then, {now} now')
   if not changed:
     print('versions, devices, flags and commit are those of the run')
   exact = True

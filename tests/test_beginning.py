@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import types
-from gan_jax.config import fields as configs
+from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
 from gan_jax.run import beginning, replay, train, trained
@@ -58,6 +58,16 @@ def test_a_branch_that_changes_nothing_is_the_run(
     assert part.title.startswith('steps 9 to 12')
     assert part.differences
     assert not any(d.largest for d in part.differences)
+
+
+def test_a_branch_plays_the_same_chunks_when_it_goes_on(tiny: configs.Config):
+  """So that its rows are means of as many steps."""
+  tiny.steps, tiny.log_every, tiny.branch_from = 2000, 100, 'runs/a:50'
+  tiny.eval.every = tiny.checkpoint.every = 1000
+  assert program.chunk_length(tiny, 50) == 50
+  assert program.chunk_length(tiny, 1000) == 50
+  (said,) = checks.warnings(tiny)
+  assert 'branch_from=runs/a:50 is no multiple of log_every=100, so' in said
 
 
 def test_a_branch_killed_before_its_second_checkpoint(

@@ -711,6 +711,26 @@ def test_an_unknown_best(tiny: configs.Config, tmp_path: pathlib.Path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_parts_of_a_run_made_with_different_things(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  finished(tiny, tmp_path)
+  assert not replay.changed_since(tmp_path)
+  path = tmp_path / 'config.json'
+  stored = json.loads(path.read_text())
+  (last,) = stored['sessions']
+  first = last | {'stock': True, 'processes': 2}
+  stored['sessions'] = [first, first | {'processes': 3}, last]
+  path.write_text(json.dumps(stored))
+  assert replay.changed_since(tmp_path) == {
+    'stock': ([True, False], False),
+    'processes': ([2, 3, 1], 1),
+  }
+  info = workdirs.load(tmp_path)[1]
+  with workdirs.claim(tmp_path, workdirs.load(tmp_path)[0], info) as before:
+    assert before == last
+
+
 def test_replay(tiny: configs.Config, tmp_path: pathlib.Path):
   workdir = tmp_path / 'run'
   train.train(tiny, workdir)

@@ -99,6 +99,9 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
     'reverse_kl': 0.25,
   }
   (folder / 'metrics.jsonl').write_text(f'{{"step": {tiny.steps}}}\n')
+  # Given more steps, and not yet summarised again.
+  (folder / 'summary.json').write_text(json.dumps(figures | {'step': 4}))
+  assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 12'
   (folder / 'summary.json').write_text(json.dumps(figures))
   found = {
     e['figure']: e

@@ -54,3 +54,9 @@ def test_steps_that_cannot_be_traced(
   ):
     train.train(tiny, tmp_path / 'a', profile.Steps(12, 1))
   assert not (tmp_path / 'a').exists()
+  traced = profile.Profile(tmp_path, profile.Steps(4, 4), 12)
+  traced.check(7)
+  with pytest.raises(ValueError, match='--profile=4:4: the run is at step 8 a'):
+    traced.check(8)
+  with pytest.raises(ValueError, match='--profile=8:9: the run is at step 12 '):
+    profile.Profile(tmp_path, profile.Steps(8, 9), 12).check(12)

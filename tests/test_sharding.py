@@ -177,3 +177,11 @@ def test_images_that_cannot_be_split(
     values.assign(digits, name, value)
   with pytest.raises(ValueError, match=f"^data.placement='split': .*{words}"):
     program.open_game(digits)
+
+
+def test_members_of_a_population_are_not_split(digits: configs.Config):
+  digits.sharding, digits.population.seeds = 'fsdp', 2
+  with pytest.raises(
+    ValueError, match="sharding='fsdp': each member of a popu"
+  ):
+    program.open_game(digits)

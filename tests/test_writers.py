@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import pathlib
+import shutil
 import sys
 import types
 
@@ -192,6 +193,12 @@ def test_wandb_gets_what_is_written(
   again = fake.told[-1]
   assert isinstance(again, dict)
   assert (again['mode'], again['id']) == ('online', begun['id'])
+  # Another run at the same place.
+  shutil.rmtree(tmp_path / 'wandb')
+  sinks.open_sinks(tmp_path, config)
+  another = fake.told[-1]
+  assert isinstance(another, dict)
+  assert another['id'] != begun['id']
 
 
 def test_a_sink_that_is_not_installed_is_one_line(

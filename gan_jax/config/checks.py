@@ -40,11 +40,13 @@ def fields(settings: Any, prefix: str = '') -> None:
 
 def warnings(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is allowed, and hardly meant."""
-  length = math.gcd(config.steps, config.log_every)
+  length = values.chunk_length(config)
   if length < min(config.steps, config.log_every):
+    begun = f' or branch_from={config.branch_from}' * bool(config.branch_from)
     yield (
-      f'steps={config.steps:,} is no multiple of log_every={config.log_every}, '
-      f'so that {length} at a time are run, and a row is their mean'
+      f'steps={config.steps:,}{begun} is no multiple of '
+      f'log_every={config.log_every}, so that {length} at a time are run, and '
+      'a row is their mean'
     )
   for name, schedule in config.schedules.items():
     falls = schedule.kind not in _ENDLESS and schedule.final == 0
@@ -127,13 +129,16 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
   known = values.swept(config)
   varied = config.population.vary
   sizes = {len(tried) for tried in varied.values()}
-  if config.data.placement == 'split' and (
-    varied or config.population.seeds > 1
-  ):
-    yield (
-      "data.placement='split': each member of a population is on one device, "
-      "which needs all images; set data.placement='copy'"
-    )
+  if varied or config.population.seeds > 1:
+    if config.data.placement == 'split':
+      yield (
+        "data.placement='split': each member of a population is on one device, "
+        "which needs all images; set data.placement='copy'"
+      )
+    if config.sharding == 'fsdp':
+      yield (
+        "sharding='fsdp': each member of a population is on one device, whole"
+      )
   if sizes == {1} and config.population.seeds == 1:
     yield (
       f'{field}: one value and population.seeds=1 make no population; set '

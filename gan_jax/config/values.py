@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -209,6 +210,18 @@ def movable(config: configs.Config) -> dict[str, declare.Facts]:
 def batch_samples(config: configs.Config) -> int:
   """How many samples of one kind a D update sees."""
   return config.batch_size * config.packing
+
+
+def other_run(text: str) -> tuple[str, str]:
+  """WORKDIR and STEP of 'WORKDIR:STEP'; a STEP of '' where there is none."""
+  folder, _, step = text.rpartition(':')
+  return (folder, step) if folder and step.isdecimal() else (text, '')
+
+
+def chunk_length(config: configs.Config) -> int:
+  """The most steps at a time that end at every row and at the last step."""
+  begin = int(other_run(config.branch_from)[1] or 0)
+  return math.gcd(config.log_every, config.steps, begin)
 
 
 def uses_ema(config: configs.Config) -> bool:

@@ -93,7 +93,8 @@ def mean(parts: tuple[Logs, ...], *, skips: bool) -> Logs:
 
   Args:
     parts: at least one.
-    skips: leave out what is not finite, as `health.finite_mean` does.
+    skips: leave out the means that are not finite. A part of which some steps
+      were left out counts like the others.
   """
   if len(parts) == 1:
     return parts[0]

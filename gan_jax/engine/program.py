@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import checks, fields as configs, halving, words
+from gan_jax.config import checks, fields as configs, halving, values, words
 from gan_jax.data import source as sources
 from gan_jax.engine import (
   batching,
@@ -346,8 +346,11 @@ def most_at_once(game: Game) -> int:
 
 
 def chunk_length(config: configs.Config, start: int) -> int:
-  """The longest from `start` on that ends at every row and the last step."""
-  return math.gcd(config.log_every, config.steps, start)
+  """The longest from `start` on that ends at every row and the last step.
+
+  A run that goes on from a checkpoint plays those that it would have played.
+  """
+  return math.gcd(values.chunk_length(config), start)
 
 
 def compile_chunk(

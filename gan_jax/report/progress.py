@@ -74,7 +74,9 @@ def _state(
   events = history.events(told)
   if events and events[-1]['event'] == 'diverge':
     return 'diverged'
-  done = step >= config.steps and workdirs.read_summary(folder) is not None
+  # Of a run that was given more steps, an old summary may still be there.
+  summary = workdirs.read_summary(folder)
+  done = summary is not None and summary['step'] == step == config.steps
   return 'done' if done else 'waiting'
 
 

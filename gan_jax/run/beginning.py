@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.config import fields as configs, halving as rungs
+from gan_jax.config import fields as configs, halving as rungs, values
 from gan_jax.engine import program
 from gan_jax.game import posthoc, state as states
 from gan_jax.run import exported, halving, trained
@@ -36,12 +36,12 @@ def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
   changes = {}
   for field in FIELDS:
     text = getattr(config, field)
-    if not text or _parts(text)[1]:
+    if not text or values.other_run(text)[1]:
       continue
     if field == 'init_from' and exported.is_export(pathlib.Path(text)):
       continue
     stored = known.get(field, '')
-    if _parts(stored)[0] == text:
+    if values.other_run(stored)[0] == text:
       changes[field] = stored
       continue
     with checkpoint.Checkpoints(pathlib.Path(text)) as saved:
@@ -49,12 +49,6 @@ def pin(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
         raise ValueError(f'{field}={text}: has no checkpoint')
       changes[field] = f'{text}:{saved.latest}'
   return dataclasses.replace(config, **changes)
-
-
-def _parts(text: str) -> tuple[str, str]:
-  """WORKDIR and STEP of 'WORKDIR:STEP'; a STEP of '' where there is none."""
-  folder, _, step = text.rpartition(':')
-  return (folder, step) if folder and step.isdecimal() else (text, '')
 
 
 def first_state(
@@ -201,7 +195,7 @@ def _read_export(folder: pathlib.Path) -> states.GanState:
 
 
 def _load(field: str, text: str) -> trained.Run:
-  folder, step = _parts(text)
+  folder, step = values.other_run(text)
   workdir = pathlib.Path(folder)
   try:
     config, _ = workdirs.load(workdir)

@@ -55,8 +55,17 @@ class Profile:
         f'--profile={steps.first}:{steps.num}: the run ends at step {last:,}'
       )
     self._folder = workdir / FOLDER
-    self._steps = steps
+    self._steps, self._last = steps, last
     self._began: int | None = None
+
+  def check(self, step: int) -> None:
+    """Raises ValueError where a run that goes on from `step` is past them."""
+    steps = self._steps
+    if steps and step >= min(steps.first + steps.num, self._last):
+      raise ValueError(
+        f'--profile={steps.first}:{steps.num}: the run is at step {step:,} '
+        'already'
+      )
 
   @contextlib.contextmanager
   def chunk(self, step: int, length: int) -> Iterator[None]:

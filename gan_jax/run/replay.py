@@ -1,5 +1,6 @@
 """Plays parts of a run again: to compare them, or to look more closely."""
 
+import itertools
 import math
 import pathlib
 import traceback
@@ -210,19 +211,21 @@ def read(workdir: pathlib.Path) -> tuple[configs.Config, bool]:
   return build.complete(values.from_dict(config)), stock
 
 
-def changed_since(workdir: pathlib.Path) -> dict[str, tuple[Any, Any]]:
-  """What of versions, devices and flags differs: there, and here."""
-  then = workdirs.sessions(workdir)[-1]
-  now = workdirs.provenance()
-  flat_then, flat_now = (
-    {k: v for k, v in x.items() if k != 'versions'} | x['versions']
-    for x in (then, now)
-  )
-  return {
-    name: (flat_then.get(name), value)
-    for name, value in flat_now.items()
-    if flat_then.get(name) != value
-  }
+def changed_since(workdir: pathlib.Path) -> dict[str, tuple[list[Any], Any]]:
+  """What of versions, devices and flags differs: in parts of it, and here."""
+
+  def flat(session: dict[str, Any]) -> dict[str, Any]:
+    rest = {k: v for k, v in session.items() if k != 'versions'}
+    return rest | session['versions']
+
+  parts = [flat(session) for session in workdirs.sessions(workdir)]
+  changed = {}
+  for name, here in flat(workdirs.provenance()).items():
+    there = [part.get(name) for part in parts]
+    if any(value != here for value in there):
+      # As they followed each other.
+      changed[name] = [x for x, _ in itertools.groupby(there)], here
+  return changed
 
 
 def find_nonfinite(workdir: pathlib.Path, step: int, member: int | None) -> str:

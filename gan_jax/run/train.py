@@ -81,14 +81,15 @@ def train(
       state = None if saved.steps else beginning.start(own)
   advice = f'stopped; the same command takes {workdir} up again'
   with (
-    workdirs.claim(workdir, config, game.source.info),
+    workdirs.claim(workdir, config, game.source.info) as before,
     interrupt.Interrupt(advice) as stop,
     halving.checkpoints(workdir, config) as saved,
     workdirs.writing(workdir, saved.safe),
     profiler,
   ):
+    profiler.check(saved.latest or 0)
     return _run(
-      game, (measure, evaluator), workdir, saved, stop, state, profiler
+      game, (measure, evaluator), workdir, saved, stop, state, profiler, before
     )
 
 
@@ -180,6 +181,7 @@ def _run(
   stop: interrupt.Interrupt,
   state: states.GanState | None,
   profiler: profile.Profile,
+  before: dict[str, Any] | None,
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
@@ -206,7 +208,7 @@ def _run(
       hparams=sinks_beside.settings(config) if config.log.hparams else None,
       more=sinks_beside.open_sinks(workdir, config),
     ) as sinks:
-      _say_changes(workdir, step, sinks)
+      _say_changes(before, step, sinks)
       report_of = _reporting(own, lookers, workdir, sinks)
       desk = loop.Desk(
         report_of(game), report_of, saved, sinks, page, profiler, workdir
@@ -229,20 +231,19 @@ def _run(
 
 
 def _say_changes(
-  workdir: pathlib.Path, step: int, sinks: writers.Writers
+  before: dict[str, Any] | None, step: int, sinks: writers.Writers
 ) -> None:
   """Says where a run goes on with other processes or devices than before."""
-  sessions = workdirs.sessions(workdir)
-  if step == 0 or len(sessions) < 2:
+  if step == 0 or before is None:
     return
-  before, now = (
+  then, now = (
     f'{words.counted(x.get("processes", 1), "process")} with '
     f'{words.counted(len(x["devices"]), "device")}'
-    for x in sessions[-2:]
+    for x in (before, workdirs.provenance())
   )
-  if before != now:
+  if then != now:
     sinks.say(
-      f'{before} before, {now} now: the same to rounding, not bit for bit'
+      f'{then} before, {now} now: the same to rounding, not bit for bit'
     )
 
 

@@ -1,18 +1,19 @@
 """Places beside the folder of a run where it can show itself, if asked to."""
 
-import hashlib
 import importlib
 import importlib.util
 import io
 import netrc
 import os
 import pathlib
+import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import PIL.Image
 
 from gan_jax.config import command, fields as configs, values
+from gan_jax.storage import whole
 
 _HOST = 'api.wandb.ai'
 
@@ -74,7 +75,7 @@ class Wandb:
       project=project,
       dir=str(path),
       name=path.name,
-      id=hashlib.sha256(str(path).encode()).hexdigest()[:16],
+      id=_identity(path / 'wandb' / 'id'),
       resume='allow',
       mode=os.environ.get('WANDB_MODE') or _mode(),
       config=dict(settings),
@@ -93,6 +94,15 @@ class Wandb:
 
   def close(self) -> None:
     self._run.finish()
+
+
+def _identity(path: pathlib.Path) -> str:
+  """One that a new run draws, and that a run that is taken up has already."""
+  if not path.exists():
+    path.parent.mkdir(exist_ok=True)
+    with whole.replacing(path) as part:
+      part.write_text(uuid.uuid4().hex[:16])
+  return path.read_text()
 
 
 def _mode() -> str:

@@ -195,10 +195,13 @@ def _check_local(workdir: pathlib.Path) -> None:
 @contextlib.contextmanager
 def claim(
   workdir: pathlib.Path, config: configs.Config, info: sources.Info
-) -> Iterator[None]:
+) -> Iterator[dict[str, Any] | None]:
   """Makes the folder, keeps other processes out, and writes `config.json`.
 
   The lock is the kernel's and goes with the process, however it ends.
+
+  Yields:
+    What the newest part of the run was made with; None if there is none.
 
   Raises:
     ValueError: another process is at work here, `check` refuses, or the
@@ -220,17 +223,22 @@ def claim(
     with writing(workdir, lambda: 'nothing has been changed'):
       lock.truncate(0)
       print(f'{os.getpid()} on {platform.node()}', file=lock, flush=True)
-      _write_config(workdir / 'config.json', config, info)
-    yield
+      before = _write_config(workdir / 'config.json', config, info)
+    yield before
 
 
 def _write_config(
   path: pathlib.Path, config: configs.Config, info: sources.Info
-) -> None:
-  """The configuration, and with what each part of the run was made."""
+) -> dict[str, Any] | None:
+  """The configuration, and with what each part of the run was made.
+
+  Returns:
+    The newest part before this one.
+  """
   now = provenance()
   past = sessions(path.parent) if path.exists() else []
-  if not past or past[-1] != now:
+  before = past[-1] if past else None
+  if before != now:
     past.append(now)
   write_json(
     path,
@@ -241,6 +249,7 @@ def _write_config(
       'sessions': past,
     },
   )
+  return before
 
 
 @contextlib.contextmanager
