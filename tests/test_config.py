@@ -37,6 +37,22 @@ BAD = [
     {RATE: configs.Schedule('inverse_sqrt')},
     'begin=0: must be at least 1',
   ),
+  (
+    'schedules',
+    {RATE: configs.Schedule('exponential', 1e-5)},
+    r'rate=0: must be more than 0, or the number stays',
+  ),
+  (
+    'schedules',
+    {RATE: configs.Schedule('exponential', rate=1.0, end=9)},
+    "end=9: 'exponential' has no end",
+  ),
+  (
+    'schedules',
+    {RATE: configs.Schedule(end=9, rate=1.0)},
+    "rate=1.0: is of 'exponential' alone",
+  ),
+  ('seed', 2**32, 'seed=4294967296: must be at least 0 and at most 42949672'),
   ('schedules', {RATE: configs.Schedule('line', end=9)}, 'mean .linear'),
   ('schedules', {RATE: configs.Schedule(end=9, unit='days')}, 'steps or sampl'),
   (

@@ -316,6 +316,10 @@ MISTAKES = [
     'has train and slices of it',
   ),
   (
+    {'metrics': 'classes', 'features_split': 'x', 'features_data': 'mnists'},
+    "eval.features_data='mnists': there is no such choice",
+  ),
+  (
     {'metrics': 'classes', 'features_data': 'digits'},
     'features_data=digits: eval.features_split must say which split',
   ),

@@ -124,8 +124,9 @@ def shrunken_config(
   elif path.stem in TFDS:
     config.data.dir, config.data.split = str(tmp_path), 'train'
     (tmp_path / config.data.name).mkdir(parents=True)
-  # The mock's records hold no bytes to tell them by.
+  # The mock's records hold no bytes to tell them by, and it knows no sizes.
   monkeypatch.setattr(prepared, '_key', lambda *_: '')
+  monkeypatch.setattr(prepared, 'overlap', lambda *_: False)
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   with tensorflow_datasets.testing.mock_data(num_examples=100):
     yield config

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gan_jax.report import frames, plots
+from gan_jax.report import frames, moments, plots
 
 pytestmark = pytest.mark.pictures
 
@@ -99,6 +99,27 @@ def test_a_run_is_summed_up_by_four_moments(tmp_path: pathlib.Path):
     assert figure.size == (4 * 442, 546)
   with PIL.Image.open(tmp_path / 'evolution.gif') as animation:
     assert animation.n_frames == 6
+
+
+def test_damaged_moments_are_left_out(tmp_path: pathlib.Path):
+  """An empty file, one cut short and one whose bytes were changed."""
+  kept = frames.Frames(tmp_path, frames.Curves, frames.CurvesPanel)
+  for step in range(0, 60, 10):
+    moment = curves(step)._asdict()
+    kept.add(moment.pop('step'), moment)
+  paths = sorted((tmp_path / 'frames').glob('*.npz'))
+  paths[1].write_bytes(b'')
+  paths[2].write_bytes(paths[2].read_bytes()[:100])
+  whole = bytearray(paths[3].read_bytes())
+  middle = len(whole) // 2
+  whole[middle : middle + 40] = bytes(40)
+  paths[3].write_bytes(whole)
+  kept.save()
+  with PIL.Image.open(tmp_path / 'evolution.gif') as animation:
+    assert animation.n_frames == 3
+  found = moments.read(tmp_path, 'density', moments.Limits())
+  steps = [moment['step'] for moment in found['curves']['moments']]
+  assert steps == [0, 40, 50]
 
 
 def test_paths_of_images_have_a_still_alone(tmp_path: pathlib.Path):

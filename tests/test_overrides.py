@@ -61,6 +61,7 @@ def test_none_sets_an_optional_field_back():
     ('data.flip=maybe', 'data.flip=maybe: must be true or false'),
     ('ema.half_life=long', 'ema.half_life=long: must be a number'),
     ('population.vary=1', 'population.vary=1: must be FIELD=NUMBER'),
+    ('population.vary=a=1,2;a=3', 'must be FIELD=NUMBER.*each once'),
     ('stepz=1', r'stepz: .*did you mean steps.*there are seed, steps'),
     ('data.flp=1', r'data.flp: .*mean data.flip..; data.\* has name, dir'),
     ('optim.gen.lr.x=1', r'optim.gen.\* has name, learning_rate, b1'),

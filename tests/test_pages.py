@@ -86,6 +86,19 @@ def test_seeds_are_joined_with_their_interval(tmp_path: pathlib.Path):
   assert group['figures']['ks']['mean'] == pytest.approx(0.05 + 0.015)
 
 
+def test_a_seed_counts_once_and_at_one_step(tmp_path: pathlib.Path):
+  """A run that was repeated, and one that is not as far."""
+  seeds, rows = [0, 1, 0, 2], [20, 20, 20, 12]
+  folders = [
+    run_folders.make(tmp_path / str(i), config(seed=seed), rows=count)
+    for i, (seed, count) in enumerate(zip(seeds, rows, strict=True))
+  ]
+  (group,) = pages.collect(folders, '')['games'][0]['seeds']
+  assert group['members'] == [0, 1]
+  assert group['bounds']['eval/ks'] == [0.0, 1.0]
+  assert 'gen/loss' not in group['bounds']
+
+
 def test_each_setting_of_a_population_is_an_entry(tmp_path: pathlib.Path):
   vary = {'penalties.r1.weight': [0.0, 0.5]}
   made = config(population__seeds=3, population__vary=vary)

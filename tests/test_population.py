@@ -264,17 +264,30 @@ def test_the_interval_is_students(tmp_path: pathlib.Path):
   assert found.stderr == pytest.approx(scipy.stats.sem(values))
 
 
-def test_a_bounded_interval_stays_in_bounds():
-  values = [8.0, 8.0, 8.0, 8.0, 5.0]
-  found = statistics.estimate('eval/modes', values)
-  reference = scipy.stats.bootstrap(
-    (values,), np.mean, method='percentile', n_resamples=20_000,
-    rng=np.random.default_rng(1),
-  ).confidence_interval  # fmt: skip
-  assert found.high == 8.0
-  assert found.low == pytest.approx(reference.low, abs=0.3)
-  # Student's would reach beyond the eight modes there are.
-  assert statistics.estimate('x', values).high > 8.0
+def test_an_interval_is_cut_at_the_bounds_of_its_figure():
+  values = [0.9, 1.0, 1.0, 1.0]
+  low, high = scipy.stats.t.interval(
+    0.95, 3, loc=np.mean(values), scale=scipy.stats.sem(values)
+  )
+  assert high > 1
+  found = statistics.estimate('eval/recall_inception', values)
+  assert (found.low, found.high) == pytest.approx((low, 1.0))
+  assert statistics.estimate('swd', values).high == pytest.approx(high)
+  few = statistics.estimate('modes', [0.0, 1.0])
+  assert few.low == 0
+  assert few.high > 6
+  scaled = statistics.of_summary('recall', {'members': values}, 100.0)
+  assert scaled.high == pytest.approx(100.0)
+  assert scaled.members == (90.0, 100.0, 100.0, 100.0)
+
+
+@pytest.mark.parametrize('count', [3, 5, 10])
+def test_an_interval_covers_as_often_as_it_says(count: int):
+  draws = np.random.default_rng(0).normal(0.5, 0.05, (1000, count))
+  found = [statistics.estimate('ks', each.tolist()) for each in draws]
+  covered = np.mean([each.low < 0.5 < each.high for each in found])
+  # Four standard deviations of 1,000 draws.
+  assert covered == pytest.approx(0.95, abs=0.028)
 
 
 def test_one_member_has_no_error():

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 import tensorflow_datasets
 
 from gan_jax.config import fields as configs
-from gan_jax.data import images, pixels, prepared
+from gan_jax.data import images, opening, pixels, prepared
 from gan_jax.engine import build
 
 REAL = os.environ.get('TFDS_DATA_DIR', '')
@@ -35,6 +36,35 @@ def test_mocked_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   assert labels is not None
   assert labels.dtype == np.int32
   assert len(found.class_names) == 10
+
+
+@pytest.mark.parametrize(
+  ('a', 'b', 'expected'),
+  [
+    ('train', 'train[90%:]', True),
+    ('train[:90%]', 'train[90%:]', False),
+    ('train[:15]', 'train[14:]+test', True),
+    ('train[:15]', 'train[15:]', False),
+    ('train', 'test', False),
+    ('train+test[:1]', 'test', True),
+  ],
+)
+def test_slices_that_share_examples(
+  a: str, b: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+):
+  sizes = tensorflow_datasets.core.splits.SplitDict([
+    tensorflow_datasets.core.SplitInfo(
+      name=name, shard_lengths=lengths, num_bytes=0
+    )
+    for name, lengths in (('train', [12, 8]), ('test', [5]))
+  ])  # fmt: skip
+  # The mocked sets have no sizes.
+  info = types.SimpleNamespace(splits=sizes)
+  source = types.SimpleNamespace(dataset_info=info)
+  monkeypatch.setattr(prepared, '_open', lambda *_: source)
+  for split, held_out in ((a, b), (b, a)):
+    data = configs.Data(name='mnist', split=split)
+    assert opening.overlap(data, held_out) == expected
 
 
 def test_a_set_that_is_not_prepared(tmp_path: pathlib.Path):

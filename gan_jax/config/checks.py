@@ -120,6 +120,13 @@ def _schedule_problems(config: configs.Config) -> Iterator[str]:
     yield from _outside(f'{field}.final', schedule.final, known[name])
     if schedule.kind not in _ENDLESS and schedule.end <= schedule.begin:
       yield f'{field}.end={schedule.end}: must be after begin={schedule.begin}'
+    if schedule.kind in _ENDLESS and schedule.end:
+      yield f'{field}.end={schedule.end}: {schedule.kind!r} has no end'
+    if schedule.kind != 'exponential' and schedule.rate:
+      yield f"{field}.rate={schedule.rate}: is of 'exponential' alone"
+    varied = f'{field}.rate' in config.population.vary
+    if schedule.kind == 'exponential' and not (schedule.rate or varied):
+      yield f'{field}.rate=0: must be more than 0, or the number stays'
     if schedule.kind == 'inverse_sqrt' and not schedule.begin:
       yield f'{field}.begin=0: must be at least 1, from where it falls'
 
@@ -139,6 +146,11 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
       yield (
         "sharding='fsdp': each member of a population is on one device, whole"
       )
+  if config.seed + config.population.seeds > 2**32:
+    yield (
+      f'population.seeds={config.population.seeds}: the last seed would be '
+      f'above {2**32 - 1}'
+    )
   if sizes == {1} and config.population.seeds == 1:
     yield (
       f'{field}: one value and population.seeds=1 make no population; set '

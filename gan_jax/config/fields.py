@@ -423,7 +423,7 @@ class Config:
   """An experiment. `seed` and these fields determine every number of it."""
 
   # Of the first weights, the batches and all draws.
-  seed: int = declare.field(0, at_least=0)
+  seed: int = declare.field(0, at_least=0, at_most=2**32 - 1)
   # Generator updates.
   steps: int = declare.field(10_000, at_least=1)
   # What D judges at once: real and generated, this many of each.

@@ -149,7 +149,8 @@ def parse(name: str, text: str, hint: Any) -> Any:
     return kind(text)
   except (KeyError, ValueError):
     words = {bool: 'true or false', int: 'a whole number', float: 'a number'}
-    expected = words.get(kind, 'FIELD=NUMBER,NUMBER,... with ; between fields')
+    lists = 'FIELD=NUMBER,NUMBER,... with ; between fields, each once'
+    expected = words.get(kind, lists)
     none = ' or none' if types.NoneType in accepted else ''
     raise ValueError(f'{name}={text}: must be {expected}{none}') from None
 
@@ -180,4 +181,7 @@ def _whole(text: str) -> int:
 def _lists(text: str) -> dict[str, list[float]]:
   """'a.b=1,2;c.d=3,4' as a mapping; '' as an empty one."""
   items = [item.split('=') for item in text.split(';') if item]
-  return {name: [float(x) for x in xs.split(',')] for name, xs in items}
+  found = {name: [float(x) for x in xs.split(',')] for name, xs in items}
+  if len(found) < len(items):
+    raise ValueError('a field is there twice')
+  return found

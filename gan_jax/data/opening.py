@@ -17,6 +17,9 @@ from gan_jax.data import (
   splits,
 )
 
+# Sets that are none of TFDS's.
+_OWN = (*densities.DENSITIES, *densities.POINTS, 'digits', 'folder')
+
 
 def open_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
@@ -96,11 +99,8 @@ def open_images(
   if data.name == 'folder':
     asked = folder.Asked(data.size, data.channels, data.background)
     return folder.open_folder(data.dir, asked, split, most, field)
-  known = [*densities.DENSITIES, *densities.POINTS, 'digits', 'folder']
   form = looks.Form(data.size, data.channels, data.background)
-  return prepared.open_tfds(
-    data.name, data.dir, split, form, known, most, field
-  )
+  return prepared.open_tfds(data.name, data.dir, split, form, _OWN, most, field)
 
 
 def overlap(data: configs.Data, held_out: str) -> bool:
@@ -112,7 +112,12 @@ def overlap(data: configs.Data, held_out: str) -> bool:
   if data.name in ('digits', 'folder'):
     splits.parse(held_out, 'eval.held_out')
     return splits.overlap(held_out, data.split)
-  return held_out == data.split
+  return prepared.overlap(
+    data.name,
+    data.dir,
+    {'eval.held_out': held_out, 'data.split': data.split},
+    _OWN,
+  )
 
 
 def open_split(

@@ -6,7 +6,7 @@ import io
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,7 @@ def open_tfds(
     ValueError: the set is not prepared there, the split does not exist, or
       its examples hold no images that can be made alike.
   """
-  root = pathlib.Path(
-    directory or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
-  ).expanduser()
-  source = _open(name, root, split, others, field)
+  source = _open(name, _root(directory), split, others, field)
   features = source.dataset_info.features
   if 'image' not in features:
     raise ValueError(
@@ -216,6 +213,45 @@ def _decoded(
   if array is None and math.prod(shape) <= most:
     array = np.concatenate([*parts()])
   return array, {} if array is None else {'labels': labels or None}
+
+
+def overlap(
+  name: str, directory: str, splits: Mapping[str, str], others: Sequence[str]
+) -> bool:
+  """Whether two slices share examples.
+
+  Args:
+    name: as in `open_tfds`.
+    directory: the same.
+    splits: two, such as 'train[:90%]' and 'train[50000:]+test', by the fields
+      of the configuration that ask for them.
+    others: as in `open_tfds`.
+
+  Raises:
+    ValueError: as `open_tfds`.
+  """
+  import tensorflow_datasets
+
+  parts = []
+  for field, split in splits.items():
+    source = _open(name, _root(directory), split, others, field)
+    instruction = tensorflow_datasets.core.ReadInstruction.from_spec(split)
+    sizes = source.dataset_info.splits
+    parts.append([
+      (part.splitname, part.from_ or 0,
+       sizes[part.splitname].num_examples if part.to is None else part.to)
+      for part in instruction.to_absolute(sizes)
+    ])  # fmt: skip
+  return any(
+    a[0] == b[0] and max(a[1], b[1]) < min(a[2], b[2])
+    for a in parts[0]
+    for b in parts[1]
+  )
+
+
+def _root(directory: str) -> pathlib.Path:
+  asked = directory or os.environ.get('TFDS_DATA_DIR')
+  return pathlib.Path(asked or '~/tensorflow_datasets').expanduser()
 
 
 def _open(

@@ -139,7 +139,8 @@ def batch_indices(
   Args:
     key: the data's key.
     step: `[]` int32.
-    size: examples a step uses; may exceed n. `size * n` is below 2^32.
+    size: examples a step uses; may exceed n. Where `size * n` is 2^32 or more,
+      the first permutations come again after 2^32 examples.
     n: examples there are.
 
   Returns:

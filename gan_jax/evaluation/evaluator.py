@@ -63,9 +63,10 @@ class Evaluator:
     _check_stacks(asked, data.stack)
     self._held_out = None
     if settings.held_out:
-      self._held_out = sets.in_order(
-        *opening.open_held_out(data, settings.held_out)
-      )
+      # Files come class by class, and some metrics look at the first ones; of
+      # TFDS's order they are those of papers.
+      ordered = sets.in_any_order if data.name == 'folder' else sets.in_order
+      self._held_out = ordered(*opening.open_held_out(data, settings.held_out))
     self._image_set, found = opening.open_split(data, data.split)
     if found != info.fingerprint:
       raise ValueError(
@@ -158,7 +159,10 @@ def _learnt(
   data, settings = config.data, config.eval
   if not settings.features_split:
     return comparison.Learnt(sets.in_any_order(image_set), True)
-  other = other_labelled(settings, data.dir)
+  directory = data.dir
+  if data.name == 'folder' and settings.features_data != 'folder':
+    directory = ''  # Of TFDS, and not in the folder of images.
+  other = other_labelled(settings, directory)
   return comparison.Learnt(other, settings.features_data == data.name)
 
 
@@ -189,11 +193,19 @@ def _check_stacks(asked: dict[str, scenes.Metric], stack: int) -> None:
 
 
 def other_labelled(settings: configs.Eval, directory: str) -> sets.Images:
-  """The set that `eval.features_data` and `eval.features_split` name."""
+  """The set that `eval.features_data` and `eval.features_split` name.
+
+  Raises:
+    ValueError: it cannot be read.
+  """
   data = configs.Data(name=settings.features_data, dir=directory)
-  image_set, _ = opening.open_split(
-    data, settings.features_split, 'eval.features_split'
-  )
+  try:
+    image_set, _ = opening.open_split(
+      data, settings.features_split, 'eval.features_split'
+    )
+  except ValueError as error:
+    told = str(error).replace('data.name=', 'eval.features_data=', 1)
+    raise ValueError(told) from None
   return sets.in_any_order(image_set)
 
 

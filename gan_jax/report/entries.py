@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
 from gan_jax.config import command, fields as configs, values
 from gan_jax.data import source as sources
@@ -246,7 +245,7 @@ def _columns(
       columns['mean'][name] = [short(x) for x in cells]
       continue
     mean, low, high = (
-      _stored(cells) if part is None else _intervals(cells, part)
+      _stored(cells) if part is None else _intervals(name, cells, part)
     )
     columns['mean'][name] = [short(x) for x in mean]
     columns['low'][name] = [short(x) for x in low]
@@ -260,9 +259,9 @@ def _stored(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Any], ...]:
 
 
 def _intervals(
-  cells: Sequence[Mapping[str, Any]], part: slice
+  name: str, cells: Sequence[Mapping[str, Any]], part: slice
 ) -> tuple[list[float], ...]:
-  """Means of some members and their intervals of Student's t."""
+  """Means of some members and their intervals, as `statistics.estimate` has."""
   table = np.array([cell['members'][part] for cell in cells], np.float64)
   sound = np.isfinite(table)
   count = sound.sum(axis=1)
@@ -270,39 +269,45 @@ def _intervals(
   mean = np.where(sound, table, 0.0).sum(axis=1) / few
   square = np.where(sound, table - mean[:, None], 0.0) ** 2
   variance = square.sum(axis=1) / np.maximum(count - 1, 1)
-  half = student(few) * np.sqrt(variance / few)
+  half = statistics.student(few) * np.sqrt(variance / few)
   half = np.where(count > 1, half, np.nan)
   mean = np.where(count > 0, mean, np.nan)
-  return mean.tolist(), (mean - half).tolist(), (mean + half).tolist()
-
-
-def student(count: Any) -> Any:
-  """How many standard errors half of a 95 % interval of `count` values is."""
-  return scipy.special.stdtrit(np.maximum(np.asarray(count) - 1, 1), 0.975)
+  low, high = np.clip([mean - half, mean + half], *statistics.bounds(name))
+  return mean.tolist(), low.tolist(), high.tolist()
 
 
 def over_seeds(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-  """Single runs that differ in their seed alone, two or more of them.
+  """Single runs at one step that differ in their seed alone, two or more.
+
+  Of runs of the same seed, the first one counts.
 
   Returns:
     `members`, their places in `entries`; `name`; `t`, by which a standard error
-    of two, three, ... of them is multiplied; `figures` as of a population.
+    of two, three, ... of them is multiplied; `bounds`, of the figures that have
+    some; `figures` as of a population.
   """
-  alike: dict[Any, list[int]] = collections.defaultdict(list)
+  alike: dict[Any, dict[str, int]] = collections.defaultdict(dict)
   for i, entry in enumerate(entries):
     config = {k: v for k, v in entry['config'].items() if k != 'seed'}
     if config['population.seeds'] == '1':
-      key = entry['game'], json.dumps(config, sort_keys=True)
-      alike[key].append(i)
+      key = entry['game'], entry['step'], json.dumps(config, sort_keys=True)
+      alike[key].setdefault(entry['config']['seed'], i)
   groups = []
-  for members in alike.values():
-    if len(members) < 2:
+  for of_seeds in alike.values():
+    if len(of_seeds) < 2:
       continue
+    members = [*of_seeds.values()]
     runs = [entries[i] for i in members]
     groups.append({
       'members': members,
       'name': f'{runs[0]["name"]} and {len(runs) - 1} more seeds',
-      't': student(np.arange(2, len(runs) + 1)).tolist(),
+      't': statistics.student(np.arange(2, len(runs) + 1)).tolist(),
+      'bounds': {
+        name: [short(x) for x in ends]
+        for columns in runs[0]['series']
+        for name in columns['mean']
+        if math.isfinite((ends := statistics.bounds(name))[0])
+      },
       'figures': {
         name: _joined(name, [run['figures'].get(name) for run in runs])
         for name in runs[0]['figures']

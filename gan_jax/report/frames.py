@@ -5,13 +5,14 @@ of images, `CurvesPanel`, `CloudPanel` and `PathPanel` draw them, and `Frames`
 makes a figure and an animation of those of a run.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gan_jax.report import plots
+from gan_jax.report import moments, plots
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -360,11 +361,11 @@ class Frames:
     paths = sorted(self._folder.glob('*.npz'))
     last = len(paths) - 1
     # Most of a game happens early: at its start, 1/16, 1/4 and end.
-    moments = sorted({0, -(-last // 16), -(-last // 4), last})
-    self._draw(_save_still, self._still, [paths[i] for i in moments])
+    few = sorted({0, -(-last // 16), -(-last // 4), last})
+    self._draw(_save_still, self._still, [paths[i] for i in few])
     if self._animation:
-      picked = sorted({round(i * last / 47) for i in range(48)})
-      self._draw(_save_animation, self._animation, [paths[i] for i in picked])
+      picked = moments.pick(paths, moments.DRAWN)
+      self._draw(_save_animation, self._animation, picked)
 
   def _draw(
     self,
@@ -372,11 +373,15 @@ class Frames:
     name: str,
     paths: Sequence[pathlib.Path],
   ) -> None:
-    moments = [self._load(path) for path in paths]
-    draw(self._workdir / name, moments, self._panel)
+    sound = []
+    for path in paths:
+      with contextlib.suppress(*moments.DAMAGED):  # The others show the run.
+        sound.append(self._load(path))
+    if sound:
+      draw(self._workdir / name, sound, self._panel)
 
   def _load(self, path: pathlib.Path) -> Any:
-    with np.load(path, allow_pickle=False) as stored:
+    with moments.opened(path) as stored:
       return self._moment(
         **{
           name: value if value.ndim else value.item()

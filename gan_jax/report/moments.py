@@ -1,11 +1,13 @@
 """Pictures of a run as a page takes them: a few moments, made small."""
 
 import base64
+import contextlib
 import functools
 import io
 import pathlib
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,14 @@ import PIL.Image
 # Sides in pixels and moments to try in turn, until a run's grids are small
 # enough.
 _TRIES = ((512, 16), (512, 10), (384, 10), (384, 6), (256, 6), (256, 3))
+
+# What the reading of a damaged moment ends in.
+DAMAGED = (
+  EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+
+# Moments of a run that an animation has at most.
+DRAWN = 48
 
 # The least repetition of pixels that is undone, and the most that is tried.
 _REPEATS = range(16, 1, -1)
@@ -66,13 +76,21 @@ def read(workdir: pathlib.Path, kind: str, limits: Limits) -> dict[str, Any]:
   moments = []
   for path in pick(frames, limits.moments):
     try:
-      with np.load(path, allow_pickle=False) as stored:
+      with opened(path) as stored:
         moments.append({'step': _step(path), **read_one(stored, limits)})
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
-      continue  # Damaged; the others show the run.
+    except DAMAGED:
+      continue  # The others show the run.
   if moments:
     found[shows] = {'moments': moments, 'of': len(frames)}
   return found
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[Mapping[str, np.ndarray]]:
+  """The arrays of a moment; where it is damaged, one of `DAMAGED` is raised."""
+  # NumPy leaves a file open that it opened itself and cannot read.
+  with path.open('rb') as file, np.load(file, allow_pickle=False) as stored:
+    yield stored
 
 
 def pick(found: Sequence[Any], count: int) -> list[Any]:

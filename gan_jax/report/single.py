@@ -6,6 +6,7 @@ steps: it keeps the picture and returns the figures. `finish(state)` draws what
 was kept and returns the figures of the summary.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import PIL.Image
 from gan_jax.data import source as sources
 from gan_jax.evaluation import laws
 from gan_jax.game import state as states
-from gan_jax.report import charts, frames, plots
+from gan_jax.report import charts, frames, moments, plots
 from gan_jax.storage import writers
 
 # `evaluate(state, key)`: what `eval.metrics` asks for, of one run's state.
@@ -144,8 +145,12 @@ class _Grids:
 
   def save(self) -> None:
     pictures = []
-    for _, path in self._grids():
-      with PIL.Image.open(path) as picture:
+    for _, path in moments.pick(self._grids(), moments.DRAWN):
+      # One that is half-written is left out.
+      with (
+        contextlib.suppress(OSError, SyntaxError),
+        PIL.Image.open(path) as picture,
+      ):
         pictures.append(picture.copy())
     plots.save_gif(self._workdir / 'evolution.gif', pictures)
     self._loss_path.save()

@@ -7,22 +7,29 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy  # Loads a module of it when one is used.
 
-# Figures that cannot leave an interval, near whose ends a symmetric interval
-# would; by the last part of their name.
-_BOUNDED = frozenset((
-  'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'coverage',
-  'd_fake', 'd_real', 'disc_skipped', 'gen_skipped', 'high_quality', 'ks',
-  'max_d_gap', 'modes', 'precision', 'r_t', 'recall', 'skipped',
-  'total_variation',
-))  # fmt: skip
+# Figures that cannot leave an interval, by the last part of their name.
+_BOUNDS = {
+  **dict.fromkeys(
+    (
+      'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
+      'd_real', 'coverage', 'high_quality', 'ks', 'precision', 'recall',
+      'max_d_gap', 'skipped', 'total_variation',
+    ),
+    (0.0, 1.0),
+  ),
+  **dict.fromkeys(('disc_skipped', 'gen_skipped', 'modes'), (0.0, math.inf)),
+  'r_t': (-1.0, 1.0),
+}  # fmt: skip
 
-_RESAMPLES = 2000
 
+def bounds(name: str) -> tuple[float, float]:
+  """Between what a figure lies.
 
-def _is_bounded(name: str) -> bool:
-  """A figure of features has the name of their network at its end."""
+  A figure of features has the name of their network at its end.
+  """
   last = name.rpartition('/')[2]
-  return last in _BOUNDED or last.rpartition('_')[0] in _BOUNDED
+  found = _BOUNDS.get(last) or _BOUNDS.get(last.rpartition('_')[0])
+  return found or (-math.inf, math.inf)
 
 
 class Estimate(NamedTuple):
@@ -78,13 +85,10 @@ class Estimate(NamedTuple):
 
 
 def estimate(name: str, values: Sequence[float], dropped: int = 0) -> Estimate:
-  """The mean with its 95 % interval.
-
-  Student's t, or for a bounded figure the percentile bootstrap of 2,000
-  resamples (Efron & Tibshirani 1993, chapter 13), always the same ones.
+  """The mean with its 95 % interval: Student's t, cut at the figure's bounds.
 
   Args:
-    name: of the figure; it tells whether it is bounded.
+    name: of the figure; it tells its bounds.
     values: one for each member; those that are not finite count as failed.
     dropped: how many of these were dropped instead.
   """
@@ -95,13 +99,14 @@ def estimate(name: str, values: Sequence[float], dropped: int = 0) -> Estimate:
   if count < 2:
     return Estimate(mean, nan, nan, nan, members, dropped)
   stderr = float(sound.std(ddof=1)) / math.sqrt(count)
-  if _is_bounded(name):
-    picks = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
-    low, high = np.quantile(sound[picks].mean(axis=1), [0.025, 0.975])
-  else:
-    half = float(scipy.special.stdtrit(count - 1, 0.975)) * stderr
-    low, high = mean - half, mean + half
+  half = float(student(count)) * stderr
+  low, high = np.clip([mean - half, mean + half], *bounds(name))
   return Estimate(mean, stderr, float(low), float(high), members, dropped)
+
+
+def student(count: Any) -> Any:
+  """How many standard errors half of a 95 % interval of `count` values is."""
+  return scipy.special.stdtrit(np.maximum(np.asarray(count) - 1, 1), 0.975)
 
 
 def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
@@ -115,8 +120,12 @@ def of_summary(name: str, value: Any, scale: float = 1.0) -> Estimate:
   members, dropped = [value], 0
   if isinstance(value, dict):
     members, dropped = value['members'], value.get('dropped', 0)
-  found = [math.nan if x is None else x * scale for x in members]
-  return estimate(name, found, dropped)
+  own = [math.nan if x is None else x for x in members]
+  found = estimate(name, own, dropped)
+  mean, stderr, low, high = (x * scale for x in found[:4])
+  return Estimate(
+    mean, stderr, low, high, tuple(x * scale for x in found.members), dropped
+  )
 
 
 def order(found: Estimate, *, greatest: bool) -> tuple[int, float]:

@@ -76,6 +76,7 @@ function seedTraces(group, on, name) {
     smooth(columns.mean[name].slice(0, rows), chosen.smoothing));
   const xs = found.map(([run, columns]) => abscissa(run, columns));
   const x = [], mean = [], low = [], high = [];
+  const [least, most] = group.bounds[name] ?? [null, null];
   for (let t = 0; t < rows; t++) {
     const values = each.map(y => y[t]).filter(y => y != null);
     const times = xs.map(own => own[t]).filter(time => time != null);
@@ -86,8 +87,8 @@ function seedTraces(group, on, name) {
     const half = group.t[values.length - 2] * error;
     x.push(times.reduce((a, b) => a + b) / times.length);
     mean.push(middle);
-    low.push(middle - half);
-    high.push(middle + half);
+    low.push(Math.max(middle - half, least ?? -Infinity));
+    high.push(Math.min(middle + half, most ?? Infinity));
   }
   const title = `${found[0][0].name} (mean of ${found.length} seeds)`;
   return [...band(x, low, high, on[0]), line(x, mean, on[0], title)];
