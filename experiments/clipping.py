@@ -17,6 +17,7 @@ import pathlib
 from absl import flags
 
 from experiments import launch, listed
+from gan_jax.storage import whole
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _CLIPS = flags.DEFINE_list('clips', ['0.3', '1', '3'], 'Of psi; 0 is no clip.')
@@ -30,6 +31,7 @@ def main() -> None:
     raise ValueError(
       '--out=FILE must be given, --rate be positive and --time be 40 or more'
     )
+  whole.check_parent('out', _OUT.value)
   import jax
   import jax.numpy as jnp
   import numpy as np

@@ -11,6 +11,7 @@ import pathlib
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 _WORKDIRS = flags.DEFINE_list('workdirs', [], 'Folders of runs.')
 _METRIC = flags.DEFINE_string('metric', None, 'A key of metrics.jsonl.')
@@ -42,10 +43,17 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
 def main() -> None:
   if not (_WORKDIRS.value and _METRIC.value and _OUT.value):
     raise ValueError('--workdirs, --metric and --out must be given')
+  whole.check_parent('out', _OUT.value)
   from gan_jax.report import charts
 
   workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]
-  lines = {path.name: series(path, _METRIC.value) for path in workdirs}
+  names = [path.name for path in workdirs]
+  lines = {
+    path.name if names.count(path.name) == 1 else str(path): series(
+      path, _METRIC.value
+    )
+    for path in workdirs
+  }
   charts.save_lines(
     pathlib.Path(_OUT.value), lines, label=_METRIC.value, log=_LOG.value
   )

@@ -17,6 +17,7 @@ import sys
 from absl import flags
 
 from experiments import launch, listed
+from gan_jax.storage import whole
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _WEIGHTS = flags.DEFINE_list(
@@ -32,6 +33,7 @@ _SEEDS = flags.DEFINE_integer('seeds', 20, 'Starts.', lower_bound=2)
 def main() -> None:
   if _OUT.value is None or min(_RATE.value, _TIME.value) <= 0:
     raise ValueError('--out=FILE must be given, --rate and --time be positive')
+  whole.check_parent('out', _OUT.value)
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -65,8 +67,13 @@ def main() -> None:
     return jax.vmap(of)(angles)
 
   def fitted(distance: np.ndarray) -> float:
-    """Of where the game is linear, and float32 not yet at its end."""
+    """Of where the game is linear, and float32 not yet at its end.
+
+    NaN where it does not come as far.
+    """
     kept = (distance < 0.1) & (distance > 1e-20)
+    if kept.sum() < 2:
+      return np.nan
     return -float(np.polyfit(times[kept], np.log(distance[kept]), 1)[0])
 
   rates, paths = {}, {}

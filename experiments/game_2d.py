@@ -11,6 +11,7 @@ import pathlib
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _STEPS = flags.DEFINE_integer('steps', 400, 'Updates.', lower_bound=1)
@@ -21,6 +22,7 @@ _R1 = flags.DEFINE_float('r1', 0.25, "R1's weight in the second panel.")
 def main() -> None:
   if _OUT.value is None or _RATE.value <= 0:
     raise ValueError('--out=FILE must be given, and --rate be positive')
+  whole.check_parent('out', _OUT.value)
   import numpy as np
   import optax
 

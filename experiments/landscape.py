@@ -16,6 +16,7 @@ import pathlib
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _POINTS = flags.DEFINE_integer('points', 2, 'Real points, n.', lower_bound=2)
@@ -36,6 +37,7 @@ def main() -> None:
       '--out=FILE must be given, and --apart, --gen_rate and --disc_rate be '
       'positive'
     )
+  whole.check_parent('out', _OUT.value)
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -89,9 +91,9 @@ def main() -> None:
     near = distance < _APART.value / 4
     there = near[:, :, 0].all(axis=-1)
     there[:, : steps // 100] = False
-    whole = near.any(axis=-1).all(axis=-1)
-    done = whole[:, -1]
-    first = statistics.estimate('step', whole.argmax(axis=1)[done].tolist())
+    at_ends = near.any(axis=-1).all(axis=-1)
+    done = at_ends[:, -1]
+    first = statistics.estimate('step', at_ends.argmax(axis=1)[done].tolist())
     measured = np.median(costs[there]) if there.any() else np.nan
     print(
       f'{name:14s}{value(collapsed):12.4f}{measured:10.4f}'

@@ -11,7 +11,7 @@ figures between the marks of these pages.
 
 import importlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -28,7 +28,9 @@ _PAGES = flags.DEFINE_list('pages', [], 'Pages whose blocks to fill.')
 PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
 
-def _run(folder: pathlib.Path, command: str) -> 'ledger.Run':
+def _run(
+  folder: pathlib.Path, command: str, asked: Mapping[str, Any]
+) -> 'ledger.Run':
   """What is there of one row."""
   from gan_jax.report import progress
   from gan_jax.storage import workdir as workdirs
@@ -44,6 +46,11 @@ def _run(folder: pathlib.Path, command: str) -> 'ledger.Run':
     word = 'diverged after' if told.state == 'diverged' else 'at'
     state = f'{word} step {told.step:,} of {config.steps:,}'
     return ledger.Run(str(folder), command, state, {}, budget)
+  for name, value in asked.items():
+    own = getattr(config.eval, name)
+    if own != value:
+      state = f'eval.{name}={own!r} where {value!r} is asked for'
+      return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
   return ledger.Run(
@@ -92,13 +99,16 @@ def _of_claim(
     command = (
       f'python -m experiments.train --config=experiments/configs/{claim.config}'
       f' --workdir=runs/{folder.name}'
+      + ''.join(f' --config.eval.{k}={v}' for k, v in claim.eval.items())
     )
+    if claim.eval.get('features') == 'inception':
+      command += ' --config.eval.weights=FILE'
   entries = []
   for row, figures in claim.rows.items():
     if table is not None and row not in table.rows:
       raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
     path = folder / tables.folder(row) if table else folder
-    run = _run(path, command)
+    run = _run(path, command, claim.eval)
     for name in figures:
       title, scale = _column(table, claim, name)
       entries.append(ledger.entry(claim, row, name, run, title, scale))

@@ -14,6 +14,7 @@ import PIL.Image
 from absl import flags
 
 from experiments import launch
+from gan_jax.storage import whole
 
 _PAGE = flags.DEFINE_string('page', None, 'The HTML file.')
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
@@ -30,6 +31,7 @@ def main() -> None:
   if not (_PAGE.value and _OUT.value):
     raise ValueError('--page and --out must be given')
   page, out = pathlib.Path(_PAGE.value), pathlib.Path(_OUT.value)
+  whole.check_parent('out', out)
   if not page.is_file():
     raise ValueError(f'--page={page}: there is no such file')
   chromium = shutil.which('chromium') or shutil.which('chromium-browser')

@@ -81,6 +81,12 @@ def _check_flags() -> None:
         raise ValueError(f'--{flag.name}: is of --mode={other}')
   if _COLUMNS.present and mode not in ('mixing', 'nearest'):
     raise ValueError('--columns: is of --mode=mixing and --mode=nearest')
+  columns = _COLUMNS.value or ['7']
+  if mode == 'nearest' and len(columns) > 1:
+    raise ValueError(
+      f'--columns={",".join(columns)}: in --mode=nearest it is how many '
+      'training images, a single number'
+    )
   if _TRUNCATION.present and mode == 'truncation':
     raise ValueError('--truncation: --mode=truncation takes --values')
   if _CLASSES.present and mode == 'mixing':
@@ -132,7 +138,7 @@ def _table(
   rows = walker.latents(seeds, labels)
   if _MODE.value == 'mixing':
     return _mixing(walker, rows)
-  (k,) = _seeds('columns', _COLUMNS.value or ['7'])
+  (k,) = _seeds('columns', _COLUMNS.value or ['7'])[:1]
   images = walker.make(walker.inputs(rows))
   near = walker.nearest(images, k)
   for seed, distance in zip(seeds, near.distance[:, 0], strict=False):

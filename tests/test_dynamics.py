@@ -248,6 +248,13 @@ def started(name: str, flags: str) -> 'subprocess.CompletedProcess[str]':
   )  # fmt: skip
 
 
+def test_too_short_to_fit(tmp_path: pathlib.Path):
+  flags = f'--weights=1 --seeds=2 --rate=0.1 --time=1 --out={tmp_path}/a.png'
+  done = started('damping', flags)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert 'nan ± nan (2 failed)' in done.stdout
+
+
 @pytest.mark.parametrize('name', TINY)
 def test_programs_of_small_games(name: str, tmp_path: pathlib.Path):
   done = started(name, f'{TINY[name]} --out={tmp_path}/a.png')

@@ -20,7 +20,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets
 
-from experiments import launch
+from experiments import launch, table as programs
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import prepared
 from gan_jax.engine import build, names, program
@@ -189,6 +189,19 @@ def test_every_table_can_be_played(path: pathlib.Path):
   table = module.get_table()
   tables.check(table)
   assert all(config.population.seeds > 1 for config in table.rows.values())
+
+
+def test_fewer_steps_of_a_table_shorten_its_schedules():
+  config = configs.Config(steps=1000, batch_size=4)
+  for name, end, unit in (
+    ('optim.gen.learning_rate', 1000, 'steps'),
+    ('optim.disc.learning_rate', 600, 'steps'),
+    ('penalties.r1.weight', 4000, 'samples'),
+  ):
+    config.schedules[name] = configs.Schedule(end=end, unit=unit)
+  programs.set_steps(config, 100)
+  assert config.steps == 100
+  assert [x.end for x in config.schedules.values()] == [100, 600, 400]
 
 
 def python(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

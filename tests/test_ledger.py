@@ -3,15 +3,18 @@
 import json
 import math
 import pathlib
+import re
+import shutil
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+import run_folders
 from scipy import stats
 
-from experiments import ledger as program
-from gan_jax.config import fields as configs
+from experiments import launch, ledger as program
+from gan_jax.config import fields as configs, overrides
 from gan_jax.engine import build
 from gan_jax.storage import workdir as workdirs
 from gan_jax.study import ledger, statistics
@@ -127,6 +130,39 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   config['config']['steps'] = 2 * tiny.steps
   (folder / 'config.json').write_text(json.dumps(config))
   assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 24'
+
+
+def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
+  config = launch.load_config('experiments/configs/cifar10.py:sngan')
+  folder = tmp_path / 'cifar10_sngan'
+
+  def record(**summary: float) -> dict[str, Any]:
+    shutil.rmtree(folder, ignore_errors=True)
+    run_folders.make(folder, config, run_folders.IMAGES)
+    row = json.dumps({'step': config.steps}) + '\n'
+    (folder / 'metrics.jsonl').write_text(row)
+    made = {'step': config.steps, **summary}
+    (folder / 'summary.json').write_text(json.dumps(made))
+    found = [
+      e
+      for e in program.make_record(tmp_path)
+      if e['source'] == 'cifar10.py:sngan'
+    ]
+    assert found[0]['figure'] == 'fd_inception'
+    return found[0]
+
+  # As the configuration has it, without a metric.
+  entry = record(fd_inception=9.0)
+  assert entry['state'] == "eval.metrics='' where 'fid,is' is asked for"
+  assert entry['ours'] is None
+  flags = re.findall(r'--config\.(eval\.\S+)=(\S*)', entry['command'])
+  assert ('eval.weights', 'FILE') in flags
+  config = overrides.apply(config, flags, build.complete)
+  assert record()['state'] == 'its summary has no fd_inception'
+  assert record(fd_inception=9.0)['ours']['mean'] == 9.0
+  config.eval.num_samples = 50_000
+  found = 'eval.num_samples=50000 where 5000 is asked for'
+  assert record(fd_inception=9.0)['state'] == found
 
 
 @pytest.mark.parametrize(

@@ -273,4 +273,9 @@ def test_walks_of_a_run(conditional_run: pathlib.Path, tmp_path: pathlib.Path):
   )  # fmt: skip
   assert done.returncode == 1
   assert done.stderr.startswith('error: --classes=x: there is no such class')
+  done = programs.python(
+    'experiments.walk', own, '--mode=nearest', '--seeds=1', '--columns=4,5',
+    f'--out={tmp_path}/near.png',
+  )  # fmt: skip
+  assert done.stderr.startswith('error: --columns=4,5: in --mode=nearest it is')
   assert [path.name for path in tmp_path.iterdir()] == ['samples']

@@ -3,7 +3,7 @@
 Paper: ADA (Karras et al. 2020), whose figure 7 has fixed strengths beside the
 adaptive one. The game is not theirs: a narrow DCGAN with R1, on a tenth of a
 folder of 5,000 images, such as one class of CIFAR-10. few_images.py:none
-augments nothing.
+augments nothing; few_images.py:adaptive moves the strength, from 0.
 
 Command (FILE: a zip file or a folder with the images, such as
 cifar10.zip/horse; five strengths, three seeds of each, in one program):
@@ -12,16 +12,23 @@ cifar10.zip/horse; five strengths, three seeds of each, in one program):
     --config.population.seeds=3 \
     --config.population.vary=augment.p=0,0.2,0.4,0.6,0.8
 
-The adaptive strength: --config.augment.adapt=sign in place of the last line.
+The adaptive strength: few_images.py:adaptive, without the last line.
 
 Machine: meant for two x86 cores.
 Result: not measured.
 """
 
+import dataclasses
+
 from experiments import recipes
 from gan_jax.config import fields as config, values
 
-ARGUMENTS = {'none': '', 'ada': 'ada.bgc'}
+ARGUMENTS = {
+  'none': config.Augment(),
+  'ada': config.Augment(policy='ada.bgc', p=1.0),
+  # As in few_faces.py, for a run that sees so few.
+  'adaptive': config.Augment(policy='ada.bgc', adapt='sign', speed_kimg=100.0),
+}
 
 
 def get_config(augmentation: str = 'ada') -> config.Config:
@@ -36,11 +43,8 @@ def get_config(augmentation: str = 'ada') -> config.Config:
   c.batch_size = 32
   c.steps = 10_000
   c.penalties.r1.weight = 0.1
-  policy = values.choose('augmentation', augmentation, ARGUMENTS)
-  if policy:
-    c.augment.policy, c.augment.p = policy, 1.0
-    # As in few_faces.py, for a run that sees so few.
-    c.augment.speed_kimg = 100.0
+  own = values.choose('augmentation', augmentation, ARGUMENTS)
+  c.augment = dataclasses.replace(own)
   c.eval.metrics = 'swd,memorisation'
   # About as many as are held out.
   c.eval.num_samples = 500

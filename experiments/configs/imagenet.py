@@ -58,20 +58,26 @@ def _r3gan2(c: config.Config, size: int, *, gamma: float) -> None:
   c.steps = 244_200
 
 
+def _biggan(
+  c: config.Config, name: str, *, latent_dim: int, attention: int
+) -> None:
+  c.data.name = name
+  recipes.use_large_biggan(c, latent_dim=latent_dim, attention=attention)
+  # Ours; its authors trained until it collapsed.
+  c.steps = 150_000
+
+
 def _biggan_32(c: config.Config) -> None:
-  c.data.name = 'imagenet_resized/32x32'
-  recipes.use_large_biggan(c, latent_dim=80, attention=16)
+  _biggan(c, 'imagenet_resized/32x32', latent_dim=80, attention=16)
 
 
 def _biggan_64(c: config.Config) -> None:
-  c.data.name = 'imagenet_resized/64x64'
-  recipes.use_large_biggan(c, latent_dim=100, attention=32)
+  _biggan(c, 'imagenet_resized/64x64', latent_dim=100, attention=32)
 
 
 def _biggan_128(c: config.Config) -> None:
-  c.data.name = 'imagenet2012'
+  _biggan(c, 'imagenet2012', latent_dim=120, attention=64)
   c.data.size = 128
-  recipes.use_large_biggan(c, latent_dim=120, attention=64)
 
 
 ARGUMENTS = {
@@ -88,8 +94,6 @@ ARGUMENTS = {
 def get_config(size: str = '64') -> config.Config:
   c = config.Config()
   c.conditional = True
-  # Of BigGAN, ours; its authors trained until it collapsed.
-  c.steps = 150_000
   values.choose('size', size, ARGUMENTS)(c)
   c.eval.every = c.checkpoint.every = 1000
   return c

@@ -1,4 +1,4 @@
-"""Faces, or any images, from a folder of your own, at 64x64.
+"""Faces, or any images, from a folder of your own, at 64x64 unless it is named.
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
 or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
@@ -7,7 +7,8 @@ width at all resolutions; as images.py:r3gan2, its authors' second version
 million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
 authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
 as for ImageNet, but with batches of 256 and no classes; as images.py:stylegan2,
-StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it.
+StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it, whose numbers follow
+the size: images.py:stylegan2_128, _256, _512 and _1024 for those.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -16,6 +17,9 @@ Command:
 Machine: meant for an accelerator.
 Result: not measured: no face set is at hand.
 """
+
+import functools
+from collections.abc import Callable
 
 from experiments import recipes
 from gan_jax.config import fields as config, values
@@ -56,18 +60,23 @@ def _biggan(c: config.Config) -> None:
   c.steps = 100_000
 
 
-def _stylegan2(c: config.Config) -> None:
+def _stylegan2(c: config.Config, size: int = 64) -> None:
+  c.data.size = size
   recipes.use_stylegan2(c, recipes.stylegan2_auto(c.data.size))
   c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'dcgan': _dcgan,
   'r3gan': _r3gan,
   'r3gan2': _r3gan2,
   'sngan': _sngan,
   'biggan': _biggan,
   'stylegan2': _stylegan2,
+  **{
+    f'stylegan2_{size}': functools.partial(_stylegan2, size=size)
+    for size in (128, 256, 512, 1024)
+  },
 }
 
 

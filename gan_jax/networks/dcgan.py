@@ -41,6 +41,21 @@ def stages(shape: tuple[int, ...]) -> int:
   return halvings
 
 
+def _widths(player: str, width: int, depth: int) -> list[int]:
+  """Channels of each stage, from the lowest resolution on.
+
+  Raises:
+    ValueError: the last would have none.
+  """
+  least = 2 ** (depth - 1)
+  if width < least:
+    raise ValueError(
+      f'{player}.net.width={width}: must be at least {least}, because it '
+      f'halves with each of {depth} stages'
+    )
+  return [width // 2**stage for stage in range(depth)]
+
+
 @dataclasses.dataclass(frozen=True)
 class GenSettings:
   """Of the generator."""
@@ -87,8 +102,7 @@ class Generator(nn.Module):
     depth = stages(self.shape)
     base = self.shape[0] // 2**depth
     own = self.settings
-    features = [own.width // 2**stage for stage in range(1, depth)]
-
+    first, *features = _widths('gen', own.width, depth)
     label = latent.label if self.classes else None
 
     def norm(h: jax.Array) -> jax.Array:
@@ -99,7 +113,7 @@ class Generator(nn.Module):
     h = layers.grow(
       latent.z,
       base,
-      own.width,
+      first,
       [*features, self.shape[-1]],
       norm,
       kernel=4,
@@ -137,7 +151,7 @@ class Discriminator(conditional.Judge):
     law = own.kernel_init, own.kernel_scale
     logit, h = layers.shrink(
       batch.x,
-      [own.width // 2**stage for stage in reversed(range(depth))],
+      _widths('disc', own.width, depth)[::-1],
       mode,
       kernel=4,
       law=law,

@@ -25,6 +25,7 @@ class Claim(NamedTuple):
     differences: from the paper's protocol, in words.
     rows: by title and name, the figures as the paper writes them.
     scale: by name, what ours is multiplied by.
+    eval: fields of `config.eval` that the figures ask for, of a configuration.
   """
 
   paper: str
@@ -36,6 +37,7 @@ class Claim(NamedTuple):
   table: str = ''
   config: str = ''
   scale: Mapping[str, float] = {}
+  eval: Mapping[str, Any] = {}
 
 
 class Published(NamedTuple):
@@ -58,7 +60,8 @@ class Run(NamedTuple):
   Attributes:
     folder: of the run.
     command: that makes it.
-    state: 'measured', 'not measured yet', or how far it came.
+    state: 'measured', 'not measured yet', how far it came, or why its figures
+      are others.
     summary: its figures, where it was measured.
     budget: it was trained for, in words.
     commit: of the code at the end.
@@ -135,6 +138,8 @@ def entry(
 ) -> dict[str, Any]:
   """One published figure and ours, for the record.
 
+  A run that was measured without this figure says so in its place.
+
   Args:
     claim: it is of.
     row: title.
@@ -142,16 +147,13 @@ def entry(
     run: of ours.
     title: of the figure, for readers.
     scale: what ours is multiplied by.
-
-  Raises:
-    ValueError: the run was measured and has no such figure.
   """
   text = claim.rows[row][name]
   theirs = parse(text)
-  ours, difference = None, None
-  if run.state == 'measured':
-    if name not in run.summary:
-      raise ValueError(f'{run.folder}: its summary has no {name}')
+  ours, difference, state = None, None, run.state
+  if state == 'measured' and name not in run.summary:
+    state = f'its summary has no {name}'
+  elif state == 'measured':
     found = statistics.of_summary(name, run.summary[name], scale)
     ours = found.to_json() | {'stderr': _plain(found.stderr)}
     difference = _difference(found, theirs, claim)
@@ -167,7 +169,7 @@ def entry(
     'published_error': claim.error,
     'published_budget': claim.budget,
     'differences': claim.differences,
-    'state': run.state,
+    'state': state,
     'ours': ours,
     'difference': difference,
     'budget': run.budget,
