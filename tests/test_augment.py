@@ -671,6 +671,8 @@ def test_refusals():
   config.augment.adapt = ''
   config.augment.p = 0.0
   assert 'augment.pseudo=True: is never applied' in lines(config)
+  config.augment.policy = 'diffusion'
+  assert 'augment.pseudo=True: is never applied' in lines(config)
   config = game()
   config.penalties.cr.weight = 10.0
   assert 'penalties.cr.weight=10.0: is of images' in lines(config, info)

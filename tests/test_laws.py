@@ -64,6 +64,7 @@ def test_figures_of_a_uniform_law_against_a_normal_one(tiny: configs.Config):
   [
     ('non_saturating', lambda logit: np.log1p(np.exp(-logit))),
     ('saturating', lambda logit: -np.log1p(np.exp(logit))),
+    ('minimax', lambda logit: -np.log1p(np.exp(logit))),
     ('least_squares', lambda logit: (logit - 1) ** 2 / 2),
     ('wasserstein', lambda logit: -logit),
     # Of one sample there is no such loss.

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from gan_jax.engine import names
-from gan_jax.game import losses
+from gan_jax.game import losses, objectives
 
 REAL = jnp.array([0.5, 2.0])
 FAKE = jnp.array([-1.0, 1.5])
@@ -123,6 +123,20 @@ def test_of_the_best_alone(name: str):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_real_samples_are_all_of_them_beside_the_best():
+  """E log D(x) of minimax, which G sees in unrolled games."""
+  gen, fake = names.LOSSES['minimax'].gen, jnp.array([0.3, -2.0, 1.5, 0.2])
+
+  def slopes(share: float) -> jax.Array:
+    return jax.grad(
+      lambda real: losses.of_best(gen, real, fake, jnp.float32(share))
+    )(jnp.asarray(REAL))
+
+  expected = jax.grad(lambda real: gen(real=real, fake=fake))(jnp.asarray(REAL))
+  for share in (0.5, 1.0):
+    np.testing.assert_allclose(slopes(share), expected, rtol=1e-6)
+
+
 def test_how_many_are_the_best():
   """At least one, never more than the share says, ties or not."""
   gen, fake = names.LOSSES['relativistic_paired'].gen, jnp.zeros(4)
@@ -137,3 +151,15 @@ def test_how_many_are_the_best():
 
   shares = 0.01, 0.3, 0.5, 0.7, 1.0
   assert [kept(share) for share in shares] == [1, 1, 2, 3, 4]
+
+
+def test_how_often_d_is_right():
+  """By the sign of its logits, or by pairs where that says nothing."""
+  real, fake = jnp.array([7.0, 8.0, -1.0]), jnp.array([2.0, -3.0, -1.0])
+
+  def accuracy(name: str) -> float:
+    return float(objectives.accuracy(real, fake, names.LOSSES[name]))
+
+  assert accuracy('non_saturating') == pytest.approx((2 / 3 + 2 / 3) / 2)
+  for name in ('relativistic_paired', 'least_squares', 'wasserstein'):
+    assert accuracy(name) == pytest.approx((1 + 1 + 0.5) / 3)

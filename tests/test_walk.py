@@ -17,7 +17,7 @@ from gan_jax.game import sampling, walks
 from gan_jax.metrics import neighbours
 from gan_jax.networks import dcgan, mlp, stylegan2
 from gan_jax.report import animation, ways
-from gan_jax.run import train, trained, walk
+from gan_jax.run import exported, projection, train, trained, walk
 from gan_jax.storage import whole
 from tests import test_experiments as programs
 
@@ -154,6 +154,18 @@ def test_what_a_network_lacks():
     ValueError, match='--seeds: 2 of them, and 3 of the other'
   ):
     walker.latents([1, 2], [0, 1, 2])
+
+
+def test_samples_that_need_a_batch(tmp_path: pathlib.Path):
+  run = untrained('mlp')
+  run = run._replace(spec=run.spec._replace(own_statistics=True))
+  for make in (
+    lambda: walk.Walker(run),
+    lambda: projection.Projector(run, None, ''),
+    lambda: exported.export(run, tmp_path, tmp_path / 'out'),
+  ):
+    with pytest.raises(ValueError, match='samples of this run are normal'):
+      make()
 
 
 def test_the_closest_of_blocks():

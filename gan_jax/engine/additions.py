@@ -122,7 +122,9 @@ def _check_strength(config: configs.Config) -> None:
   idle = own.pseudo or own.policy != names.DIFFUSION
   strongest = max(values.swept_values(config, 'augment.p'))
   if idle and not own.adapt and not strongest:
-    field = f'policy={own.policy!r}' if own.policy else 'pseudo=True'
+    # A diffusion is never idle.
+    of_policy = own.policy not in ('', names.DIFFUSION)
+    field = f'policy={own.policy!r}' if of_policy else 'pseudo=True'
     raise ValueError(
       f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
       'is all samples), a schedule of it, or augment.adapt'

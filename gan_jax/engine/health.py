@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
+from gan_jax.engine import names
 
 # What a step computes, in the order in which one number spoils the next.
-_ORDER = ('penalties/', 'disc/loss', 'disc/grad_norm', 'gen/loss')
+_ORDER = (
+  'disc/penalties/', 'disc/loss', 'disc/grad_norm', 'gen/penalties/', 'gen/loss'
+)  # fmt: skip
 
 
 class DivergedError(ValueError):
@@ -67,10 +70,10 @@ def first_broken(
   if step >= length:
     return None
   broken = [name for name, where in first.items() if where == step]
-  name = min(broken, key=_rank)
+  name = min(map(_of_player, broken), key=_rank)
   player = 'G' if name.startswith('gen/') else 'D'
-  if name.startswith('penalties/'):
-    term = f'its penalty {name.removeprefix("penalties/")}'
+  if '/penalties/' in name:
+    term = f'its penalty {name.partition("/penalties/")[2]}'
   elif name.endswith('/loss'):
     term = 'its loss, penalties apart'
   elif name.endswith('/grad_norm'):
@@ -78,6 +81,15 @@ def first_broken(
   else:
     term = name
   return step, f'{player}: {term}'
+
+
+def _of_player(name: str) -> str:
+  """The name of a log, with the player before that of a penalty."""
+  kind, _, term = name.partition('/')
+  if kind != 'penalties':
+    return name
+  player = 'gen' if term in names.TERMS.gen else 'disc'
+  return f'{player}/{name}'
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -54,7 +54,10 @@ def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
 
 
 def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How far D's logits move with a second view of what it saw, `[]`."""
+  """How far D's logits move with a second view of what it saw, `[]`.
+
+  A D with dropout drops other units in it.
+  """
   x = augment.view(seen.shown.x, update.key)
   again = update.bare_disc(seen.shown._replace(x=x))
   return penalties.consistency(seen.logits, again)

@@ -122,11 +122,13 @@ def _measure_density(
 def _learned_loss(spec: specs.Spec, logits: jax.Array) -> jax.Array:
   """What G minimises, as a function of where D's logits `[N]` were taken.
 
-  Minus the logit, where the loss of one sample depends on others.
+  Minus the logit, where the loss of one sample depends on others. What real
+  samples add to it is left out.
   """
-  if spec.loss.gen_sees_real:
+  if spec.loss.gen_sees_real and not spec.loss.signed:
     return -logits
-  return jax.vmap(lambda logit: spec.loss.gen(real=logit, fake=logit))(logits)
+  sure = jnp.full((), jnp.inf)  # Of which the logarithm of D is 0.
+  return jax.vmap(lambda logit: spec.loss.gen(real=sure, fake=logit))(logits)
 
 
 # Cells of the total variation, each a tenth of a standard deviation wide.

@@ -86,7 +86,8 @@ def make_figures(config: configs.Config, spec: specs.Spec) -> Figures:
     }
     found = {name: each.mean() for name, each in logits.items()}
     real = found['real']
-    found['r_t'] = jnp.sign(logits['real']).mean()
+    if spec.loss.signed:
+      found['r_t'] = jnp.sign(logits['real']).mean()
     found['r_v'] = (real - found['held_out']) / (real - found['fake'])
     found['nearest'] = near(samples.x) / held_out_near
     return {f'overfit/{name}': value for name, value in found.items()}

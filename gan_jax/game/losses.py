@@ -131,11 +131,15 @@ def of_best(
     `[]`.
   """
   count = jnp.clip(jnp.round(share * len(fake)), 1, len(fake))
-  rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake)))
-  best = jnp.where(rank < count, fake, jax.lax.stop_gradient(fake))
-  loss = gen(real=real, fake=best)
-  constant = jax.lax.stop_gradient(loss)
-  return constant + len(fake) / count * (loss - constant)
+  stop = jax.lax.stop_gradient
+  rank = jnp.argsort(jnp.argsort(-stop(fake)))
+  best = jnp.where(rank < count, fake, stop(fake))
+  # What real samples add to G's loss is of all of them.
+  of_real = gen(real=real, fake=stop(fake))
+  of_best = gen(real=stop(real), fake=best)
+  constant = stop(of_best)
+  moving = of_real - stop(of_real) + len(fake) / count * (of_best - constant)
+  return constant + moving
 
 
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).

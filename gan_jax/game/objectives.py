@@ -289,7 +289,7 @@ def _logit_logs(
 ) -> types.Logs:
   """D's mean logits and accuracy and, where it is a classifier, mean D."""
   logs = {
-    'disc/accuracy': ((real.logits > 0).mean() + (fake.logits < 0).mean()) / 2,
+    'disc/accuracy': accuracy(real.logits, fake.logits, spec.loss),
     'disc/real': real.logits.mean(),
     'disc/fake': fake.logits.mean(),
   }
@@ -297,3 +297,16 @@ def _logit_logs(
     logs['disc/d_real'] = jax.nn.sigmoid(real.logits).mean()
     logs['disc/d_fake'] = jax.nn.sigmoid(fake.logits).mean()
   return logs
+
+
+def accuracy(
+  real: jax.Array, fake: jax.Array, loss: losses.GanLoss
+) -> jax.Array:
+  """How often D is right, `[]`; 1/2 where it cannot tell.
+
+  The share of samples on their side of 0, or, where 0 says nothing, of pairs
+  whose real sample has the larger logit; equal ones count half.
+  """
+  if loss.signed:
+    return ((real > 0).mean() + (fake < 0).mean()) / 2
+  return ((real > fake).mean() + (real >= fake).mean()) / 2

@@ -126,6 +126,7 @@ def export(run: trained.Run, workdir: pathlib.Path, out: pathlib.Path) -> None:
     out: an empty folder.
   """
   spec, config = run.spec, run.config
+  sampling.check_alone(spec)
   params, vars = trained.generator(run)
   disc = run.state.disc
   trees = {

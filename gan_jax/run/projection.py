@@ -125,8 +125,9 @@ class Projector:
       space: 'z'; 'w' for intermediate latents; '' for w where there is one.
 
     Raises:
-      ValueError: the network has no w.
+      ValueError: the network has no w, or samples need a batch.
     """
+    sampling.check_alone(run.spec)
     has_w = 'map' in run.spec.gen.entrances
     if space == 'w' and not has_w:
       raise ValueError(

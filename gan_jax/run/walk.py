@@ -52,9 +52,10 @@ class Walker:
 
     Raises:
       ValueError: `run.config.eval.truncation` is set, and there is nothing to
-        truncate.
+        truncate, or samples need a batch.
     """
     build.check_truncation(run.config, run.spec)
+    sampling.check_alone(run.spec)
     self._run, self._spec = run, run.spec
     self.classes = build.count_classes(run.config, run.info)
     self.has_w = 'map' in run.spec.gen.entrances
