@@ -17,12 +17,15 @@ nothing is published. cifar10.py:stylegan2 is StyleGAN2-ADA's preset for
 CIFAR-10 without augmentation and classes (--config.conditional=true has them):
 FID 8.32 and IS 9.18, by the tables of later papers.
 
+cifar10.py:small is a smaller conditional SNGAN, of no paper, for two cores.
+
 Command (DIR as `tfds build cifar10 --file_format=array_record` leaves it):
   python -m experiments.train --config=experiments/configs/cifar10.py:biggan \
     --workdir=runs/cifar10 --config.data.dir=DIR
 
-Machine: meant for an accelerator.
-Result: not measured.
+Machine: meant for an accelerator, cifar10.py:small for two x86 cores.
+Result: not measured, but for cifar10.py:small at 11,825 of 20,000 steps: 47.3 %
+of its samples are of the class asked for (docs/results.md).
 """
 
 from experiments import recipes
@@ -35,7 +38,7 @@ def _sngan(c: config.Config) -> None:
 
 
 def _small(c: config.Config) -> None:
-  """A conditional SNGAN, a CNN of half the width, for 90 minutes of a core."""
+  """A conditional SNGAN, a CNN of half the width, for three hours of a core."""
   recipes.use_sngan(c, steps=20_000)
   c.conditional = True
   c.batch_size = 32
