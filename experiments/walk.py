@@ -138,7 +138,7 @@ def _table(
   rows = walker.latents(seeds, labels)
   if _MODE.value == 'mixing':
     return _mixing(walker, rows)
-  (k,) = _seeds('columns', _COLUMNS.value or ['7'])[:1]
+  (k,) = _seeds('columns', _COLUMNS.value or ['7'])
   images = walker.make(walker.inputs(rows))
   near = walker.nearest(images, k)
   for seed, distance in zip(seeds, near.distance[:, 0], strict=False):

@@ -62,7 +62,7 @@ def _biggan(c: config.Config) -> None:
 
 def _stylegan2(c: config.Config, size: int = 64) -> None:
   c.data.size = size
-  recipes.use_stylegan2(c, recipes.stylegan2_auto(c.data.size))
+  recipes.use_stylegan2(c, recipes.stylegan2_auto(size))
   c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 
