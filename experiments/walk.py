@@ -141,8 +141,11 @@ def _table(
   (k,) = _seeds('columns', _COLUMNS.value or ['7'])
   images = walker.make(walker.inputs(rows))
   near = walker.nearest(images, k)
-  for seed, distance in zip(seeds, near.distance[:, 0], strict=False):
-    print(f'seed {seed}: the nearest training image is {distance:.4f} away')
+  for seed, distance, mirrored in zip(
+    seeds, near.distance[:, 0], near.mirrored[:, 0], strict=False
+  ):
+    which = 'training image, mirrored,' if mirrored else 'training image'
+    print(f'seed {seed}: the nearest {which} is {distance:.4f} away')
   about = 'samples, each with the nearest training images to its right'
   return np.concatenate([images[:, None], near.found], axis=1), about
 

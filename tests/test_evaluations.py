@@ -508,6 +508,22 @@ def test_of_stacks_there_are_too_many(metric: str, digits: configs.Config):
     evaluator(digits)
 
 
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_copies_of_mirror_images_are_copies(*, mirrored: bool):
+  rng = np.random.default_rng(0)
+  train, held_out = rng.uniform(-1, 1, (2, 20, 4, 6, 1)).astype('float32')
+  metric = catalogue.METRICS['memorisation']
+  facts = scenes.Facts({}, (4, 6, 1), configs.Eval(), mirrored=mirrored)
+  states = {
+    name: metric.update(metric.init(facts), scenes.Block(x, None, None))
+    for name, x in (('generated', train[:, :, ::-1]), ('held_out', held_out))
+  }
+  scene = scenes.Scene(facts, states, lambda: iter([train]), KEY)
+  (ratio,) = metric.result(scene).values()
+  assert ratio == 0 if mirrored else ratio > 0.5
+  assert metric.settings(facts) == {'mirrored': mirrored}
+
+
 def test_laws_have_figures_of_their_own(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):

@@ -279,6 +279,21 @@ def test_walks_of_a_run(conditional_run: pathlib.Path, tmp_path: pathlib.Path):
   )
   away = np.sqrt(np.square(near.found[0, 0, ..., 0] - 0.9 * digits[5]).mean())
   np.testing.assert_allclose(near.distance[0, 0], away, rtol=1e-5)
+  assert not near.mirrored.any()
+  # Each image once, the way that is nearer.
+  run = trained.load(conditional_run)
+  run.config.data.flip = True
+  asked = np.stack([digits[5], digits[30][:, ::-1]])[..., None]
+  near = walk.Walker(run).nearest(asked, 900)
+  assert near.row[:, 0].tolist() == [5, 30]
+  assert near.mirrored[:, 0].tolist() == [False, True]
+  assert all(len(set(rows)) == 900 for rows in near.row)
+  np.testing.assert_allclose(near.found[1, 0], asked[1], atol=0.51 / 127.5)
+  ways = np.stack([digits, digits[:, :, ::-1]])
+  away = np.square(ways - asked[1, ..., 0]).mean(axis=(2, 3)).min(axis=0)
+  np.testing.assert_allclose(
+    near.distance[1], np.sqrt(np.sort(away)[:900]), atol=0.51 / 127.5
+  )
   done = programs.python(
     'experiments.walk', own, '--seeds=1', '--classes=3,x',
     f'--out={tmp_path}/walk.gif',

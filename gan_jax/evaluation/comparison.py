@@ -159,6 +159,8 @@ class Comparison:
     held_out: sets.Images | None,
     learn: Callable[[], Learnt | None],
     origins: Mapping[str, str],
+    *,
+    mirrored: bool = False,
   ):
     """Makes the network that looks, if a metric asks for one.
 
@@ -170,6 +172,7 @@ class Comparison:
       held_out: those that it was not, or None.
       learn: as in `make_extractor`.
       origins: of each set, which field says what it is, for messages.
+      mirrored: whether G was trained on the mirror images of `train` too.
 
     Raises:
       ValueError: a metric is unknown, or what it needs is not there.
@@ -181,7 +184,9 @@ class Comparison:
     self._origins = origins
     num = {name: images.total for name, images in self._sets.items()}
     num = {'held_out': 0, 'generated': generated.num} | num
-    self._facts = scenes.Facts(num, generated.shape, settings)
+    self._facts = scenes.Facts(
+      num, generated.shape, settings, mirrored=mirrored
+    )
     self._check_counts()
     self._check_asked(generated)
     self._extractor: features.Extractor | None = None

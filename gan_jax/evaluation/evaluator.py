@@ -93,6 +93,7 @@ class Evaluator:
         'train': f'data.split={data.split!r}',
         'held_out': f'eval.held_out={settings.held_out!r}',
       },
+      mirrored=data.flip,
     )
     self.names = self._comparison.names
     self.warnings = self._comparison.warnings

@@ -70,13 +70,14 @@ def _memorisation_counts(facts: scenes.Facts) -> scenes.Counts:
 
 
 def _memorisation(scene: scenes.Scene) -> scenes.Figures:
-  """The training images pass by; all others are at hand."""
+  """The training images pass by, mirrored too; all others are at hand."""
   searches = [
     neighbours.search(_flat(kept.result(scene.states[name])))
     for name in ('generated', 'held_out')
   ]
   for x in scene.train():
-    searches = [neighbours.look(search, _flat(x)) for search in searches]
+    for way in (x, x[:, :, ::-1]) if scene.facts.mirrored else (x,):
+      searches = [neighbours.look(search, _flat(way)) for search in searches]
   generated, held_out = (search.found for search in searches)
   return {'memorisation': neighbours.memorised(generated, held_out).ratio}
 
@@ -115,6 +116,7 @@ METRICS: dict[str, scenes.Metric] = {
     init=lambda facts: kept.init(),
     update=scenes.keep_pixels,
     result=_memorisation,
+    settings=lambda facts: {'mirrored': facts.mirrored},
     least=lambda facts: {'held_out': 2},
     sees=False,
     single=True,

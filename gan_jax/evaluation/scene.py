@@ -53,6 +53,7 @@ class Facts(NamedTuple):
     settings: of the metrics.
     dim: features of an image.
     logits: shape of an image's logits, `(K,)`, or `(C, K)` of stacks.
+    mirrored: whether G was trained on the mirror images of 'train' too.
   """
 
   num: Mapping[str, int]
@@ -60,6 +61,7 @@ class Facts(NamedTuple):
   settings: configs.Eval
   dim: int = 0
   logits: tuple[int, ...] = ()
+  mirrored: bool = False
 
 
 class Scene(NamedTuple):

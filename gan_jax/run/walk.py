@@ -29,11 +29,13 @@ class Near(NamedTuple):
     found: `[N, k, H, W, C]` in [-1, 1], nearest first.
     distance: `[N, k]`, root mean squares over pixels.
     row: `[N, k]`, where in the split they are.
+    mirrored: `[N, k]`, whether it is their mirror images that are near.
   """
 
   found: np.ndarray
   distance: np.ndarray
   row: np.ndarray
+  mirrored: np.ndarray
 
 
 class Walker:
@@ -206,6 +208,8 @@ class Walker:
   def nearest(self, images: np.ndarray, k: int) -> Near:
     """The k training images nearest to each of some samples, by pixels.
 
+    Where training mirrors them, each counts the way that is nearer.
+
     Raises:
       ValueError: the data cannot be read or are others, or samples are stacks.
     """
@@ -223,14 +227,41 @@ class Walker:
       )
     if not 1 <= k <= image_set.total:
       raise ValueError(f'--columns={k}: there are {image_set.total} images')
-    flat = images.reshape(len(images), -1)
-    train = sets.in_order(image_set)
-    blocks = (x.reshape(len(x), -1) for x, _ in train.blocks())
+    # A sample is as far from an image's mirror image as its own is from it.
+    turned = [images, images[:, :, ::-1]] if data.flip else [images]
+    flat = np.concatenate(turned).reshape(len(turned) * len(images), -1)
+    blocks = (
+      x.reshape(len(x), -1) for x, _ in sets.in_order(image_set).blocks()
+    )
     near = neighbours.closest(flat, blocks, k)
-    pixels, _ = image_set.fetch(near.row.reshape(-1).tolist())
-    shown = sources.to_unit_range(pixels).reshape(*near.row.shape, *info.shape)
-    rms = near.distance / np.sqrt(flat.shape[1])
-    return Near(np.asarray(shown), rms, near.row)
+    first = _first_of_each(near, len(images), k)
+    row, distance = (
+      np.take_along_axis(_beside(part, len(images)), first, axis=1)
+      for part in near
+    )
+    pixels, _ = image_set.fetch(row.reshape(-1).tolist())
+    shown = np.array(sources.to_unit_range(pixels))
+    shown = shown.reshape(*row.shape, *info.shape)
+    mirrored = first >= k
+    shown[mirrored] = shown[mirrored][:, :, ::-1]
+    return Near(shown, distance / np.sqrt(flat.shape[1]), row, mirrored)
+
+
+def _beside(part: np.ndarray, num: int) -> np.ndarray:
+  """What is known of samples, beside that of their mirror images."""
+  return np.concatenate(np.split(part, len(part) // num), axis=1)
+
+
+def _first_of_each(near: neighbours.Neighbours, num: int, k: int) -> np.ndarray:
+  """Columns `[num, k]` of the nearest images, none of them twice."""
+  columns = []
+  for row, distance in zip(
+    _beside(near.row, num), _beside(near.distance, num), strict=True
+  ):
+    order = distance.argsort(kind='stable')
+    _, first = np.unique(row[order], return_index=True)
+    columns.append(order[np.sort(first)[:k]])
+  return np.stack(columns)
 
 
 def _legs(stops: jax.Array, steps: int, between: _Between) -> jax.Array:
