@@ -5,7 +5,7 @@ and DiffAugment (Zhao et al. 2020), whose low-shot settings mirror images, too.
 The Olivetti faces of AT&T Laboratories Cambridge are ten grey images of each of
 40 people; sklearn.datasets.fetch_olivetti_faces has them. A tenth of them,
 chosen by their names, is held out. faces.py:person tells both players who it
-is.
+is, and is half as long.
 
 Command (FILE: a zip file or a folder with a folder of images for each person):
   python -m experiments.train --config=experiments/configs/faces.py \
@@ -34,7 +34,7 @@ def get_config(who: str = 'everyone') -> config.Config:
   c.eval.held_out = 'train[90%:]'
   recipes.use_dcgan(c, width=256, batch_norm=False, learning_rate=4e-4)
   c.batch_size = 32
-  c.steps = 32_000
+  c.steps = 16_000 if c.conditional else 32_000
   c.penalties.r1.weight = 0.1
   c.augment.policy = 'diffaugment'
   c.augment.p = 1.0

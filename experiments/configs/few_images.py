@@ -41,7 +41,7 @@ def get_config(augmentation: str = 'ada') -> config.Config:
   c.eval.held_out = c.eval.split = 'train[90%:]'
   recipes.use_dcgan(c, width=64, batch_norm=False, learning_rate=4e-4)
   c.batch_size = 32
-  c.steps = 10_000
+  c.steps = 5_000
   c.penalties.r1.weight = 0.1
   own = values.choose('augmentation', augmentation, ARGUMENTS)
   c.augment = dataclasses.replace(own)

@@ -52,7 +52,7 @@ def get_table() -> tables.Table:
       ('4,500 images, DiffAugment', '4,500 images', 'swd'),
     ],
     note=(
-      '10,000 steps of batch 32 at 32x32, 500 samples against the 500 images '
+      '5,000 steps of batch 32 at 32x32, 500 samples against the 500 images '
       'that are held out.'
     ),
   )
