@@ -18,6 +18,7 @@ _RUNS = flags.DEFINE_multi_string('run', [], 'WORKDIR:CONFIG.json')
 _REPLAY = flags.DEFINE_string('replay', None, 'WORKDIR to play again.')
 _DIE = flags.DEFINE_integer('die', 0, 'After so many chunks.')
 _SIGNAL = flags.DEFINE_integer('signal', 9, 'By this signal.')
+_SEED = flags.DEFINE_integer('seed', None, 'Of the runs.')
 
 
 def main() -> None:
@@ -42,6 +43,8 @@ def main() -> None:
   for run in _RUNS.value:
     workdir, _, path = run.partition(':')
     fields = json.loads(pathlib.Path(path).read_text())
+    if _SEED.value is not None:
+      fields['seed'] = _SEED.value
     config = build.complete(values.from_dict(fields))
     try:
       train.train(config, pathlib.Path(workdir))

@@ -665,14 +665,15 @@ def test_memory_is_in_the_checkpoint(name: str, tmp_path: pathlib.Path):
   run, spec, hyper, begin, _ = program(name)
   half, _ = run(begin, hyper)
   whole, _ = run(half, hyper)
-  mesh = sharding.make_mesh()
   with checkpoint.Checkpoints(tmp_path, configs.Checkpoint(keep=1)) as saved:
     saved.save(half, {}, {})
   template = jax.eval_shape(
     functools.partial(build.init_state, spec), hyper, jax.random.key(0)
   )
   with checkpoint.Checkpoints(tmp_path, configs.Checkpoint(keep=1)) as saved:
-    restored = saved.restore(template, mesh, saved.steps[-1])
+    where = sharding.of_state(template, sharding.make_mesh(), 'replicated')
+    template = sharding.abstract(template, where)
+    restored = saved.restore(template, saved.steps[-1])
   memory = jax.tree.leaves(restored.memory['rule'])
   assert any(bool((x != 0).any()) for x in memory)
   restored = jax.device_put(restored, jax.devices()[0])

@@ -16,6 +16,7 @@ import pytest
 
 from gan_jax.config import fields as configs, values
 from gan_jax.engine import hosts, meeting, native_output
+from gan_jax.networks import mlp
 from gan_jax.run import train, trained
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
@@ -179,7 +180,7 @@ def test_alone_a_process_decides_for_itself():
 
 
 def pair(folder: pathlib.Path, *arguments: str, of: str = '') -> list[Any]:
-  """Two processes of the worker; `of` is what only the last argument's has.
+  """Two processes of the worker; `of`, as in '1:--die=2', is of one alone.
 
   Returns:
     Of each its exit code, stdout and stderr.
@@ -194,7 +195,7 @@ def pair(folder: pathlib.Path, *arguments: str, of: str = '') -> list[Any]:
     subprocess.Popen(
       [
         sys.executable, str(ROOT / 'tests' / 'hosts_worker.py'),
-        *arguments, *([f'--die={of[2:]}'] if of[:1] == str(i) else []),
+        *arguments, *([of[2:]] if of[:1] == str(i) else []),
         '--distributed', address, '--num_processes=2', f'--process_id={i}',
         '--wait_s=60',
       ],
@@ -214,21 +215,39 @@ def errors(text: str) -> list[str]:
   return [line for line in text.splitlines() if line.startswith('error')]
 
 
+def test_processes_of_other_configurations_say_which(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  (tmp_path / 'config.json').write_text(json.dumps(values.to_dict(tiny)))
+  run = '--run=never:config.json'
+  first, second = pair(tmp_path, run, of='1:--seed=3')
+  assert first[0] == second[0] == 1
+  (line,) = first[2].splitlines()
+  assert line.startswith('error: process 1 (')
+  assert line.endswith(
+    'has another configuration than process 0 (seed=3 there, 0 here)'
+  )
+  assert second[1:] == ('', '')
+  assert not (tmp_path / 'never').exists()
+
+
 def test_two_processes_train_die_and_go_on(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):
   tiny.steps = 32
   (tmp_path / 'config.json').write_text(json.dumps(values.to_dict(tiny)))
   run = '--run={}:config.json'.format
-  # Process 1 dies.
-  first, second = pair(tmp_path, run('parts'), of='1:2')
-  assert second[0] == -9
-  assert first[0] == 1
-  (line,) = errors(first[2])
-  assert line.startswith('error: process 1 on ')
-  assert 'has not been heard of for' in line
+  # Process 1 dies, twice.
+  for chunks in (2, 1):
+    die = f'1:--die={chunks}'
+    first, second = pair(tmp_path, run('parts'), of=die)
+    assert second[0] == -9
+    assert first[0] == 1
+    (line,) = errors(first[2])
+    assert line.startswith('error: process 1 on ')
+    assert 'has not been heard of for' in line
   # Process 0 dies, and with it the coordination service.
-  first, second = pair(tmp_path, run('parts'), of='0:2')
+  first, second = pair(tmp_path, run('parts'), of='0:--die=2')
   assert first[0] == -9
   assert second[0] not in (0, -9)
   assert second[2].splitlines() == errors(second[2])
@@ -237,16 +256,19 @@ def test_two_processes_train_die_and_go_on(
   # A run of one process with four devices goes on on two.
   tiny.steps = 8
   train.train(tiny, tmp_path / 'moved')
-  # And images of which each process holds half, against one that has all.
+  # And a state and images of which each process holds half, against one that
+  # has all.
   tiny.data.name, tiny.gen.latent_dim = 'digits', 4
-  tiny.data.placement = 'split'
+  tiny.gen.net = mlp.GenSettings(width=128, depth=2)
+  tiny.disc.net = mlp.DiscSettings(width=128, depth=2)
+  tiny.data.placement, tiny.sharding = 'split', 'fsdp'
   (tmp_path / 'split.json').write_text(json.dumps(values.to_dict(tiny)))
-  tiny.data.placement = 'copy'
+  tiny.data.placement, tiny.sharding = 'copy', 'replicated'
   train.train(tiny, tmp_path / 'copied')
   runs = [run(name) for name in ('parts', 'parts', 'whole', 'moved')]
   runs.append('--run=split:split.json')
   first, second = pair(
-    tmp_path, *runs, '--replay=whole', '--signal=15', of='1:1'
+    tmp_path, *runs, '--replay=whole', '--signal=15', of='1:--die=1'
   )
   assert first[0] == second[0] == 0, (first, second)
   stopped = int(first[1].split()[3])

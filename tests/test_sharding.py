@@ -16,6 +16,7 @@ from gan_jax.data import absent
 from gan_jax.engine import ahead, build, placing, program, sharding
 from gan_jax.networks import mlp
 from gan_jax.run import train
+from gan_jax.storage import checkpoint
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,15 @@ def test_a_split_run_goes_on_as_copies_and_has_the_same_losses(
     if x.addressable_shards[0].data.size * 4 == x.size
   ]
   assert len(parts) == 7
+  whole = jax.jit(program.open_game(digits).initial_state)()
+  for one, other in zip(*map(jax.tree.leaves, (state, whole)), strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-6)
   train.train(split, tmp_path / 'a')
+  # Nor is it whole on any device where it is taken up.
+  with checkpoint.Checkpoints(tmp_path / 'a') as saved:
+    restored = saved.restore(game.abstract_state(), 8)
+  for one, other in zip(*map(jax.tree.leaves, (restored, state)), strict=True):
+    assert one.sharding == other.sharding
   train.train(digits, tmp_path / 'a')
   train.train(digits, tmp_path / 'b')
   np.testing.assert_allclose(

@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
@@ -242,30 +242,19 @@ def _game(
 
 def _arguments(game: program.Game, length: int) -> tuple[types.PyTree, ...]:
   """Shapes of a chunk's arguments, each with where it is."""
-  whole = NamedSharding(game.mesh, PartitionSpec())
 
-  def copies(tree: types.PyTree) -> types.PyTree:
-    return placed(tree, jax.tree.map(lambda _: whole, tree))
+  def placed(tree: types.PyTree) -> types.PyTree:
+    return sharding.abstract(tree, game.shardings(tree))
 
-  def placed(tree: types.PyTree, where: types.PyTree) -> types.PyTree:
-    return jax.tree.map(
-      lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at),
-      tree,
-      where,
-    )
-
-  state = jax.eval_shape(game.initial_state)
-  state = placed(
-    state, sharding.of_state(state, game.mesh, game.config.sharding)
-  )
+  state = game.abstract_state()
   arrays = absent.chunk_shapes(game.source, length)
   if game.source.split:
     images, labels = arrays
     rows = sharding.padded(len(images), game.mesh)
     lead = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
     arrays = lead, labels
-  arrays = placed(arrays, placing.of_data(game, arrays))
-  return state, copies(game.hyper), arrays, copies(game.keys)
+  arrays = sharding.abstract(arrays, placing.of_data(game, arrays))
+  return state, placed(game.hyper), arrays, placed(game.keys)
 
 
 def _held(args: tuple[types.PyTree, ...]) -> dict[str, float]:

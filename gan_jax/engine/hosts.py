@@ -50,6 +50,9 @@ _CONNECTING = 30
 _LEAVING = 5.0
 _GRACE = 3.0
 
+# Bytes of a state that are told at once.
+_PIECE = 2**28
+
 _ADVICE = 'the same command on all processes goes on from the last checkpoint'
 
 
@@ -212,8 +215,11 @@ def share(tree: types.PyTree, template: types.PyTree) -> types.PyTree:
     leaves = [np.asarray(x).reshape(-1) for x in jax.tree.leaves(tree)]
     whole = np.concatenate([x.view(np.uint8) for x in leaves])
   with together():
-    # Bytes: a sum of numbers would lose the sign of a zero.
-    whole = np.asarray(multihost_utils.broadcast_one_to_all(whole))
+    # Bytes: a sum of numbers would lose the sign of a zero. And some at a time,
+    # for they go by way of the devices.
+    for start in range(0, len(whole), _PIECE):
+      piece = whole[start : start + _PIECE]
+      piece[:] = multihost_utils.broadcast_one_to_all(piece)
   parts = np.split(whole, np.cumsum(sizes)[:-1])
   return jax.tree.unflatten(
     form,

@@ -78,8 +78,12 @@ class Game(NamedTuple):
 
   def start(self) -> states.GanState:
     """The state before the first step, on the devices."""
-    state: states.GanState = self.place(compiler.run_once(self.initial_state))
-    return state
+    if self.config.sharding == 'replicated' or self.mesh.is_multi_process:
+      # Its bits do not depend on the devices.
+      return self.place(compiler.run_once(self.initial_state))
+    # No device need hold all of it.
+    where = self.shardings(jax.eval_shape(self.initial_state))
+    return compiler.run_once(self.initial_state, where)
 
   def own(self) -> 'Game':
     """The same game for a process that looks at it without the others."""
@@ -111,9 +115,18 @@ class Game(NamedTuple):
 
   def place(self, tree: types.PyTree) -> types.PyTree:
     """Puts a state, or what goes with it, on the devices."""
+    return sharding.put(tree, self.shardings(tree))
+
+  def shardings(self, tree: types.PyTree) -> types.PyTree:
+    """Where each array of such a tree, or of its shapes, belongs."""
     if self.members:
-      return sharding.split_members(tree, self.mesh)
-    return sharding.place(tree, self.mesh, self.config.sharding)
+      return sharding.of_members(tree, self.mesh)
+    return sharding.of_state(tree, self.mesh, self.config.sharding)
+
+  def abstract_state(self) -> states.GanState:
+    """Shapes, dtypes and shardings of a state on the devices."""
+    shapes = jax.eval_shape(self.initial_state)
+    return sharding.abstract(shapes, self.shardings(shapes))
 
 
 def open_game(config: configs.Config) -> Game:

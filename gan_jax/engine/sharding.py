@@ -109,9 +109,23 @@ def of_state(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
   return jax.tree.map(one, tree)
 
 
-def place(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
-  """Puts a state on the devices, as `of_state` says."""
-  return jax.tree.map(_put, tree, of_state(tree, mesh, kind))
+def of_members(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
+  """That of a population's arrays `[P, ...]`: as many on every device."""
+  return jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec(AXIS)), tree)
+
+
+def abstract(shapes: types.PyTree, where: types.PyTree) -> types.PyTree:
+  """Shapes and dtypes with the sharding of each."""
+  return jax.tree.map(
+    lambda x, one: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one),
+    shapes,
+    where,
+  )
+
+
+def put(tree: types.PyTree, where: types.PyTree) -> types.PyTree:
+  """Puts each array on the devices that its sharding says."""
+  return jax.tree.map(_put, tree, where)
 
 
 def keep_split(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
@@ -126,11 +140,6 @@ def known(mesh: Mesh | None) -> contextlib.AbstractContextManager[Any]:
   if mesh is None or mesh.size == 1:
     return contextlib.nullcontext()
   return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
-
-
-def split_members(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
-  """A population's arrays `[P, ...]`, an equal share on every device."""
-  return _put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def _put(tree: types.PyTree, sharding: NamedSharding) -> types.PyTree:
@@ -154,15 +163,23 @@ def _put_own(sharding: NamedSharding, x: jax.Array) -> jax.Array:
 def whole(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   """Arrays that a process can look at alone.
 
-  Of a mesh that several processes share, copies on this one's first device;
-  all must call it together where some array is split.
+  Of a mesh that several processes share, copies on this one's first device, or
+  of split arrays in the host's memory; all must call it together where there
+  are any.
   """
   if not mesh.is_multi_process:
     return tree
-  if not all(x.is_fully_replicated for x in jax.tree.leaves(tree)):
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    tree = jax.jit(lambda x: x, out_shardings=everywhere)(tree)
-  return jax.tree.map(lambda x: x.addressable_data(0), tree)
+  gather = jax.jit(
+    lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec())
+  )
+
+  def one(x: jax.Array) -> jax.Array | np.ndarray:
+    if x.is_fully_replicated:
+      return x.addressable_data(0)
+    # One after another: no device need hold them all.
+    return np.asarray(gather(x).addressable_data(0))
+
+  return jax.tree.map(one, tree)
 
 
 def split_batch(tree: types.PyTree, mesh: Mesh, axis: int = 0) -> types.PyTree:

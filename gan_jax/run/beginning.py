@@ -74,7 +74,7 @@ def first_state(
   for step in reversed(saved.steps):
     own = halving.stored(game, workdir, step)
     try:
-      state = saved.restore(jax.eval_shape(own.initial_state), own.mesh, step)
+      state = saved.restore(own.abstract_state(), step)
       rows = saved.manifest(step).get('rows')
     except checkpoint.DamagedError as error:
       damaged[step] = error

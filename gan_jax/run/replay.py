@@ -184,9 +184,7 @@ def _last_two(
     try:
       each = {s: halving.stored(game, workdir, s) for s in (before, last)}
       return {
-        step: saved.restore(
-          jax.eval_shape(own.initial_state), own.own().mesh, step
-        )
+        step: saved.restore(own.own().abstract_state(), step)
         for step, own in each.items()
       }
     except checkpoint.DamagedError as error:

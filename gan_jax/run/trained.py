@@ -81,7 +81,8 @@ def load(
       if member is not None:
         template = _of_members(template, len(playing))
       mesh = sharding.own(sharding.make_mesh())
-      state = saved.restore(template, mesh, step)
+      where = sharding.of_state(template, mesh, 'replicated')
+      state = saved.restore(sharding.abstract(template, where), step)
       if member is not None:
         state = batching.take(state, playing.index(member))
       run = Run(single, info, build.make_spec(single, info), state)

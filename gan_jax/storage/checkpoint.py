@@ -22,7 +22,6 @@ from typing import Any, Self
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import checkpoint_managers
 
 from gan_jax import types
@@ -279,14 +278,12 @@ class Checkpoints:
       raise DamagedError('the checksum of its manifest differs')
     return manifest
 
-  def restore(
-    self, template: states.GanState, mesh: Mesh, step: int
-  ) -> states.GanState:
-    """The state of a step, copied to every device of the mesh.
+  def restore(self, template: states.GanState, step: int) -> states.GanState:
+    """The state of a step, on the devices that the template names.
 
     Args:
-      template: shapes and dtypes (`jax.eval_shape` of the initial state).
-      mesh: of the devices there are now, which may be others than before.
+      template: shapes, dtypes and shardings (`jax.ShapeDtypeStruct`); the
+        devices may be others than before.
       step: a saved step.
 
     Raises:
@@ -301,12 +298,7 @@ class Checkpoints:
         f'written by gan_jax at commit {manifest.get("commit")}; this version '
         f'reads format {FORMAT}'
       )
-    sharding = NamedSharding(mesh, PartitionSpec())
-    abstract = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-      template,
-    )
-    arguments = ocp.args.StandardRestore(abstract)
+    arguments = ocp.args.StandardRestore(template)
     try:
       items = ocp.args.Composite(state=arguments)
       state = self._manager.restore(step, args=items)['state']
