@@ -13,7 +13,7 @@ from jax import test_util
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build, names, program
+from gan_jax.engine import additions, build, names, program
 from gan_jax.game import (
   ada,
   augment,
@@ -618,8 +618,11 @@ def test_adaptation_resumes_to_the_last_bit(tmp_path: pathlib.Path):
     np.testing.assert_array_equal(a, b)
 
 
-def test_members_adapt_by_themselves(tmp_path: pathlib.Path):
+def test_members_adapt_by_themselves(
+  tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
   config = digits()
+  config.augment.policy = 'color'
   config.population.vary = {'augment.target': [-1.5, 1.5]}
   config.augment.p, config.eval.held_out = 0.04, 'train[98%:]'
   train.train(config, tmp_path)
@@ -628,12 +631,33 @@ def test_members_adapt_by_themselves(tmp_path: pathlib.Path):
   up = [0.04, 0.04 + 0.064 * 2 / 3, 0.04 + 0.064 * 4 / 3, 0.04 + 0.128]
   down = [0.04, 0.04 / 3, 0.0, 0.0]
   np.testing.assert_allclose(np.transpose(members), [up, down], atol=1e-5)
+  said = "augment.policy='color': goes without saturation, for the images are"
+  assert said in capsys.readouterr().err
   last = writers.read_rows(tmp_path)[-1]
   assert len(last['overfit/r_v']['members']) == 2
   assert 'overfit/r_v' in json.loads((tmp_path / 'summary.json').read_text())
 
 
-# What is refused.
+# What is refused, or left out.
+
+
+@pytest.mark.parametrize(
+  ('policy', 'channels', 'words'),
+  [
+    ('ada.bgc', 1, 'hue and saturation'),
+    ('translation,color', 1, 'saturation'),
+    ('diffaugment', 1, 'saturation'),
+    ('ada.bgc', 3, ''),
+    ('ada.bg', 1, ''),
+  ],
+)
+def test_grey_images_go_without_colors(policy: str, channels: int, words: str):
+  config = game()
+  config.augment.policy, config.augment.p = policy, 1.0
+  info = IMAGES._replace(shape=(8, 8, channels))
+  found = additions.left_out(config, additions.make_augment(config, info), info)
+  assert len(found) == bool(words)
+  assert words in ''.join(found)
 
 
 def lines(config: configs.Config, info: sources.Info = IMAGES) -> str:

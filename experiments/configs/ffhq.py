@@ -1,13 +1,16 @@
-"""Faces of FFHQ at 64x64 or 256x256.
+"""Faces of FFHQ at 64x64, 256x256 or 1024x1024.
 
 Paper: R3GAN (Huang et al. 2024), table 9: batches of 256, 100 million images at
 64x64 and 200 million at 256x256. Not here: its bfloat16 at high resolutions
 (`--config.precision=bfloat16` is of all). ffhq.py:r3gan2_256 is its authors'
 second version by the preset FFHQ-256 of their code
 (https://github.com/IFeelBloated/R3GAN2), for as many images; that for 64x64 is
-images.py:r3gan2.
-Published: of R3GAN, FID 1.95 at 64x64 and 2.75 at 256x256, of 50,000 samples
-against the whole set of 70,000.
+images.py:r3gan2. ffhq.py:stylegan2_1024 is StyleGAN2's configuration F (Karras
+et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"), and
+ffhq.py:stylegan2_256 the baseline paper256 of StyleGAN2-ADA.
+Published: FID of 50,000 samples against the whole set of 70,000: of R3GAN 1.95
+at 64x64 and 2.75 at 256x256, of StyleGAN2 2.84 at 1024x1024 and 3.78 at 256x256
+(as Huang et al. 2024 quote it).
 
 Command (FILE: the images as a folder or a zip file, 256x256 ones shrunken by a
 box filter, as the published figures are of such):
@@ -49,10 +52,17 @@ def _r3gan2_256(c: config.Config) -> None:
   c.steps = 200_000_000 // c.batch_size
 
 
+def _stylegan2(c: config.Config, size: int, preset: str) -> None:
+  c.data.size = size
+  recipes.use_stylegan2(c, recipes.STYLEGAN2[preset])
+
+
 ARGUMENTS = {
   '64': lambda c: _r3gan(c, 64, gamma=2.0, million_images=100),
   '256': lambda c: _r3gan(c, 256, gamma=150.0, million_images=200),
   'r3gan2_256': _r3gan2_256,
+  'stylegan2_256': lambda c: _stylegan2(c, 256, 'paper256'),
+  'stylegan2_1024': lambda c: _stylegan2(c, 1024, 'stylegan2'),
 }
 
 

@@ -8,7 +8,8 @@ million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
 authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
 as for ImageNet, but with batches of 256 and no classes; as images.py:stylegan2,
 StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it, whose numbers follow
-the size: images.py:stylegan2_128, _256, _512 and _1024 for those.
+the size: images.py:stylegan2_128, _256, _512 and _1024 for those, or as it has
+its small sets of photographs: images.py:paper512 and paper1024.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -60,9 +61,10 @@ def _biggan(c: config.Config) -> None:
   c.steps = 100_000
 
 
-def _stylegan2(c: config.Config, size: int = 64) -> None:
+def _stylegan2(c: config.Config, size: int = 64, preset: str = '') -> None:
   c.data.size = size
-  recipes.use_stylegan2(c, recipes.stylegan2_auto(size))
+  own = recipes.STYLEGAN2[preset] if preset else recipes.stylegan2_auto(size)
+  recipes.use_stylegan2(c, own)
   c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 
@@ -76,6 +78,12 @@ ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   **{
     f'stylegan2_{size}': functools.partial(_stylegan2, size=size)
     for size in (128, 256, 512, 1024)
+  },
+  **{
+    f'paper{size}': functools.partial(
+      _stylegan2, size=size, preset=f'paper{size}'
+    )
+    for size in (512, 1024)
   },
 }
 

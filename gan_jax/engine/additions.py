@@ -51,6 +51,19 @@ def make_terms(
   return types.Pair(chosen(names.TERMS.gen), disc)
 
 
+def left_out(
+  config: configs.Config, policy: augment.Policy | None, info: sources.Info
+) -> list[str]:
+  """A line on what an augmentation does not do to these data, or none."""
+  grey = info.kind == 'images' and info.shape[-1] == 1
+  if policy is None or not policy.of_colors or not grey:
+    return []
+  return [
+    f'augment.policy={config.augment.policy!r}: goes without '
+    f'{" and ".join(policy.of_colors)}, for the images are grey'
+  ]
+
+
 def make_augment(
   config: configs.Config, info: sources.Info
 ) -> augment.Policy | None:

@@ -290,6 +290,9 @@ FILTER, NOISE, HOLE = {'filter': 1.0}, {'noise': 1.0}, {'hole': 1.0}
 R3GAN = {**BLIT, **GEOMETRY, **dict.fromkeys(TINT, 0.5), **HOLE}
 
 
+_OF_COLORS = 'hue', 'saturation'
+
+
 def policy(shares: Mapping[str, float]) -> augment.Policy:
   """ADA's pipeline of some transforms.
 
@@ -297,7 +300,8 @@ def policy(shares: Mapping[str, float]) -> augment.Policy:
     shares: of those that there are, by the names above, how much of p is the
       probability of each.
   """
-  return augment.Policy(functools.partial(_draw, shares), apply)
+  of_colors = tuple(name for name in _OF_COLORS if name in shares)
+  return augment.Policy(functools.partial(_draw, shares), apply, of_colors)
 
 
 # What each transform draws of each sample: uniform numbers that choose, uniform
@@ -361,7 +365,7 @@ def _draw(
   drawn |= columns(jax.random.normal, normal_key, _NORMAL)
   own = {}
   for name, (number, off) in _NUMBERS.items():
-    if name in shares and (channels > 1 or name not in ('hue', 'saturation')):
+    if name in shares and (channels > 1 or name not in _OF_COLORS):
       share = shares[name] * p
       if name == 'rotate':
         # Of either angle, so that there is one or both with probability p.

@@ -36,10 +36,12 @@ class Policy(NamedTuple):
     draw: `draw(key, shape, p)`, the numbers of each sample of a batch of that
       shape at strength p `[]`: a tree of arrays `[B, ...]`.
     apply: `apply(images, numbers)`, of float32 images and of that shape.
+    of_colors: its transforms of colours, which grey images go without.
   """
 
   draw: Callable[[jax.Array, tuple[int, ...], jax.Array], types.PyTree]
   apply: Callable[[jax.Array, types.PyTree], jax.Array]
+  of_colors: tuple[str, ...] = ()
 
 
 @functools.partial(jax.jit, static_argnames='policy')
@@ -73,7 +75,7 @@ def in_turn(policies: Sequence[Policy]) -> Policy:
       x = policy.apply(x, own)
     return x
 
-  return Policy(draw, apply)
+  return Policy(draw, apply, tuple(n for p in policies for n in p.of_colors))
 
 
 def each(value: jax.Array) -> jax.Array:
@@ -173,7 +175,7 @@ def _apply_box(x: jax.Array, numbers: Box) -> jax.Array:
   return jnp.where(hole & each(numbers.use), 0.0, x)
 
 
-COLOR = Policy(_draw_color, _apply_color)
+COLOR = Policy(_draw_color, _apply_color, ('saturation',))
 TRANSLATION = Policy(_draw_shift, shifted)
 CUTOUT = Policy(_draw_box, _apply_box)
 

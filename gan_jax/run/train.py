@@ -11,6 +11,7 @@ import jax
 
 from gan_jax.config import checks, fields as configs, values, words
 from gan_jax.engine import (
+  additions,
   build,
   hosts,
   program,
@@ -260,7 +261,10 @@ def _reporting(
   evaluate, stamp = None, None
   if info.kind != 'images':
     stamp = evaluations.law_stamp(population.program_config(config), game.spec)
-  unsure = [*checks.warnings(config)]
+  unsure = [
+    *checks.warnings(config),
+    *additions.left_out(config, game.spec.augment, info),
+  ]
   if evaluator:
     evaluate = evaluator.figures_or_nan
     unsure += evaluator.warnings
