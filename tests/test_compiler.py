@@ -44,8 +44,11 @@ def test_stock_has_no_options():
   assert 'ynn_fusion' in compiled.as_text()
 
 
-def test_this_xla_takes_every_option(capsys: pytest.CaptureFixture[str]):
+def test_this_xla_takes_every_option(
+  capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
   """`compile` would go on without any of them."""
+  monkeypatch.delenv('XLA_FLAGS')
   lowered = jax.jit(jnp.sin).lower(jnp.zeros(8))
   for options in (
     compiler._FOR_TINY_PRODUCTS,
@@ -55,6 +58,20 @@ def test_this_xla_takes_every_option(capsys: pytest.CaptureFixture[str]):
   ):
     compiler._compile(lowered, options)
   assert not capsys.readouterr().err
+
+
+def test_flags_go_before_options(
+  capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+  lowered = jax.jit(jnp.sin).lower(jnp.zeros(8))
+  options = {'xla_of_nobody': 1}
+  monkeypatch.setenv('XLA_FLAGS', '--xla_of_nobody=2')
+  compiler._compile(lowered, options)
+  assert not capsys.readouterr().err
+  # The name of another one does not count.
+  monkeypatch.setenv('XLA_FLAGS', '--xla_of_nobody_either=2')
+  compiler._compile(lowered, options)
+  assert 'xla_of_nobody=1' in capsys.readouterr().err
 
 
 def test_an_unknown_option_is_dropped_alone(

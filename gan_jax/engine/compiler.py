@@ -11,13 +11,14 @@ XLA has two libraries there, Eigen and YNN, and gives YNN all that it can do.
 
 Steps of small products are also compiled with fewer of LLVM's optimisations,
 which does not make them slower, and all steps with vectors as wide as the
-processor has. `python -m experiments.benchmarks.step_time --suite=ring_2d` and
+processor has; what XLA_FLAGS says goes before all of it. `python -m experiments.benchmarks.step_time --suite=ring_2d` and
 `dcgan_28` show whether that still holds: they time it without fast paths too.
 """
 
 import contextlib
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -87,7 +88,9 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
 def _compile(
   lowered: jax.stages.Lowered, options: _Options
 ) -> jax.stages.Compiled:
-  """With those options that this XLA takes."""
+  """With those options that this XLA takes, and XLA_FLAGS leaves open."""
+  said = os.environ.get('XLA_FLAGS', '')
+  options = {k: v for k, v in options.items() if f'--{k}=' not in said}
   try:
     return lowered.compile(options)
   except jax.errors.JaxRuntimeError:
