@@ -3,6 +3,7 @@
 # XLA reads its flags when JAX is imported or soon after.
 # ruff: noqa: E402
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -46,6 +47,10 @@ os.environ.setdefault(
   str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'jax'),
 )
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Nothing is left in the user's own: classifiers, unpacked images.
+os.environ['XDG_CACHE_HOME'] = str(
+  pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xdg'
+)
 
 import jax
 import pytest
@@ -53,8 +58,14 @@ import pytest
 from gan_jax.config import fields as configs
 from gan_jax.networks import mlp
 from gan_jax.report import charts, frames, pages, single as reports
+from gan_jax.run import train
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+# As in every program here: tracing makes many objects, and few of them circles.
+gc.freeze()
+gc.set_threshold(100_000)
+
+_RUNS: list[pathlib.Path] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -75,8 +86,7 @@ def without_pictures(
     monkeypatch.setattr(pages, 'write_run', lambda *_: None)
 
 
-@pytest.fixture
-def tiny() -> configs.Config:
+def make_tiny() -> configs.Config:
   """A one-dimensional game of a few small steps."""
   config = configs.Config(steps=12, batch_size=8, log_every=4)
   config.gen.net = mlp.GenSettings(width=8, depth=1)
@@ -86,3 +96,18 @@ def tiny() -> configs.Config:
   config.checkpoint.every = 4
   config.ema.half_life = 32.0
   return config
+
+
+tiny = pytest.fixture(make_tiny, name='tiny')
+
+
+@pytest.fixture
+def tiny_run(
+  without_pictures: None, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+  """A whole run of `tiny`, trained once; who changes it takes a copy."""
+  if not _RUNS:
+    workdir = tmp_path_factory.mktemp('tiny') / 'run'
+    train.train(make_tiny(), workdir)
+    _RUNS.append(workdir)
+  return _RUNS[0]

@@ -18,9 +18,9 @@ from gan_jax.storage import workdir as workdirs
 
 
 @pytest.fixture
-def source(tiny: configs.Config, tmp_path: pathlib.Path) -> pathlib.Path:
+def source(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
   """A run of 12 steps, with the checkpoints of steps 8 and 12."""
-  train.train(copy.deepcopy(tiny), tmp_path / 'source')
+  shutil.copytree(tiny_run, tmp_path / 'source')
   return tmp_path / 'source'
 
 

@@ -560,7 +560,10 @@ def test_reading_splits_needs_no_source(digits: configs.Config):
 def test_streamed_images_are_known_again(digits: configs.Config):
   """One fingerprint of all images, whether they are streamed or held."""
   digits.eval.metrics = 'swd'
+  prints = []
   for limit in (0.0, 4.0):
     digits.data.device_limit_gb = limit
-    state = program.open_game(digits).start()
-    evaluator(digits).figures(state, KEY)
+    game = program.open_game(digits)
+    prints.append(game.source.info.fingerprint)
+    evaluations.Evaluator(digits, game.spec, game.source.info)
+  assert prints[0] == prints[1]

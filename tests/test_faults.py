@@ -124,9 +124,9 @@ def test_killed_in_the_middle_of_a_save(
   assert not list(workdir.glob('checkpoints/*tmp*'))
 
 
-def finished(tiny: configs.Config, workdir: pathlib.Path) -> None:
+def finished(whole: pathlib.Path, workdir: pathlib.Path) -> None:
   """A run of 12 steps with checkpoints at 8 and 12, and no summary."""
-  train.train(tiny, workdir)
+  shutil.copytree(whole, workdir, dirs_exist_ok=True)
   (workdir / 'summary.json').unlink()
 
 
@@ -146,11 +146,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
   harm: Callable[[pathlib.Path], None],
   part: str,
   tiny: configs.Config,
+  tiny_run: pathlib.Path,
   tmp_path: pathlib.Path,
   capsys: pytest.CaptureFixture[str],
 ):
   workdir = tmp_path / 'run'
-  finished(tiny, workdir)
+  finished(tiny_run, workdir)
   expected, expected_rows = checksums(workdir), rows(workdir)
   newest = workdir / 'checkpoints' / '12'
   # The arrays lie in `state/d`. What lies below `state/ocdbt.process_0` has
@@ -172,9 +173,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 
 
 def test_a_machine_short_of_memory_damages_nothing(
-  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+  tiny: configs.Config,
+  tiny_run: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
 
   def short(*args: object, **kwargs: object) -> None:
     raise RuntimeError('RESOURCE_EXHAUSTED: out of memory')
@@ -188,9 +192,9 @@ def test_a_machine_short_of_memory_damages_nothing(
 
 
 def test_nothing_is_moved_where_nothing_is_sound(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config, tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   with checkpoint.Checkpoints(tmp_path) as saved:
     steps = saved.steps
   for step in steps:
@@ -256,10 +260,10 @@ def test_a_stop_in_the_last_chunk_is_known(
 
 
 def test_every_bit_of_the_arrays_counts(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
   """A change in the arrays that the file format does not notice."""
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   with checkpoint.Checkpoints(tmp_path) as saved:
     known = saved.manifest(12)['checksums']
   state = runs.load(tmp_path).state
@@ -275,9 +279,9 @@ def test_every_bit_of_the_arrays_counts(
 
 
 def test_never_a_silent_beginning_over_a_run(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config, tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   before = rows(tmp_path)
   shutil.rmtree(tmp_path / 'checkpoints')
   with pytest.raises(ValueError, match='without a sound checkpoint'):
@@ -288,8 +292,10 @@ def test_never_a_silent_beginning_over_a_run(
     train.train(tiny, tmp_path)
 
 
-def test_lost_rows_are_refused(tiny: configs.Config, tmp_path: pathlib.Path):
-  finished(tiny, tmp_path)
+def test_lost_rows_are_refused(
+  tiny: configs.Config, tiny_run: pathlib.Path, tmp_path: pathlib.Path
+):
+  finished(tiny_run, tmp_path)
   lines = rows(tmp_path).splitlines(keepends=True)
   (tmp_path / 'metrics.jsonl').write_text(''.join(lines[:1] + lines[2:]))
   with pytest.raises(ValueError, match=r'3 rows up to step 12 .* counted 4'):
@@ -303,9 +309,9 @@ def test_lost_rows_are_refused(tiny: configs.Config, tmp_path: pathlib.Path):
 
 
 def test_two_processes_on_one_folder(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config, tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   with (tmp_path / 'lock').open('a+') as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     with pytest.raises(ValueError, match=r'another process .* at work'):
@@ -381,7 +387,8 @@ def test_tensorboard_has_every_step_once(
 ):
   """Also after a kill between a row and its checkpoint, with a torn tail."""
   tiny.data.name = data
-  finished(tiny, tmp_path)
+  train.train(tiny, tmp_path)
+  (tmp_path / 'summary.json').unlink()
   whole, drawn = scalars(tmp_path), pictures(tmp_path)
   assert [x[0] for x in whole] == sorted(x[0] for x in whole)
   assert {x[0] for x in whole} == {0, 4, 8, 12}
@@ -484,7 +491,7 @@ def test_made_read_only_while_training(tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop(number: signal.Signals, tmp_path: pathlib.Path):
-  """Between two rows: exit 0, one line, and the rest as if nothing had been."""
+  """Between two rows: exit 0, one line, and the rows so far are a longer run's."""
   flags = (*FLAGS, '--config.steps=30000', f'--workdir={tmp_path}/run')
   process = subprocess.Popen(
     [sys.executable, '-m', 'experiments.train', *flags],
@@ -623,10 +630,13 @@ def test_everything_a_run_leaves_is_known(
 
 @pytest.mark.parametrize('name', ['checkpoints', 'metrics.jsonl', 'frames'])
 def test_links_out_of_the_folder_are_refused(
-  name: str, tiny: configs.Config, tmp_path: pathlib.Path
+  name: str,
+  tiny: configs.Config,
+  tiny_run: pathlib.Path,
+  tmp_path: pathlib.Path,
 ):
   workdir, elsewhere = tmp_path / 'run', tmp_path / 'elsewhere'
-  finished(tiny, workdir)
+  finished(tiny_run, workdir)
   (workdir / name).rename(elsewhere)
   (workdir / name).symlink_to(elsewhere)
   with pytest.raises(ValueError, match=f'{name} is a link'):
@@ -634,10 +644,10 @@ def test_links_out_of_the_folder_are_refused(
 
 
 def test_a_run_of_another_version_is_refused(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config, tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
   """By name, and left as it is; before format 2 there was no number."""
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   path = tmp_path / 'config.json'
   stored = json.loads(path.read_text())
   stored['sessions'][-1]['commit'] = 'abc'
@@ -711,9 +721,9 @@ def test_an_unknown_best(tiny: configs.Config, tmp_path: pathlib.Path):
 
 
 def test_parts_of_a_run_made_with_different_things(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny_run: pathlib.Path, tmp_path: pathlib.Path
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   assert not replay.changed_since(tmp_path)
   path = tmp_path / 'config.json'
   stored = json.loads(path.read_text())
@@ -776,9 +786,12 @@ def test_a_replay_hides_nothing():
 
 
 def test_the_sessions_of_a_run(
-  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+  tiny: configs.Config,
+  tiny_run: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
 ):
-  finished(tiny, tmp_path)
+  finished(tiny_run, tmp_path)
   train.train(tiny, tmp_path)
   assert len(workdirs.sessions(tmp_path)) == 1
   (tmp_path / 'summary.json').unlink()
