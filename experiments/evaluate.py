@@ -59,7 +59,9 @@ _FEATURES_DATA = flags.DEFINE_string(
   'features_data', None, 'TFDS set that the classifier is trained on.'
 )
 _FEATURES_SPLIT = flags.DEFINE_string(
-  'features_split', None, 'Its split; without it, the images compared with.'
+  'features_split',
+  None,
+  'Its split; without it, the training or --real images.',
 )
 _KEPT = flags.DEFINE_integer(
   'features_kept', None, 'The most samples whose features are kept.'

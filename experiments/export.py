@@ -1,4 +1,4 @@
-"""A run's sampler as a folder that needs jax alone; the data need not be there.
+"""A run's sampler as a folder that needs only jax, numpy and flatbuffers.
 
   python -m experiments.export --workdir=runs/digits --out=digits_sampler
 

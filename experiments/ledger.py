@@ -80,6 +80,15 @@ def _column(
   return found[0].title or name, found[0].scale
 
 
+def _data_flag(name: str, flag: str) -> str:
+  """Where a set lies that no program can find by itself."""
+  from gan_jax.data import opening
+
+  if name == 'folder':
+    return f' {flag}=FILE'
+  return '' if name in opening.OWN else f' {flag}=DIR'
+
+
 def _of_claim(
   claim: 'ledger.Claim', runs: pathlib.Path
 ) -> list[dict[str, Any]]:
@@ -94,6 +103,8 @@ def _of_claim(
       f'python -m experiments.table --table=experiments/tables/{claim.table}.py'
       f' --workdir=runs/{claim.table}'
     )
+    data = next(iter(table.rows.values())).data
+    command += _data_flag(data.name, '--data_dir')
   else:
     folder = runs / tables.folder(claim.config.replace('.py', ''))
     command = (
@@ -101,6 +112,8 @@ def _of_claim(
       f' --workdir=runs/{folder.name}'
       + ''.join(f' --config.eval.{k}={v}' for k, v in claim.eval.items())
     )
+    config = launch.load_config(f'experiments/configs/{claim.config}')
+    command += _data_flag(config.data.name, '--config.data.dir')
     if claim.eval.get('features') == 'inception':
       command += ' --config.eval.weights=FILE'
   entries = []

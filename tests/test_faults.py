@@ -491,7 +491,7 @@ def test_made_read_only_while_training(tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop(number: signal.Signals, tmp_path: pathlib.Path):
-  """Between two rows: exit 0, one line, and the rows so far are a longer run's."""
+  """Between two rows: exit 0, one line, and rows that a longer run has."""
   flags = (*FLAGS, '--config.steps=30000', f'--workdir={tmp_path}/run')
   process = subprocess.Popen(
     [sys.executable, '-m', 'experiments.train', *flags],

@@ -51,7 +51,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   begin, end = '<!-- ledger: parzen, stacked_mnist -->', '<!-- ledger ends -->'
   page = f'before\n{begin}\nan old figure\n{end}\nafter\n'
   filled = ledger.fill(page, record)
-  said = '0 of 5 figures are measured so far.'
+  said = '0 of 5 figures of parzen, stacked_mnist are measured so far.'
   assert ledger.fill(filled, record) == filled
   assert filled == f'before\n{begin}\n\n{said}\n\n{end}\nafter\n'
   # Of parzen one, and two each of DCGAN and PacDCGAN2.
@@ -65,7 +65,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   cells = [cell.strip() for cell in rows[2].split('|')[1:-1]]
   assert cells[:3] == ['DCGAN', 'reverse KL', '5.21 ± .19']
   assert cells[3:5] == ['5.34 ± 0.12', '3']
-  assert rows[4] == '1 of 5 figures are measured so far.'
+  assert rows[4] == said.replace('0 of', '1 of')
   for wrong in ('no block', begin, page + begin):
     with pytest.raises(ValueError, match='has no block of the ledger, or one'):
       ledger.fill(wrong, record)

@@ -353,7 +353,7 @@ class Eval:
   resizer: str = ''
   # The TFDS set whose split of that name the classifier learns.
   features_data: str = 'mnist'
-  # That split; '' trains it on the real images themselves.
+  # That split; '' trains it on the images that G is trained on.
   features_split: str = ''
   # The most samples of each set whose features are kept: by kid, cmmd, prdc,
   # fd_infinity, authenticity, copying and the bootstrap.

@@ -17,8 +17,8 @@ from gan_jax.data import (
   splits,
 )
 
-# Sets that are none of TFDS's.
-_OWN = (*densities.DENSITIES, *densities.POINTS, 'digits', 'folder')
+# What is none of TFDS's.
+OWN = (*densities.DENSITIES, *densities.POINTS, 'digits', 'folder')
 
 
 def open_source(
@@ -100,7 +100,7 @@ def open_images(
     asked = folder.Asked(data.size, data.channels, data.background)
     return folder.open_folder(data.dir, asked, split, most, field)
   form = looks.Form(data.size, data.channels, data.background)
-  return prepared.open_tfds(data.name, data.dir, split, form, _OWN, most, field)
+  return prepared.open_tfds(data.name, data.dir, split, form, OWN, most, field)
 
 
 def overlap(data: configs.Data, held_out: str) -> bool:
@@ -116,7 +116,7 @@ def overlap(data: configs.Data, held_out: str) -> bool:
     data.name,
     data.dir,
     {'eval.held_out': held_out, 'data.split': data.split},
-    _OWN,
+    OWN,
   )
 
 
@@ -231,4 +231,5 @@ def _image_source(
       marginals=marginals,
       split=data.placement == 'split',
     )
-  return dataclasses.replace(source, about=images.describe(image_set))
+  about = images.describe(image_set) + ', mirrored at random' * data.flip
+  return dataclasses.replace(source, about=about)

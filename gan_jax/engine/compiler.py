@@ -11,8 +11,9 @@ XLA has two libraries there, Eigen and YNN, and gives YNN all that it can do.
 
 Steps of small products are also compiled with fewer of LLVM's optimisations,
 which does not make them slower, and all steps with vectors as wide as the
-processor has; what XLA_FLAGS says goes before all of it. `python -m experiments.benchmarks.step_time --suite=ring_2d` and
-`dcgan_28` show whether that still holds: they time it without fast paths too.
+processor has; what XLA_FLAGS says goes before all of it. `python -m
+experiments.benchmarks.step_time --suite=ring_2d` and `dcgan_28` show whether
+that still holds: they time it without fast paths too.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A run's sampler as a folder that jax alone can load, and back.
+"""A run's sampler as a folder that jax, numpy and flatbuffers load, and back.
 
 The programs are StableHLO by `jax.export`, which keeps them loadable for months
 and on other platforms. They contain no parameters: those are safetensors, and

@@ -301,7 +301,7 @@ def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
     f'<!-- ledger: {names} -->',
     '',
     *rows,
-    f'{len(measured)} of {len(own)} figures are measured so far.',
+    f'{len(measured)} of {len(own)} figures of {names} are measured so far.',
     '',
     '<!-- ledger ends -->',
   ])  # fmt: skip
