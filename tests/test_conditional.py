@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
-from gan_jax.engine import build, names
+from gan_jax.engine import build, names, program
 from gan_jax.evaluation import (
   catalogue,
   comparison,
@@ -22,7 +22,7 @@ from gan_jax.evaluation import (
 from gan_jax.game import draws, penalties, sampling, steps
 from gan_jax.metrics import modes
 from gan_jax.networks import conditional, dcgan, mlp, r3gan
-from gan_jax.run import train, trained as runs
+from gan_jax.run import replay, train, trained as runs
 from tests import test_experiments as programs
 
 KEY = jax.random.key(0)
@@ -386,6 +386,10 @@ def test_resuming_a_conditional_run_changes_no_bit(
   )
   assert whole == parts
   assert len(whole) == 3
+  again = replay.last_steps(program.open_game(ring), tmp_path / 'whole')
+  assert again.title.startswith('steps 3 to 4')
+  assert again.differences
+  assert not any(d.largest for d in again.differences)
 
 
 def test_a_population_of_conditional_games(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import fields as configs
@@ -382,6 +383,15 @@ def test_r3gan_block_starts_as_the_identity():
   np.testing.assert_array_equal(y, x)
   moved = jax.tree.map(lambda p: p + 0.1, variables)
   assert not np.allclose(r3gan.Block(4, 1.0).apply(moved, x), x)
+  # As fix-up has it (Zhang et al. 2019): gradients pass as they come, and in a
+  # block only the last layer is moved by the first step.
+  g = jax.random.normal(jax.random.key(1), x.shape)
+  _, pull = jax.vjp(r3gan.Block(4, 1.0).apply, variables, x)
+  of_params, of_x = pull(g)
+  np.testing.assert_array_equal(of_x, g)
+  flat = traverse_util.flatten_dict(of_params['params'])
+  moves = {path[0] for path, grad in flat.items() if np.abs(grad).max() > 0}
+  assert moves == {'Conv_2'}
 
 
 def test_r3gan_block_by_hand():

@@ -341,6 +341,23 @@ def test_second_moments_stay_near_one(architecture: str):
     assert least < moment < 1.6, (name, moment)
 
 
+def test_second_moments_of_gradients_grow_as_little_as_those_of_values():
+  """Of the mapping: each leaky rectifier passes (1 + .2^2) / 2 times 2."""
+  depth, width, draws = 4, 256, 16
+  mapping = style_layers.Mapping(width, depth, 0.01)
+  z = jax.random.normal(KEY, (64, width))
+  g = jax.random.normal(jax.random.key(1), z.shape)
+
+  @jax.vmap
+  def moments(key: jax.Array) -> jax.Array:
+    variables = mapping.init(key, z, None)
+    w, pull = jax.vjp(lambda z: mapping.apply(variables, z, None), z)
+    return jnp.stack([jnp.square(x).mean() for x in (w, pull(g)[0])])
+
+  found = moments(jax.random.split(KEY, draws)).mean(axis=0)
+  np.testing.assert_allclose(found, 1.04**depth, rtol=0.15)
+
+
 def test_mapping_learns_slowly_and_keeps_the_scale():
   mapping = style_layers.Mapping(64, 8, 0.01)
   z = 5 * jax.random.normal(KEY, (64, 32))
