@@ -37,6 +37,10 @@ _SIZE = flags.DEFINE_integer(
   'size', 0, 'Folders of images: as data.size.', lower_bound=0
 )
 _CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
+_MIRRORED = flags.DEFINE_bool(
+  'mirrored', False, 'Training saw the real images mirrored, too: for '
+  'memorisation, authenticity and copying.',
+)  # fmt: skip
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
   'metrics', None, 'fd_inception (or fid), fd_classifier, fd_dinov2, '
@@ -83,7 +87,7 @@ _OF_IMAGES = (
   _METRICS, _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT,
   _KEPT, _BOOTSTRAP, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
-_OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _JSON
+_OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
 _OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
 
 
@@ -173,6 +177,7 @@ def _of_paths(
     channels=_CHANNELS.value,
     num=_NUM.value,
     data_dir=_DATA_DIR.value or '',
+    mirrored=_MIRRORED.value,
   )
   return found.figures, {'seed': _SEED.value, **found.stamp}
 

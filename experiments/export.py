@@ -27,7 +27,7 @@ def main() -> None:
   workdir, out = pathlib.Path(_RUN.workdir.value), pathlib.Path(_OUT.value)
   run = _RUN.load()
   with whole.folder(out) as part:
-    exported.export(run, workdir, part)
+    exported.export(run, workdir, part, _RUN.member.value)
   for path in sorted(out.iterdir()):
     print(f'{path.stat().st_size:12,}  {path}')
   print(

@@ -142,6 +142,9 @@ def main() -> None:
   blocks = runs.samples(run, num, seed=_SEED.value, labels=labels)
   stamp = evaluator.generator_stamp(run.config, run.spec)
   stamp |= {'seed': _SEED.value, 'step': int(run.state.step)}
+  if labels is not None:
+    asked = f'{_PER_CLASS.value} of each class'
+    stamp['labels'] = f'class {_CLASS.value}' if _CLASS.value else asked
   if suffix:
     with whole.file(out) as part:
       _write_file(part, blocks, stamp)

@@ -242,3 +242,25 @@ def test_other_shapes_are_refused_by_name(
   with pytest.raises(ValueError, match=r'disc/opt_state/.*missing there'):
     train.train(tiny, tmp_path / 'new')
   assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('field', beginning.FIELDS)
+def test_what_an_earlier_run_was_trained_on_is_not_held_out(
+  field: str, tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.data.name, tiny.gen.latent_dim = 'digits', 4
+  tiny.data.split = 'train[:80%]'
+  train.train(tiny, tmp_path / 'first')
+  tiny.steps = 16
+  setattr(tiny, field, str(tmp_path / 'first'))
+  tiny.data.split, tiny.eval.held_out = 'train[:90%]', 'train[90%:]'
+  train.train(copy.deepcopy(tiny), tmp_path / 'second')
+  # Of the one before the one before.
+  setattr(tiny, field, str(tmp_path / 'second'))
+  tiny.data.split, tiny.eval.held_out = 'train[:70%]', 'train[70%:80%]'
+  before = 'second:16|first:12'
+  message = rf'{field}=.*({before}) was trained on some of them'
+  tiny.steps = 20
+  with pytest.raises(ValueError, match=message):
+    train.train(tiny, tmp_path / 'third')
+  assert not (tmp_path / 'third').exists()

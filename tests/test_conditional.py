@@ -355,7 +355,7 @@ def test_a_conditional_run_from_the_data_to_its_samples(
   assert done.returncode == 0, done.stderr
   with np.load(out) as found:
     assert found['labels'].tolist() == labels.tolist()
-    assert json.loads(str(found['stamp']))['labels']
+    assert json.loads(str(found['stamp']))['labels'] == '2 of each class'
   for flags, message in (
     (('--class=cat',), 'no such class; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9'),
     (('--class=1', '--per_class=2'), 'give one of them'),
@@ -428,6 +428,13 @@ def test_what_cannot_be_conditional(
   checks.validate(ring)
   with pytest.raises(ValueError, match=message):
     build.make_spec(ring, build.make_source(ring, KEY).info)
+
+
+def test_what_cannot_be_truncated_is_refused_at_the_start(ring: configs.Config):
+  ring.eval.truncation = 0.5
+  message = r"eval\.truncation=0\.5: gen\.name='mlp' has no truncation"
+  with pytest.raises(ValueError, match=message):
+    program.open_game(ring)
 
 
 def test_class_accuracy_needs_a_conditional_game(digits: configs.Config):

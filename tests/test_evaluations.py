@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
 
 from gan_jax import types
@@ -522,6 +523,47 @@ def test_copies_of_mirror_images_are_copies(*, mirrored: bool):
   (ratio,) = metric.result(scene).values()
   assert ratio == 0 if mirrored else ratio > 0.5
   assert metric.settings(facts) == {'mirrored': mirrored}
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+@pytest.mark.parametrize('name', ['authenticity', 'copying'])
+def test_copies_of_mirror_images_are_copies_of_features(
+  name: str, *, mirrored: bool, digits: configs.Config,
+  monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+  def apply(params: Any, x: jax.Array) -> types.Perception:
+    flat = x.reshape(len(x), -1)
+    return types.Perception(flat, flat[:, :10])
+
+  network = features.Extractor('classifier', '', {}, jax.jit(apply))
+  monkeypatch.setattr(comparison, 'make_extractor', lambda *_: network)
+  digits.data.split, digits.eval.held_out = 'train[:60%]', 'train[60%:]'
+  digits.data.flip = mirrored
+  digits.eval.metrics = name
+  game = program.open_game(digits)
+  judge = evaluations.Evaluator(digits, game.spec, game.source.info)
+  train, _ = opening.open_split(digits.data, digits.data.split)
+  pixels, _ = train.fetch(range(300))
+  x = np.asarray(pixels, np.float32)[:, :, ::-1] / 127.5 - 1
+  (found,) = judge._comparison.figures([(x, None)], KEY).values()
+  if name == 'authenticity':
+    assert found == 0 if mirrored else found > 0.5
+  else:
+    assert found < -10 if mirrored else found > 0
+  assert judge.stamp()['used'][name]['mirrored'] is mirrored
+
+
+def test_the_classifier_learns_images_of_the_size_of_the_run(
+  tmp_path: pathlib.Path,
+):
+  for i, size in enumerate((9, 12, 15)):
+    folder = tmp_path / f'of_{i % 2}'
+    folder.mkdir(exist_ok=True)
+    PIL.Image.new('RGB', (size, size)).save(folder / f'{i}.png')
+  settings = configs.Eval(features_data='folder', features_split='train')
+  like = configs.Data(dir=str(tmp_path), size=8, channels=1)
+  found = evaluations.other_labelled(settings, like)
+  assert found.shape == (8, 8, 1)
 
 
 def test_laws_have_figures_of_their_own(

@@ -149,3 +149,17 @@ def test_what_is_refused(source: pathlib.Path, tmp_path: pathlib.Path):
     train.train(config, tmp_path / 'new')
   assert '\n' not in str(error.value)
   assert not (tmp_path / 'new').exists()
+
+
+def test_a_card_has_the_figures_of_its_own_generator(tmp_path: pathlib.Path):
+  own = {'step': 4, 'member': 1, 'weights': 'ema', 'truncation': 'none'}
+  others = (
+    {'step': 3}, {'member': 0}, {'weights': 'live'}, {'truncation': 'w 0.7'},
+  )  # fmt: skip
+  for i, changed in enumerate(({}, *others)):
+    line = {'figures': {f'fd_{i}': 1.5}, 'stamp': own | changed}
+    with (tmp_path / 'evaluations.jsonl').open('a') as file:
+      file.write(json.dumps(line) + '\n')
+  text = cards._figures(tmp_path, own)
+  assert '| fd_0 | 1.5 |' in text
+  assert text.count('| fd_') == 1

@@ -16,13 +16,15 @@ from collections.abc import Callable
 
 import event_files
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.benchmarks import kill
+from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import health, placing, program
-from gan_jax.game import state as states
+from gan_jax.game import draws, state as states, steps
 from gan_jax.run import interrupt, replay, train, trained as runs
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
@@ -594,6 +596,20 @@ def test_skipped_updates_are_counted(
     4 * (row.get('gen/skipped') or 0.0) for row in writers.read_rows(tmp_path)
   )
   assert told == pytest.approx(summary['gen_skipped'])
+
+
+def test_each_skipped_update_of_a_step_is_told(tiny: configs.Config):
+  """Also where the step's last one is fine again."""
+  tiny.nonfinite, tiny.disc_steps = 'skip', 3
+  game = program.open_game(tiny)
+  real = jnp.ones((3, 8, 1)).at[:2, 0].set(jnp.nan)
+  step = jax.jit(steps.make_step(game.spec))
+  draw = draws.draw_step(game.spec, jax.random.key(0))
+  state = game.start()
+  after, logs = step(state, game.hyper, types.Batch(real), draw)
+  assert int(after.memory['skipped']['disc']) == 2
+  assert float(logs['disc/skipped']) == 2
+  assert float(logs['gen/skipped']) == 0
 
 
 def test_going_on_regardless(tiny: configs.Config, tmp_path: pathlib.Path):

@@ -50,6 +50,16 @@ def spec_of(config: configs.Config) -> specs.Spec:
   return build.make_spec(config, source.info)._replace(disc=disc)
 
 
+def test_stacks_have_no_nearest_one():
+  config = digits()
+  config.data.stack = 3
+  figures = overfitting.make_figures(config, spec_of(config))
+  found = figures(NOBODY, types.Batch(jnp.zeros((20, 8, 8, 3))))
+  assert {*found} == {
+    f'overfit/{name}' for name in ('real', 'held_out', 'fake', 'r_t', 'r_v')
+  }
+
+
 @pytest.mark.parametrize('flip', [False, True])
 def test_figures_by_hand(flip: bool):
   config = digits()

@@ -246,12 +246,36 @@ def test_members_become_runs(four: configs.Config, tmp_path: pathlib.Path):
   # Drawn of the one moment it has.
   assert (tmp_path / 'third' / 'figure.png').exists()
   assert (tmp_path / 'third' / 'evolution.gif').exists()
+  # Of one whose penalty is 0 the program remembered more than its own does.
+  members.export_member(tmp_path / 'all', 0, tmp_path / 'first')
+  alone = runs.load(tmp_path / 'first')
+  assert 'r1' not in alone.state.memory
+  assert train.train(alone.config, tmp_path / 'first')['step'] == 12
   with pytest.raises(ValueError, match='is there already'):
     members.export_member(tmp_path / 'all', 3, tmp_path / 'third')
   with pytest.raises(ValueError, match='members 0 to 3'):
     runs.load(tmp_path / 'all')
   with pytest.raises(ValueError, match='is a single run'):
     runs.load(tmp_path / 'third', member=0)
+
+
+def test_a_member_that_is_never_augmented_or_clipped(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.augment.pseudo = True
+  tiny.population.vary = {
+    'augment.p': [0.0, 0.5], 'optim.disc.clip': [0.0, 0.1],
+  }  # fmt: skip
+  train.train(tiny, tmp_path / 'all')
+  assert runs.load(tmp_path / 'all', member=3).config.augment.pseudo
+  run = runs.load(tmp_path / 'all', member=0)
+  assert not run.config.augment.pseudo
+  members.export_member(tmp_path / 'all', 0, tmp_path / 'first')
+  again = runs.load(tmp_path / 'first')
+  for a, b in zip(
+    *(jax.tree.leaves(each.state.disc) for each in (run, again)), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
 
 
 def test_the_interval_is_students(tmp_path: pathlib.Path):

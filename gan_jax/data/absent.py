@@ -47,7 +47,7 @@ def form_of(data: configs.Data, given: Form) -> Form:
   """
   known = KNOWN.get(data.name, Form())
   shape = given.shape or known.shape
-  if data.size and not given.shape:
+  if data.size:
     channels = shape[-1] if shape else 3
     shape = (data.size, data.size, channels)
   if not shape:
@@ -55,7 +55,7 @@ def form_of(data: configs.Data, given: Form) -> Form:
       f'data.name={data.name!r}, data.size=0: the shape of its images is not '
       'known without them; give --image=HEIGHTxWIDTHxCHANNELS'
     )
-  if data.channels and not given.shape:
+  if data.channels:
     shape = (*shape[:2], data.channels)
   return Form(
     shape, given.classes or known.classes, given.examples or known.examples
@@ -88,6 +88,7 @@ def open_absent(
     return opening.open_source(data, key, size, shared=False)
   form = form_of(data, given)
   height, width, channels = form.shape
+  opening.check_stack(data, channels)
   classes, labels = form.classes, form.classes**data.stack
   info = sources.Info(
     kind='images',

@@ -181,17 +181,22 @@ def _shares(counts: np.ndarray, stack: int) -> tuple[float, ...]:
   return tuple(share.tolist())
 
 
+def check_stack(data: configs.Data, channels: int) -> None:
+  """Raises ValueError where images of so many channels are to be stacked."""
+  if data.stack > 1 and channels > 1:
+    raise ValueError(
+      f'data.stack={data.stack}: stacks are made of grey images, and these '
+      f'have {channels} channels; data.channels=1 makes them grey'
+    )
+
+
 def _image_source(
   data: configs.Data, key: jax.Array, size: int, *, shared: bool
 ) -> sources.Source:
   most = most_on_devices(data, jax.device_count())
   image_set = open_images(data, data.split, most)
   height, width, channels = image_set.shape
-  if data.stack > 1 and channels > 1:
-    raise ValueError(
-      f'data.stack={data.stack}: stacks are made of grey images, and these '
-      f'have {channels} channels; data.channels=1 makes them grey'
-    )
+  check_stack(data, channels)
   classes = len(image_set.class_names)
   if classes**data.stack > 2**31:
     raise ValueError(

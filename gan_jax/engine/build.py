@@ -338,7 +338,7 @@ def make_spec(
   Raises:
     ValueError: a name is unknown, a network lacks a field that is set, or it
       cannot make samples of this shape or take labels, or the data have none,
-      or the rule allows D but one step.
+      or the rule allows D but one step, or nothing can be truncated as asked.
   """
   dtype = values.choose('precision', config.precision, names.PRECISIONS)
   loss = values.choose('loss', config.loss, names.LOSSES)
@@ -407,6 +407,7 @@ def make_spec(
       'normalisation as it is set'
     )
   jax.eval_shape(spec.disc.init, jax.random.key(0))
+  check_truncation(config, spec)
   return spec
 
 

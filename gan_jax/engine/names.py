@@ -169,6 +169,9 @@ LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {
   'normal': jax.random.normal,
 }
 
+# Of laws with one: no number is farther from 0.
+LATENT_BOUNDS = {'uniform': 1.0, 'unit_uniform': math.sqrt(3)}
+
 OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
   'adam': lambda rate, b1, b2, eps, root: optax.adam(
     rate, b1=b1, b2=b2, eps=eps, eps_root=root

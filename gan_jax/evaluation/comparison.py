@@ -283,18 +283,23 @@ class Comparison:
           "these data: eval.features='classifier', trained on labels of theirs"
         )
 
+  def _seen(self, x: np.ndarray) -> types.Perception:
+    assert self._extractor is not None
+    parts = zip(*features.perceive(self._extractor, x), strict=True)
+    whole: list[Any] = [np.concatenate(part) for part in parts]
+    return types.Perception(*whole)
+
   def _blocks(
-    self, blocks: Iterable[sets.Block], *, sees: bool
+    self, blocks: Iterable[sets.Block], *, sees: bool, mirrors: bool
   ) -> Iterator[scenes.Block]:
     """With what the network sees in them, if it is asked."""
     for x, label in blocks:
-      seen = None
-      if sees:
-        assert self._extractor is not None
-        parts = zip(*features.perceive(self._extractor, x), strict=True)
-        whole: list[Any] = [np.concatenate(part) for part in parts]
-        seen = types.Perception(*whole)
-      yield scenes.Block(x, label, seen)
+      yield scenes.Block(
+        x,
+        label,
+        self._seen(x) if sees else None,
+        self._seen(x[:, :, ::-1]) if mirrors else None,
+      )
 
   def _states(
     self, which: str, blocks: Callable[[int], Iterable[sets.Block]]
@@ -312,8 +317,10 @@ class Comparison:
     if not most:
       return found
     sees = any(metrics[name].sees for name in wanted)
+    both_ways = which == 'train' and self._facts.mirrored
+    mirrors = both_ways and any(metrics[name].mirrors for name in wanted)
     done = 0
-    for block in self._blocks(blocks(most), sees=sees):
+    for block in self._blocks(blocks(most), sees=sees, mirrors=mirrors):
       for name, count in wanted.items():
         if count > done:
           part = block.first(count - done)

@@ -6,6 +6,7 @@ has other ones with other real images, features, numbers of samples or weights.
 code; `stamp` says all that they depend on.
 """
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -160,10 +161,12 @@ def _learnt(
   data, settings = config.data, config.eval
   if not settings.features_split:
     return comparison.Learnt(sets.in_any_order(image_set), True)
-  directory = data.dir
+  like = dataclasses.replace(
+    data, channels=0 if data.stack > 1 else data.channels
+  )
   if data.name == 'folder' and settings.features_data != 'folder':
-    directory = ''  # Of TFDS, and not in the folder of images.
-  other = other_labelled(settings, directory)
+    like.dir = ''  # Of TFDS, and not in the folder of images.
+  other = other_labelled(settings, like)
   return comparison.Learnt(other, settings.features_data == data.name)
 
 
@@ -193,13 +196,23 @@ def _check_stacks(asked: dict[str, scenes.Metric], stack: int) -> None:
       )
 
 
-def other_labelled(settings: configs.Eval, directory: str) -> sets.Images:
+def other_labelled(settings: configs.Eval, like: configs.Data) -> sets.Images:
   """The set that `eval.features_data` and `eval.features_split` name.
+
+  Args:
+    settings: name it.
+    like: where it is, and the size, channels and background of its images.
 
   Raises:
     ValueError: it cannot be read.
   """
-  data = configs.Data(name=settings.features_data, dir=directory)
+  data = configs.Data(
+    name=settings.features_data,
+    dir=like.dir,
+    size=like.size,
+    channels=like.channels,
+    background=like.background,
+  )
   try:
     image_set, _ = opening.open_split(
       data, settings.features_split, 'eval.features_split'

@@ -197,13 +197,14 @@ def _untried(facts: scenes.Facts) -> str | None:
 
 
 def _authenticity(scene: scenes.Scene) -> scenes.Figures:
-  found = neighbours.authenticity(*_features(scene, 'generated', 'train'))
+  generated, train = _features(scene, 'generated', 'train')
+  found = neighbours.authenticity(generated[:, 0], train)
   return {'authenticity': found}
 
 
 def _copying(scene: scenes.Scene) -> scenes.Figures:
   sets = (
-    kept.result(scene.states[name])
+    kept.result(scene.states[name]).reshape(-1, scene.facts.dim)
     for name in ('generated', 'held_out', 'train')
   )
   return {'copying': copying.copying(*sets)}
@@ -324,22 +325,26 @@ METRICS: dict[str, scenes.Metric] = {
     ('authenticity',),
     counts=lambda facts: _kept(facts, 'generated', 'train'),
     init=lambda facts: kept.init(),
-    update=scenes.keep_features,
+    update=scenes.keep_both_ways,
     result=_authenticity,
+    settings=lambda facts: {'mirrored': facts.mirrored},
     shortage=_untried,
     least=lambda facts: {'generated': 1, 'train': 2},
+    mirrors=True,
     single=True,
   ),
   'copying': scenes.Metric(
     ('copying',),
     counts=lambda facts: _kept(facts, 'generated', 'held_out', 'train'),
     init=lambda facts: kept.init(),
-    update=scenes.keep_features,
+    update=scenes.keep_both_ways,
     result=_copying,
     settings=lambda facts: {
       'cells': copying.CELLS, 'components': copying.COMPONENTS,
+      'mirrored': facts.mirrored,
     },
     shortage=_untried,
+    mirrors=True,
     least=lambda facts: {'held_out': 2, 'train': copying.CELLS},
     single=True,
   ),

@@ -38,6 +38,7 @@ def compare(
   channels: int = 0,
   num: int | None = None,
   data_dir: str = '',
+  mirrored: bool = False,
 ) -> Found:
   """Figures of generated images against real ones.
 
@@ -52,6 +53,7 @@ def compare(
     channels: the same.
     num: how many generated images to take; None is all.
     data_dir: of `features_data`.
+    mirrored: whether G was trained on the real images' mirror images too.
 
   Raises:
     ValueError: a set cannot be read, their images differ in shape, or
@@ -74,7 +76,10 @@ def compare(
   def learn() -> comparison.Learnt:
     if settings.features_split:
       return comparison.Learnt(
-        evaluator.other_labelled(settings, data_dir), of_data=False
+        evaluator.other_labelled(
+          settings, configs.Data(dir=data_dir, size=size, channels=channels)
+        ),
+        of_data=False,
       )
     return comparison.Learnt(found['real'], of_data=True)
 
@@ -86,6 +91,7 @@ def compare(
     found.get('held_out'),
     learn,
     origins,
+    mirrored=mirrored,
   )
 
   def blocks() -> Iterator[sets.Block]:

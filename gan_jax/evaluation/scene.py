@@ -23,11 +23,14 @@ class Block(NamedTuple):
     x: `[n, H, W, C]` float32 in [-1, 1].
     label: `[n]`, or None.
     seen: features and logits; None where no metric asks for them.
+    mirrored: those of the mirror images, of training images that G saw both
+      ways, where a metric asks for them.
   """
 
   x: np.ndarray
   label: np.ndarray | None
   seen: types.Perception | None
+  mirrored: types.Perception | None = None
 
   def first(self, num: int) -> 'Block':
     return jax.tree.map(lambda array: array[:num], self)
@@ -106,6 +109,7 @@ class Metric(NamedTuple):
     shortage: a line of warning where there are too few images, or None.
     least: images of each set without which there is no figure.
     sees: needs a fixed network.
+    mirrors: sees mirror images too, of training images that G saw both ways.
     single: looks at images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
@@ -128,6 +132,7 @@ class Metric(NamedTuple):
   shortage: Callable[[Facts], str | None] = lambda facts: None
   least: Callable[[Facts], Counts] = lambda facts: {}
   sees: bool = True
+  mirrors: bool = False
   single: bool = False
   one_class: bool = False
   labels: bool = False
@@ -164,6 +169,14 @@ def kept_pair(facts: Facts) -> Counts:
 
 def keep_features(state: kept.Kept, block: Block) -> kept.Kept:
   return kept.update(state, block.features)
+
+
+def keep_both_ways(state: kept.Kept, block: Block) -> kept.Kept:
+  """`[n, W, D]`: the features, and those of mirror images where there are."""
+  ways = [block.features]
+  if block.mirrored is not None:
+    ways.append(np.asarray(block.mirrored.features))
+  return kept.update(state, np.stack(ways, axis=1))
 
 
 def keep_pixels(state: kept.Kept, block: Block) -> kept.Kept:

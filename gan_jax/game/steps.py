@@ -214,6 +214,11 @@ def _choose(
   return jax.tree.map(lambda a, b: jnp.where(which, a, b), new, old)
 
 
+def _num_left_out(position: rules.Position, player: str) -> jax.Array:
+  count: jax.Array = getattr(position.carried, player).memory[_SKIPPED]
+  return count
+
+
 def _counted(
   position: rules.Position, player: str, fine: jax.Array
 ) -> rules.Position:
@@ -253,9 +258,16 @@ def _left_out(
     player: jnp.isfinite(logs[f'{player}/loss'] + logs[f'{player}/grad_norm'])
     for player in _PLAYERS
   }
-  logs = logs | {f'{player}/skipped': 1.0 - x for player, x in fine.items()}
   if spec.rule.takes_turns:
-    return after, logs, fine['gen']
+    # Of all updates of D, of which the logs are the last one's.
+    skipped = {
+      f'{player}/skipped': (
+        _num_left_out(after, player) - _num_left_out(before, player)
+      ).astype(jnp.float32)
+      for player in _PLAYERS
+    }
+    return after, logs | skipped, fine['gen']
+  logs = logs | {f'{player}/skipped': 1.0 - x for player, x in fine.items()}
   both = fine['gen'] & fine['disc']
   kept: rules.Position = _choose(both, after, before)
   for player, own in fine.items():

@@ -383,12 +383,13 @@ def memorisation(
   return memorised(nearest(generated, train), nearest(held_out, train))
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames='ways')
 def _nearest_other_of_block(
-  rows: jax.Array, own: jax.Array, x: jax.Array, norms: jax.Array
+  rows: jax.Array, own: jax.Array, x: jax.Array, norms: jax.Array, ways: int
 ) -> jax.Array:
   close = _closeness(_products(rows, x), norms[None])
-  others = jnp.where(own[:, None] == jnp.arange(len(x))[None], -jnp.inf, close)
+  same = own[:, None] // ways == jnp.arange(len(x))[None] // ways
+  others = jnp.where(same, -jnp.inf, close)
   return jnp.linalg.norm(rows - x[others.argmax(axis=1)], axis=1)
 
 
@@ -401,21 +402,25 @@ def authenticity(generated: jax.Array, train: jax.Array) -> float:
 
   Args:
     generated: features, `[G, D]`.
-    train: features of what the generator was trained on, `[T, D]`.
+    train: features of what the generator was trained on, `[T, D]`; or of W
+      ways in which it saw each sample, `[T, W, D]`, of which a sample's own are
+      no others.
 
   Raises:
     ValueError: there are fewer than two training samples or no others, the
       numbers of features differ, or a feature is not finite.
   """
-  found = nearest(generated, train)
+  ways = train.shape[1] if train.ndim == 3 else 1
+  flat = train.reshape(-1, train.shape[-1])
+  found = nearest(generated, flat)
   # Only those that are nearest to a sample need their own neighbour.
   rows, where = np.unique(found.row, return_inverse=True)
-  (x,) = _centred(train, least=2)
+  (x,) = _centred(flat, least=2 * ways)
   norms = _norms(x)
   parts = []
   for start in range(0, len(rows), _ROWS):
     own = jnp.asarray(rows[start : start + _ROWS], jnp.int32)
-    parts.append(_nearest_other_of_block(x[own], own, x, norms))
+    parts.append(_nearest_other_of_block(x[own], own, x, norms, ways))
   between = np.concatenate(parts)[where]
   return float((between < found.distance).mean())
 

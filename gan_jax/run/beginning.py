@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import fields as configs, halving as rungs, values
+from gan_jax.data import opening
 from gan_jax.engine import program
 from gan_jax.game import posthoc, state as states
 from gan_jax.run import exported, halving, trained
@@ -103,13 +104,52 @@ def start(game: program.Game) -> states.GanState:
   """The state before the first step, on the devices.
 
   Raises:
-    ValueError: the other run, should there be one, cannot be read, or what is
-      taken from it has other shapes.
+    ValueError: the other run, should there be one, cannot be read, or was
+      trained on held-out images, or what is taken from it has other shapes.
   """
   config, fresh = game.config, game.start()
+  _check_held_out(config)
   if config.branch_from:
     return _branched(game, fresh)
   return _initialised(game, fresh) if config.init_from else fresh
+
+
+def _check_held_out(config: configs.Config) -> None:
+  """Raises ValueError where an earlier run was trained on held-out images.
+
+  Of all runs before this one that are still there; the same images at another
+  place are not known.
+  """
+  if not config.eval.held_out:
+    return
+  before = config
+  while field := next((f for f in FIELDS if getattr(before, f)), ''):
+    text = getattr(before, field)
+    earlier = _config_of(pathlib.Path(values.other_run(text)[0]))
+    if earlier is None:
+      return
+    same = ('name', 'dir') if config.data.name == 'folder' else ('name',)
+    alike = all(
+      getattr(earlier.data, n) == getattr(config.data, n) for n in same
+    )
+    split = dataclasses.replace(config.data, split=earlier.data.split)
+    if alike and opening.overlap(split, config.eval.held_out):
+      raise ValueError(
+        f'eval.held_out={config.eval.held_out!r}: {field}={text} was trained '
+        f'on some of them (data.split={earlier.data.split!r})'
+      )
+    before = earlier
+
+
+def _config_of(folder: pathlib.Path) -> configs.Config | None:
+  """Of another run or an export; None where it is not there any more."""
+  try:
+    if exported.is_export(folder):
+      stored = json.loads((folder / exported.MODEL).read_text())
+      return values.from_dict(stored['config'])
+    return workdirs.load(folder)[0]
+  except (OSError, KeyError, ValueError):
+    return None
 
 
 def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from gan_jax.engine import build
 from gan_jax.evaluation import evaluator
@@ -28,16 +29,20 @@ latents, sample = (
   jax.export.deserialize(bytearray((folder / name).read_bytes())).call
   for name in ('latents.stablehlo', 'sample.stablehlo')
 )
-whole = json.loads((folder / 'model.json').read_text())['truncation']
-bound = [np.float32(np.inf)] if whole == 'latent' else []  # Of each |z|.
-psi = [np.float32(1)] if whole == 'w' else []
+model = json.loads((folder / 'model.json').read_text())
+kind, at = model['truncation'], model['truncated_at']  # At None nothing is.
+bound = [np.float32(at or np.inf)] if kind == 'latent' else []  # Of each |z|.
+psi = [np.float32(at or 1)] if kind == 'w' else []
 z_and_label = latents(np.uint32(seed), np.zeros(int(num), 'f4'), *bound)
 np.save(out, sample(weights, *z_and_label, *psi))
 """
 
 
 def card(
-  run: trained.Run, workdir: pathlib.Path, parameters: Mapping[str, int]
+  run: trained.Run,
+  workdir: pathlib.Path,
+  parameters: Mapping[str, int],
+  member: int | None = None,
 ) -> str:
   """README.md of the folder, in Markdown.
 
@@ -45,6 +50,7 @@ def card(
     run: that was exported.
     workdir: of it.
     parameters: of each player's network.
+    member: which run of a population it is.
   """
   config, info = run.config, run.info
   stamp = evaluator.generator_stamp(config, run.spec)
@@ -73,7 +79,7 @@ Trained and exported by gan_jax. `model.json` has every setting.
 
 ## Figures
 
-{_figures(workdir, int(run.state.step))}
+{_figures(workdir, {'step': int(run.state.step), 'member': member} | stamp)}
 
 ## Files
 
@@ -141,12 +147,16 @@ def _arguments(run: trained.Run) -> str:
   return ', '.join(parts)
 
 
-def _figures(workdir: pathlib.Path, step: int) -> str:
-  """Those that `experiments.evaluate` has stored of this step."""
+# What of a stamp says which generator was measured.
+_WHOSE = 'step', 'member', 'weights', 'truncation'
+
+
+def _figures(workdir: pathlib.Path, of: Mapping[str, Any]) -> str:
+  """Those that `experiments.evaluate` has stored of this generator."""
   found = lines.read(workdir / 'evaluations.jsonl')
-  own = [x for x in found if x['stamp'].get('step') == step]
+  own = [x for x in found if all(x['stamp'].get(n) == of[n] for n in _WHOSE)]
   if not own:
-    return 'None was measured by `experiments.evaluate` at this step.'
+    return 'None was measured by `experiments.evaluate` of this generator.'
   figures = {k: v for x in own for k, v in x['figures'].items()}
   rows = '\n'.join(f'| {name} | {value} |' for name, value in figures.items())
   stamp = json.dumps(own[-1]['stamp'], indent=2)

@@ -117,13 +117,19 @@ def _trace(run: trained.Run, flat: Mapping[str, np.ndarray]) -> Programs:
     )
 
 
-def export(run: trained.Run, workdir: pathlib.Path, out: pathlib.Path) -> None:
+def export(
+  run: trained.Run,
+  workdir: pathlib.Path,
+  out: pathlib.Path,
+  member: int | None = None,
+) -> None:
   """Writes the folder: programs, weights of both players, and what they are.
 
   Args:
     run: from `trained.load`; its configuration says which generator.
     workdir: of the run, for its figures.
     out: an empty folder.
+    member: which run of a population it is.
   """
   spec, config = run.spec, run.config
   sampling.check_alone(spec)
@@ -142,6 +148,7 @@ def export(run: trained.Run, workdir: pathlib.Path, out: pathlib.Path) -> None:
     'format': FORMAT,
     'step': int(run.state.step),
     'truncation': spec.gen.truncation,
+    'truncated_at': config.eval.truncation,
     'stamp': evaluator.generator_stamp(config, spec),
     'config': values.to_dict(config),
     'data': run.info._asdict(),
@@ -153,7 +160,7 @@ def export(run: trained.Run, workdir: pathlib.Path, out: pathlib.Path) -> None:
     name: sum(x.size for x in jax.tree.leaves(tree['params']))
     for name, tree in trees.items()
   }
-  (out / 'README.md').write_text(cards.card(run, workdir, counts))
+  (out / 'README.md').write_text(cards.card(run, workdir, counts, member))
 
 
 def is_export(folder: pathlib.Path) -> bool:

@@ -1,6 +1,7 @@
 """The latent whose sample is nearest to a given image."""
 
 import functools
+import math
 import pathlib
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import tqdm
 
 from gan_jax import types
 from gan_jax.data import pixels, source as sources
+from gan_jax.engine import names
 from gan_jax.evaluation import features
 from gan_jax.game import sampling
 from gan_jax.run import trained
@@ -136,7 +138,7 @@ class Projector:
       )
     self.space = space or ('w' if has_w else 'z')
     self._run, self._spec, self._extractor = run, run.spec, extractor
-    self._uniform = run.config.gen.latent == 'uniform'
+    self._bound = names.LATENT_BOUNDS.get(run.config.gen.latent, math.inf)
     self._generator = trained.generator(run)
 
   def _samples(self, x: jax.Array, label: jax.Array | None) -> jax.Array:
@@ -234,7 +236,10 @@ class Projector:
     self, cost: _Cost, first: types.Latent, asked: Asked
   ) -> tuple[types.Latent, np.ndarray]:
     """The best input on the way of each start, and its cost."""
-    scale = jnp.std(first.z) if self.space == 'w' else jnp.float32(1)
+    if self.space == 'w':
+      scale = jnp.std(first.z)
+    else:
+      scale = jnp.float32(min(self._bound / math.sqrt(3), 1.0))
     rates = optax.cosine_decay_schedule(asked.rate, max(asked.steps, 1))
     optimiser = optax.adam(lambda count: scale * rates(count))
 
@@ -249,8 +254,8 @@ class Projector:
       least = jnp.minimum(each, least)
       updates, opt_state = optimiser.update(grads, opt_state)
       x = optax.apply_updates(x, updates)
-      if self._uniform and self.space == 'z':
-        x = jnp.clip(x, -1, 1)
+      if self.space == 'z':
+        x = jnp.clip(x, -self._bound, self._bound)
       return (x, opt_state, best, least), least.min()
 
     @functools.partial(jax.jit, static_argnames='length')

@@ -83,6 +83,12 @@ def member_config(config: configs.Config, member: Member) -> configs.Config:
   single.seed = member.seed
   for name, value in member.setting.items():
     values.assign(single, name, value)
+  own = single.augment
+  if not own.adapt and not max(values.swept_values(single, 'augment.p')):
+    # Nothing is augmented, as beside members where something is. A diffusion of
+    # strength 0 is a short one.
+    own.pseudo = False
+    own.policy = own.policy if own.policy == 'diffusion' else ''
   return single
 
 
