@@ -12,9 +12,14 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, names
-from gan_jax.evaluation import classifier, inception as inceptions, resizers
+from gan_jax.evaluation import (
+  classifier,
+  inception as inceptions,
+  resizers,
+  vit,
+)
 from gan_jax.game import draws, steps
-from gan_jax.metrics import sliced
+from gan_jax.metrics import discrepancy, kernel, neighbours, parzen, sliced
 from tests import test_experiments as programs
 
 CLASSES = 3
@@ -120,6 +125,26 @@ def test_what_measures_multiplies_float32():
     rows = images.reshape(2, -1)
     return sliced.sliced_wasserstein_1(rows, rows, key, projections=2)
 
-  for measure in (classify, inception, distance):
+  def transformer(images: jax.Array) -> Any:
+    settings = vit.Settings(8, 1, 2, 4, 1e-6, early=True, projected=4)
+    params = vit.Vit(settings).init(key, images)['params']
+    ones = (1.0, 1.0, 1.0)
+    return vit.features(settings, params, images, mean=ones, std=ones)
+
+  def rows_of(measure: Any) -> Any:
+    return lambda images: measure(images.reshape(2, -1))
+
+  one, norms = jnp.ones(1), jnp.ones(2)
+  of_rows = (
+    lambda x: kernel._row_means(x, x, key, size=2),
+    lambda x: discrepancy._products(x, x),
+    lambda x: neighbours._reach_of_block(x, 0, x, norms, k=1),
+    lambda x: neighbours._nearest_of_block(x, x, norms),
+    lambda x: neighbours._block_of_products(x, x),
+    lambda x: parzen._of_block(x, x, norms, one),
+  )
+  for measure in (
+    classify, inception, distance, transformer, *map(rows_of, of_rows)
+  ):  # fmt: skip
     lowered = jax.jit(measure).trace(images).lower(lowering_platforms=('tpu',))
     assert products_at(lowered.as_text()) == {'HIGHEST'}

@@ -167,6 +167,7 @@ def time_steps(name: str, platform: str, *, torch: bool) -> dict[str, Any]:
     p.weight for p in (penalties.r1, penalties.r2, penalties.path_length)
   )
   device = 'cuda' if platform == 'gpu' else 'cpu'
+  torch = torch and suites.SUITES[name].in_torch
   for kind in ['torch', *['compile'] * (not twice)] if torch else []:
     players[kind] = workers.Worker(kind, name, size, device)
   times: dict[str, list[float]] = {way: [] for way in players}

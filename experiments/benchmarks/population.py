@@ -66,7 +66,7 @@ def contestants(
     'map': (_population(suite, members, 1), suite.length),
     'runs': (single.play, suite.length / members),
   }
-  if workers.has_torch():
+  if suite.in_torch and workers.has_torch():
     from experiments.benchmarks import torch_games
 
     theirs = torch_games.Game(suite)

@@ -53,7 +53,7 @@ _COLUMNS = {
 def _kinds(suite: suites.Suite) -> list[str]:
   """The contestants of a suite, in the order of their turns."""
   kinds = ['ours'] + ['stock'] * _STOCK.value
-  if workers.has_torch():
+  if suite.in_torch and workers.has_torch():
     kinds.append('torch')
     penalties = suite.config().penalties
     # torch.compile has no double backward.

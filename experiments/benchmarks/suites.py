@@ -75,6 +75,26 @@ def _stylegan2_32() -> configs.Config:
   return c
 
 
+def _r3gan2_32() -> configs.Config:
+  """R3GAN's second version, narrow and shallow, one block with attention."""
+  c = configs.Config()
+  recipes.use_r3gan2(c, 64, batch_size=8, gamma=0.05, augment=0.3)
+  c.precision = 'float32'
+  own = {'depth': 1, 'attentions': (0, 1, 0)}
+  c.gen.net = dataclasses.replace(c.gen.net, **own)
+  c.disc.net = dataclasses.replace(c.disc.net, **own)
+  # Numbers at once as they are in the middle of a run.
+  c.gen.labels, c.augment.p, c.schedules = 'data', 0.3, {}
+  return c
+
+
+def _small_dcgan_28() -> configs.Config:
+  """The networks of unrolled GANs on three channels."""
+  c = _from_file('stacked_mnist', 'small')
+  c.data.stack = 1
+  return c
+
+
 def _mnist_2014() -> configs.Config:
   """By turns and with latents of its own for G, as PyTorch's is written."""
   c = _from_file('mnist_2014')
@@ -92,12 +112,14 @@ class Suite:
     shape: of its images, which are noise: pixels do not change the time. `()`
       for a density, which is drawn from as in training.
     channels_last: PyTorch's memory format, the faster one.
+    in_torch: whether the game is written in PyTorch too.
   """
 
   config: Callable[[], configs.Config]
   length: int
   shape: tuple[int, ...] = ()
   channels_last: bool = False
+  in_torch: bool = True
 
 
 SUITES = {
@@ -113,6 +135,8 @@ SUITES = {
   'sngan_32': Suite(_sngan_32, 2, (32, 32, 3)),
   'biggan_32': Suite(_biggan_32, 2, (32, 32, 3)),
   'stylegan2_32': Suite(_stylegan2_32, 16, (32, 32, 3)),
+  'r3gan2_32': Suite(_r3gan2_32, 5, (32, 32, 3), in_torch=False),
+  'small_dcgan_28': Suite(_small_dcgan_28, 25, (28, 28, 3), in_torch=False),
 }
 
 # Images in memory, of which batches are drawn, and their classes.

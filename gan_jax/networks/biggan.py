@@ -2,7 +2,9 @@
 
 Images of 32, 64, 128 or 256 pixels a side, with the channels and blocks of the
 BigGAN authors' PyTorch code. SAGAN is a G without `shared` and `hierarchical`,
-with attention in both players.
+with attention in both players. Attention is of SAGAN's section 3; the shared
+embedding and the hierarchical latents of BigGAN's section 3, its truncation and
+orthogonal regularisation of section 3.1, its blocks of appendix B.
 """
 
 import dataclasses

@@ -1,5 +1,7 @@
 """R3GAN (Huang et al. 2024): plain residual networks without normalisation.
 
+Of the paper's section 3, configuration E, with the sizes of table 9.
+
 An image of size `4 * 2**k` takes k + 1 stages of residual blocks, the lowest
 of them at 4x4. Linear layers and convolutions have no bias; an activation adds
 one to each channel first.

@@ -3,7 +3,9 @@
 The generator maps z to an intermediate latent w, of which each convolution has
 its own copy. What a copy says reaches the image as a scale of each channel. The
 sides of images are 4 * 2^k. A discriminator ends at 4x4, where it sees how much
-the samples of a batch differ.
+the samples of a batch differ. Modulation and demodulation are of the paper's
+section 2.2, path lengths of section 3.2, the skips of G and the residual D of
+section 4.1, all else of its appendix B.
 """
 
 import dataclasses
