@@ -377,6 +377,20 @@ def test_r3gan_weights_have_the_papers_variance():
   assert float(params['basis'].std()) * 4 == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.parametrize('axis', [0, 1, 2])
+def test_the_largest_and_its_gradient(axis: int):
+  x = jax.random.normal(KEY, (3, 4, 5))
+  own, pull = jax.vjp(lambda x: layers.largest(x, axis), x)
+  theirs, their_pull = jax.vjp(lambda x: x.max(axis=axis), x)
+  np.testing.assert_array_equal(own, theirs)
+  g = jax.random.normal(jax.random.key(1), own.shape)
+  np.testing.assert_array_equal(pull(g)[0], their_pull(g)[0])
+  # One of equal ones has it all.
+  alike = jax.grad(lambda x: layers.largest(x, axis).sum())(jnp.ones(x.shape))
+  np.testing.assert_array_equal(alike.sum(axis=axis), 1)
+  assert set(np.unique(alike)) == {0, 1}
+
+
 def test_r3gan_block_starts_as_the_identity():
   x = jax.random.normal(KEY, (2, 4, 4, 8))
   y, variables = r3gan.Block(4, 1.0).init_with_output(KEY, x)

@@ -50,13 +50,21 @@ def zero_centred(grads: jax.Array) -> jax.Array:
   return 0.5 * _squared_norms(grads).mean()
 
 
+def _root(squared: jax.Array) -> jax.Array:
+  """The square root, constant below 1e-12: at 0 its slope is infinite.
+
+  Chosen by what is small, and not by what equals the maximum: see
+  `layers.largest`.
+  """
+  return jnp.sqrt(jnp.where(squared < 1e-12, 1e-12, squared))
+
+
 def _distance_from_unit_norm(
   disc: types.DiscFn, batch: types.Batch
 ) -> jax.Array:
   """E (|grad D(x)| - 1)^2."""
-  squared = _squared_norms(input_grads(disc, batch))
-  # d sqrt(s)/ds is infinite at 0, where an untrained D can be exactly flat.
-  norm = jnp.sqrt(jnp.maximum(squared, 1e-12))
+  # An untrained D can be exactly flat.
+  norm = _root(_squared_norms(input_grads(disc, batch)))
   return jnp.square(norm - 1).mean()
 
 
@@ -168,8 +176,7 @@ def path_length(
   pixels = images.shape[1] * images.shape[2]
   y = jax.random.normal(key, images.shape) / math.sqrt(pixels)
   squared = jnp.square(pull(y)[0]).sum(axis=2).mean(axis=1)
-  # d sqrt(s)/ds is infinite at 0.
-  lengths = jnp.sqrt(jnp.maximum(squared, 1e-12))
+  lengths = _root(squared)
   average = jax.lax.stop_gradient(average)
   average += decay * (lengths.mean() - average)
   return jnp.square(lengths - average).mean(), average

@@ -41,7 +41,7 @@ class SelfAttention(nn.Module):
       return h.reshape(h.shape[0], -1, h.shape[-1])
 
     def largest(h: jax.Array) -> jax.Array:
-      return layers.windows(h).max(axis=(2, 4))
+      return layers.largest(layers.largest(layers.windows(h), 4), 2)
 
     query = pixels(conv(channels // 8, 'query')(x))
     key = pixels(largest(conv(channels // 8, 'key')(x)))

@@ -194,6 +194,22 @@ def rows(table: jax.Array, index: jax.Array) -> jax.Array:
   return linear.product(chosen, table, axes, jax.lax.Precision.HIGHEST)
 
 
+def largest(x: jax.Array, axis: int) -> jax.Array:
+  """The largest along a short axis, of which alone there is a gradient.
+
+  On its way back `x.max` looks for what equals the largest. A compiler that
+  computes x twice, with other rounding, finds none, and 0 / 0 is NaN: XLA does
+  so with tiny products on CPU.
+  """
+  found, *others = (
+    jax.lax.index_in_dim(x, i, axis, keepdims=False)
+    for i in range(x.shape[axis])
+  )
+  for other in others:
+    found = jnp.where(other > found, other, found)
+  return found
+
+
 def windows(x: jax.Array) -> jax.Array:
   """Those of 2x2 pixels, `[B, 2H, 2W, C]` to `[B, H, 2, W, 2, C]`."""
   batch, height, width, channels = x.shape
