@@ -257,11 +257,11 @@ def test_two_processes_train_die_and_go_on(
   tiny.steps = 8
   train.train(tiny, tmp_path / 'moved')
   # And a state and images of which each process holds half, against one that
-  # has all.
+  # has all, over more than 50 steps.
   tiny.data.name, tiny.gen.latent_dim = 'digits', 4
   tiny.gen.net = mlp.GenSettings(width=128, depth=2)
   tiny.disc.net = mlp.DiscSettings(width=128, depth=2)
-  tiny.data.placement, tiny.sharding = 'split', 'fsdp'
+  tiny.data.placement, tiny.sharding, tiny.steps = 'split', 'fsdp', 52
   (tmp_path / 'split.json').write_text(json.dumps(values.to_dict(tiny)))
   tiny.data.placement, tiny.sharding = 'copy', 'replicated'
   train.train(tiny, tmp_path / 'copied')
@@ -297,6 +297,6 @@ def test_two_processes_train_die_and_go_on(
   for one, other in (('whole', 'moved'), ('split', 'copied')):
     rows = (writers.read_rows(tmp_path / name) for name in (one, other))
     for a, b in zip(*rows, strict=True):
-      np.testing.assert_allclose([*a.values()], [*b.values()], 2e-4, 2e-5)
+      np.testing.assert_allclose([*a.values()], [*b.values()], 1e-3, 1e-4)
   state = trained.load(tmp_path / 'whole').state
   assert len(jax.tree.leaves(state)[0].devices()) == 4
