@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import jax
 import pytest
@@ -234,6 +235,16 @@ def test_a_rate_that_ends_before_the_run(tiny: configs.Config):
   assert 'optim.gen.learning_rate is 0 from step 12 on' in line
   tiny.schedules[RATE] = configs.Schedule('cosine', 1e-5, end=12)
   assert not [*checks.warnings(tiny)]
+
+
+def test_how_chips_are_laid_out():
+  def chip(*coords: int) -> types.SimpleNamespace:
+    return types.SimpleNamespace(coords=coords)
+
+  chips = [chip(x, y, 0) for x in range(2) for y in range(4)]
+  assert workdirs.topology(chips) == '2x4x1'
+  assert workdirs.topology([chip(3, 2, 0)]) == '1x1x1'
+  assert workdirs.topology(jax.devices()) is None
 
 
 def test_provenance_without_git(monkeypatch: pytest.MonkeyPatch):

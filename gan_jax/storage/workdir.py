@@ -9,7 +9,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -46,6 +46,7 @@ def provenance() -> dict[str, Any]:
     'versions': versions,
     'python': platform.python_version(),
     'devices': [device.device_kind for device in jax.devices()],
+    'topology': topology(jax.devices()),
     'processes': jax.process_count(),
     'xla_flags': xla_flags,
     'deterministic': is_deterministic(jax.default_backend(), xla_flags),
@@ -53,6 +54,16 @@ def provenance() -> dict[str, Any]:
     'stock': cpu.is_stock(),
     'commit': _commit(),
   }
+
+
+def topology(devices: Sequence[Any]) -> str | None:
+  """How chips are laid out, such as '4x4x1'; None of other devices."""
+  places = [getattr(device, 'coords', None) for device in devices]
+  if not places or None in places:
+    return None
+  return 'x'.join(
+    str(1 + max(along) - min(along)) for along in zip(*places, strict=True)
+  )
 
 
 def is_deterministic(platform: str, xla_flags: str) -> bool:
