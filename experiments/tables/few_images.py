@@ -12,9 +12,10 @@ cifar10.zip/horse):
     --workdir=runs/few_images --data_dir=FILE
 
 Machine: meant for two x86 cores.
-Result: sliced Wasserstein .0370 +- .0013 and .0435 +- .0011 without DiffAugment,
-.0397 +- .0020 and .0426 +- .0011 with it, which tells nothing of what a person
-sees: horses of 500 images with it, textures without (docs/results.md).
+Result: sliced Wasserstein .0370 +- .0013 and .0435 +- .0011 without
+DiffAugment, .0397 +- .0020 and .0426 +- .0011 with it, which tells nothing of
+what a person sees: horses of 500 images with it, textures without
+(docs/results.md).
 """
 
 from experiments.configs import few_images
