@@ -385,6 +385,7 @@ def test_the_largest_and_its_gradient(axis: int):
   np.testing.assert_array_equal(own, theirs)
   g = jax.random.normal(jax.random.key(1), own.shape)
   np.testing.assert_array_equal(pull(g)[0], their_pull(g)[0])
+  assert np.isnan(layers.largest(jnp.array([1, jnp.nan, 2]), 0))
   # One of equal ones has it all.
   alike = jax.grad(lambda x: layers.largest(x, axis).sum())(jnp.ones(x.shape))
   np.testing.assert_array_equal(alike.sum(axis=axis), 1)

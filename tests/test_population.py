@@ -16,7 +16,14 @@ from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
-from gan_jax.run import figures, loop, members, train, trained as runs
+from gan_jax.run import (
+  figures,
+  loop,
+  members,
+  replay,
+  train,
+  trained as runs,
+)
 from gan_jax.storage import writers
 from gan_jax.study import population, statistics, tables
 
@@ -270,6 +277,8 @@ def test_a_member_that_is_never_augmented_or_clipped(
   assert runs.load(tmp_path / 'all', member=3).config.augment.pseudo
   run = runs.load(tmp_path / 'all', member=0)
   assert not run.config.augment.pseudo
+  said = replay.find_nonfinite(tmp_path / 'all', 9, 0)
+  assert said.startswith('played one operation at a time, the step is finite')
   members.export_member(tmp_path / 'all', 0, tmp_path / 'first')
   again = runs.load(tmp_path / 'first')
   for a, b in zip(

@@ -90,8 +90,11 @@ def _compile(
   lowered: jax.stages.Lowered, options: _Options
 ) -> jax.stages.Compiled:
   """With those options that this XLA takes, and XLA_FLAGS leaves open."""
-  said = os.environ.get('XLA_FLAGS', '')
-  options = {k: v for k, v in options.items() if f'--{k}=' not in said}
+  said = {
+    flag.lstrip('-').partition('=')[0]
+    for flag in os.environ.get('XLA_FLAGS', '').split()
+  }
+  options = {k: v for k, v in options.items() if k not in said}
   try:
     return lowered.compile(options)
   except jax.errors.JaxRuntimeError:

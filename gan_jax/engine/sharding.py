@@ -160,6 +160,14 @@ def _put_own(sharding: NamedSharding, x: jax.Array) -> jax.Array:
   )
 
 
+@functools.cache
+def _gatherer(mesh: Mesh) -> jax.stages.Wrapped:
+  """Compiled once for each shape, and not at each look."""
+  return jax.jit(
+    lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec())
+  )
+
+
 def whole(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   """Arrays that a process can look at alone.
 
@@ -169,9 +177,7 @@ def whole(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   """
   if not mesh.is_multi_process:
     return tree
-  gather = jax.jit(
-    lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec())
-  )
+  gather = _gatherer(mesh)
 
   def one(x: jax.Array) -> jax.Array | np.ndarray:
     if x.is_fully_replicated:

@@ -161,9 +161,7 @@ def _learnt(
   data, settings = config.data, config.eval
   if not settings.features_split:
     return comparison.Learnt(sets.in_any_order(image_set), True)
-  like = dataclasses.replace(
-    data, channels=0 if data.stack > 1 else data.channels
-  )
+  like = dataclasses.replace(data)
   if data.name == 'folder' and settings.features_data != 'folder':
     like.dir = ''  # Of TFDS, and not in the folder of images.
   other = other_labelled(settings, like)

@@ -206,7 +206,8 @@ def largest(x: jax.Array, axis: int) -> jax.Array:
     for i in range(x.shape[axis])
   )
   for other in others:
-    found = jnp.where(other > found, other, found)
+    # NaN is not lost.
+    found = jnp.where((other > found) | jnp.isnan(other), other, found)
   return found
 
 

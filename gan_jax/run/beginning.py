@@ -104,17 +104,16 @@ def start(game: program.Game) -> states.GanState:
   """The state before the first step, on the devices.
 
   Raises:
-    ValueError: the other run, should there be one, cannot be read, or was
-      trained on held-out images, or what is taken from it has other shapes.
+    ValueError: the other run, should there be one, cannot be read, or what is
+      taken from it has other shapes.
   """
   config, fresh = game.config, game.start()
-  _check_held_out(config)
   if config.branch_from:
     return _branched(game, fresh)
   return _initialised(game, fresh) if config.init_from else fresh
 
 
-def _check_held_out(config: configs.Config) -> None:
+def check_held_out(config: configs.Config) -> None:
   """Raises ValueError where an earlier run was trained on held-out images.
 
   Of all runs before this one that are still there; the same images at another
@@ -122,12 +121,14 @@ def _check_held_out(config: configs.Config) -> None:
   """
   if not config.eval.held_out:
     return
-  before = config
+  before, known = config, set[pathlib.Path]()
   while field := next((f for f in FIELDS if getattr(before, f)), ''):
     text = getattr(before, field)
-    earlier = _config_of(pathlib.Path(values.other_run(text)[0]))
-    if earlier is None:
+    folder = pathlib.Path(values.other_run(text)[0]).resolve()
+    earlier = _config_of(folder)
+    if earlier is None or folder in known:
       return
+    known.add(folder)
     same = ('name', 'dir') if config.data.name == 'folder' else ('name',)
     alike = all(
       getattr(earlier.data, n) == getattr(config.data, n) for n in same

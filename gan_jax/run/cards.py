@@ -30,7 +30,7 @@ latents, sample = (
   for name in ('latents.stablehlo', 'sample.stablehlo')
 )
 model = json.loads((folder / 'model.json').read_text())
-kind, at = model['truncation'], model['truncated_at']  # At None nothing is.
+kind, at = model['truncation'], model.get('truncated_at')  # At None nothing is.
 bound = [np.float32(at or np.inf)] if kind == 'latent' else []  # Of each |z|.
 psi = [np.float32(at or 1)] if kind == 'w' else []
 z_and_label = latents(np.uint32(seed), np.zeros(int(num), 'f4'), *bound)

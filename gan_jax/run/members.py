@@ -11,22 +11,6 @@ from gan_jax.run import loop, trained as runs
 from gan_jax.storage import averages, checkpoint, workdir as workdirs, writers
 
 
-def _of_own(state: states.GanState, game: program.Game) -> states.GanState:
-  """The state without what only the program of all members needs.
-
-  That is the memory of terms whose weight is 0 here, and transforms without
-  arrays of an optimiser that does not clip.
-  """
-  form = jax.eval_shape(game.initial_state)
-  own = state._replace(
-    memory={name: state.memory[name] for name in form.memory}
-  )
-  fitted: states.GanState = jax.tree.unflatten(
-    jax.tree.structure(form), jax.tree.leaves(own)
-  )
-  return fitted
-
-
 def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> int:
   """Makes a single run of a population's member, as if it had run alone.
 
@@ -64,6 +48,8 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> int:
     lines = ''.join(json.dumps(row) + '\n' for row in rows)
     (out / 'metrics.jsonl').write_text(lines)
     averages.export(workdir, out, index)
-    saved.save(_of_own(run.state, game), loop.facts(game, len(rows)), {})
+    form = jax.eval_shape(game.initial_state)
+    own = runs.fitted(run.state, form)
+    saved.save(own, loop.facts(game, len(rows)), {})
   out.rename(final)
   return step

@@ -243,7 +243,8 @@ def find_nonfinite(workdir: pathlib.Path, step: int, member: int | None) -> str:
   with checkpoint.Checkpoints(workdir) as saved:
     before = max(there for there in saved.steps if there < step)
   run = runs.load(workdir, str(before), member)
-  game, state = program.open_game(run.config), run.state
+  game = program.open_game(run.config)
+  state = runs.fitted(run.state, jax.eval_shape(game.initial_state))
   batches = placing.make_batches(game, 1)
   one = program.make_step(game.spec, game.source, game.mesh)
   compiled = jax.jit(one)

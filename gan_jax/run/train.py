@@ -78,6 +78,7 @@ def train(
   state = None
   if config.init_from or config.branch_from:
     # Before anything is written, for the other run may not do.
+    beginning.check_held_out(config)
     with checkpoint.Checkpoints(workdir) as saved:
       state = None if saved.steps else beginning.start(own)
   advice = f'stopped; the same command takes {workdir} up again'

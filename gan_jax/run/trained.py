@@ -97,6 +97,25 @@ def load(
   return _at_length(workdir, run, ema_length, member)
 
 
+def fitted(state: states.GanState, form: states.GanState) -> states.GanState:
+  """A member's state without what only the program of all members needs.
+
+  That is the memory of terms whose weight is 0 here, and transforms without
+  arrays of an optimiser that does not clip.
+
+  Args:
+    state: of a member, or of a run, which is left as it is.
+    form: of the member's own program (`jax.eval_shape` of its first state).
+  """
+  own = state._replace(
+    memory={name: state.memory[name] for name in form.memory}
+  )
+  found: states.GanState = jax.tree.unflatten(
+    jax.tree.structure(form), jax.tree.leaves(own)
+  )
+  return found
+
+
 def _at_length(
   workdir: pathlib.Path, run: Run, length: float, member: int | None
 ) -> Run:

@@ -13,11 +13,13 @@ _BOUNDS = {
     (
       'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
       'd_real', 'coverage', 'high_quality', 'ks', 'precision', 'recall',
-      'max_d_gap', 'skipped', 'total_variation',
+      'max_d_gap', 'total_variation',
     ),
     (0.0, 1.0),
   ),
-  **dict.fromkeys(('disc_skipped', 'gen_skipped', 'modes'), (0.0, math.inf)),
+  **dict.fromkeys(
+    ('disc_skipped', 'gen_skipped', 'modes', 'skipped'), (0.0, math.inf)
+  ),
   'r_t': (-1.0, 1.0),
 }  # fmt: skip
 
