@@ -161,9 +161,10 @@ def _learnt(
   data, settings = config.data, config.eval
   if not settings.features_split:
     return comparison.Learnt(sets.in_any_order(image_set), True)
-  like = dataclasses.replace(data)
+  like = data
   if data.name == 'folder' and settings.features_data != 'folder':
-    like.dir = ''  # Of TFDS, and not in the folder of images.
+    # Of TFDS, and not in the folder of images.
+    like = dataclasses.replace(data, dir='')
   other = other_labelled(settings, like)
   return comparison.Learnt(other, settings.features_data == data.name)
 

@@ -66,17 +66,9 @@ def make_figures(config: configs.Config, spec: specs.Spec) -> Figures:
     name: _judged(images, labelled=config.conditional, packing=spec.packing)
     for name, images in (('real', train), ('held_out', held_out))
   }
-  most = min(_MOST, kept.BYTES // (4 * math.prod(train.shape)))
-  known, _ = train.pixels(most)
-  if data.flip:
-    known = np.concatenate([known, known[:, :, ::-1]])
-
-  def near(x: jax.Array) -> jax.Array:
-    """The median distance to the nearest of them."""
-    vectors = x.reshape(len(x), -1)
-    return jnp.median(neighbours.nearest_distances(vectors, _vectors(known)))
-
-  held_out_near = near(judged['held_out'].x)
+  nearest = None
+  if stack == 1:
+    nearest = _make_nearest(train, judged['held_out'].x, flip=data.flip)
 
   def figures(disc: states.NetState, samples: types.Batch) -> types.Logs:
     fake = _whole_packs(samples, spec.packing)
@@ -89,11 +81,29 @@ def make_figures(config: configs.Config, spec: specs.Spec) -> Figures:
     if spec.loss.signed:
       found['r_t'] = jnp.sign(logits['real']).mean()
     found['r_v'] = (real - found['held_out']) / (real - found['fake'])
-    if stack == 1:
-      found['nearest'] = near(samples.x) / held_out_near
+    if nearest is not None:
+      found['nearest'] = nearest(samples.x)
     return {f'overfit/{name}': value for name, value in found.items()}
 
   return figures
+
+
+def _make_nearest(
+  train: sets.Images, held_out: jax.Array, *, flip: bool
+) -> Callable[[jax.Array], jax.Array]:
+  """`nearest(samples)`, of samples `[N, H, W, C]`; see `make_figures`."""
+  most = min(_MOST, kept.BYTES // (4 * math.prod(train.shape)))
+  known, _ = train.pixels(most)
+  if flip:
+    known = np.concatenate([known, known[:, :, ::-1]])
+
+  def near(x: jax.Array) -> jax.Array:
+    """The median distance to the nearest of them."""
+    vectors = x.reshape(len(x), -1)
+    return jnp.median(neighbours.nearest_distances(vectors, _vectors(known)))
+
+  of_held_out = near(held_out)
+  return lambda samples: near(samples) / of_held_out
 
 
 def _judged(

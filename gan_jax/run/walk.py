@@ -233,11 +233,14 @@ class Walker:
     blocks = (
       x.reshape(len(x), -1) for x, _ in sets.in_order(image_set).blocks()
     )
-    near = neighbours.closest(flat, blocks, k)
-    first = _first_of_each(near, len(images), k)
+    # What is near a sample, beside what is near its mirror image.
     row, distance = (
-      np.take_along_axis(_beside(part, len(images)), first, axis=1)
-      for part in near
+      np.concatenate(np.split(part, len(turned)), axis=1)
+      for part in neighbours.closest(flat, blocks, k)
+    )
+    first = _first_of_each(row, distance, k)
+    row, distance = (
+      np.take_along_axis(part, first, axis=1) for part in (row, distance)
     )
     pixels, _ = image_set.fetch(row.reshape(-1).tolist())
     shown = np.array(sources.to_unit_range(pixels))
@@ -247,19 +250,11 @@ class Walker:
     return Near(shown, distance / np.sqrt(flat.shape[1]), row, mirrored)
 
 
-def _beside(part: np.ndarray, num: int) -> np.ndarray:
-  """What is known of samples, beside that of their mirror images."""
-  return np.concatenate(np.split(part, len(part) // num), axis=1)
-
-
-def _first_of_each(near: neighbours.Neighbours, num: int, k: int) -> np.ndarray:
-  """Columns `[num, k]` of the nearest images, none of them twice."""
+def _first_of_each(row: np.ndarray, distance: np.ndarray, k: int) -> np.ndarray:
+  """Columns `[N, k]` of the k nearest rows, none of them twice."""
   columns = []
-  for row, distance in zip(
-    _beside(near.row, num), _beside(near.distance, num), strict=True
-  ):
-    order = distance.argsort(kind='stable')
-    _, first = np.unique(row[order], return_index=True)
+  for rows, order in zip(row, distance.argsort(kind='stable'), strict=True):
+    _, first = np.unique(rows[order], return_index=True)
     columns.append(order[np.sort(first)[:k]])
   return np.stack(columns)
 
