@@ -71,6 +71,13 @@ COUNTS = [
     {'width': 96, 'attention': 64, 'hierarchical': True, 'shared': 128},
     1000, (128, 120), (70_433_988, 87_982_370),
   ),
+  # compare_gan's, with attention at 128x128 in its G and at 64x64 in its D. D's
+  # block of 768 channels has a shortcut of its own here, as in BigGAN-PyTorch.
+  (
+    biggan,
+    {'width': 96, 'attention': (128, 64), 'hierarchical': True, 'shared': 128},
+    1000, (256, 140), (82_097_604, 98_635_298 + 768 * 768 + 768),
+  ),
 ]  # fmt: skip
 
 
@@ -83,8 +90,12 @@ def test_as_many_parameters_as_the_authors(
   counts: tuple[int, int],
 ):
   of_gen, of_disc = (
-    {k: v for k, v in own.items() if k in known.__dataclass_fields__}
-    for known in (file.GenSettings, file.DiscSettings)
+    {
+      k: v[player] if isinstance(v, tuple) else v
+      for k, v in own.items()
+      if k in known.__dataclass_fields__
+    }
+    for player, known in enumerate((file.GenSettings, file.DiscSettings))
   )
   size, z = sizes
   gen = file.Generator(

@@ -4,7 +4,9 @@ Images of 32, 64, 128 or 256 pixels a side, with the channels and blocks of the
 BigGAN authors' PyTorch code. SAGAN is a G without `shared` and `hierarchical`,
 with attention in both players. Attention is of SAGAN's section 3; the shared
 embedding and the hierarchical latents of BigGAN's section 3, its truncation and
-orthogonal regularisation of section 3.1, its blocks of appendix B.
+orthogonal regularisation of section 3.1, its blocks of appendix B. As in that
+code every block that changes the size has a convolution in its shortcut;
+compare_gan has none where the channels stay, so one less in its D at 256x256.
 """
 
 import dataclasses
