@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from gan_jax.config import fields as configs, values
-from gan_jax.engine import hosts, meeting, native_output
+from gan_jax.engine import build, hosts, meeting, native_output
+from gan_jax.evaluation import evaluator
 from gan_jax.networks import mlp
 from gan_jax.run import train, trained
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
@@ -179,8 +180,13 @@ def test_alone_a_process_decides_for_itself():
   assert hosts.share('state', None) == 'state'
 
 
-def pair(folder: pathlib.Path, *arguments: str, of: str = '') -> list[Any]:
-  """Two processes of the worker; `of`, as in '1:--die=2', is of one alone.
+WORKER = str(ROOT / 'tests' / 'hosts_worker.py')
+
+
+def pair(
+  folder: pathlib.Path, *arguments: str, of: str = '', program: str = WORKER
+) -> list[Any]:
+  """Two processes of a program; `of`, as in '1:--die=2', is of one alone.
 
   Returns:
     Of each its exit code, stdout and stderr.
@@ -194,7 +200,7 @@ def pair(folder: pathlib.Path, *arguments: str, of: str = '') -> list[Any]:
   started = [
     subprocess.Popen(
       [
-        sys.executable, str(ROOT / 'tests' / 'hosts_worker.py'),
+        sys.executable, *program.split(),
         *arguments, *([of[2:]] if of[:1] == str(i) else []),
         '--distributed', address, '--num_processes=2', f'--process_id={i}',
         '--wait_s=60',
@@ -300,3 +306,60 @@ def test_two_processes_train_die_and_go_on(
       np.testing.assert_allclose([*a.values()], [*b.values()], 1e-3, 1e-4)
   state = trained.load(tmp_path / 'whole').state
   assert len(jax.tree.leaves(state)[0].devices()) == 4
+
+
+TABLE = """
+from gan_jax.config import fields
+from gan_jax.networks import mlp
+from gan_jax.study import tables
+
+def get_table():
+  c = fields.Config(steps=8, batch_size=8, log_every=4)
+  c.gen.net = mlp.GenSettings(width=8, depth=1)
+  c.disc.net = mlp.DiscSettings(width=8, depth=1)
+  c.eval.every = c.checkpoint.every = 8
+  c.eval.num_samples = 256
+  c.population.seeds = 2
+  return tables.Table(rows={'a row': c}, columns=[tables.Column('ks')])
+"""
+
+
+def test_programs_of_two_processes(tmp_path: pathlib.Path):
+  """A table, and a member's samples and figures, as of one process."""
+  (tmp_path / 'x.py').write_text(TABLE)
+  first, second = pair(
+    tmp_path, '--table=x.py', '--workdir=runs', program='-m experiments.table'
+  )
+  assert first[0] == second[0] == 0, (first, second)
+  workdir = tmp_path / 'runs' / 'a_row'
+  summary = json.loads((workdir / 'summary.json').read_text())
+  assert len(summary['ks']['members']) == 2
+  assert (tmp_path / 'runs' / 'table.txt').read_text() in first[1]
+  assert second[1:] == ('', '')
+  of_one = '--workdir=runs/a_row', '--member=1'
+  first, second = pair(
+    tmp_path,
+    *of_one,
+    '--num=16',
+    '--out=x.npz',
+    program='-m experiments.sample',
+  )
+  assert (first[0], second) == (0, (0, '', '')), (first, second)
+  run = trained.load(workdir, member=1)
+  expected = np.concatenate([b.x for b in trained.samples(run, 16, seed=0)])
+  with np.load(tmp_path / 'x.npz') as found:
+    np.testing.assert_allclose(found['samples'], expected, rtol=1e-5)
+  first, second = pair(tmp_path, *of_one, program='-m experiments.evaluate')
+  assert (first[0], second) == (0, (0, '', '')), (first, second)
+  (line,) = (workdir / 'evaluations.jsonl').read_text().splitlines()
+  source = build.make_source(run.config, jax.random.key(0))
+  expected = evaluator.law_figures(
+    run.config, run.spec, source, run.state, jax.random.key(0)
+  )
+  assert json.loads(line)['figures'] == pytest.approx(expected, rel=1e-5)
+  first, second = pair(
+    tmp_path, '--workdir=runs', '--out=y.npz', program='-m experiments.sample'
+  )
+  assert first[0] == second[0] == 1
+  assert [*map(len, map(errors, (first[2], second[2])))] == [1, 0]
+  assert not (tmp_path / 'y.npz').exists()
