@@ -130,6 +130,9 @@ def test_a_run_that_starts_from_an_export(source: pathlib.Path, player: str):
   disc = there.disc if player == 'both' else fresh.disc
   jax.tree.map(np.testing.assert_array_equal, new.disc.params, disc.params)
   assert int(new.step) == 0
+  config.steps = config.log_every
+  config.eval.every = config.checkpoint.every = config.steps
+  train.train(config, source / f'from_{player}')
 
 
 def test_what_is_refused(source: pathlib.Path, tmp_path: pathlib.Path):

@@ -191,4 +191,6 @@ def read(folder: pathlib.Path) -> states.GanState:
     tree = jax.tree.map(jnp.asarray, tree)
     nets.append(states.NetState(tree['params'], None, tree.get('vars', {})))
   gen, disc = nets
-  return states.GanState(jnp.int32(step), gen, disc, gen.params, {})
+  # Buffers of its own, for a chunk takes over those of the whole state.
+  average = jax.tree.map(jnp.copy, gen.params)
+  return states.GanState(jnp.int32(step), gen, disc, average, {})
