@@ -312,6 +312,8 @@ def test_an_interval_is_cut_at_the_bounds_of_its_figure():
   scaled = statistics.of_summary('recall', {'members': values}, 100.0)
   assert scaled.high == pytest.approx(100.0)
   assert scaled.members == (90.0, 100.0, 100.0, 100.0)
+  # Half of it is that of its longer side.
+  assert str(found) == f'0.975 ± {0.975 - low:.2g}'
 
 
 @pytest.mark.parametrize('count', [3, 5, 10])

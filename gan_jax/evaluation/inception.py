@@ -149,7 +149,9 @@ class Inception(nn.Module):
   """Images `[N, 299, 299, 3]` in [-1, 1] to features and logits.
 
   The features `[N, 2048]` are of the last average pool; the logits `[N, 1008]`
-  of ImageNet's classes and eight unused ones.
+  of ImageNet's classes and eight unused ones, without the layer's bias, as the
+  inception score is published (Salimans et al. 2016 multiply by the weights
+  alone).
   """
 
   @nn.compact
@@ -172,8 +174,8 @@ class Inception(nn.Module):
     x = _BlockE(maxima=True, name='Mixed_7c')(x)
     features = x.mean(axis=(1, 2))
     kernel = self.param('kernel', nn.initializers.lecun_normal(), (2048, 1008))
-    bias = self.param('bias', nn.initializers.zeros, (1008,))
-    return types.Perception(features, features @ kernel + bias[None])
+    self.param('bias', nn.initializers.zeros, (1008,))
+    return types.Perception(features, features @ kernel)
 
 
 def apply(

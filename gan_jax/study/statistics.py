@@ -18,8 +18,13 @@ _BOUNDS = {
     (0.0, 1.0),
   ),
   **dict.fromkeys(
-    ('disc_skipped', 'gen_skipped', 'modes', 'skipped'), (0.0, math.inf)
+    (
+      'disc_skipped', 'fd', 'gen_skipped', 'intra_fd', 'memorisation', 'modes',
+      'reverse_kl', 'skipped', 'sliced_wasserstein_1', 'swd', 'wasserstein_1',
+    ),
+    (0.0, math.inf),
   ),
+  'is': (1.0, math.inf),
   'r_t': (-1.0, 1.0),
 }  # fmt: skip
 
@@ -80,8 +85,8 @@ class Estimate(NamedTuple):
     }
 
   def __str__(self) -> str:
-    """`mean ± half of the interval`, and how many failed."""
-    half = (self.high - self.low) / 2
+    """`mean ± half of the interval`, of the longer half where it is cut."""
+    half = max(self.high - self.mean, self.mean - self.low)
     failed = f' ({self.failed} failed)' if self.failed else ''
     return f'{self.mean:.4g} ± {half:.2g}{failed}'
 
