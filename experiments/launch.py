@@ -297,12 +297,27 @@ def _is_first() -> bool:
   return hosts.is_first()
 
 
+def _end_at_signals() -> None:
+  """Ctrl-C and SIGTERM end the program; what is half written is removed.
+
+  Not by an exception: one that arises while JAX's own code runs can be lost, or
+  end it by a segmentation fault. Programs that train listen for themselves.
+  """
+  from gan_jax.storage import whole
+
+  def end(number: int, frame: Any) -> None:
+    del frame
+    whole.discard()
+    os._exit(128 + number)
+
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, end)
+
+
 def _run_alone(main: Callable[[], Any]) -> None:
+  _end_at_signals()
   try:
     main()
-  except KeyboardInterrupt:
-    # Where nothing was under way that listens for it.
-    sys.exit(128 + signal.SIGINT)
   except ValueError as error:
     print(f'error: {_one_line(error)}', file=sys.stderr)
     _leave(1)

@@ -548,6 +548,31 @@ def test_a_second_signal_stops_at_once(tmp_path: pathlib.Path):
   assert runs.load(tmp_path / 'run').state.step == 0
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_no_half_of_what_is_written(
+  number: signal.Signals, tmp_path: pathlib.Path
+):
+  """In programs that do not train."""
+  script = (
+    'import pathlib, time; from experiments import launch; '
+    'from gan_jax.storage import whole\n'
+    'def main():\n'
+    f'  with whole.folder(pathlib.Path({str(tmp_path / "out")!r})) as part:\n'
+    '    (part / "x").touch(); print("there", flush=True); time.sleep(60)\n'
+    'launch.run(main)'
+  )
+  process = subprocess.Popen(
+    [sys.executable, '-c', script], cwd=ROOT, text=True,
+    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+  )  # fmt: skip
+  assert process.stdout is not None
+  assert process.stdout.readline() == 'there\n'
+  process.send_signal(number)
+  assert process.communicate(timeout=30) == ('', '')
+  assert process.returncode == 128 + number
+  assert not [*tmp_path.iterdir()]
+
+
 def diverging(config: configs.Config) -> configs.Config:
   """Overflows within a few steps."""
   config.optim.gen = configs.Optimiser(name='sgd', learning_rate=1e20, b1=0.0)

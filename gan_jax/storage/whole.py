@@ -6,6 +6,18 @@ import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
 
+# What is being written now.
+_PARTS: set[pathlib.Path] = set()
+
+
+def discard() -> None:
+  """Removes what is half written, where the process ends at once."""
+  for part in [*_PARTS]:
+    if part.is_dir():
+      shutil.rmtree(part, ignore_errors=True)
+    else:
+      part.unlink(missing_ok=True)
+
 
 def check_parent(flag: str, path: str | pathlib.Path) -> None:
   """Before the work, whether what `--FLAG` names can be made.
@@ -50,12 +62,14 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     OSError: it cannot be written.
   """
   part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix.lower()}')
+  _PARTS.add(part)
   try:
     part.touch()
     yield part
     part.replace(path)
   finally:
     part.unlink(missing_ok=True)
+    _PARTS.discard(part)
 
 
 @contextlib.contextmanager
@@ -86,12 +100,14 @@ def folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
       raise ValueError(f'--out={path}: is a file, not a folder')
     if path.is_dir() and any(path.iterdir()):
       raise ValueError(f'--out={path}: the folder is not empty; choose another')
+    _PARTS.add(part)
     try:
       part.mkdir()
       yield part
       part.replace(path)
     finally:
       shutil.rmtree(part, ignore_errors=True)
+      _PARTS.discard(part)
 
 
 @contextlib.contextmanager
