@@ -1,6 +1,6 @@
 """Five hundred grey images of clothes, and ADA at a strength that is varied.
 
-Paper: ADA (Karras et al. 2020), whose figure 7 has fixed strengths beside the
+Paper: ADA (Karras et al. 2020), which holds fixed strengths against the
 adaptive one. The game is not theirs: that of few_images.py, on the first 500
 images of Fashion-MNIST at 32x32. Colour's hue and saturation are left out, as
 images are grey. few_clothes.py:none augments nothing; few_clothes.py:adaptive

@@ -1,6 +1,6 @@
 """Five hundred images of one kind, 32x32, and ADA at a strength that is varied.
 
-Paper: ADA (Karras et al. 2020), whose figure 7 has fixed strengths beside the
+Paper: ADA (Karras et al. 2020), which holds fixed strengths against the
 adaptive one. The game is not theirs: a narrow DCGAN with R1, on a tenth of a
 folder of 5,000 images, such as one class of CIFAR-10. few_images.py:none
 augments nothing; few_images.py:adaptive moves the strength, from 0.

@@ -78,7 +78,8 @@ def draw_steps(
   """t of n samples, `[n]` int32 in 0 ... T.
 
   The authors keep a list of which half is 0 and half are 32 draws of t, renewed
-  at each move of p, and draw of that; here every sample draws of the law.
+  at each move of p, and draw of that; here every sample draws of the law. Their
+  code has t - 1 where the paper, and this, has t.
 
   Args:
     chain: the mixture.
