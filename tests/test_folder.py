@@ -274,6 +274,7 @@ PAIRS = [[name, 0] for name in NAMES]
     ([*PAIRS[:2], [NAMES[2], True]], 'is no whole number'),
     ({'a': 1}, r'must be null or \[\[name, number\], \.\.\.\]'),
     (['ab'], 'must be null or'),
+    ([*PAIRS, [NAMES[0], 1]], r'img0\.png .* is not 0, which it has there too'),
   ],
 )
 def test_labels_that_do_not_fit(
@@ -290,6 +291,9 @@ def test_another_programs_dataset_json(root: pathlib.Path):
   assert opened(root).notes == ('1 file ignored (1 .json)',)
   (root / 'dataset.json').write_text('{"labels": ')
   with pytest.raises(ValueError, match=r'its dataset\.json cannot be read'):
+    opened(root)
+  (root / 'dataset.json').write_text(json.dumps(PAIRS))
+  with pytest.raises(ValueError, match=r'must be {"labels": \[.* list alone'):
     opened(root)
 
 

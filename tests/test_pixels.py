@@ -100,6 +100,14 @@ def test_the_first_frame(tmp_path: pathlib.Path):
   assert found.notes == ('1 by their first frame',)
 
 
+def test_images_that_are_enlarged(tmp_path: pathlib.Path):
+  for name, side in (('a', 4), ('b', 8), ('c', 12)):
+    image = PIL.Image.fromarray(np.zeros((side, 12), np.uint8))
+    image.save(tmp_path / f'{name}.png')
+  found = opened(tmp_path, size=8)
+  assert found.notes == ('1 enlarged to 8x8',)
+
+
 @pytest.mark.parametrize('kind', ['png', 'tiff', 'pgm'])
 def test_16_bits(tmp_path: pathlib.Path, kind: str):
   values = np.rint(SHARES * 65535).astype(np.uint16)

@@ -36,6 +36,10 @@ def test_mocked_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   assert labels is not None
   assert labels.dtype == np.int32
   assert len(found.class_names) == 10
+  assert found.notes == ()
+  with tensorflow_datasets.testing.mock_data(num_examples=20):
+    larger = opened('mnist', str(tmp_path), 'train', 32)
+  assert larger.notes == ('resized from 28x28',)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +96,8 @@ def test_real_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   assert x.shape == (500, 32, 32, 1)
   counts = np.bincount(labels, minlength=10)
   assert counts.min() > 30
-  said = '500 images 32x32x1, 10 classes (0 {}, 1 {}, 2 {}, 3 {}, ...)'
-  assert source.about == said.format(*counts)
+  said = '500 images 32x32x1, 10 classes (0 {}, 1 {}, 2 {}, 3 {}, ...), {}'
+  assert source.about == said.format(*counts[:4], 'resized from 28x28')
   assert 0.1 < float(jnp.mean(x)) / 255 < 0.2
   # Decoded once and kept by what the records hold; a broken file is nothing.
   (kept,) = (tmp_path / 'gan_jax').glob('images-*.npy')

@@ -254,7 +254,19 @@ def _listed(listing: Listing) -> dict[str, object] | None:
     raise ValueError(
       f'{listing.place.path}: its {LABELS} cannot be read ({error})'
     ) from None
+  if isinstance(found, list) and found and _is_pair(found[0]):
+    raise ValueError(
+      f'{listing.place.path}: its {LABELS} must be '
+      '{"labels": [[name, number], ...]}, and is the list alone'
+    )
   return found if isinstance(found, dict) and 'labels' in found else None
+
+
+def _is_pair(value: object) -> bool:
+  """Whether it is a name with something beside it."""
+  return (
+    isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+  )
 
 
 def _from_list(
@@ -269,6 +281,8 @@ def _from_list(
       wrong = 'is no whole number'
     elif not 0 <= number < _MOST_CLASSES:
       wrong = f'is outside 0 to {_MOST_CLASSES - 1:,}'
+    elif known.get(name, number) != number:
+      wrong = f'is not {known[name]}, which it has there too'
     else:
       known[name] = number
       continue
@@ -291,16 +305,13 @@ def _from_list(
 def _pairs(listing: Listing, labels: object) -> Iterator[tuple[str, object]]:
   """Raises ValueError where they are no list of pairs."""
   for pair in labels if isinstance(labels, list) else [labels]:
-    if (
-      not isinstance(pair, list)
-      or len(pair) != 2
-      or not isinstance(pair[0], str)
-    ):
+    if not _is_pair(pair):
       raise ValueError(
         f'{listing.place.path}: labels in its {LABELS} must be null or '
         f'[[name, number], ...]'
       )
-    yield pair[0], pair[1]
+    name, number = pair  # type: ignore[misc]
+    yield name, number
 
 
 def by_suffix(names: Sequence[str]) -> dict[str, int]:

@@ -295,6 +295,9 @@ def _looked(
       headers, 'alpha', True
     ),
     'by their first frame': _count(headers, 'frames', True),
+    f'enlarged to {width}x{height}': sum(
+      min(h.width, h.height) < min(width, height) for h in headers.values()
+    ),
   }
   shape = height, width, form.channels
   others = files.by_suffix(other)
