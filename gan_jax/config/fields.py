@@ -134,6 +134,8 @@ class Optimiser:
 
 @dataclasses.dataclass
 class Optim:
+  """Both players' optimisers."""
+
   gen: Optimiser = dataclasses.field(default_factory=Optimiser)
   disc: Optimiser = dataclasses.field(default_factory=Optimiser)
 
@@ -188,6 +190,8 @@ class Zcr:
 
 @dataclasses.dataclass
 class Penalties:
+  """Terms that are added to the losses: D's, but where it is said."""
+
   r1: Penalty = dataclasses.field(default_factory=Penalty)
   r2: Penalty = dataclasses.field(default_factory=Penalty)
   wgan_gp: Penalty = dataclasses.field(default_factory=Penalty)
@@ -315,6 +319,8 @@ class Ema:
 
 @dataclasses.dataclass
 class Eval:
+  """How the generator is evaluated, during training and after it."""
+
   # Use the averaged generator for samples, figures and metrics.
   ema: bool = True
   # Which average: one of the lengths of ema.posthoc; none is that of
@@ -370,6 +376,8 @@ class Eval:
 
 @dataclasses.dataclass
 class Checkpoint:
+  """When the state is stored, and how much of it is kept."""
+
   # Steps between two checkpoints; the final state is always kept.
   every: int = declare.field(1000, at_least=1)
   # How many of the latest checkpoints stay on disk.

@@ -1,7 +1,7 @@
 """A game from its configuration.
 
-Here, and in `additions.py` and `latents.py` beside it, a name becomes a
-function; nowhere else.
+Names of the game become functions here, and in `additions.py` and `latents.py`
+beside it.
 """
 
 import dataclasses

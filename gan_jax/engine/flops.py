@@ -155,7 +155,7 @@ def _product_flops(eqn: Any) -> int:
 
 
 def _conv_flops(eqn: Any) -> int:
-  """Of `gan_jax.networks.conv`'s primitive, whichever operand it leaves out."""
+  """Of `gan_jax.ops.conv`'s primitive, whichever operand it leaves out."""
   form = eqn.params['form']
   shapes = form.name(*(atom.aval.shape for atom in eqn.invars))
   shapes[form.out] = eqn.outvars[0].aval.shape

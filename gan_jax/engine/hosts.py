@@ -179,6 +179,7 @@ def is_first() -> bool:
 
 
 def count() -> int:
+  """Processes of this run; 1 where it has no others."""
   return 1 if _world is None else _world.count
 
 

@@ -36,6 +36,7 @@ class RootKeys(NamedTuple):
 
 
 def root_keys(seed: int) -> RootKeys:
+  """The keys of a seed, one for each use."""
   return _split(jax.random.key(seed))
 
 

@@ -235,6 +235,7 @@ class Hole(NamedTuple):
 
 
 def apply_hole(x: jax.Array, numbers: Hole) -> jax.Array:
+  """Images `[N, H, W, C]`, 0 where they are cut out."""
   inside = []
   for axis, length in ((1, x.shape[1]), (0, x.shape[2])):
     place = (np.arange(length, dtype=np.float32)[None] + 0.5) / length

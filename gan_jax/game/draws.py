@@ -31,6 +31,7 @@ class Keys(NamedTuple):
 
 
 def split_keys(key: jax.Array) -> Keys:
+  """The keys of one player's update."""
   return Keys(*jax.random.split(key, len(Keys._fields)))
 
 

@@ -1,6 +1,6 @@
 """Two ways to show samples to D and to take its input gradients.
 
-Both give the same numbers to rounding; `engine/build.py` chooses. Either may
+Both give the same numbers to rounding; `engine/additions.py` chooses. Either may
 be augmented: D then sees other samples, and input gradients are still with
 respect to those that were given, through the same augmentation.
 """

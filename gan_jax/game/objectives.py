@@ -53,7 +53,10 @@ def discriminator_loss(
   now: states.Now,
   spec: specs.Spec,
 ) -> Result:
-  """D as a binary classifier: real samples are 1 and generated ones are 0.
+  """D's loss, `spec.loss.disc`, and its terms.
+
+  For the game of 2014, D is a binary classifier of real samples, 1, and
+  generated ones, 0:
 
       max_D  E log D(x) + E log(1 - D(G(z)))
 
@@ -111,7 +114,9 @@ def generator_loss(
   now: states.Now,
   spec: specs.Spec,
 ) -> Result:
-  """G through D, every generated sample labelled 1.
+  """G's loss, `spec.loss.gen`, through D, and its terms.
+
+  For the game of 2014, every generated sample is labelled 1 for D:
 
       max_G  E log D(G(z))            (non-saturating; section 3)
       min_G  E log(1 - D(G(z)))       (saturating; eq. 1)

@@ -132,6 +132,8 @@ def coefficients(
     step: of the average that is wanted.
     length: of it.
 
+  Returns:
+    The coefficients, and how far their sum is from the one that is wanted.
   """
   times = np.array([time for time, _ in stored], np.float64)
   gammas = np.array([exponent(own) for _, own in stored])
