@@ -226,7 +226,7 @@ def test_what_cannot_be_compiled_for(
   monkeypatch.setattr(importlib.util, 'find_spec', lambda _: 'there')
   config.batch_size = 9
   with pytest.raises(
-    ValueError, match='batch_size=9: the 4 chips of --topology'
+    ValueError, match='batch_size=9: must be a multiple of the 4 chips'
   ):
     ahead.compile_apart(config, 'v5e:2x2', NOTHING)
   config.population.seeds = 3

@@ -679,7 +679,9 @@ def test_refusals():
   assert 'augment.p=1.5: must be at least 0 and at most 1' in lines(config)
   config.augment.p = 0.5
   info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
-  assert "augment.policy='ada.bg': is of grey images" in lines(config, info)
+  assert "augment.policy='ada.bg': needs images with 1 or 3" in lines(
+    config, info
+  )
   config.augment.policy = 'diffaugmnt'
   found = lines(config)
   assert "(did you mean 'diffaugment'?)" in found
@@ -699,4 +701,4 @@ def test_refusals():
   assert 'augment.pseudo=True: is never applied' in lines(config)
   config = game()
   config.penalties.cr.weight = 10.0
-  assert 'penalties.cr.weight=10.0: is of images' in lines(config, info)
+  assert 'penalties.cr.weight=10.0: needs images' in lines(config, info)

@@ -51,7 +51,7 @@ BAD = [
   (
     'schedules',
     {RATE: configs.Schedule(end=9, rate=1.0)},
-    "rate=1.0: is of 'exponential' alone",
+    "rate=1.0: applies to kind 'exponential' only",
   ),
   ('seed', 2**32, 'seed=4294967296: must be at least 0 and at most 42949672'),
   ('schedules', {RATE: configs.Schedule('line', end=9)}, 'mean .linear'),
@@ -64,9 +64,13 @@ BAD = [
   (
     'schedules',
     {'optim.gen.b3': configs.Schedule('cosine', end=9)},
-    'optim.gen.b3 is no number of the step .did you mean optim.gen.b',
+    'optim.gen.b3 is not a swept number .did you mean optim.gen.b',
   ),
-  ('schedules', {'steps': configs.Schedule(end=9)}, 'steps is no number of'),
+  (
+    'schedules',
+    {'steps': configs.Schedule(end=9)},
+    'steps is not a swept number',
+  ),
   ('schedules', {RATE: 'cosine'}, 'expected a group of fields'),
   ('nonfinite', 'halt', "nonfinite='halt': must be stop, skip or continue"),
   ('loss', 'hing', "loss='hing'.*mean 'hinge'.*relativistic_paired"),
@@ -98,7 +102,7 @@ BAD = [
   ('data.name', 'gauss', "data.name='gauss'.*exponential"),
   ('gen.name', 'dcgan', 'dcgan makes square images'),
   ('gen.name', 'maxout', 'makes images'),
-  ('batch_size', 6, 'batch_size=6: 4 devices do not divide it'),
+  ('batch_size', 6, 'batch_size=6: must be a multiple of the 4 devices'),
 ]
 
 

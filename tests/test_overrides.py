@@ -70,10 +70,10 @@ def test_none_sets_an_optional_field_back():
     ('gen.name=dcgn', "gen.name='dcgn'.*mean 'dcgan'"),
     ('data=digits', r'data: there is no such field'),
     ('schedules=cosine', 'schedules=cosine: they are set one at a time'),
-    ('schedules.steps=linear', 'steps is no number of the step'),
+    ('schedules.steps=linear', 'steps is not a swept number'),
     (f'schedules.{RATE}=linear,stop=3', "'stop' is no field.*mean .*step|kind"),
     (f'schedules.{RATE}=linear,end=x', f'{RATE}.end=x: must be a whole'),
-    (f'schedules.{RATE}.end=3', f'{RATE}.end is no number of the step'),
+    (f'schedules.{RATE}.end=3', f'{RATE}.end is not a swept number'),
   ],
 )
 def test_mistakes(text: str, message: str):

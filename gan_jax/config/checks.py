@@ -108,14 +108,12 @@ def _outside(name: str, value: Any, facts: declare.Facts) -> Iterator[str]:
 
 
 def _schedule_problems(config: configs.Config) -> Iterator[str]:
-  """Where what moves is no swept number, or would leave its bounds."""
+  """Where what moves is not a swept number, or would leave its bounds."""
   known = values.movable(config)
   for name, schedule in config.schedules.items():
     field = f'schedules.{name}'
     if name not in known:
-      yield (
-        f'{field}: {name} is no number of the step{values.near(name, known)}'
-      )
+      yield f'{field}: {values.not_swept(name, known)}'
       continue
     yield from _outside(f'{field}.final', schedule.final, known[name])
     if schedule.kind not in _ENDLESS and schedule.end <= schedule.begin:
@@ -123,7 +121,7 @@ def _schedule_problems(config: configs.Config) -> Iterator[str]:
     if schedule.kind in _ENDLESS and schedule.end:
       yield f'{field}.end={schedule.end}: {schedule.kind!r} has no end'
     if schedule.kind != 'exponential' and schedule.rate:
-      yield f"{field}.rate={schedule.rate}: is of 'exponential' alone"
+      yield f"{field}.rate={schedule.rate}: applies to kind 'exponential' only"
     varied = f'{field}.rate' in config.population.vary
     if schedule.kind == 'exponential' and not (schedule.rate or varied):
       yield f'{field}.rate=0: must be more than 0, or the number stays'
@@ -163,9 +161,7 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
           f'{field}: {name} changes the program, so its values are rows of a '
           'table (python -m experiments.table), not members of a population'
         )
-      yield (
-        f'{field}: {name} is no number of the step{values.near(name, known)}'
-      )
+      yield f'{field}: {values.not_swept(name, known)}'
     if not tried:
       yield f'{field}: {name} has no values'
     if len(set(tried)) < len(tried):

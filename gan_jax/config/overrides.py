@@ -82,10 +82,7 @@ def _set_schedule(config: configs.Config, name: str, text: str) -> None:
     values.assign(config, field, parse(field, text, hints[last]))
     return
   if name not in known:
-    raise ValueError(
-      f'{field}={text}: {name} is no number of the step'
-      f'{values.near(name, known)}'
-    )
+    raise ValueError(f'{field}={text}: {values.not_swept(name, known)}')
   if text.lower() in ('constant', 'none'):
     config.schedules.pop(name, None)
     return

@@ -198,6 +198,14 @@ def swept(config: configs.Config) -> dict[str, float]:
   return {leaf.name: leaf.value for leaf in leaves(config) if leaf.facts.swept}
 
 
+def not_swept(name: str, known: Iterable[str]) -> str:
+  """What is said of a name that is none of the swept numbers `known`."""
+  return (
+    f'{name} is not a swept number{near(name, known)}; --describe marks '
+    "each that is 'swept'"
+  )
+
+
 def movable(config: configs.Config) -> dict[str, declare.Facts]:
   """The numbers that a schedule can move: all that are swept but its own."""
   return {

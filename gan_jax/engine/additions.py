@@ -70,8 +70,8 @@ def make_augment(
   """What is done to all that D sees, or None.
 
   Raises:
-    ValueError: there is no such policy, or it is of images and the data are no
-      images of one channel or three; or as `_make_diffusion` and
+    ValueError: there is no such policy, or it needs images of one channel or
+      three, which the data are not; or as `_make_diffusion` and
       `_check_strength`.
   """
   name = config.augment.policy
@@ -90,7 +90,7 @@ def make_augment(
   suits = info.kind == 'images' and info.shape[-1] in (1, 3)
   if policy is not None and not suits:
     raise ValueError(
-      f'augment.policy={name!r}: is of grey images and of colour images, and '
+      f'augment.policy={name!r}: needs images with 1 or 3 channels; '
       f'data.name={config.data.name!r} has samples of shape {info.shape}'
     )
   _check_strength(config)
@@ -122,7 +122,7 @@ def _make_diffusion(own: configs.Diffusion) -> augment.Policy:
 
 
 def _check_strength(config: configs.Config) -> None:
-  """Raises ValueError where p adapts in vain, or nothing is augmented."""
+  """Raises ValueError where adapting p or a policy has no effect."""
   own = config.augment
   if not own.policy and not own.pseudo:
     if own.adapt:
@@ -190,12 +190,12 @@ def check_penalties(
   disc: nn.Module,
   info: sources.Info,
 ) -> None:
-  """Raises ValueError for a penalty that a network or data make senseless."""
+  """Raises ValueError for a penalty that a network or data make invalid."""
   for name in ('cr', 'cr_fake'):
     weight = max(values.swept_values(config, f'penalties.{name}.weight'))
     if weight and info.kind != 'images':
       raise ValueError(
-        f'penalties.{name}.weight={weight}: is of images, and '
+        f'penalties.{name}.weight={weight}: needs images; '
         f'data.name={config.data.name!r} has samples of shape {info.shape}'
       )
   weight = max(values.swept_values(config, 'penalties.path_length.weight'))
@@ -207,8 +207,8 @@ def check_penalties(
   weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
   if weight and getattr(disc.settings, 'batch_norm', False):
     raise ValueError(
-      f'penalties.wgan_gp.weight={weight}: it is of single samples, which '
-      'batch normalisation in D couples; set disc.net.batch_norm=False'
+      f'penalties.wgan_gp.weight={weight}: needs a D that judges each '
+      'sample alone; set disc.net.batch_norm=False'
     )
 
 

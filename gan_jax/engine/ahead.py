@@ -130,8 +130,8 @@ def _check(config: configs.Config, topology: str) -> None:
     )
   if config.batch_size % asked.num_chips:
     raise ValueError(
-      f'batch_size={config.batch_size}: the {asked.num_chips} chips of '
-      f'--topology={topology} do not divide it'
+      f'batch_size={config.batch_size}: must be a multiple of the '
+      f'{asked.num_chips} chips of --topology={topology}'
     )
 
 

@@ -270,8 +270,8 @@ def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
     )
   if kind == 'latent' and config.gen.latent != 'normal':
     raise ValueError(
-      f'eval.truncation={asked}: is of normal latents, and '
-      f'gen.latent={config.gen.latent!r}'
+      f"eval.truncation={asked}: needs gen.latent='normal', not "
+      f'{config.gen.latent!r}'
     )
 
 

@@ -67,9 +67,11 @@ def make_chunk(
   """
   if game.source.info.kind != 'points':
     raise ValueError(
-      f'data.name={game.config.data.name!r}: a drifting model is of points here'
+      f'data.name={game.config.data.name!r}: a drifting model needs points'
     )
   if not game.members:
-    raise ValueError('population.seeds=1: is of several seeds')
+    raise ValueError(
+      'population.seeds=1: a drifting model needs at least 2 seeds'
+    )
   make = functools.partial(make_step, temperature=temperature)
   return program.make_chunk(game, length, make=make)

@@ -187,8 +187,8 @@ def _check_hosts(config: configs.Config, count: int) -> None:
     if hosts.count() > 1 and members % jax.device_count():
       left = ' that halving leaves' * (members != count)
       raise ValueError(
-        f'population: the {jax.device_count()} devices of {hosts.count()} '
-        f'processes do not divide its {members} members{left}'
+        f'population: {members} members{left}: must be a multiple of the '
+        f'{jax.device_count()} devices of {hosts.count()} processes'
       )
 
 

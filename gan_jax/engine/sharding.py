@@ -47,7 +47,7 @@ def check_divides(mesh: Mesh, batch_size: int) -> None:
   """Raises ValueError where the devices do not divide the batch."""
   if batch_size % mesh.size:
     raise ValueError(
-      f'batch_size={batch_size}: {mesh.size} devices do not divide it'
+      f'batch_size={batch_size}: must be a multiple of the {mesh.size} devices'
     )
 
 

@@ -78,7 +78,7 @@ def train(config: configs.Config, every: int, samples: int) -> Iterator[Look]:
     )
   game = program.open_game(config)
   if not game.members:
-    raise ValueError('population.seeds=1: a spectrum is of several seeds')
+    raise ValueError('population.seeds=1: a spectrum needs at least 2 seeds')
   large = program.open_game(_with_batches(config, samples))
   state = game.start()
   size = sum(

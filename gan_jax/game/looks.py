@@ -1,7 +1,7 @@
 """Two ways to show samples to D and to take its input gradients.
 
-Both give the same numbers to rounding; `engine/additions.py` chooses. Either may
-be augmented: D then sees other samples, and input gradients are still with
+Both give the same numbers to rounding; `engine/additions.py` chooses. Either
+may be augmented: D then sees other samples, and input gradients are still with
 respect to those that were given, through the same augmentation.
 """
 
