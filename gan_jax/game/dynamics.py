@@ -132,6 +132,11 @@ def field_jacobian(
 ) -> jax.Array:
   """The Jacobian of v = (grad_G L_G, grad_D L_D) at a point; traceable.
 
+  The flow along -v is stable at an equilibrium where the real parts of all
+  eigenvalues are positive, and turns around it as fast as the imaginary parts
+  are large; Mescheder et al. 2017 and 2018 speak of -v and have the signs
+  reversed.
+
   Args:
     losses: without frozen parameters: each player's loss is differentiated
       with respect to both. Keyed once, so that they are functions.
@@ -149,27 +154,6 @@ def field_jacobian(
     return ravel_pytree(grads)[0]
 
   return _jacobian(field, flat)
-
-
-def jacobian_eigenvalues(
-  losses: rules.Losses, gen_params: types.PyTree, disc_params: types.PyTree
-) -> np.ndarray:
-  """Eigenvalues of the Jacobian of v = (grad_G L_G, grad_D L_D) at a point.
-
-  The flow along -v is stable at an equilibrium where all real parts are
-  positive, and turns around it as fast as the imaginary parts are large;
-  Mescheder et al. 2017 and 2018 speak of -v and have the signs reversed.
-
-  Args:
-    losses: as of `field_jacobian`.
-    gen_params: any tree of float32 arrays.
-    disc_params: the same.
-
-  Returns:
-    `[P]` complex, the largest modulus first. Not for use under `jit`.
-  """
-  params = types.Pair(gen_params, disc_params)
-  return eigenvalues(jax.jit(lambda x: field_jacobian(losses, x))(params))
 
 
 class Shape(NamedTuple):
