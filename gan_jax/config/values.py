@@ -12,6 +12,10 @@ from gan_jax.config import declare, fields as configs
 
 T = TypeVar('T')
 
+# Of a flat average, the longest one there is: the standard deviation of times
+# that are uniform on [0, 1].
+_LONGEST_EMA = 12**-0.5
+
 
 class Leaf(NamedTuple):
   """A value of a configuration.
@@ -233,10 +237,41 @@ def chunk_length(config: configs.Config) -> int:
 
 
 def uses_ema(config: configs.Config) -> bool:
-  """Whether what is looked at is made by the averaged generator."""
+  """Whether samples are evaluated of the averaged generator."""
   if config.eval.ema_length is not None:
     return config.eval.ema
   return config.eval.ema and max(swept_values(config, 'ema.half_life')) > 0
+
+
+def ema_lengths(config: configs.Config) -> tuple[float, ...]:
+  """Those that `ema.posthoc` has, such as '0.05,0.1'; `()` of ''.
+
+  Raises:
+    ValueError: they are no lengths, or one is there twice.
+  """
+  text = config.ema.posthoc
+  if not text:
+    return ()
+  try:
+    lengths = tuple(map(float, text.split(',')))
+  except ValueError:
+    raise ValueError(
+      f'ema.posthoc={text!r}: must be numbers with commas between them'
+    ) from None
+  for length in lengths:
+    check_ema_length('ema.posthoc', length)
+  if len(set(lengths)) < len(lengths):
+    raise ValueError(f'ema.posthoc={text!r}: has a length twice')
+  return lengths
+
+
+def check_ema_length(field: str, length: float) -> None:
+  """Raises ValueError where there is no average of this length."""
+  if not 0 < length < _LONGEST_EMA:
+    raise ValueError(
+      f'{field}={length:g}: must be above 0 and below {_LONGEST_EMA:.4f}, of a '
+      'flat average'
+    )
 
 
 def swept_values(config: configs.Config, name: str) -> list[float]:

@@ -275,6 +275,15 @@ def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
     )
 
 
+def check_alone(spec: specs.Spec) -> None:
+  """Raises ValueError where G normalises a sample by its batch."""
+  if spec.own_statistics:
+    raise ValueError(
+      'eval.batch_stats=True: samples of this run are normalised by the batch '
+      'that they are in, and here each is made alone'
+    )
+
+
 # Parameters of a D above which its updates are a loop: to compile each takes
 # minutes, and what a loop costs is small beside an update.
 _LARGE = 100_000
@@ -308,9 +317,9 @@ def _make_lengths(config: configs.Config) -> tuple[float, ...]:
   """Those of the averages that are kept beside that of `ema.half_life`.
 
   Raises:
-    ValueError: they are no lengths, or the one that is looked at is not there.
+    ValueError: they are no lengths, or the one that is evaluated is not there.
   """
-  lengths, asked = posthoc.parse(config.ema.posthoc), config.eval.ema_length
+  lengths, asked = values.ema_lengths(config), config.eval.ema_length
   if asked is not None and asked not in lengths:
     raise ValueError(
       f'eval.ema_length={asked:g}: must be one of '
@@ -431,10 +440,14 @@ def init_state(
   )
   if spec.posthoc:
     memory[posthoc.MEMORY] = posthoc.init(spec.posthoc, state.gen.params)
-  rule = spec.rule.memory(types.Pair(state.gen.params, state.disc.params))
-  if jax.tree.leaves(rule):
-    memory['rule'] = rule
+  memory.update(rule_memory(spec, state))
   return state
+
+
+def rule_memory(spec: specs.Spec, state: states.GanState) -> states.Memory:
+  """What the rule of play remembers when it begins at a state's parameters."""
+  memory = spec.rule.memory(types.Pair(state.gen.params, state.disc.params))
+  return {'rule': memory} if jax.tree.leaves(memory) else {}
 
 
 def samples_per_step(config: configs.Config) -> int:

@@ -22,39 +22,6 @@ from gan_jax import types
 # Where they are in a state's memory, each by the name of its length.
 MEMORY = 'posthoc'
 
-# Of a flat average, gamma = 0.
-_LONGEST = 12**-0.5
-
-
-def parse(text: str) -> tuple[float, ...]:
-  """Lengths of `ema.posthoc`, such as '0.05,0.1'; `()` of ''.
-
-  Raises:
-    ValueError: they are no lengths, or one is there twice.
-  """
-  if not text:
-    return ()
-  try:
-    lengths = tuple(map(float, text.split(',')))
-  except ValueError:
-    raise ValueError(
-      f'ema.posthoc={text!r}: must be numbers with commas between them'
-    ) from None
-  for length in lengths:
-    check('ema.posthoc', length)
-  if len(set(lengths)) < len(lengths):
-    raise ValueError(f'ema.posthoc={text!r}: has a length twice')
-  return lengths
-
-
-def check(field: str, length: float) -> None:
-  """Raises ValueError where there is no average of this length."""
-  if not 0 < length < _LONGEST:
-    raise ValueError(
-      f'{field}={length:g}: must be above 0 and below {_LONGEST:.4f}, of a '
-      'flat average'
-    )
-
 
 def name(length: float) -> str:
   """The key of an average in the memory."""

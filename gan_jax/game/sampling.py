@@ -67,15 +67,6 @@ def eval_generator(
   return average, _standing_vars(spec, average, state.gen.vars, key)
 
 
-def check_alone(spec: specs.Spec) -> None:
-  """Raises ValueError where G normalises a sample by its batch."""
-  if spec.own_statistics:
-    raise ValueError(
-      'eval.batch_stats=True: samples of this run are normalised by the batch '
-      'that they are in, and here each is made alone'
-    )
-
-
 def sample(
   spec: specs.Spec,
   gen_params: types.PyTree,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import fields as configs, halving as rungs, values
 from gan_jax.data import opening
-from gan_jax.engine import program
+from gan_jax.engine import build, program
 from gan_jax.game import posthoc, state as states
 from gan_jax.run import exported, halving, trained
 from gan_jax.storage import checkpoint, history, workdir as workdirs
@@ -175,7 +175,9 @@ def _initialised(game: program.Game, fresh: states.GanState) -> states.GanState:
   if 'gen' in players:
     average = take('gen_ema', fresh.gen_ema, other.gen_ema)
     fresh = fresh._replace(gen_ema=average)
-  fresh = fresh._replace(memory=fresh.memory | _rule_memory(game, fresh))
+  fresh = fresh._replace(
+    memory=fresh.memory | build.rule_memory(game.spec, fresh)
+  )
   state: states.GanState = game.place(fresh)
   return state
 
@@ -215,17 +217,10 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
   }
   begun = states.GanState(**parts, memory=memory)
   if run.config.rule.name != game.config.rule.name:
-    begun = begun._replace(memory=memory | _rule_memory(game, begun))
+    rule = build.rule_memory(game.spec, begun)
+    begun = begun._replace(memory=memory | rule)
   state: states.GanState = game.place(begun)
   return state
-
-
-def _rule_memory(game: program.Game, state: states.GanState) -> states.Memory:
-  """What the rule of play remembers when it begins at these parameters."""
-  memory = game.spec.rule.memory(
-    types.Pair(state.gen.params, state.disc.params)
-  )
-  return {'rule': memory} if jax.tree.leaves(memory) else {}
 
 
 def _read_export(folder: pathlib.Path) -> states.GanState:

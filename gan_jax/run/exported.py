@@ -132,7 +132,7 @@ def export(
     member: which run of a population it is.
   """
   spec, config = run.spec, run.config
-  sampling.check_alone(spec)
+  build.check_alone(spec)
   params, vars = trained.generator(run)
   disc = run.state.disc
   trees = {

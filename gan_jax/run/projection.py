@@ -15,7 +15,7 @@ import tqdm
 
 from gan_jax import types
 from gan_jax.data import pixels, source as sources
-from gan_jax.engine import names
+from gan_jax.engine import build, names
 from gan_jax.evaluation import features
 from gan_jax.game import sampling
 from gan_jax.run import trained
@@ -129,7 +129,7 @@ class Projector:
     Raises:
       ValueError: the network has no w, or samples need a batch.
     """
-    sampling.check_alone(run.spec)
+    build.check_alone(run.spec)
     has_w = 'map' in run.spec.gen.entrances
     if space == 'w' and not has_w:
       raise ValueError(

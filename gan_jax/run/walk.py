@@ -57,7 +57,7 @@ class Walker:
         truncate, or samples need a batch.
     """
     build.check_truncation(run.config, run.spec)
-    sampling.check_alone(run.spec)
+    build.check_alone(run.spec)
     self._run, self._spec = run, run.spec
     self.classes = build.count_classes(run.config, run.info)
     self.has_w = 'map' in run.spec.gen.entrances

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from gan_jax import types
+from gan_jax.config import values
 from gan_jax.game import posthoc, state as states
 
 
@@ -95,7 +96,7 @@ def reconstruct(
       f'{field}: {workdir} keeps no averages to make it of; its run had no '
       'ema.posthoc'
     )
-  posthoc.check('--ema_length', length)
+  values.check_ema_length('--ema_length', length)
   if posthoc.name(length) in own:
     return own[posthoc.name(length)], 'the average that training kept'
   if not end:
