@@ -100,7 +100,7 @@ def apply_geometry(x: jax.Array, numbers: Geometry) -> jax.Array:
   angles = numbers.before is not None or numbers.after is not None
   transform = warp.affine if angles or height != width else warp.separable
   touched = (of != _EYE).any((1, 2))
-  return jnp.where(augment.each(touched), transform(x, of), x)
+  return jnp.where(augment.each(touched, x), transform(x, of), x)
 
 
 class Tint(NamedTuple):
@@ -164,7 +164,7 @@ def apply_tint(x: jax.Array, numbers: Tint) -> jax.Array:
   if x.shape[3] == 1:
     matrix = matrix.sum((1, 2), keepdims=True) / 3
   # Written out: a product over three channels is slow.
-  y = (x[..., None, :] * matrix[:, None, None]).sum(-1) + augment.each(add)
+  y = (x[..., None, :] * matrix[:, None, None]).sum(-1) + augment.each(add, x)
   touched = [
     own != off
     for own, off in (
@@ -173,7 +173,7 @@ def apply_tint(x: jax.Array, numbers: Tint) -> jax.Array:
     )
     if own is not None
   ]  # fmt: skip
-  return jnp.where(augment.each(jnp.stack(touched).any(0)), y, x)
+  return jnp.where(augment.each(jnp.stack(touched).any(0), x), y, x)
 
 
 # Expected powers of the bands of natural images.
@@ -224,7 +224,7 @@ def apply_gains(x: jax.Array, gains: jax.Array) -> jax.Array:
     for size in x.shape[1:3]
   )
   touched = (gains != 1).any(1)
-  return jnp.where(augment.each(touched), warp.products(rows, columns, x), x)
+  return jnp.where(augment.each(touched, x), warp.products(rows, columns, x), x)
 
 
 class Hole(NamedTuple):
@@ -385,7 +385,8 @@ def _draw(
 
   noise = hole = None
   if 'noise' in own:
-    noise = jax.random.normal(noise_key, shape) * augment.each(own['noise'])
+    noise = jax.random.normal(noise_key, shape)
+    noise *= augment.each(own['noise'], noise)
   if 'hole' in shares:
     use = choices['hole'][:, 0] < shares['hole'] * p
     hole = Hole(jnp.where(use, 0.5, 0.0), drawn['hole'])

@@ -78,9 +78,9 @@ def in_turn(policies: Sequence[Policy]) -> Policy:
   return Policy(draw, apply, tuple(n for p in policies for n in p.of_colors))
 
 
-def each(value: jax.Array) -> jax.Array:
-  """A number of each sample, beside images: `[B]` to `[B, 1, 1, 1]`."""
-  return value[:, None, None, None]
+def each(value: jax.Array, x: jax.Array) -> jax.Array:
+  """A number of each sample, `[B]` to `[B, 1, ...]`, beside x `[B, ...]`."""
+  return jnp.expand_dims(value, tuple(range(1, x.ndim)))
 
 
 # DiffAugment.
@@ -110,7 +110,7 @@ def _apply_color(x: jax.Array, numbers: Color) -> jax.Array:
     mean = x.mean(axes, keepdims=True)
     return jnp.where(factor == 1, x, (x - mean) * factor + mean)
 
-  brightness, saturation, contrast = map(each, numbers)
+  brightness, saturation, contrast = (each(value, x) for value in numbers)
   x = jnp.where(brightness == 0, x, x + brightness)
   if x.shape[3] > 1:
     x = stretched(x, saturation, (3,))
@@ -139,7 +139,7 @@ def shifted(x: jax.Array, shift: jax.Array) -> jax.Array:
     _is_from(shift[:, axis], size) for axis, size in enumerate(x.shape[1:3])
   )
   moved = warp.products(rows, columns, x)
-  return jnp.where(each((shift != 0).any(1)), moved, x)
+  return jnp.where(each((shift != 0).any(1), x), moved, x)
 
 
 def _is_from(shift: jax.Array, size: int) -> jax.Array:
@@ -172,7 +172,7 @@ def _apply_box(x: jax.Array, numbers: Box) -> jax.Array:
     place = np.arange(size)[None]
     inside.append((place >= start) & (place < start + side))
   hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-  return jnp.where(hole & each(numbers.use), 0.0, x)
+  return jnp.where(hole & each(numbers.use, x), 0.0, x)
 
 
 COLOR = Policy(_draw_color, _apply_color, ('saturation',))
@@ -205,7 +205,7 @@ def deceive(
 
   def mixed(x: jax.Array, other: jax.Array) -> jax.Array:
     other = jax.lax.stop_gradient(jnp.roll(other, 1, axis=0))
-    return jnp.where(use.reshape(-1, *(1,) * (x.ndim - 1)), other, x)
+    return jnp.where(each(use, x), other, x)
 
   chosen: types.Batch = jax.tree.map(mixed, real, fake)
   return chosen
@@ -221,7 +221,7 @@ def view(x: jax.Array, key: jax.Array) -> jax.Array:
   regularization for generative adversarial networks", section 3.2.
   """
   flip, *keys = jax.random.split(key, 3)
-  mirror = each(jax.random.bernoulli(flip, 0.5, (len(x),)))
+  mirror = each(jax.random.bernoulli(flip, 0.5, (len(x),)), x)
   x = jnp.where(mirror, x[:, :, ::-1], x)
   matrices = []
   for k, size in zip(keys, x.shape[1:3], strict=True):

@@ -106,14 +106,9 @@ def _draw(
   log_signal = log_signals(chain, steps)[t]
   signal, share = jnp.exp(log_signal / 2), jnp.sqrt(-jnp.expm1(log_signal))
   noise = chain.noise * jax.random.normal(noise_key, shape)
-  return Diffused(signal, _beside(share, noise) * noise)
-
-
-def _beside(value: jax.Array, x: jax.Array) -> jax.Array:
-  """A number of each sample, `[B]`, beside samples `[B, ...]`."""
-  return value.reshape(-1, *(1,) * (x.ndim - 1))
+  return Diffused(signal, augment.each(share, noise) * noise)
 
 
 def _apply(x: jax.Array, numbers: Diffused) -> jax.Array:
   # At t = 0 the factor is 1 and nothing is added, to the last bit.
-  return _beside(numbers.signal, x) * x + numbers.noise
+  return augment.each(numbers.signal, x) * x + numbers.noise
