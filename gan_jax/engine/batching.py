@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from gan_jax import types
-from gan_jax.engine import sharding
+from gan_jax.engine import compiler, sharding
 from gan_jax.ops import cpu
 
 
@@ -70,8 +70,7 @@ def choose_at_once(here: int, state_bytes: int) -> int:
     here: members on the device.
     state_bytes: of one member's state.
   """
-  plain = jax.default_backend() != 'cpu' or cpu.is_stock()
-  if not plain and state_bytes > cpu.SIDE_BY_SIDE_BYTES:
+  if compiler.is_tuned() and state_bytes > cpu.SIDE_BY_SIDE_BYTES:
     return 1
   return here
 

@@ -84,8 +84,7 @@ def part_length(game: program.Game, length: int) -> int:
   if read is None:
     return length
   most = _STREAMED_BYTES * game.mesh.size // read.step_bytes
-  fitting = range(1, max(min(most, length), 1) + 1)
-  return max(n for n in fitting if length % n == 0)
+  return program.largest_divisor(length, most)
 
 
 def mean(parts: tuple[Logs, ...], *, skips: bool) -> Logs:

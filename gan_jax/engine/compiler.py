@@ -56,6 +56,11 @@ _FOR_LARGE_PRODUCTS: _Options = {
 _FOR_ONEDNN: _Options = {'xla_cpu_use_fusion_emitters': False}
 
 
+def is_tuned() -> bool:
+  """Whether what was measured on CPUs holds: on one, with its fast paths."""
+  return jax.default_backend() == 'cpu' and not cpu.is_stock()
+
+
 def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
   """Compiles a chunk of steps as suits its products.
 
@@ -66,7 +71,7 @@ def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
     chunk: jitted. Its largest product or convolution decides.
     args: arrays, on one device or several, or shapes for one.
   """
-  if jax.default_backend() != 'cpu' or cpu.is_stock():
+  if not is_tuned():
     return chunk.lower(*args).compile()
   devices = {
     device
@@ -143,9 +148,8 @@ def run_once(
     make: takes nothing.
     where: the shardings of what it gives; on the first device if not given.
   """
-  plain = jax.default_backend() != 'cpu' or cpu.is_stock()
   lowered = jax.jit(make, out_shardings=where).lower()
-  return _compile(lowered, {} if plain else _QUICKLY)()
+  return _compile(lowered, _QUICKLY if is_tuned() else {})()
 
 
 @contextlib.contextmanager

@@ -260,6 +260,11 @@ def make_step(
   )
 
 
+def largest_divisor(n: int, most: int) -> int:
+  """The largest one of n that is at most `most`; 1 where that is below 1."""
+  return max((d for d in range(1, min(n, most) + 1) if n % d == 0), default=1)
+
+
 def make_steps(
   spec: specs.Spec,
   source: sources.Source,
@@ -288,10 +293,8 @@ def make_steps(
     at_once = 1
     # On several, the compiler splits what a step draws with its batch.
     if (mesh is None or mesh.size == 1) and not cpu.is_stock():
-      shapes = jax.tree.leaves(jax.eval_shape(draw, state.step))
-      size = sum(x.size * x.dtype.itemsize for x in shapes)
-      fitting = range(1, min(cpu.DRAWN_BYTES // size, length) + 1)
-      at_once = max((n for n in fitting if length % n == 0), default=1)
+      size = sharding.num_bytes(jax.eval_shape(draw, state.step))
+      at_once = largest_divisor(length, cpu.DRAWN_BYTES // size)
 
     def play(
       state: states.GanState, drawn: Drawn
@@ -354,8 +357,7 @@ def most_at_once(game: Game) -> int:
   here = len(game.members) // game.mesh.size
   if game.config.population.at_once:
     return min(game.config.population.at_once, here)
-  state = jax.eval_shape(game.initial_state)
-  size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+  size = sharding.num_bytes(jax.eval_shape(game.initial_state))
   return batching.choose_at_once(here, size // len(game.members))
 
 

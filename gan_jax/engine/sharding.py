@@ -123,6 +123,11 @@ def abstract(shapes: types.PyTree, where: types.PyTree) -> types.PyTree:
   )
 
 
+def num_bytes(tree: types.PyTree) -> int:
+  """Of all arrays of a tree, or of their shapes."""
+  return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
 def put(tree: types.PyTree, where: types.PyTree) -> types.PyTree:
   """Puts each array on the devices that its sharding says."""
   return jax.tree.map(_put, tree, where)
