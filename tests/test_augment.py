@@ -296,7 +296,7 @@ def begin(
 def play(
   spec: specs.Spec, hyper: types.Hyper, state: states.GanState
 ) -> tuple[states.GanState, types.Logs]:
-  batch = types.Batch(noise(1, spec.batch_size, *IMAGES.shape, seed=3))
+  batch = types.Batch(noise(1, spec.batch_samples, *IMAGES.shape, seed=3))
   draw = draws.draw_step(spec, jax.random.fold_in(jax.random.key(4), 0))
   out: Any = jax.jit(steps.make_step(spec))(state, hyper, batch, draw)
   return out

@@ -70,7 +70,7 @@ def played(config: configs.Config, key: jax.Array = KEY) -> tuple[Any, dict]:
   def step(state: Any, arrays: Any) -> tuple[Any, dict]:
     batch = source.batch(arrays, key, jnp.int32(0))
     rounds = jax.tree.map(
-      lambda a: a.reshape(-1, spec.batch_size, *a.shape[1:]), batch
+      lambda a: a.reshape(-1, spec.batch_samples, *a.shape[1:]), batch
     )
     return steps.make_step(spec)(
       state, hyper, rounds, draws.draw_step(spec, key)

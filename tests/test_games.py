@@ -323,7 +323,7 @@ def start(
   hyper = build.make_hyper(config)
   state = build.init_state(spec, hyper, jax.random.key(0))
   x = jax.random.normal(jax.random.key(1), (build.samples_per_step(config), 1))
-  return spec, hyper, state, types.Batch(x.reshape(-1, spec.batch_size, 1))
+  return spec, hyper, state, types.Batch(x.reshape(-1, spec.batch_samples, 1))
 
 
 def close(a: types.PyTree, b: types.PyTree, tolerance: float = 1e-5) -> None:
@@ -476,7 +476,9 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
 
     def drawn(key: jax.Array) -> draws.UpdateDraw:
       keys = draws.split_keys(key)
-      return draws.UpdateDraw(spec.latent(keys.latents, spec.batch_size), keys)
+      return draws.UpdateDraw(
+        spec.latent(keys.latents, spec.batch_samples), keys
+      )
 
     for i, disc_key in enumerate(disc_keys):
       real = types.Batch(batch.x[i])
@@ -620,7 +622,7 @@ def statistics_count_each_batch_once(made: Program) -> None:
     )
 
     def fake(keys: draws.Keys, vars: types.PyTree = gen_vars) -> Any:
-      latent = spec.latent(keys.latents, spec.batch_size)
+      latent = spec.latent(keys.latents, spec.batch_samples)
       return spec.gen.apply(
         begin.gen.params, vars, latent, key=keys.gen, mode=types.TRAIN
       )

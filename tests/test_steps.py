@@ -47,7 +47,7 @@ def start(
   state = init(hyper, jax.random.key(0))
   size = build.samples_per_step(config)
   x = jax.random.normal(jax.random.key(1), (size, *info.shape))
-  batch = types.Batch(x.reshape(-1, spec.batch_size, *info.shape))
+  batch = types.Batch(x.reshape(-1, spec.batch_samples, *info.shape))
   return spec, hyper, state, batch
 
 
@@ -65,7 +65,7 @@ def train_step(spec: specs.Spec) -> Any:
 
 def drawn(spec: specs.Spec, key: jax.Array) -> draws.UpdateDraw:
   keys = draws.split_keys(key)
-  return draws.UpdateDraw(spec.latent(keys.latents, spec.batch_size), keys)
+  return draws.UpdateDraw(spec.latent(keys.latents, spec.batch_samples), keys)
 
 
 def both(state: states.GanState) -> tuple[types.Pair, types.Pair]:

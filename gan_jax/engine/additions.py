@@ -160,13 +160,13 @@ def make_adaptive(config: configs.Config) -> augment.Adaptive | None:
   return augment.Adaptive(overfit, config.augment.interval, most)
 
 
-def _adapting(adaptive: augment.Adaptive, batch_size: int) -> terms.Term:
+def _adapting(adaptive: augment.Adaptive, batch_samples: int) -> terms.Term:
   """The term of D's that remembers how strong augmentations are."""
   return terms.Term(
     value=None,
     init=augment.not_adapted,
     follow=lambda memory, u: augment.adapt(
-      adaptive, memory, u.real.logits, batch_size, u.hyper
+      adaptive, memory, u.real.logits, batch_samples, u.hyper
     ),
   )
 

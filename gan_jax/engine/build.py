@@ -389,7 +389,7 @@ def make_spec(
     loop_disc=config.disc_steps > 1 and _is_large(networks.disc),
     schedule=make_schedule(config),
     terms=of_players,
-    batch_size=values.batch_samples(config),
+    batch_samples=values.batch_samples(config),
     disc_steps=config.disc_steps,
     share_latents=values.choose(
       'latents', config.latents, names.LATENT_SHARING

@@ -79,7 +79,7 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
   """
 
   def latent(keys: Keys) -> types.Latent:
-    return spec.latent(keys.latents, spec.batch_size)
+    return spec.latent(keys.latents, spec.batch_samples)
 
   gen_keys, *disc_keys = map(
     split_keys, jax.random.split(key, spec.disc_steps + 1)

@@ -36,7 +36,7 @@ def _standing_vars(
 
   def forward(stats: types.PyTree, key: jax.Array) -> tuple[types.PyTree, None]:
     latent_key, net_key = jax.random.split(key)
-    latent = spec.latent(latent_key, spec.batch_size)
+    latent = spec.latent(latent_key, spec.batch_samples)
     vars = {**gen_vars, 'batch_stats': stats}
     _, vars = spec.gen.apply(
       gen_params, vars, latent, key=net_key, mode=_COLLECT
@@ -113,7 +113,7 @@ def _by_own_statistics(
   key: jax.Array,
 ) -> jax.Array:
   """Batches of a step's size, the last one filled up with other latents."""
-  num, size = len(latent.z), spec.batch_size
+  num, size = len(latent.z), spec.batch_samples
   fill_key, noise = jax.random.split(key)
   if num % size:
     fill = spec.eval_latent(fill_key, size - num % size)
@@ -211,7 +211,7 @@ class Sampler:
     self._num, block = num, min(num, 1000)
     if spec.own_statistics:
       # Whole batches.
-      block = -(-block // spec.batch_size) * spec.batch_size
+      block = -(-block // spec.batch_samples) * spec.batch_samples
     of_w = spec.gen.truncation == 'w'
     self._labels = labels
 

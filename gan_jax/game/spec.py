@@ -32,13 +32,13 @@ class Spec(NamedTuple):
       data have them.
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
-    batch_size: samples `[B]` that a player draws at once, `packing` included.
+    batch_samples: `B`, those that a player draws at once, `packing` included.
     disc_steps: D updates for each G update.
     loop_disc: they are compiled once, as a loop, and not one after another.
     share_latents: whether G reuses the draws of the last D update.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
     own_statistics: whether who looks at G has its samples normalised by the
-      statistics of their own batch of `batch_size`.
+      statistics of their own batch of `batch_samples`.
     skip_nonfinite: leave out and count an update whose loss or gradient is
       not finite.
     to_data: from the networks' units to those of the data.
@@ -63,7 +63,7 @@ class Spec(NamedTuple):
   eval_latent: Latents
   schedule: Callable[[types.Hyper, jax.Array], types.Hyper]
   terms: types.Pair
-  batch_size: int
+  batch_samples: int
   disc_steps: int
   share_latents: bool
   packing: int

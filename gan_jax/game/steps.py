@@ -200,7 +200,7 @@ def averages_after(
   spec: specs.Spec,
 ) -> tuple[types.PyTree, states.Memory]:
   """G's moving averages after the step from `state` to `gen_params`."""
-  log_decay = -jnp.log(2.0) * spec.batch_size / hyper['ema.half_life']
+  log_decay = -jnp.log(2.0) * spec.batch_samples / hyper['ema.half_life']
   ema, lengths = _averages_of(state)
   step = state.step + 1
   return states.debiased_ema(ema, gen_params, log_decay, step), {
