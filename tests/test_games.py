@@ -673,7 +673,9 @@ def test_memory_is_in_the_checkpoint(name: str, tmp_path: pathlib.Path):
     functools.partial(build.init_state, spec), hyper, jax.random.key(0)
   )
   with checkpoint.Checkpoints(tmp_path, configs.Checkpoint(keep=1)) as saved:
-    where = sharding.of_state(template, sharding.make_mesh(), 'replicated')
+    where = sharding.state_sharding(
+      template, sharding.make_mesh(), 'replicated'
+    )
     template = sharding.abstract(template, where)
     restored = saved.restore(template, saved.steps[-1])
   memory = jax.tree.leaves(restored.memory['rule'])

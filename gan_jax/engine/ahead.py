@@ -253,7 +253,7 @@ def _arguments(game: program.Game, length: int) -> tuple[types.PyTree, ...]:
     rows = sharding.padded(len(images), game.mesh)
     lead = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
     arrays = lead, labels
-  arrays = sharding.abstract(arrays, placing.of_data(game, arrays))
+  arrays = sharding.abstract(arrays, placing.data_sharding(game, arrays))
   return state, placed(game.hyper), arrays, placed(game.keys)
 
 

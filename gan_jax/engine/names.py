@@ -186,17 +186,17 @@ RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
   'optimistic': lambda _: rules.Rule(rules.optimistic, memory=rules.no_updates),
   'consensus': lambda _: rules.Rule(
     rules.consensus,
-    numbers=lambda hyper: {'weight': hyper['rule.consensus_weight']},
+    hyper=lambda hyper: {'weight': hyper['rule.consensus_weight']},
     second_order=True,
   ),
   'sga': lambda rule: rules.Rule(
     functools.partial(rules.sga, align=rule.sga_align),
-    numbers=lambda hyper: {'weight': hyper['rule.sga_weight']},
+    hyper=lambda hyper: {'weight': hyper['rule.sga_weight']},
     second_order=True,
   ),
   'lookahead': lambda rule: rules.Rule(
     functools.partial(rules.lookahead, steps=rule.lookahead_steps),
-    numbers=lambda hyper: {'alpha': hyper['rule.lookahead_alpha']},
+    hyper=lambda hyper: {'alpha': hyper['rule.lookahead_alpha']},
     memory=rules.copy,
     takes_turns=True,
     period=rule.lookahead_steps,

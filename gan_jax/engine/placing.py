@@ -36,7 +36,7 @@ def make_batches(
 
 
 def _placed(game: program.Game, arrays: types.PyTree) -> types.PyTree:
-  """What all chunks read, on the devices as `of_data` says."""
+  """What all chunks read, on the devices as `data_sharding` says."""
   if not game.source.split:
     return sharding.replicate(arrays, game.mesh)
   images, labels = arrays
@@ -46,7 +46,7 @@ def _placed(game: program.Game, arrays: types.PyTree) -> types.PyTree:
   )
 
 
-def of_data(game: program.Game, arrays: types.PyTree) -> types.PyTree:
+def data_sharding(game: program.Game, arrays: types.PyTree) -> types.PyTree:
   """The sharding of each array that the steps of a chunk read."""
   whole = NamedSharding(game.mesh, PartitionSpec())
   found = jax.tree.map(lambda _: whole, arrays)

@@ -121,8 +121,8 @@ class Game(NamedTuple):
   def shardings(self, tree: types.PyTree) -> types.PyTree:
     """Where each array of such a tree, or of its shapes, belongs."""
     if self.members:
-      return sharding.of_members(tree, self.mesh)
-    return sharding.of_state(tree, self.mesh, self.config.sharding)
+      return sharding.member_sharding(tree, self.mesh)
+    return sharding.state_sharding(tree, self.mesh, self.config.sharding)
 
   def abstract_state(self) -> states.GanState:
     """Shapes, dtypes and shardings of a state on the devices."""
@@ -337,7 +337,7 @@ def make_chunk(
       return jax.jit(run, donate_argnums=0)
     # As the next chunk takes it, where the compiler would choose.
     state = jax.eval_shape(game.initial_state)
-    split = sharding.of_state(state, game.mesh, kind)
+    split = sharding.state_sharding(state, game.mesh, kind)
     return jax.jit(run, donate_argnums=0, out_shardings=(split, None, None))
   one = make_steps(game.spec, game.source, None, length, make=make)
   each = batching.over_members(

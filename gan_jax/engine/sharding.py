@@ -92,7 +92,7 @@ def fsdp_spec(shape: tuple[int, ...], count: int) -> PartitionSpec:
   return PartitionSpec(*[None] * axis, AXIS)
 
 
-def of_state(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
+def state_sharding(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
   """The sharding of each array of a state: all of it on every device, or not.
 
   Args:
@@ -109,7 +109,7 @@ def of_state(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
   return jax.tree.map(one, tree)
 
 
-def of_members(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
+def member_sharding(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
   """That of a population's arrays `[P, ...]`: as many on every device."""
   return jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec(AXIS)), tree)
 
@@ -134,10 +134,12 @@ def put(tree: types.PyTree, where: types.PyTree) -> types.PyTree:
 
 
 def keep_split(tree: types.PyTree, mesh: Mesh, kind: str) -> types.PyTree:
-  """Inside jit: a state stays as `of_state` says."""
+  """Inside jit: a state stays as `state_sharding` says."""
   if kind == 'replicated' or mesh.size == 1:
     return tree
-  return jax.lax.with_sharding_constraint(tree, of_state(tree, mesh, kind))
+  return jax.lax.with_sharding_constraint(
+    tree, state_sharding(tree, mesh, kind)
+  )
 
 
 def known(mesh: Mesh | None) -> contextlib.AbstractContextManager[Any]:

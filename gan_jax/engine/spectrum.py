@@ -44,7 +44,7 @@ def make_jacobian(
   def jacobian(
     state: states.GanState, hyper: types.Hyper, drawn: program.Drawn
   ) -> jax.Array:
-    now = steps.numbers(spec, state, hyper)
+    now = steps.hyper_at(spec, state, hyper)
     losses = steps.make_losses(spec, now, state.step, *drawn)
     at = steps.position_of(state, spec)
     return dynamics.field_jacobian(losses, at.params, at.carried)

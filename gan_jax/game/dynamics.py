@@ -96,8 +96,8 @@ def play(
   def step(
     position: rules.Position, _: None
   ) -> tuple[rules.Position, types.Pair]:
-    numbers = rule.numbers(hyper)
-    new = rule.update(position, losses, optimisers, **numbers)[0]
+    rule_hyper = rule.hyper(hyper)
+    new = rule.update(position, losses, optimisers, **rule_hyper)[0]
     return new, position.params
 
   begin = rules.start(params, optimisers, rule.memory(params))
@@ -222,7 +222,7 @@ def rate_of_convergence(
     position = rules.Position(begin.step, *unravel(x))
     for _ in range(rule.period):
       position, _ = rule.update(
-        position, losses, optimisers, **rule.numbers(hyper)
+        position, losses, optimisers, **rule.hyper(hyper)
       )
     return ravel_pytree(position[1:])[0]
 

@@ -111,9 +111,9 @@ class Rule(NamedTuple):
   """An update rule and what the step around it must know of it.
 
   Attributes:
-    update: `update(position, losses, optimisers, **numbers)`; one that takes
+    update: `update(position, losses, optimisers, **hyper)`; one that takes
       turns also has a `guard`.
-    numbers: from the hyperparameters to `update`'s keyword arguments.
+    hyper: from the game's hyperparameters to `update`'s keyword arguments.
     memory: from the initial parameters to the initial `Position.memory`.
     takes_turns: D moves first and G answers D's new parameters, so that each
       can draw samples of its own and D can move more than once.
@@ -124,7 +124,7 @@ class Rule(NamedTuple):
   """
 
   update: Callable[..., tuple[Position, Outcome]]
-  numbers: Callable[[types.Hyper], types.Hyper] = lambda hyper: {}
+  hyper: Callable[[types.Hyper], types.Hyper] = lambda hyper: {}
   memory: Callable[[types.Pair], types.PyTree] = lambda params: ()
   takes_turns: bool = False
   second_order: bool = False

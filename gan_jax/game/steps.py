@@ -50,7 +50,7 @@ def make_step(spec: specs.Spec) -> Step:
     batch: types.Batch,
     draw: draws.StepDraw,
   ) -> tuple[states.GanState, types.Logs]:
-    hyper = numbers(spec, state, hyper)
+    hyper = hyper_at(spec, state, hyper)
     before = position_of(state, spec)
     guard = _unless_nonfinite if spec.skip_nonfinite else rules.accept
     turns = {'guard': guard} if spec.rule.takes_turns else {}
@@ -58,7 +58,7 @@ def make_step(spec: specs.Spec) -> Step:
       before,
       make_losses(spec, hyper, state.step, batch, draw),
       types.Pair(*(make(hyper) for make in spec.optimisers)),
-      **spec.rule.numbers(hyper),
+      **spec.rule.hyper(hyper),
       **turns,
     )
     logs = {**outcome.logs.disc, **outcome.logs.gen}
@@ -76,10 +76,10 @@ def make_step(spec: specs.Spec) -> Step:
   return step
 
 
-def numbers(
+def hyper_at(
   spec: specs.Spec, state: states.GanState, hyper: types.Hyper
 ) -> types.Hyper:
-  """The numbers of the step after `state`: scheduled, and p where it adapts."""
+  """The `hyper` of the step after `state`: scheduled, and p where it adapts."""
   hyper = spec.schedule(hyper, state.step)
   if spec.adaptive is None:
     return hyper

@@ -81,7 +81,7 @@ def load(
       if member is not None:
         template = _of_members(template, len(playing))
       mesh = sharding.own(sharding.make_mesh())
-      where = sharding.of_state(template, mesh, 'replicated')
+      where = sharding.state_sharding(template, mesh, 'replicated')
       state = saved.restore(sharding.abstract(template, where), step)
       if member is not None:
         state = batching.take(state, playing.index(member))
