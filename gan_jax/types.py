@@ -100,9 +100,9 @@ class Network(NamedTuple):
       its own player: one power iteration of spectral normalisation.
     project: `project(params) -> params`, after each update of its own player:
       forced weight normalisation; None leaves them where the optimiser does.
-    entrances: other ways in, called as `apply`, by name: 'classify', a `Batch`
-      to logits of its classes `[B, K]`; 'map', a `Latent` to intermediate
-      latents, and 'synthesise', from those to samples.
+    methods: others that are called as `apply` is, by name: 'classify', a
+      `Batch` to logits of its classes `[B, K]`; 'map', a `Latent` to
+      intermediate latents, and 'synthesise', from those to samples.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and
       treats each sample by itself; an inner product with its class may end
@@ -115,7 +115,7 @@ class Network(NamedTuple):
   apply: Apply
   advance: Callable[[PyTree, PyTree], PyTree] = lambda params, vars: vars
   project: Callable[[PyTree], PyTree] | None = None
-  entrances: Mapping[str, Apply] = {}
+  methods: Mapping[str, Apply] = {}
   homogeneous: bool = False
   truncation: str = ''
 

@@ -352,7 +352,7 @@ def test_penalties_are_of_the_images_as_they_are(look: str):
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0
   config.penalties.wgan_gp.weight = 1.0
   spec, hyper, state = begin(config)
-  assert set(spec.look) == {looks.by_euler}
+  assert set(spec.look) == {looks.by_input_gradients}
   if look == 'plain':
     spec = spec._replace(look=specs.Looks())
   draw = draws.draw_step(spec, jax.random.fold_in(jax.random.key(4), 0))
@@ -381,7 +381,7 @@ def test_penalties_are_of_the_images_as_they_are(look: str):
       disc(keys.augment_penalty), one, other, key
     )
 
-  now = states.Now(hyper, state.step, state.memory)
+  now = states.StepContext(hyper, state.step, state.memory)
 
   def ours(params: types.PyTree) -> Any:
     return objectives.discriminator_loss(

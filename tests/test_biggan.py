@@ -667,7 +667,7 @@ def test_classifier(file: Any):
   given = batch(32, 7, 2)
   network = adapter.as_network(disc, given)
   init = jax.eval_shape(network.init, KEY)
-  apply = network.entrances['classify']
+  apply = network.methods['classify']
   found = jax.eval_shape(
     functools.partial(apply, key=KEY, mode=types.EVAL), *init, given
   )[0]

@@ -482,13 +482,13 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
 
     for i, disc_key in enumerate(disc_keys):
       real = types.Batch(batch.x[i])
-      now = states.Now(hyper, state.step, memory)
+      now = states.StepContext(hyper, state.step, memory)
       grads, (carried, _) = jax.grad(
         objectives.discriminator_loss, has_aux=True
       )(disc, gen, vars, real, drawn(disc_key), now, spec)
       disc = jax.tree.map(lambda p, g: p + -rate * g, disc, grads)
       memory = carried.memory
-    now = states.Now(hyper, state.step, {})
+    now = states.StepContext(hyper, state.step, {})
     real = types.Batch(batch.x[-1])
     grads, _ = jax.grad(objectives.generator_loss, has_aux=True)(
       gen, disc, vars, real, drawn(gen_key), now, spec

@@ -163,7 +163,7 @@ def test_a_step_is_the_same(
   x = jax.random.normal(jax.random.key(2), (12, 2))
   keys = draws.split_keys(jax.random.key(3))
   draw = draws.UpdateDraw(spec.latent(keys.latents, 12), keys)
-  now = states.Now(hyper, state.step, state.memory)
+  now = states.StepContext(hyper, state.step, state.memory)
   freeze = objectives.frozen if frozen else lambda loss: loss
 
   def gradient(look: specs.Looks) -> Any:
@@ -177,7 +177,7 @@ def test_a_step_is_the_same(
     grad = quick(jax.grad(loss, (0, 1), has_aux=True))
     return grad(params, state.gen.params)
 
-  assert looks.by_euler in spec.look
+  assert looks.by_input_gradients in spec.look
   ours, plain = gradient(spec.look), gradient(specs.Looks())
   chex.assert_trees_all_close(ours, plain, rtol=1e-4, atol=1e-5)
 

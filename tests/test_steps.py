@@ -105,7 +105,7 @@ def test_each_loss_moves_its_own_player_only(loss: str):
   real = jax.tree.map(lambda x: x[0], batch)
   params, vars = both(state)
   draw = drawn(spec, jax.random.key(2))
-  now = states.Now(hyper, state.step, state.memory)
+  now = states.StepContext(hyper, state.step, state.memory)
 
   def grads(fn: Any, *of: types.PyTree) -> tuple[types.PyTree, types.PyTree]:
     def loss(own: types.PyTree, other: types.PyTree) -> Any:
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_frozen_reaches_the_other_player():
   params, vars = both(state)
   rest = (
     vars, real, drawn(spec, jax.random.key(2)),
-    states.Now(hyper, state.step, state.memory), spec,
+    states.StepContext(hyper, state.step, state.memory), spec,
   )  # fmt: skip
   grad = jax.grad(lambda gen: objectives.discriminator_loss(
     params.disc, gen, *rest)[0])  # fmt: skip
@@ -169,7 +169,7 @@ def test_each_loss_writes_its_own_vars_only():
   real = jax.tree.map(lambda x: x[0], batch)
   params, vars = both(state)
   draw = drawn(spec, jax.random.key(3))
-  now = states.Now(hyper, state.step, state.memory)
+  now = states.StepContext(hyper, state.step, state.memory)
   for loss, own, other, player in (
     (objectives.generator_loss, params.gen, params.disc, 'gen'),
     (objectives.discriminator_loss, params.disc, params.gen, 'disc'),
@@ -343,7 +343,7 @@ def test_lazy_penalty_keeps_its_mean(tiny: configs.Config):
   draw = drawn(spec, jax.random.key(10))
 
   def penalty(spec: specs.Spec, step: int) -> float:
-    now = states.Now(hyper, jnp.int32(step), state.memory)
+    now = states.StepContext(hyper, jnp.int32(step), state.memory)
     _, (_, logs) = objectives.discriminator_loss(
       params.disc, params.gen, vars, real, draw, now, spec
     )
@@ -396,7 +396,7 @@ def test_g_learns_of_its_best_samples_alone(tiny: configs.Config):
   vars = types.Pair(state.gen.vars, state.disc.vars)
 
   def grads(spec: specs.Spec, hyper: types.Hyper) -> types.PyTree:
-    now = states.Now(hyper, state.step, state.memory)
+    now = states.StepContext(hyper, state.step, state.memory)
     own = jax.grad(objectives.generator_loss, has_aux=True)
     real = types.Batch(batch.x[0])
     return own(
@@ -519,7 +519,7 @@ def test_labels_travel_with_latents_and_batches(tiny: configs.Config):
   state = build.init_state(spec, hyper, jax.random.key(0))
   params, vars = both(state)
   draw = drawn(spec, jax.random.key(1))
-  now = states.Now(hyper, state.step, state.memory)
+  now = states.StepContext(hyper, state.step, state.memory)
   real = jax.tree.map(lambda x: x[0], batch)
   objectives.discriminator_loss(
     params.disc, params.gen, vars, real, draw, now, spec

@@ -207,8 +207,8 @@ def test_answers_of_the_authors_code(
   @quick
   def play(params: types.Pair) -> tuple[jax.Array, ...]:
     own = {'key': KEY, 'mode': types.EVAL}
-    ws, _ = gen.entrances['map'](params.gen, vars, latent, **own)
-    images, _ = gen.entrances['synthesise'](params.gen, vars, ws, **own)
+    ws, _ = gen.methods['map'](params.gen, vars, latent, **own)
+    images, _ = gen.methods['synthesise'](params.gen, vars, ws, **own)
     logits, _ = disc.apply(params.disc, {}, real, **own)
     _, moved = gen.apply(params.gen, vars, latent, key=KEY, mode=types.TRAIN)
     return ws, images, logits, moved['averages']['w']
@@ -263,7 +263,7 @@ def test_penalties_of_the_authors_code(
   def path(params: types.PyTree) -> tuple[jax.Array, jax.Array]:
     closed = {
       name: lambda input, apply=apply: apply(params, vars, input, **own)[0]
-      for name, apply in gen.entrances.items()
+      for name, apply in gen.methods.items()
     }
     value, average = penalties.path_length(
       closed['map'],
@@ -465,7 +465,7 @@ def test_a_term_looks_at_its_share_of_the_batch():
   }
   update = terms.Update(
     params={}, gen=None, disc=None, bare_disc=None,
-    entrances=types.Pair(closed, {}),
+    methods=types.Pair(closed, {}),
     latent=types.Latent(jnp.ones((8, 5))), real=None, fake=None, hyper=hyper,
     memory=(), key=KEY,
   )  # fmt: skip
@@ -489,7 +489,7 @@ def closed_map(
   spec = build.make_spec(config, IMAGES)
   params, vars = made(spec.gen)
   latent = spec.latent(KEY, 4)
-  enter = spec.gen.entrances['map']
+  enter = spec.gen.methods['map']
   own = jax.jit(lambda key: enter(params, vars, latent, key=key, mode=mode)[0])
   plain, _ = enter(params, vars, latent, key=KEY, mode=types.EVAL)
   return own, plain
@@ -576,7 +576,7 @@ def test_the_average_of_w_moves_in_updates_of_the_generator(
   first = jax.tree.map(lambda x: x[0], before.gen)
   moved = jax.tree.map(lambda x: x[0], after.gen.vars)
   draw = draws.draw_step(spec, keys[0]).gen
-  w, same = spec.gen.entrances['map'](
+  w, same = spec.gen.methods['map'](
     first.params, moved, draw.latent, key=KEY, mode=types.OPPONENT
   )
   np.testing.assert_allclose(

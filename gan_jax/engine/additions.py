@@ -179,7 +179,7 @@ def make_looks(
 
   def look(which: str) -> looks.Look:
     suits = disc.homogeneous and which in always and not cpu.is_stock()
-    return looks.by_euler if suits else looks.plain
+    return looks.by_input_gradients if suits else looks.plain
 
   return specs.Looks(real=look('real'), fake=look('fake'))
 
@@ -199,7 +199,7 @@ def check_penalties(
         f'data.name={config.data.name!r} has samples of shape {info.shape}'
       )
   weight = max(values.swept_values(config, 'penalties.path_length.weight'))
-  if weight and 'map' not in getattr(gen, 'entrances', ()):
+  if weight and 'map' not in getattr(gen, 'methods', ()):
     raise ValueError(
       f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
       "has no intermediate latents; 'stylegan2' does"
@@ -231,10 +231,10 @@ def check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
   """Raises ValueError where D's classifier is asked for and missing."""
-  entrances = getattr(disc, 'entrances', ())
+  methods = getattr(disc, 'methods', ())
   for name in ('acgan', 'acgan_gen'):
     weight = max(values.swept_values(config, f'penalties.{name}.weight'))
-    if weight and not (classes and 'classify' in entrances):
+    if weight and not (classes and 'classify' in methods):
       raise ValueError(
         f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
         "conditional=True and disc.net.conditioning='classifier'"

@@ -49,7 +49,7 @@ LOSSES: dict[str, losses.GanLoss] = {
 
 def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
   """How badly D's auxiliary classifier tells the classes of samples, `[]`."""
-  logits = update.entrances.disc['classify'](seen.shown)
+  logits = update.methods.disc['classify'](seen.shown)
   return penalties.classification(logits, seen.shown)
 
 
@@ -94,8 +94,8 @@ def _path_length(
   """The penalty of the first samples of a batch, one in `shrink`, and a."""
   count = max(len(update.latent.z) // shrink, 1)
   return penalties.path_length(
-    update.entrances.gen['map'],
-    update.entrances.gen['synthesise'],
+    update.methods.gen['map'],
+    update.methods.gen['synthesise'],
     jax.tree.map(lambda x: x[:count], update.latent),
     update.memory,
     update.key,
@@ -197,7 +197,7 @@ RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {
   'lookahead': lambda rule: rules.Rule(
     functools.partial(rules.lookahead, steps=rule.lookahead_steps),
     hyper=lambda hyper: {'alpha': hyper['rule.lookahead_alpha']},
-    memory=rules.copy,
+    memory=rules.slow_weights,
     takes_turns=True,
     period=rule.lookahead_steps,
   ),

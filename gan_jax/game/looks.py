@@ -109,7 +109,7 @@ def plain(
   return Seen(batch, logits, grads, batch), vars
 
 
-def by_euler(
+def by_input_gradients(
   network: types.Network,
   params: types.PyTree,
   vars: types.PyTree,

@@ -50,7 +50,7 @@ def discriminator_loss(
   vars: types.Pair,
   real: types.Batch,
   draw: draws.UpdateDraw,
-  now: states.Now,
+  now: states.StepContext,
   spec: specs.Spec,
 ) -> Result:
   """D's loss, `spec.loss.disc`, and its terms.
@@ -111,7 +111,7 @@ def generator_loss(
   vars: types.Pair,
   real: types.Batch,
   draw: draws.UpdateDraw,
-  now: states.Now,
+  now: states.StepContext,
   spec: specs.Spec,
 ) -> Result:
   """G's loss, `spec.loss.gen`, through D, and its terms.
@@ -175,7 +175,7 @@ def _with_terms(
   vars: types.Pair,
   seen: tuple[looks.Seen, looks.Seen],
   draw: draws.UpdateDraw,
-  now: states.Now,
+  now: states.StepContext,
   spec: specs.Spec,
 ) -> tuple[jax.Array, states.Memory, types.Logs]:
   """A player's loss with its terms, of what D made of real and fake samples."""
@@ -187,7 +187,7 @@ def _with_terms(
     gen=_closed_generator(params.gen, vars, keys, spec),
     disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
     bare_disc=disc,
-    entrances=_closed_entrances(params, vars, keys, spec),
+    methods=_closed_methods(params, vars, keys, spec),
     latent=draw.latent,
     real=real,
     fake=fake,
@@ -269,10 +269,10 @@ def _closed_discriminator(
   return disc
 
 
-def _closed_entrances(
+def _closed_methods(
   params: types.Pair, vars: types.Pair, keys: draws.Keys, spec: specs.Spec
 ) -> types.Pair:
-  """Other entrances of both players, as functions of their input alone."""
+  """Other methods of both players, as functions of their input alone."""
 
   def closed(
     apply: types.Apply, params: types.PyTree, vars: types.PyTree, key: jax.Array
@@ -283,8 +283,8 @@ def _closed_entrances(
 
   def of(player: str, key: jax.Array) -> dict[str, Callable[[Any], Any]]:
     own = getattr(params, player), getattr(vars, player), key
-    entrances = getattr(spec, player).entrances
-    return {name: closed(apply, *own) for name, apply in entrances.items()}
+    methods = getattr(spec, player).methods
+    return {name: closed(apply, *own) for name, apply in methods.items()}
 
   return types.Pair(of('gen', keys.gen), of('disc', keys.disc_penalty))
 

@@ -465,7 +465,7 @@ def _look_back(position: Position, *, steps: int, alpha: jax.Array) -> Position:
   return position._replace(params=params, memory=memory)
 
 
-def copy(params: types.Pair) -> types.Pair:
+def slow_weights(params: types.Pair) -> types.Pair:
   """The memory of `lookahead` at the start: slow weights of its own."""
   # One buffer cannot be donated twice.
   slow: types.Pair = jax.tree.map(jnp.copy, params)

@@ -141,7 +141,7 @@ def generate(
   gen_vars: types.PyTree,
   input: Any,
   key: jax.Array,
-  entrance: str = '',
+  method: str = '',
 ) -> jax.Array:
   """All of `input` at once, `[N, ...]` in the units of the data.
 
@@ -149,11 +149,11 @@ def generate(
     spec: the game.
     gen_params: G's.
     gen_vars: G's.
-    input: a `Latent`, or what the entrance takes.
+    input: a `Latent`, or what the method takes.
     key: of the noise within a network that has some.
-    entrance: a name in `spec.gen.entrances`; '' is the usual one.
+    method: a name in `spec.gen.methods`; '' is the usual one.
   """
-  apply = spec.gen.entrances[entrance] if entrance else spec.gen.apply
+  apply = spec.gen.methods[method] if method else spec.gen.apply
   x, _ = apply(gen_params, gen_vars, input, key=key, mode=types.EVAL)
   return spec.to_data(x)
 
@@ -166,7 +166,7 @@ def intermediate(
   psi: jax.Array | float | None = None,
 ) -> jax.Array:
   """w of a network that has it, `[N, layers, W]`; psi as in `sample`."""
-  w, _ = spec.gen.entrances['map'](
+  w, _ = spec.gen.methods['map'](
     gen_params, gen_vars, latent, key=jax.random.key(0), mode=types.EVAL
   )
   if psi is None:

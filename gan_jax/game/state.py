@@ -30,7 +30,7 @@ class NetState(NamedTuple):
 Memory = dict[str, types.PyTree]
 
 
-class Now(NamedTuple):
+class StepContext(NamedTuple):
   """Where the game is, as a loss needs to know it.
 
   Attributes:

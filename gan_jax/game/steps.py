@@ -113,7 +113,7 @@ def make_losses(
     def of_players(
       params: types.Pair, carried: types.Pair
     ) -> tuple[jax.Array, tuple[states.Carried, types.Logs]]:
-      now = states.Now(hyper, step, getattr(carried, player).memory)
+      now = states.StepContext(hyper, step, getattr(carried, player).memory)
       vars = types.Pair(carried.gen.vars, carried.disc.vars)
       both = getattr(params, player), getattr(params, other)
       return loss(*both, vars, real, own, now, spec)

@@ -20,7 +20,7 @@ def as_network(
   """Wraps a linen module, called as `module(input, mode)`.
 
   What a module may say of itself, each by an attribute of that name:
-  `homogeneous`, `truncation` and `entrances` (names of methods that are called
+  `homogeneous`, `truncation` and `methods` (names of methods that are called
   in the same way), as `types.Network` has them; `spectral`, the
   `spectral.Norm` of its weights, or None; `project`, as `types.Network` has it.
 
@@ -80,9 +80,9 @@ def as_network(
     apply=functools.partial(apply, '__call__'),
     advance=advance,
     project=getattr(module, 'project', None),
-    entrances={
+    methods={
       name: functools.partial(apply, name)
-      for name in getattr(module, 'entrances', ())
+      for name in getattr(module, 'methods', ())
     },
     homogeneous=norm is None and getattr(module, 'homogeneous', False),
     truncation=getattr(module, 'truncation', ''),

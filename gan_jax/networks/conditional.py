@@ -225,7 +225,7 @@ class Judge(nn.Module):
   dtype: Any = jnp.float32
 
   @property
-  def entrances(self) -> tuple[str, ...]:
+  def methods(self) -> tuple[str, ...]:
     own = self.classes and self.settings.conditioning == 'classifier'
     return ('classify',) if own else ()
 

@@ -123,7 +123,7 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @property
-  def entrances(self) -> tuple[str, ...]:
+  def methods(self) -> tuple[str, ...]:
     return 'map', 'synthesise'
 
   @property

@@ -130,7 +130,7 @@ class Projector:
       ValueError: the network has no w, or samples need a batch.
     """
     build.check_alone(run.spec)
-    has_w = 'map' in run.spec.gen.entrances
+    has_w = 'map' in run.spec.gen.methods
     if space == 'w' and not has_w:
       raise ValueError(
         f'--space=w: gen.name={run.config.gen.name!r} has no intermediate '

@@ -60,7 +60,7 @@ class Walker:
     build.check_alone(run.spec)
     self._run, self._spec = run, run.spec
     self.classes = build.count_classes(run.config, run.info)
-    self.has_w = 'map' in run.spec.gen.entrances
+    self.has_w = 'map' in run.spec.gen.methods
     self._psi = run.config.eval.truncation
     self._generator = trained.generator(run)
 
@@ -110,7 +110,7 @@ class Walker:
 
   @functools.cached_property
   def _make(self) -> Callable[..., jax.Array]:
-    entrance = 'synthesise' if self.has_w else ''
+    method = 'synthesise' if self.has_w else ''
 
     def one(
       generator: tuple[types.PyTree, types.PyTree], inputs: types.Latent
@@ -121,7 +121,7 @@ class Walker:
         *generator,
         batch.z if self.has_w else batch,
         jax.random.key(0),
-        entrance,
+        method,
       )
       return x[0]
 
