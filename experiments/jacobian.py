@@ -3,8 +3,8 @@
   python -m experiments.jacobian --out=docs/jacobian.png
 
 Small MLPs on the ring, each kind of game from the same seeds: without a
-penalty, with R1, with R2, with both, and by each rule of play. At the looks the
-whole Jacobian of v = (grad_G L_G, grad_D L_D) is computed of samples drawn
+penalty, with R1, with R2, with both, and by each rule of play. At each snapshot
+the whole Jacobian of v = (grad_G L_G, grad_D L_D) is computed of samples drawn
 anew. Printed for each game after its last step, mean and 95 % interval over the
 seeds: the modes found; `rotation`, the share of the spectrum (squares of
 moduli) that is imaginary; `turning`, the share of eigenvalues whose imaginary
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _STEPS = flags.DEFINE_integer('steps', 6000, 'Updates of G.', lower_bound=1)
 _EVERY = flags.DEFINE_integer(
-  'every', 3000, 'Steps between two looks; divides --steps.', lower_bound=1
+  'every', 3000, 'Steps between two snapshots; divides --steps.', lower_bound=1
 )
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Of each game.', lower_bound=2)
 _WIDTH = flags.DEFINE_integer('width', 12, 'Of both MLPs.', lower_bound=1)
@@ -78,7 +78,9 @@ def _games() -> 'dict[str, configs.Config]':
   return {name: games[name] for name in _GAMES.value or games}
 
 
-def _modes(config: 'configs.Config', look: 'spectrum.Look') -> list[float]:
+def _modes(
+  config: 'configs.Config', snapshot: 'spectrum.Snapshot'
+) -> list[float]:
   """How many of the ring's modes each member has found."""
   import jax
   import jax.numpy as jnp
@@ -93,7 +95,7 @@ def _modes(config: 'configs.Config', look: 'spectrum.Look') -> list[float]:
   sampler = build.make_sampler(config, game.spec, 2500)
   found = []
   for i in range(len(population.members(config))):
-    own = batching.take(look.state, i)
+    own = batching.take(snapshot.state, i)
     blocks = sampler.samples(own, jax.random.key(0))
     x = jnp.concatenate([batch.x for batch in blocks])
     coverage = modes.mode_coverage(x, jnp.asarray(law.modes), law.mode_std)
@@ -112,22 +114,22 @@ def main() -> None:
   from gan_jax.study import statistics
 
   drawn, games = [], _games()
-  titles = ('modes', *dynamics.Shape._fields)
+  titles = ('modes', *dynamics.SpectrumShape._fields)
   print(f'{"":16s}' + ''.join(f'{title:>22s}' for title in titles))
   for name, config in games.items():
     steps, shapes = [], []
-    for look in spectrum.train(config, _EVERY.value, _SAMPLES.value):
-      steps.append(look.step)
-      shapes.append([dynamics.shape(found) for found in look.spectra])
-      last = look
-      if look.step == config.steps:
-        modes = statistics.estimate('modes', _modes(config, look))
+    for snapshot in spectrum.train(config, _EVERY.value, _SAMPLES.value):
+      steps.append(snapshot.step)
+      shapes.append([dynamics.shape(found) for found in snapshot.spectra])
+      last = snapshot
+      if snapshot.step == config.steps:
+        modes = statistics.estimate('modes', _modes(config, snapshot))
     figures = {
       field: [
         statistics.estimate(field, [getattr(s, field) for s in at])
         for at in shapes
       ]
-      for field in dynamics.Shape._fields
+      for field in dynamics.SpectrumShape._fields
     }
     cells = [str(modes), *(str(figures[field][-1]) for field in figures)]
     print(f'{name:16s}' + ''.join(f'{cell:>22s}' for cell in cells), flush=True)

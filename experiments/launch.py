@@ -107,7 +107,7 @@ def _join() -> bool:
     return False
   from gan_jax.engine import hosts, meeting
 
-  place = meeting.Place(*given)
+  place = meeting.ProcessAddress(*given)
   if any(value is not None for value in given):
     meeting.checked(place)
   hosts.join(place, flags.FLAGS['wait_s'].value or 0.0)

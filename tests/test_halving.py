@@ -73,7 +73,7 @@ def test_rungs_of_the_paper(config: configs.Config):
     ({'halving': (8, 4)}, 'halving=8,4: must be in increasing order'),
     ({'halving': (4, 4)}, 'must be in increasing order'),
     ({'vary': {}}, 'halving=4,8: there is one setting; give several'),
-    ({'halving_by': ''}, "halving_by='': must be a figure of the looks"),
+    ({'halving_by': ''}, "halving_by='': must be an evaluation figure"),
     ({'halving': 0}, "halving_by='ks': population.halving=0 drops no"),
     ({'halving_keep': 0.4}, 'halving_keep=0.4: leaves none of 4 settings'),
     ({'halving_keep': 1.0}, 'halving_keep=1.0: must be above 0 and below 1'),

@@ -39,7 +39,7 @@ def met(*places: tuple[int, int], wait_s: float = 5.0) -> list[str | None]:
   def one(i: int) -> None:
     number, count = places[i]
     try:
-      meeting.meet(meeting.Place(address, count, number), wait_s)
+      meeting.meet(meeting.ProcessAddress(address, count, number), wait_s)
     except ValueError as error:
       told[i] = str(error).replace(address, 'ADDRESS')
 
@@ -84,7 +84,7 @@ def test_processes_that_do_not_fit(second: tuple[int, int], words: str):
 def test_a_process_that_comes_again_takes_its_place():
   """As where it was started anew; but not one of the same number."""
   port = free_port()
-  place = meeting.Place(f'localhost:{port}', 3, 0)
+  place = meeting.ProcessAddress(f'localhost:{port}', 3, 0)
   told: list[str] = []
 
   def first() -> None:
@@ -119,7 +119,7 @@ def test_a_process_that_comes_again_takes_its_place():
 def test_strangers_are_let_pass():
   """Whatever else opens the port, such as a scan."""
   port = free_port()
-  place = meeting.Place(f'localhost:{port}', 2, 0)
+  place = meeting.ProcessAddress(f'localhost:{port}', 2, 0)
   first = threading.Thread(target=meeting.meet, args=(place, 10.0))
   first.start()
   while True:
@@ -144,7 +144,7 @@ def test_strangers_are_let_pass():
 )
 def test_places_that_make_no_sense(place: tuple[Any, ...], words: str):
   with pytest.raises(ValueError, match=words):
-    meeting.checked(meeting.Place(*place))
+    meeting.checked(meeting.ProcessAddress(*place))
 
 
 def test_pages_of_the_coordination_service_become_a_line():

@@ -172,7 +172,7 @@ class PathLength:
   every: int = declare.field(1, at_least=1)
   # The share of a batch's mean length in the running average.
   decay: float = declare.field(0.01, swept=True, above=0, at_most=1)
-  # It looks at one in so many samples of a batch.
+  # It is taken of one in so many samples of a batch.
   shrink: int = declare.field(2, at_least=1)
 
 
@@ -282,7 +282,7 @@ class Rule:
   All but 'alternating' and 'lookahead' move both players at once, which allows
   one D step for each of G's. 'consensus', 'sga' and 'unrolled' differentiate
   each player's loss with respect to the other's parameters, too; the points
-  that R2 and WGAN-GP look at stay constants there.
+  that R2 and WGAN-GP are taken at stay constants there.
   """
 
   # 'alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus',
@@ -347,9 +347,9 @@ class Eval:
   # Images that the generator was not trained on, for parzen, memorisation,
   # copying, and each row's figures of overfitting.
   held_out: str = ''
-  # The network that looks at them: 'classifier', one of ours that is trained
-  # on the spot, or 'inception', 'dinov2' or 'clip', whose weights are read from
-  # a file.
+  # The network whose features are compared: 'classifier', one of ours that is
+  # trained on the spot, or 'inception', 'dinov2' or 'clip', whose weights are
+  # read from a file.
   features: str = 'classifier'
   # That file; '' looks for the usual one in the cache.
   weights: str = ''
@@ -394,7 +394,7 @@ class Checkpoint:
 class Log:
   """Where a run shows itself; changes no number of it."""
 
-  # Write report.html, the page of the run, at its looks and at its end.
+  # Write report.html, the page of the run, at its evaluations and at its end.
   page: bool = True
   # The project of Weights & Biases that it is sent to; '' sends it nowhere.
   # Without a key it is kept offline, in the run's folder.
@@ -420,8 +420,8 @@ class Population:
   halving: declare.Stages = declare.field(0, at_least=0)
   # The share of the settings that goes on, rounded down.
   halving_keep: float = declare.field(0.5, above=0, below=1)
-  # The figure of the looks by whose mean over seeds they are ranked, such as
-  # 'sliced_wasserstein_1': the least is the best, or the greatest, with '-'
+  # The figure of the evaluations by whose mean over seeds they are ranked, such
+  # as 'sliced_wasserstein_1': the least is the best, or the greatest, with '-'
   # before it: '-high_quality'.
   halving_by: str = ''
 

@@ -65,7 +65,7 @@ def problems(config: configs.Config) -> Iterator[str]:
     )
   if not own.halving_by:
     yield (
-      f"population.halving_by='': must be a figure of the looks, by which "
+      f"population.halving_by='': must be an evaluation figure, by which "
       f'{field} ranks; the least is the best, or with - before it the greatest'
     )
   if rungs(config)[-1].settings < 1:

@@ -237,7 +237,7 @@ def chunk_length(config: configs.Config) -> int:
 
 
 def uses_ema(config: configs.Config) -> bool:
-  """Whether samples are evaluated of the averaged generator."""
+  """Whether the averaged generator is the one that is evaluated."""
   if config.eval.ema_length is not None:
     return config.eval.ema
   return config.eval.ema and max(swept_values(config, 'ema.half_life')) > 0

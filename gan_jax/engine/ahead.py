@@ -298,7 +298,7 @@ def _of_compiled(
     'padding': max(padding, 0.0),
     'temporaries': float(found.temp_size_in_bytes),
     'program': float(found.generated_code_size_in_bytes),
-    # While the next steps run, a copy is looked at or saved.
+    # While the next steps run, a copy is evaluated or saved.
     'copy_of_state': float(found.output_size_in_bytes),
   }
   sent = collectives.in_step(text, report['length'])

@@ -88,7 +88,7 @@ def memory_limit() -> float:
 def memory_needed(compiled: jax.stages.Compiled) -> float:
   """Bytes that it takes on one device.
 
-  With those of the state twice: a copy may be looked at meanwhile.
+  With those of the state twice: a copy may be evaluated meanwhile.
   """
   found: Any = compiled.memory_analysis()
   return float(

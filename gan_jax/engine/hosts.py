@@ -8,7 +8,7 @@ process this one is.
 What they tell each other goes through the store of JAX's coordination service,
 which is in process 0, and not through the devices: so it can be waited for
 while a program runs. A thread of each process says every second that it lives
-and looks at the others. Who ends says so, and with what code; who is not heard
+and watches the others. Who ends says so, and with what code; who is not heard
 of any more has died, and the others end.
 
 In a program of one process nothing of this happens: `decide` calls, and
@@ -73,7 +73,7 @@ class _World:
     self.client.key_value_set(f'gan_jax/{key}', text, allow_overwrite=True)
 
   def get(self, key: str) -> Any:
-    """Waits for as long as whoever is to set it lives."""
+    """Waits for as long as the process that sets it lives."""
     while True:
       try:
         found = self.client.blocking_key_value_get(f'gan_jax/{key}', 60_000)
@@ -96,11 +96,11 @@ class _World:
 _world: _World | None = None
 
 
-def join(place: meeting.Place, wait_s: float) -> None:
+def join(process: meeting.ProcessAddress, wait_s: float) -> None:
   """Meets the other processes; called before JAX opens its devices.
 
   Args:
-    place: where to meet; what of it is None, JAX finds out of the environment
+    process: where to meet; what of it is None, JAX finds out of the environment
       of a TPU pod, Kubernetes, Slurm or Open MPI.
     wait_s: seconds to wait for the others.
 
@@ -109,34 +109,34 @@ def join(place: meeting.Place, wait_s: float) -> None:
   """
   global _world
   devices: Any = None
-  if place.coordinator is None:
-    place, devices = _found(wait_s)
-  if place.num_processes == 1:
+  if process.coordinator is None:
+    process, devices = _found(wait_s)
+  if process.num_processes == 1:
     return
-  assert place.num_processes is not None
+  assert process.num_processes is not None
   _filter_native_output()
   # Its handler would take SIGTERM away from ours.
   jax.config.update('jax_enable_preemption_service', False)
   # With several devices a process, jax 0.10.2 never returns otherwise.
   jax.config.update('jax_cpu_enable_async_dispatch', False)
-  meeting.meet(place, wait_s)
+  meeting.meet(process, wait_s)
   jax.distributed.initialize(
-    place.coordinator,
-    place.num_processes,
-    place.process_id,
+    process.coordinator,
+    process.num_processes,
+    process.process_id,
     local_device_ids=devices,
     cluster_detection_method='deactivate',
     initialization_timeout=_CONNECTING,
   )
-  if place.process_id:
+  if process.process_id:
     sys.stdout = sys.stderr = open(os.devnull, 'w')  # noqa: SIM115
   client = distributed.global_state.client
-  _world = _World(place.process_id or 0, place.num_processes, client)
+  _world = _World(process.process_id or 0, process.num_processes, client)
   _world.set(f'beat/{_world.index}', [platform.node(), 0])
   threading.Thread(target=_watch, args=(_world,), daemon=True).start()
 
 
-def _found(wait_s: float) -> tuple[meeting.Place, Any]:
+def _found(wait_s: float) -> tuple[meeting.ProcessAddress, Any]:
   """Where this process belongs, and its devices, by the environment."""
   address, count, index, devices = (
     clusters.ClusterEnv.auto_detect_unset_distributed_params(
@@ -149,7 +149,7 @@ def _found(wait_s: float) -> tuple[meeting.Place, Any]:
       'that JAX knows; give --coordinator=HOST:PORT, --num_processes and '
       '--process_id'
     )
-  return meeting.Place(address, count, index), devices
+  return meeting.ProcessAddress(address, count, index), devices
 
 
 def _filter_native_output() -> None:
@@ -203,7 +203,7 @@ def share(tree: types.PyTree, template: types.PyTree) -> types.PyTree:
   """Process 0's arrays on all, as numpy arrays of the same bits.
 
   Args:
-    tree: of arrays that process 0 has whole; not looked at elsewhere.
+    tree: of arrays that process 0 has whole; not read elsewhere.
     template: their shapes and dtypes.
   """
   if _world is None:

@@ -14,7 +14,7 @@ from gan_jax.game import sampling, spec as specs
 def make_latents(
   config: configs.Config, info: sources.Info, mesh: Mesh | None
 ) -> tuple[specs.Latents, specs.Latents]:
-  """Of training, and of whoever looks at G."""
+  """Of training, and of evaluation."""
   law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
   shares = np.array(info.class_shares if config.conditional else ())
   asked = law(shares) if law and config.conditional else shares

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 _PROMPT = 5.0
 
 
-class Place(NamedTuple):
+class ProcessAddress(NamedTuple):
   """Which process this one is, and of how many.
 
   Attributes:
@@ -30,18 +30,18 @@ class Place(NamedTuple):
   process_id: int | None = None
 
 
-def checked(place: Place) -> Place:
+def checked(process: ProcessAddress) -> ProcessAddress:
   """The same, or what is wrong with it.
 
   Raises:
     ValueError: it is not whole, or makes no sense.
   """
-  if None in place:
+  if None in process:
     raise ValueError(
       '--coordinator, --num_processes and --process_id: give all of them or '
       'none'
     )
-  address, count, index = place
+  address, count, index = process
   assert address is not None
   assert count is not None
   assert index is not None
@@ -54,14 +54,14 @@ def checked(place: Place) -> Place:
     raise ValueError(
       f'--process_id={index}: must be from 0 to num_processes - 1 = {count - 1}'
     )
-  return place
+  return process
 
 
-def meet(place: Place, wait_s: float) -> None:
+def meet(process: ProcessAddress, wait_s: float) -> None:
   """Returns when all processes are there.
 
   Args:
-    place: checked.
+    process: checked.
     wait_s: seconds to wait for them.
 
   Raises:
@@ -69,26 +69,26 @@ def meet(place: Place, wait_s: float) -> None:
       not answer, and with no text if it sends them away.
   """
   until = time.monotonic() + wait_s
-  if place.process_id == 0:
-    _receive(place, until, wait_s)
+  if process.process_id == 0:
+    _receive(process, until, wait_s)
   else:
-    _report(place, until, wait_s)
+    _report(process, until, wait_s)
 
 
-def _receive(place: Place, until: float, wait_s: float) -> None:
+def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
   """Waits for the others, and lets all go together."""
-  port = int(str(place.coordinator).rpartition(':')[2])
-  assert place.num_processes is not None
+  port = int(str(process.coordinator).rpartition(':')[2])
+  assert process.num_processes is not None
   there: dict[int, tuple[str, socket.socket]] = {}
   with contextlib.ExitStack() as stack:
-    server = stack.enter_context(_server(place, port))
+    server = stack.enter_context(_server(process, port))
     try:
-      while len(there) < place.num_processes - 1:
+      while len(there) < process.num_processes - 1:
         server.settimeout(max(until - time.monotonic(), 0.001))
         try:
           guest = stack.enter_context(server.accept()[0])
         except TimeoutError:
-          raise ValueError(_missing(place, there, wait_s)) from None
+          raise ValueError(_missing(process, there, wait_s)) from None
         hello = _read(guest, _PROMPT)
         if hello is None or hello.keys() != {'index', 'count', 'host'}:
           continue  # Not one of ours.
@@ -99,10 +99,10 @@ def _receive(place: Place, until: float, wait_s: float) -> None:
             f'{there[index][0]} and {host}'
           )
         there[index] = host, guest
-        if count != place.num_processes or index == 0:
+        if count != process.num_processes or index == 0:
           raise ValueError(
-            f'--num_processes={place.num_processes}: a process on {host} says '
-            f'that it is process {index} of {count}'
+            f'--num_processes={process.num_processes}: a process on {host} '
+            f'says that it is process {index} of {count}'
           )
     except ValueError:
       _answer(there, go=False)
@@ -123,7 +123,7 @@ def _has_left(guest: socket.socket) -> bool:
     guest.setblocking(True)
 
 
-def _server(place: Place, port: int) -> socket.socket:
+def _server(process: ProcessAddress, port: int) -> socket.socket:
   dual = socket.has_dualstack_ipv6()
   family = socket.AF_INET6 if dual else socket.AF_INET
   try:
@@ -132,21 +132,23 @@ def _server(place: Place, port: int) -> socket.socket:
     )
   except OSError as error:
     raise ValueError(
-      f'--coordinator={place.coordinator}: its port cannot be opened here '
+      f'--coordinator={process.coordinator}: its port cannot be opened here '
       f'({error.strerror})'
     ) from None
 
 
 def _missing(
-  place: Place, there: dict[int, tuple[str, socket.socket]], wait_s: float
+  process: ProcessAddress,
+  there: dict[int, tuple[str, socket.socket]],
+  wait_s: float,
 ) -> str:
-  assert place.num_processes is not None
-  missing = [i for i in range(1, place.num_processes) if i not in there]
+  assert process.num_processes is not None
+  missing = [i for i in range(1, process.num_processes) if i not in there]
   plural = 'es' if len(missing) > 1 else ''
   named = ', '.join(map(str, missing[:8])) + ', ...' * (len(missing) > 8)
   return (
-    f'--wait_s={wait_s:g}: process{plural} {named} of {place.num_processes} '
-    f'did not come to {place.coordinator}'
+    f'--wait_s={wait_s:g}: process{plural} {named} of {process.num_processes} '
+    f'did not come to {process.coordinator}'
   )
 
 
@@ -156,9 +158,9 @@ def _answer(there: dict[int, tuple[str, socket.socket]], *, go: bool) -> None:
       guest.sendall(json.dumps({'go': go}).encode() + b'\n')
 
 
-def _report(place: Place, until: float, wait_s: float) -> None:
+def _report(process: ProcessAddress, until: float, wait_s: float) -> None:
   """Tells process 0 who this is, and waits to be let go."""
-  host, _, port = str(place.coordinator).rpartition(':')
+  host, _, port = str(process.coordinator).rpartition(':')
   while True:
     try:
       guest = socket.create_connection((host.strip('[]'), int(port)), _PROMPT)
@@ -166,13 +168,13 @@ def _report(place: Place, until: float, wait_s: float) -> None:
     except OSError as error:
       if time.monotonic() > until:
         raise ValueError(
-          f'--coordinator={place.coordinator}: does not answer after '
+          f'--coordinator={process.coordinator}: does not answer after '
           f'{wait_s:g} s ({error.strerror or error})'
         ) from None
       time.sleep(0.2)
   hello = {
-    'index': place.process_id,
-    'count': place.num_processes,
+    'index': process.process_id,
+    'count': process.num_processes,
     'host': platform.node(),
   }
   with guest:
@@ -182,7 +184,7 @@ def _report(place: Place, until: float, wait_s: float) -> None:
     answer = _read(guest, wait_s + _PROMPT)
   if answer is None:
     raise ValueError(
-      f'--coordinator={place.coordinator}: answers and then ends; see what '
+      f'--coordinator={process.coordinator}: answers and then ends; see what '
       'process 0 says'
     )
   if not answer['go']:

@@ -87,7 +87,7 @@ class Game(NamedTuple):
     return compiler.run_once(self.initial_state, where)
 
   def own(self) -> 'Game':
-    """The same game for a process that looks at it without the others."""
+    """The same game for a process that evaluates it without the others."""
     mesh = sharding.own(self.mesh)
     if mesh is self.mesh:
       return self

@@ -169,14 +169,14 @@ def _put_own(sharding: NamedSharding, x: jax.Array) -> jax.Array:
 
 @functools.cache
 def _gatherer(mesh: Mesh) -> jax.stages.Wrapped:
-  """Compiled once for each shape, and not at each look."""
+  """Compiled once for each shape, and not at each call."""
   return jax.jit(
     lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec())
   )
 
 
 def whole(tree: types.PyTree, mesh: Mesh) -> types.PyTree:
-  """Arrays that a process can look at alone.
+  """Arrays that a process can read alone.
 
   Of a mesh that several processes share, copies on this one's first device, or
   of split arrays in the host's memory; all must call it together where there

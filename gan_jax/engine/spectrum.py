@@ -16,7 +16,7 @@ from gan_jax.game import dynamics, spec as specs, state as states, steps
 _MOST = 4000
 
 
-class Look(NamedTuple):
+class Snapshot(NamedTuple):
   """A population at one step.
 
   Attributes:
@@ -37,7 +37,7 @@ def make_jacobian(
 
   Of the losses as they are before each optimiser, of what was drawn, with
   neither player frozen. As in rules of second order, the points that R2 and
-  WGAN-GP look at stay constants.
+  WGAN-GP are taken at stay constants.
   """
   spec = spec._replace(rule=spec.rule._replace(second_order=True))
 
@@ -58,14 +58,16 @@ def _with_batches(config: configs.Config, size: int) -> configs.Config:
   return changed
 
 
-def train(config: configs.Config, every: int, samples: int) -> Iterator[Look]:
-  """Trains a population and looks at it before the first step and every so far.
+def train(
+  config: configs.Config, every: int, samples: int
+) -> Iterator[Snapshot]:
+  """Trains a population, with snapshots before the first step and every so far.
 
   Nothing is written.
 
   Args:
     config: of a population.
-    every: steps between two looks.
+    every: steps between two snapshots.
     samples: real and generated ones that a Jacobian is of, each drawn anew.
 
   Raises:
@@ -103,7 +105,7 @@ def train(config: configs.Config, every: int, samples: int) -> Iterator[Look]:
     )
     return jacobian(state, hyper, drawn)
 
-  def look(state: states.GanState) -> Look:
+  def snapshot(state: states.GanState) -> Snapshot:
     found = []
     for i in range(len(game.members)):
       own = batching.take((state, game.hyper, game.keys), i)
@@ -114,11 +116,11 @@ def train(config: configs.Config, every: int, samples: int) -> Iterator[Look]:
           'the game has diverged'
         )
       found.append(dynamics.eigenvalues(matrix))
-    return Look(int(state.step[0]), state, np.stack(found))
+    return Snapshot(int(state.step[0]), state, np.stack(found))
 
-  yield look(state)
+  yield snapshot(state)
   chunk = program.make_chunk(game, every)
   batches = placing.make_batches(game, every)
   for first in range(0, config.steps, every):
     state, _, _ = chunk(state, game.hyper, batches(first), game.keys)
-    yield look(state)
+    yield snapshot(state)

@@ -6,7 +6,7 @@ Wang et al. 2023 (arXiv 2206.02262): D sees every sample, real or generated, as
 
 with t of a mixture over 0 ... T. T grows with p from `least` to `most`, so that
 the memory of ADA's strength (`augment.py`) is also that of the length. The
-betas are spread over 1 ... T anew whenever T changes, as in the authors' code.
+betas are spread over 1 ... T again whenever T changes, as in the authors' code.
 """
 
 import functools

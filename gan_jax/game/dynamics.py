@@ -156,7 +156,7 @@ def field_jacobian(
   return _jacobian(field, flat)
 
 
-class Shape(NamedTuple):
+class SpectrumShape(NamedTuple):
   """What the eigenvalues of v say of the flow along -v around a point.
 
   Attributes:
@@ -176,7 +176,7 @@ class Shape(NamedTuple):
   unstable: float
 
 
-def shape(found: np.ndarray, floor: float = 1e-3) -> Shape:
+def shape(found: np.ndarray, floor: float = 1e-3) -> SpectrumShape:
   """The shape of a spectrum.
 
   Args:
@@ -189,7 +189,7 @@ def shape(found: np.ndarray, floor: float = 1e-3) -> Shape:
   growth = (-kept.real).max() / np.abs(found[0])
   turning = (np.abs(kept.imag) > np.abs(kept.real)).mean()
   unstable = (kept.real < 0).mean()
-  return Shape(*map(float, (rotation, turning, growth, unstable)))
+  return SpectrumShape(*map(float, (rotation, turning, growth, unstable)))
 
 
 def rate_of_convergence(

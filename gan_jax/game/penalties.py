@@ -1,6 +1,6 @@
 """Regularisers of the two players.
 
-Each is a function of exactly what it looks at, D closed over its parameters
+Each is a function of exactly what it needs, D closed over its parameters
 where it chooses the samples itself, and returns a scalar `[]` without its
 weight, which the training step applies. A squared norm is taken per sample,
 over every axis but the first, and then averaged over the batch: for

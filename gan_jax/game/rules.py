@@ -13,7 +13,7 @@ Each takes a position, the losses and an optimiser for each player, and returns
 the next position with what was followed. The optimiser turns a field into a
 move; with `optax.sgd(rate)` a rule is the one in its paper's equation. A loss
 may be called several times within one rule and must be one function there:
-whoever estimates it from samples draws them, and the keys of dropout, once and
+who estimates it from samples draws them, and the keys of dropout, once and
 closes the loss over them. All rules work under `jit`, `scan` and `vmap`.
 """
 

@@ -178,7 +178,7 @@ def intermediate(
 def draw_latents(
   spec: specs.Spec, key: jax.Array, n: int, truncation: float | None
 ) -> types.Latent:
-  """n latents for whoever looks at G, bounded where z is what is truncated."""
+  """n latents for evaluation, bounded where z is what is truncated."""
   latent = spec.eval_latent(key, n)
   if truncation is None or spec.gen.truncation == 'w':
     return latent

@@ -28,8 +28,8 @@ class Spec(NamedTuple):
     loss: what each player minimises.
     optimisers: from the hyperparameters to each player's optimiser.
     latent: `latent(key, n)`, n of them; in a game of classes, with labels.
-    eval_latent: the same for whoever looks at G, with labels as often as the
-      data have them.
+    eval_latent: the same for evaluation, with labels as often as the data have
+      them.
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
     batch_samples: `B`, those that a player draws at once, `packing` included.
@@ -37,8 +37,8 @@ class Spec(NamedTuple):
     loop_disc: they are compiled once, as a loop, and not one after another.
     share_latents: whether G reuses the draws of the last D update.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
-    own_statistics: whether who looks at G has its samples normalised by the
-      statistics of their own batch of `batch_samples`.
+    own_statistics: normalise evaluation samples by the statistics of their own
+      batch, of `batch_samples`.
     skip_nonfinite: leave out and count an update whose loss or gradient is
       not finite.
     to_data: from the networks' units to those of the data.
@@ -52,7 +52,7 @@ class Spec(NamedTuple):
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
     top_k: whether G learns of its best samples alone.
     posthoc: lengths of averages of G that are kept beside `gen_ema`.
-    ema_length: of the one that is looked at; None for `gen_ema`.
+    ema_length: of the one that is evaluated; None for `gen_ema`.
   """
 
   gen: types.Network
