@@ -20,16 +20,16 @@ def flags(
     `--config.FIELD=VALUE`, networks first.
   """
   usual = configs.Config()
-  found = []
+  args = []
   for player in ('gen', 'disc'):
     name = getattr(config, player).name
     if name != getattr(usual, player).name:
       getattr(usual, player).name = name
-      found.append(f'--config.{player}.name={name}')
+      args.append(f'--config.{player}.name={name}')
   plain = copy.copy(config)
   plain.schedules = {}
   known = values.flatten(complete(usual))
-  found += [
+  args += [
     f'--config.{leaf.name}={text(leaf.value)}'
     for leaf in values.leaves(plain)
     if leaf.value != known[leaf.name]
@@ -43,8 +43,8 @@ def flags(
       if value != usual_fields[field]
     ]
     chosen = ','.join([schedule.kind, *parts])
-    found.append(f'--config.schedules.{name}={chosen}')
-  return found
+    args.append(f'--config.schedules.{name}={chosen}')
+  return args
 
 
 def text(value: Any) -> str:

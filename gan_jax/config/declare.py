@@ -74,5 +74,5 @@ def field(
 
 def facts(field: 'dataclasses.Field[Any]') -> Facts:
   """Those of a field that was made here, and of any other none."""
-  found: Facts = field.metadata.get('facts', Facts())
-  return found
+  declared: Facts = field.metadata.get('facts', Facts())
+  return declared

@@ -12,7 +12,7 @@ from gan_jax.config import fields as configs, values
 
 def comments(kind: type) -> dict[str, str]:
   """What stands above each field of a dataclass in its source, in one line."""
-  found: dict[str, str] = {}
+  by_field: dict[str, str] = {}
   for base in reversed(kind.__mro__[:-1]):
     source = inspect.getsource(base)
     lines = source.splitlines()
@@ -25,8 +25,8 @@ def comments(kind: type) -> dict[str, str]:
           if not line.strip().startswith('#'):
             break
           above.insert(0, re.sub(r'^\s*#\s?', '', line))
-        found[node.target.id] = ' '.join(above)
-  return found
+        by_field[node.target.id] = ' '.join(above)
+  return by_field
 
 
 def describe(config: configs.Config, default: configs.Config) -> Iterator[str]:

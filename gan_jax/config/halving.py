@@ -25,23 +25,23 @@ class Rung(NamedTuple):
 
 def rungs(config: configs.Config) -> list[Rung]:
   """All of a valid configuration, in order; none where nothing is dropped."""
-  count, found = _count(config), []
+  count, passed = _count(config), []
   for step in _steps(config):
     # In floating point, .29 * 100 is a little below 29.
     count = math.floor(config.population.halving_keep * count + 1e-9)
-    found.append(Rung(step, count))
-  return found
+    passed.append(Rung(step, count))
+  return passed
 
 
 def problems(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is wrong with `population.halving*`."""
-  own, steps = config.population, _steps(config)
+  population, steps = config.population, _steps(config)
   field = f'population.halving={",".join(map(str, steps))}'
   if not steps:
-    if own.halving_by:
+    if population.halving_by:
       yield (
-        f'population.halving_by={own.halving_by!r}: population.halving=0 drops '
-        'no settings to be ranked; set its steps'
+        f'population.halving_by={population.halving_by!r}: '
+        'population.halving=0 drops no settings to be ranked; set its steps'
       )
     return
   if _count(config) < 2:
@@ -63,14 +63,14 @@ def problems(config: configs.Config) -> Iterator[str]:
       f'{field}: averages of several lengths are stored of all members; set '
       "ema.posthoc=''"
     )
-  if not own.halving_by:
+  if not population.halving_by:
     yield (
       f"population.halving_by='': must be an evaluation figure, by which "
       f'{field} ranks; the least is the best, or with - before it the greatest'
     )
   if rungs(config)[-1].settings < 1:
     yield (
-      f'population.halving_keep={own.halving_keep:g}: leaves none of '
+      f'population.halving_keep={population.halving_keep:g}: leaves none of '
       f'{_count(config)} settings after {len(steps)} halvings; raise it, or '
       'drop less often'
     )

@@ -178,7 +178,7 @@ def _whole(text: str) -> int:
 def _lists(text: str) -> dict[str, list[float]]:
   """'a.b=1,2;c.d=3,4' as a mapping; '' as an empty one."""
   items = [item.split('=') for item in text.split(';') if item]
-  found = {name: [float(x) for x in xs.split(',')] for name, xs in items}
-  if len(found) < len(items):
+  lists = {name: [float(x) for x in xs.split(',')] for name, xs in items}
+  if len(lists) < len(items):
     raise ValueError('a field is there twice')
-  return found
+  return lists

@@ -179,8 +179,8 @@ def near(
   name: Any, names: Iterable[Any], shown: Callable[[str], str] = str
 ) -> str:
   """' (did you mean ...?)' where one of `names` is like `name`, or nothing."""
-  found = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
-  return f' (did you mean {shown(found[0])}?)' if found else ''
+  matches = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
+  return f' (did you mean {shown(matches[0])}?)' if matches else ''
 
 
 def choose(field: str, name: str, options: Mapping[str, T]) -> T:

@@ -28,15 +28,15 @@ def make_terms(
   """
 
   def made(name: str, term: terms.Term) -> terms.Term:
-    own = getattr(config.penalties, name)
+    settings = getattr(config.penalties, name)
     fixed = {
-      f.name: getattr(own, f.name)
-      for f in dataclasses.fields(own)
+      f.name: getattr(settings, f.name)
+      for f in dataclasses.fields(settings)
       if not declare.facts(f).swept and f.name != 'every'
     }
     if fixed and term.value is not None:
       term = term._replace(value=functools.partial(term.value, **fixed))
-    return term._replace(every=own.every)
+    return term._replace(every=settings.every)
 
   def chosen(known: Mapping[str, terms.Term]) -> dict[str, terms.Term]:
     return {
@@ -97,52 +97,52 @@ def make_augment(
   return policy
 
 
-def _make_diffusion(own: configs.Diffusion) -> augment.Policy:
+def _make_diffusion(settings: configs.Diffusion) -> augment.Policy:
   """Raises ValueError where the chain or its betas would shrink."""
   for low, high in (
     ('least_steps', 'most_steps'),
     ('beta_first', 'beta_last'),
   ):
-    if getattr(own, high) < getattr(own, low):
+    if getattr(settings, high) < getattr(settings, low):
       raise ValueError(
-        f'augment.diffusion.{high}={getattr(own, high)}: takes numbers from '
-        f'augment.diffusion.{low}={getattr(own, low)} on'
+        f'augment.diffusion.{high}={getattr(settings, high)}: takes numbers '
+        f'from augment.diffusion.{low}={getattr(settings, low)} on'
       )
   return diffusion.policy(
     diffusion.Chain(
-      least=own.least_steps,
-      most=own.most_steps,
-      beta_first=own.beta_first,
-      beta_last=own.beta_last,
-      noise=own.noise,
-      untouched=own.untouched,
-      priority=own.mixture == 'priority',
+      least=settings.least_steps,
+      most=settings.most_steps,
+      beta_first=settings.beta_first,
+      beta_last=settings.beta_last,
+      noise=settings.noise,
+      untouched=settings.untouched,
+      priority=settings.mixture == 'priority',
     )
   )
 
 
 def _check_strength(config: configs.Config) -> None:
   """Raises ValueError where adapting p or a policy has no effect."""
-  own = config.augment
-  if not own.policy and not own.pseudo:
-    if own.adapt:
+  settings = config.augment
+  if not settings.policy and not settings.pseudo:
+    if settings.adapt:
       raise ValueError(
-        f'augment.adapt={own.adapt!r}: nothing is augmented; set '
+        f'augment.adapt={settings.adapt!r}: nothing is augmented; set '
         'augment.policy or augment.pseudo'
       )
     return
   # A diffusion of strength 0 is a short one.
-  idle = own.pseudo or own.policy != names.DIFFUSION
+  idle = settings.pseudo or settings.policy != names.DIFFUSION
   strongest = max(values.swept_values(config, 'augment.p'))
-  if idle and not own.adapt and not strongest:
+  if idle and not settings.adapt and not strongest:
     # A diffusion is never idle.
-    of_policy = own.policy not in ('', names.DIFFUSION)
-    field = f'policy={own.policy!r}' if of_policy else 'pseudo=True'
+    of_policy = settings.policy not in ('', names.DIFFUSION)
+    field = f'policy={settings.policy!r}' if of_policy else 'pseudo=True'
     raise ValueError(
       f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
       'is all samples), a schedule of it, or augment.adapt'
     )
-  if own.adapt == 'sign' and not names.LOSSES[config.loss].signed:
+  if settings.adapt == 'sign' and not names.LOSSES[config.loss].signed:
     signed = [name for name, loss in names.LOSSES.items() if loss.signed]
     raise ValueError(
       f"augment.adapt='sign': in loss={config.loss!r} the sign of D's logits "

@@ -84,7 +84,7 @@ def _environment(kind: str) -> dict[str, str]:
 
   Those are of this machine's backends, and libtpu ends at one it does not know.
   """
-  own = {
+  settings = {
     'JAX_PLATFORMS': 'cpu',
     'TPU_SKIP_MDS_QUERY': '1',
     # No device is used, so several processes may compile at the same time.
@@ -92,7 +92,7 @@ def _environment(kind: str) -> dict[str, str]:
   }
   dropped = () if kind == 'cpu' else ('XLA_FLAGS',)
   kept = {k: v for k, v in os.environ.items() if k not in dropped}
-  return kept | own
+  return kept | settings
 
 
 def _code(code: int) -> str:
@@ -149,14 +149,14 @@ def _mesh(topology: chips.Topology) -> Mesh:
   if topology.num_chips == 1:
     options['chips_per_host_bounds'] = [1, 1, 1]
   try:
-    found = topologies.get_topology_desc(
+    description = topologies.get_topology_desc(
       str(topology), platform='tpu', **options
     )
   except jax.errors.JaxRuntimeError as error:
     if 'INVALID_ARGUMENT' not in str(error):
       raise
     raise chips.unknown_shape(str(topology)) from None
-  return sharding.mesh_of(found.devices)
+  return sharding.mesh_of(description.devices)
 
 
 def compile_for(
@@ -217,11 +217,11 @@ def compile_for(
 def versions() -> dict[str, str]:
   """Of what compiles."""
   names = ('jax', 'jaxlib', 'libtpu')
-  found = {}
+  by_name = {}
   for name in names:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-      found[name] = importlib.metadata.version(name)
-  return found
+      by_name[name] = importlib.metadata.version(name)
+  return by_name
 
 
 def _one_line(error: Exception) -> str:
@@ -288,18 +288,18 @@ def _of_compiled(
 ) -> Report:
   """What only a compiled program tells."""
   text, costs = compiled.as_text() or '', compiled.cost_analysis() or {}
-  found: Any = compiled.memory_analysis()
+  analysis: Any = compiled.memory_analysis()
   memory = dict(report['memory'])
   if game.source.read is not None:
     memory['data_ahead'] = memory['data']
   # What the layouts of the chip add to the arguments.
-  padding = found.argument_size_in_bytes - sum(report['memory'].values())
+  padding = analysis.argument_size_in_bytes - sum(report['memory'].values())
   memory |= {
     'padding': max(padding, 0.0),
-    'temporaries': float(found.temp_size_in_bytes),
-    'program': float(found.generated_code_size_in_bytes),
+    'temporaries': float(analysis.temp_size_in_bytes),
+    'program': float(analysis.generated_code_size_in_bytes),
     # While the next steps run, a copy is evaluated or saved.
-    'copy_of_state': float(found.output_size_in_bytes),
+    'copy_of_state': float(analysis.output_size_in_bytes),
   }
   sent = collectives.in_step(text, report['length'])
   num_bytes = float(costs.get('bytes accessed', 0.0))

@@ -90,9 +90,9 @@ def memory_needed(compiled: jax.stages.Compiled) -> float:
 
   With those of the state twice: a copy may be evaluated meanwhile.
   """
-  found: Any = compiled.memory_analysis()
+  analysis: Any = compiled.memory_analysis()
   return float(
-    found.argument_size_in_bytes
-    + found.output_size_in_bytes
-    + found.temp_size_in_bytes
+    analysis.argument_size_in_bytes
+    + analysis.output_size_in_bytes
+    + analysis.temp_size_in_bytes
   )

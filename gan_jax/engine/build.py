@@ -53,24 +53,24 @@ def make_schedule(
 
   def schedule(hyper: types.Hyper, step: jax.Array) -> types.Hyper:
     now = dict(hyper)
-    for name, own in config.schedules.items():
+    for name, moving in config.schedules.items():
       base, final = hyper[name], hyper[f'schedules.{name}.final']
       # In float32, for so many samples are more than an int32 can count.
-      count = step * jnp.float32(per_step if own.unit == 'samples' else 1)
-      begin, end = float(own.begin), float(own.end)
-      if own.kind == 'exponential':
+      count = step * jnp.float32(per_step if moving.unit == 'samples' else 1)
+      begin, end = float(moving.begin), float(moving.end)
+      if moving.kind == 'exponential':
         rate = hyper[f'schedules.{name}.rate']
         since = jnp.maximum(count - begin, 0)
         value = schedules.exponential(base, final, rate, since)
-      elif own.kind == 'inverse_sqrt':
+      elif moving.kind == 'inverse_sqrt':
         value = schedules.inverse_sqrt(base, final, count, begin=begin)
       else:
-        shape = names.SCHEDULES[own.kind]
+        shape = names.SCHEDULES[moving.kind]
         value = schedules.ramp(shape, base, final, count, begin=begin, end=end)
-      if own.kind == 'cosine_inverse_sqrt':
+      if moving.kind == 'cosine_inverse_sqrt':
         value = schedules.falling(value, count, begin=end)
-      if own.ramp:
-        value *= jnp.minimum(count / own.ramp, 1)
+      if moving.ramp:
+        value *= jnp.minimum(count / moving.ramp, 1)
       now[name] = value
     return now
 
@@ -92,26 +92,26 @@ def make_settings(config: configs.Config, player: str) -> Any:
   chosen: configs.Gen | configs.Disc = getattr(config, player)
   network = values.choose(f'{player}.name', chosen.name, names.NETWORKS)
   kind = {'gen': 'GenSettings', 'disc': 'DiscSettings'}[player]
-  own: type = getattr(network, kind)
-  field, found = f'{player}.net', chosen.net
-  if found is None or isinstance(found, Mapping):
-    known = [f.name for f in dataclasses.fields(own)]
-    for name in found or {}:
+  expected: type = getattr(network, kind)
+  field, settings = f'{player}.net', chosen.net
+  if settings is None or isinstance(settings, Mapping):
+    known = [f.name for f in dataclasses.fields(expected)]
+    for name in settings or {}:
       if name not in known:
         raise ValueError(
           f'{field}.{name}: the network {chosen.name!r} has no such field'
           f'{values.near(name, known)}; it has {", ".join(known)}'
         )
-    found = values.from_dict(found or {}, own, f'{field}.')
-  elif type(found) is not own:
-    there = type(found)
+    settings = values.from_dict(settings or {}, expected, f'{field}.')
+  elif type(settings) is not expected:
+    there = type(settings)
     raise ValueError(
       f'{field}: holds {there.__module__.rpartition(".")[2]}.'
       f'{there.__name__}, and {player}.name={chosen.name!r} takes '
       f'{chosen.name}.{kind}'
     )
-  checks.fields(found, f'{field}.')
-  return found
+  checks.fields(settings, f'{field}.')
+  return settings
 
 
 def complete(config: configs.Config) -> configs.Config:
@@ -200,12 +200,12 @@ def _make_optimiser(
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
-    own = make(*(hyper[field + name] for name in numbers), root)
+    transform = make(*(hyper[field + name] for name in numbers), root)
     if clips:
-      own = projection.into_box(own, hyper[f'{field}clip'])
+      transform = projection.into_box(transform, hyper[f'{field}clip'])
     if network.project is not None:
-      own = optax.chain(own, projection.onto(network.project))
-    return own
+      transform = optax.chain(transform, projection.onto(network.project))
+    return transform
 
   return optimiser
 
@@ -453,8 +453,8 @@ def rule_memory(spec: specs.Spec, state: states.GanState) -> states.Memory:
 def samples_per_step(config: configs.Config) -> int:
   """Real samples that one training step uses."""
   loss = values.choose('loss', config.loss, names.LOSSES)
-  own = loss.gen_sees_real and config.latents == 'fresh'
-  return values.batch_samples(config) * (config.disc_steps + own)
+  gen_batches = loss.gen_sees_real and config.latents == 'fresh'
+  return values.batch_samples(config) * (config.disc_steps + gen_batches)
 
 
 def make_source(config: configs.Config, key: jax.Array) -> sources.Source:

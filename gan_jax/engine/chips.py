@@ -157,7 +157,7 @@ def roofline(
   topology: Topology,
   flops: float,
   num_bytes: float,
-  found: list[collectives.Collective],
+  exchanges: list[collectives.Collective],
   matmul_precision: str,
 ) -> Roofline:
   """Of a step on one of the chips of a pod.
@@ -170,13 +170,13 @@ def roofline(
     topology: of TPUs.
     flops: operations of a chip.
     num_bytes: that it reads and writes.
-    found: its collectives.
+    exchanges: its collectives.
     matmul_precision: as in the configuration.
   """
   chip = CHIPS[topology.chip]
   count = topology.num_chips
   links = 0.0
-  for each in found:
+  for each in exchanges:
     rounds = 2 if each.kind == 'all-reduce' else 1
     sent = rounds * each.num_bytes * (count - 1) / count / chip.links
     # Around a ring, half of it each way.

@@ -97,15 +97,15 @@ def mean(parts: tuple[Logs, ...], *, skips: bool) -> Logs:
   """
   if len(parts) == 1:
     return parts[0]
-  found = {}
+  means = {}
   for name in parts[0]:
     values = np.stack([part[name] for part in parts])
     finite = np.isfinite(values) if skips else np.ones_like(values, bool)
     total = np.where(finite, values, 0).sum(0) if skips else values.sum(0)
     count = finite.sum(0)
     sure = np.maximum(count, 1).astype(values.dtype)
-    found[name] = np.where(count > 0, total / sure, np.nan)
-  return found
+    means[name] = np.where(count > 0, total / sure, np.nan)
+  return means
 
 
 def first_of(parts: tuple[Logs, ...], length: int) -> Logs:
@@ -115,11 +115,11 @@ def first_of(parts: tuple[Logs, ...], length: int) -> Logs:
     parts: as `health.first_nonfinite` has them.
     length: steps of each part.
   """
-  nowhere, found = len(parts) * length, {}
+  nowhere, firsts = len(parts) * length, {}
   for name in parts[0]:
     each = [
       np.where(part[name] < length, i * length + part[name], nowhere)
       for i, part in enumerate(parts)
     ]
-    found[name] = np.min(each, axis=0)
-  return found
+    firsts[name] = np.min(each, axis=0)
+  return firsts

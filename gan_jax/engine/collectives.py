@@ -73,28 +73,28 @@ def precisions(text: str) -> dict[str, int]:
     for line in text.splitlines()
     if re.search(r' (dot|convolution)\(', line)
   ]
-  found = collections.Counter(
+  counts = collections.Counter(
     match.group(1) if match else 'default'
     for line in products
     for match in [re.search(r'operand_precision=\{([a-z]+),', line)]
   )
-  return dict(found)
+  return dict(counts)
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
   """The lines of each computation by its name, and the entry's name."""
-  found: dict[str, list[str]] = {}
+  computations: dict[str, list[str]] = {}
   entry, lines = '', None
   for line in text.splitlines():
     head = _HEAD.match(line)
     if head:
-      lines = found[head.group(1)] = []
+      lines = computations[head.group(1)] = []
       entry = head.group(1) if line.startswith('ENTRY') else entry
     elif line.startswith('}'):
       lines = None
     elif lines is not None:
       lines.append(line)
-  return found, entry
+  return computations, entry
 
 
 def _kind(line: str) -> str | None:

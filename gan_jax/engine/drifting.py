@@ -29,12 +29,12 @@ def make_step(spec: specs.Spec, temperature: float) -> steps.Step:
     draw: draws.StepDraw,
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
-    own = draw.gen
+    drawn = draw.gen
     vars = spec.gen.advance(state.gen.params, state.gen.vars)
 
     def loss(params: types.PyTree) -> tuple[jax.Array, types.PyTree]:
       x, after = spec.gen.apply(
-        params, vars, own.latent, key=own.keys.gen, mode=types.TRAIN
+        params, vars, drawn.latent, key=drawn.keys.gen, mode=types.TRAIN
       )
       fake, real = spec.to_data(x), spec.to_data(batch.x[-1])
       return drift.loss(fake, real, temperature), after

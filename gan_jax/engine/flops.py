@@ -99,8 +99,8 @@ class _Graph:
 
   def _apply(self, eqn: Any, operands: list[int]) -> list[int]:
     # Loops and branches are their own: to write out their programs is slow.
-    own = any(True for _ in _programs(eqn))
-    params = id(eqn) if own else str(eqn.params)
+    has_programs = any(True for _ in _programs(eqn))
+    params = id(eqn) if has_programs else str(eqn.params)
     key = (eqn.primitive.name, tuple(operands), params)
     if key not in self._known:
       outputs = self.fresh(eqn.outvars)

@@ -76,16 +76,16 @@ class _World:
     """Waits for as long as the process that sets it lives."""
     while True:
       try:
-        found = self.client.blocking_key_value_get(f'gan_jax/{key}', 60_000)
-        return json.loads(found)
+        text = self.client.blocking_key_value_get(f'gan_jax/{key}', 60_000)
+        return json.loads(text)
       except jax.errors.JaxRuntimeError as error:
         if 'DEADLINE_EXCEEDED' not in str(error):
           raise
 
   def all(self, folder: str) -> dict[int, Any]:
     """What processes have set below a name, by their index."""
-    found = self.client.key_value_dir_get(f'gan_jax/{folder}/')
-    return {int(k.rpartition('/')[2]): json.loads(v) for k, v in found}
+    entries = self.client.key_value_dir_get(f'gan_jax/{folder}/')
+    return {int(k.rpartition('/')[2]): json.loads(v) for k, v in entries}
 
   def next(self) -> int:
     """The number of a thing that all do in the same order."""
@@ -192,8 +192,8 @@ def decide(make: Callable[[], T]) -> T:
     return make()
   key = f'decided/{_world.next()}'
   if _world.index:
-    found: T = _world.get(key)
-    return found
+    decided: T = _world.get(key)
+    return decided
   value = make()
   _world.set(key, value)
   return value
@@ -244,17 +244,17 @@ def agree(what: str, facts: Mapping[str, Any]) -> None:
   if _world is None:
     return
   folder = f'facts/{_world.next()}'
-  own = json.loads(json.dumps(dict(facts)))
-  _world.set(f'{folder}/{_world.index}', own)
+  here = json.loads(json.dumps(dict(facts)))
+  _world.set(f'{folder}/{_world.index}', here)
 
   def compare() -> None:
     assert _world is not None
     for other in range(1, _world.count):
       there = _world.get(f'{folder}/{other}')
       differing = [
-        f'{name}={there.get(name)!r} there, {own.get(name)!r} here'
-        for name in dict.fromkeys([*own, *there])
-        if there.get(name) != own.get(name)
+        f'{name}={there.get(name)!r} there, {here.get(name)!r} here'
+        for name in dict.fromkeys([*here, *there])
+        if there.get(name) != here.get(name)
       ]
       if differing:
         raise ValueError(
@@ -273,10 +273,10 @@ def asked_to_stop(asked: bool) -> bool:
   if _world.index:
     if asked:
       _world.set(f'asked/{_world.index}', True)
-    found: bool = _world.get(f'stop/{number}')
-    if found:
+    stops: bool = _world.get(f'stop/{number}')
+    if stops:
       _world.client.key_value_delete(f'gan_jax/asked/{_world.index}')
-    return found
+    return stops
   stop = asked or bool(_world.all('asked'))
   _world.set(f'stop/{number}', stop)
   # All have read the one before: they have played the chunk after it.
@@ -334,9 +334,9 @@ def _end_after(heard: Callable[[], bool], code: int, line: str) -> NoReturn:
 def _waited(ready: Callable[[], bool]) -> bool:
   """Whether it came about in the time there is for leaving."""
   until = time.monotonic() + _LEAVING + _GRACE
-  while not (found := ready()) and time.monotonic() < until:
+  while not (came_about := ready()) and time.monotonic() < until:
     time.sleep(0.05)
-  return found
+  return came_about
 
 
 def _end(code: int, line: str) -> NoReturn:

@@ -196,7 +196,7 @@ def _read(guest: socket.socket, seconds: float) -> dict[str, Any] | None:
   guest.settimeout(seconds)
   try:
     with guest.makefile('rb') as file:
-      found = json.loads(file.readline(10_000))
+      message = json.loads(file.readline(10_000))
   except (OSError, ValueError):
     return None
-  return found if isinstance(found, dict) else None
+  return message if isinstance(message, dict) else None

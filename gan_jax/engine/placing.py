@@ -49,13 +49,13 @@ def _placed(game: program.Game, arrays: types.PyTree) -> types.PyTree:
 def data_sharding(game: program.Game, arrays: types.PyTree) -> types.PyTree:
   """The sharding of each array that the steps of a chunk read."""
   whole = NamedSharding(game.mesh, PartitionSpec())
-  found = jax.tree.map(lambda _: whole, arrays)
+  shardings = jax.tree.map(lambda _: whole, arrays)
   if game.source.split:
-    return NamedSharding(game.mesh, PartitionSpec(sharding.AXIS)), found[1]
+    return NamedSharding(game.mesh, PartitionSpec(sharding.AXIS)), shardings[1]
   if game.source.read is not None:
     split = _of_streamed(game.mesh)
-    found['picked'] = jax.tree.map(lambda _: split, found['picked'])
-  return found
+    shardings['picked'] = jax.tree.map(lambda _: split, shardings['picked'])
+  return shardings
 
 
 def _of_streamed(mesh: Mesh) -> NamedSharding:
@@ -84,9 +84,11 @@ def _make_streamed(
     parts = {rows: read.rows(step, length, slice(*rows)) for rows in places}
 
     def put(*each: np.ndarray) -> jax.Array:
-      own = dict(zip(parts, each, strict=True))
+      by_rows = dict(zip(parts, each, strict=True))
       return jax.make_array_from_callback(
-        (*shape, *each[0].shape[2:]), split, lambda index: own[rows_of(index)]
+        (*shape, *each[0].shape[2:]),
+        split,
+        lambda index: by_rows[rows_of(index)],
       )
 
     return {

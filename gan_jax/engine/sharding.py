@@ -70,10 +70,10 @@ def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
 
   def part(index: Any) -> np.ndarray:
     start, stop, _ = index[0].indices(shape[0])
-    found = np.zeros((stop - start, *shape[1:]), rows.dtype)
+    rows_here = np.zeros((stop - start, *shape[1:]), rows.dtype)
     there = rows[start:stop]
-    found[: len(there)] = there
-    return found
+    rows_here[: len(there)] = there
+    return rows_here
 
   where = NamedSharding(mesh, PartitionSpec(AXIS))
   return jax.make_array_from_callback(shape, where, part)

@@ -106,17 +106,17 @@ def train(
     return jacobian(state, hyper, drawn)
 
   def snapshot(state: states.GanState) -> Snapshot:
-    found = []
+    spectra = []
     for i in range(len(game.members)):
-      own = batching.take((state, game.hyper, game.keys), i)
-      matrix = np.asarray(of_member(*own))
+      member = batching.take((state, game.hyper, game.keys), i)
+      matrix = np.asarray(of_member(*member))
       if not np.isfinite(matrix).all():
         raise ValueError(
           f'step {state.step[0]}: the Jacobian of member {i} is not finite; '
           'the game has diverged'
         )
-      found.append(dynamics.eigenvalues(matrix))
-    return Snapshot(int(state.step[0]), state, np.stack(found))
+      spectra.append(dynamics.eigenvalues(matrix))
+    return Snapshot(int(state.step[0]), state, np.stack(spectra))
 
   yield snapshot(state)
   chunk = program.make_chunk(game, every)

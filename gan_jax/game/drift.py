@@ -28,9 +28,9 @@ def field(fake: jax.Array, real: jax.Array, temperature: float) -> jax.Array:
   """
   other = jnp.concatenate([real, fake])
   distance = jnp.linalg.norm(fake[:, None] - other[None], axis=-1)
-  own = jnp.eye(len(fake), dtype=bool)
-  own = jnp.pad(own, ((0, 0), (len(real), 0)))
-  logits = jnp.where(own, -jnp.inf, -distance / temperature)
+  is_self = jnp.eye(len(fake), dtype=bool)
+  is_self = jnp.pad(is_self, ((0, 0), (len(real), 0)))
+  logits = jnp.where(is_self, -jnp.inf, -distance / temperature)
   rows = jax.nn.log_softmax(logits, axis=1)
   columns = jax.nn.log_softmax(logits, axis=0)
   # Of logarithms: the kernels of far samples vanish in float32.

@@ -120,8 +120,8 @@ def _jacobian(fn: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
 
 def eigenvalues(matrix: jax.Array | np.ndarray) -> np.ndarray:
   """Of `[P, P]`: `[P]` complex, the largest modulus first."""
-  found = np.linalg.eigvals(np.asarray(matrix, np.float64))
-  ordered: np.ndarray = found[np.argsort(-np.abs(found))].astype(complex)
+  roots = np.linalg.eigvals(np.asarray(matrix, np.float64))
+  ordered: np.ndarray = roots[np.argsort(-np.abs(roots))].astype(complex)
   return ordered
 
 
@@ -176,17 +176,17 @@ class SpectrumShape(NamedTuple):
   unstable: float
 
 
-def shape(found: np.ndarray, floor: float = 1e-3) -> SpectrumShape:
+def shape(spectrum: np.ndarray, floor: float = 1e-3) -> SpectrumShape:
   """The shape of a spectrum.
 
   Args:
-    found: eigenvalues of v, `[P]`, the largest modulus first.
+    spectrum: eigenvalues of v, `[P]`, the largest modulus first.
     floor: those of a smaller share of the largest modulus are taken as 0, as
       float32 and directions along which nothing changes give them.
   """
-  kept = found[np.abs(found) >= floor * np.abs(found[0])]
+  kept = spectrum[np.abs(spectrum) >= floor * np.abs(spectrum[0])]
   rotation = (kept.imag**2).sum() / (np.abs(kept) ** 2).sum()
-  growth = (-kept.real).max() / np.abs(found[0])
+  growth = (-kept.real).max() / np.abs(spectrum[0])
   turning = (np.abs(kept.imag) > np.abs(kept.real)).mean()
   unstable = (kept.real < 0).mean()
   return SpectrumShape(*map(float, (rotation, turning, growth, unstable)))
@@ -226,8 +226,8 @@ def rate_of_convergence(
       )
     return ravel_pytree(position[1:])[0]
 
-  found = eigenvalues(jax.jit(lambda x: _jacobian(update, x))(flat))
-  return float(np.abs(found[0]) ** (1 / rule.period))
+  spectrum = eigenvalues(jax.jit(lambda x: _jacobian(update, x))(flat))
+  return float(np.abs(spectrum[0]) ** (1 / rule.period))
 
 
 def directions(losses: rules.Losses, axis: np.ndarray) -> np.ndarray:

@@ -79,10 +79,10 @@ def augmented(
     return look(batch)
   x, pull = jax.vjp(lambda x: augment(batch._replace(x=x)).x, batch.x)
   seen, rest = look(batch._replace(x=x))
-  own = seen._replace(
+  as_given = seen._replace(
     batch=batch, input_grads=lambda: pull(seen.input_grads())[0]
   )
-  return own, rest
+  return as_given, rest
 
 
 def plain(

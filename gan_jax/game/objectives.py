@@ -38,10 +38,12 @@ def frozen(loss: Callable[..., Any]) -> Callable[..., Any]:
   with respect to both.
   """
 
-  def own(params: types.PyTree, others: types.PyTree, *rest: Any) -> Any:
+  def frozen_loss(
+    params: types.PyTree, others: types.PyTree, *rest: Any
+  ) -> Any:
     return loss(params, jax.lax.stop_gradient(others), *rest)
 
-  return own
+  return frozen_loss
 
 
 def discriminator_loss(
@@ -196,8 +198,8 @@ def _with_terms(
     key=keys.terms,
     packing=spec.packing,
   )
-  own = getattr(spec.terms, player)
-  return terms.add(loss, own, update, now.memory, now.step)
+  player_terms = getattr(spec.terms, player)
+  return terms.add(loss, player_terms, update, now.memory, now.step)
 
 
 def pack(batch: types.Batch, m: int) -> types.Batch:
@@ -282,9 +284,11 @@ def _closed_methods(
     )[0]
 
   def of(player: str, key: jax.Array) -> dict[str, Callable[[Any], Any]]:
-    own = getattr(params, player), getattr(vars, player), key
+    closed_over = getattr(params, player), getattr(vars, player), key
     methods = getattr(spec, player).methods
-    return {name: closed(apply, *own) for name, apply in methods.items()}
+    return {
+      name: closed(apply, *closed_over) for name, apply in methods.items()
+    }
 
   return types.Pair(of('gen', keys.gen), of('disc', keys.disc_penalty))
 

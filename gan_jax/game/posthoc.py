@@ -59,7 +59,7 @@ def follow(
     rate = -jnp.expm1(power * jnp.log1p(-1 / step.astype(jnp.float32)))
     return jax.tree.map(lambda a, x: a + rate * (x - a), average, params)
 
-  return {key: moved(float(key), own) for key, own in averages.items()}
+  return {key: moved(float(key), average) for key, average in averages.items()}
 
 
 def _products(
@@ -103,15 +103,15 @@ def coefficients(
     The coefficients, and how far their sum is from the one that is wanted.
   """
   times = np.array([time for time, _ in stored], np.float64)
-  gammas = np.array([exponent(own) for _, own in stored])
+  gammas = np.array([exponent(x) for _, x in stored])
   end, gamma = np.array([float(step)]), np.array([exponent(length)])
   # Of profiles of norm 1, so that the early ones, which are high and narrow,
   # do not decide how well it is conditioned.
   norms = np.sqrt((gammas + 1) ** 2 / ((2 * gammas + 1) * times))
   gram = _products(times, gammas, times, gammas) / np.outer(norms, norms)
   wanted = _products(times, gammas, end, gamma)[:, 0] / norms
-  own = (gamma[0] + 1) / np.sqrt((2 * gamma[0] + 1) * step)
-  found = np.linalg.lstsq(gram, wanted)[0]
-  found /= (found / norms).sum()
-  squares = found @ gram @ found - 2 * found @ wanted + own**2
-  return Fit(found / norms, float(np.sqrt(max(squares, 0.0)) / own))
+  wanted_norm = (gamma[0] + 1) / np.sqrt((2 * gamma[0] + 1) * step)
+  solution = np.linalg.lstsq(gram, wanted)[0]
+  solution /= (solution / norms).sum()
+  squares = solution @ gram @ solution - 2 * solution @ wanted + wanted_norm**2
+  return Fit(solution / norms, float(np.sqrt(max(squares, 0.0)) / wanted_norm))

@@ -27,9 +27,9 @@ import optax
 
 from gan_jax import types
 
-# `loss(params, carried) -> (value, (own, logs))`, of both players' parameters
-# and of what each has carried so far. The value is `[]`; `own` is what this
-# player carries from here, such as batch statistics.
+# `loss(params, carried) -> (value, (carried_on, logs))`, of both players'
+# parameters and of what each has carried so far. The value is `[]`;
+# `carried_on` is what this player carries from here, such as batch statistics.
 Loss = Callable[[types.Pair, types.Pair], tuple[jax.Array, tuple[Any, Any]]]
 
 
@@ -153,13 +153,13 @@ def _gradient(
 ) -> _Followed:
   """The gradient of a loss in its own player's parameters."""
 
-  def of_own(own: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
-    return loss(params._replace(**{player: own}), carried)
+  def of_own(own_params: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
+    return loss(params._replace(**{player: own_params}), carried)
 
   with jax.named_scope(f'{player}_update'):
     own_params = getattr(params, player)
-    grads, (own, logs) = jax.grad(of_own, has_aux=True)(own_params)
-  return grads, own, logs
+    grads, (carried_on, logs) = jax.grad(of_own, has_aux=True)(own_params)
+  return grads, carried_on, logs
 
 
 def vector_field(
@@ -209,7 +209,7 @@ def _turn(
 ) -> tuple[Position, tuple[types.PyTree, Any]]:
   """One player moved along its own gradient, with what it followed."""
   params, opt_state = position.params, position.opt_state
-  grads, own, logs = _gradient(loss, player, params, position.carried)
+  grads, carried_on, logs = _gradient(loss, player, params, position.carried)
   own_params = getattr(params, player)
   with jax.named_scope(f'{player}_update'):
     updates, own_state = getattr(optimisers, player).update(
@@ -219,7 +219,7 @@ def _turn(
   after = position._replace(
     params=params._replace(**{player: moved}),
     opt_state=opt_state._replace(**{player: own_state}),
-    carried=position.carried._replace(**{player: own}),
+    carried=position.carried._replace(**{player: carried_on}),
   )
   return guard(position, after, player, grads, logs), (grads, logs)
 
@@ -510,21 +510,23 @@ def unrolled(
       None,
       length=steps - 1,
     )
-    value, (own, logs) = losses.gen(types.Pair(gen_params, disc_params), here)
-    return value, (own, logs, first, followed)
+    value, (gen_carried, logs) = losses.gen(
+      types.Pair(gen_params, disc_params), here
+    )
+    return value, (gen_carried, logs, first, followed)
 
-  gen_grads, (own, logs, first, followed) = jax.grad(gen_loss, has_aux=True)(
-    params.gen
-  )
+  gen_grads, (gen_carried, logs, first, followed) = jax.grad(
+    gen_loss, has_aux=True
+  )(params.gen)
   updates, gen_state = optimisers.gen.update(
     gen_grads, opt_state.gen, params.gen
   )
-  disc_grads, disc_own, disc_logs = followed
+  disc_grads, disc_carried, disc_logs = followed
   position = position._replace(
     step=position.step + 1,
     params=types.Pair(optax.apply_updates(params.gen, updates), first[0]),
     opt_state=types.Pair(gen_state, first[1]),
-    carried=types.Pair(own, disc_own),
+    carried=types.Pair(gen_carried, disc_carried),
   )
   outcome = Outcome(
     types.Pair(gen_grads, disc_grads), types.Pair(logs, disc_logs)

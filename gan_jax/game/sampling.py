@@ -95,11 +95,11 @@ def sample(
   def make(block: tuple[types.Latent, jax.Array]) -> jax.Array:
     latent, index = block
     # Blocks start at different samples.
-    own = jax.random.fold_in(noise, index[0])
+    block_key = jax.random.fold_in(noise, index[0])
     if psi is None:
-      return generate(spec, gen_params, gen_vars, latent, own)
+      return generate(spec, gen_params, gen_vars, latent, block_key)
     w = intermediate(spec, gen_params, gen_vars, latent, psi)
-    return generate(spec, gen_params, gen_vars, w, own, 'synthesise')
+    return generate(spec, gen_params, gen_vars, w, block_key, 'synthesise')
 
   x = blocks.apply(make, (latent, jnp.arange(len(latent.z))))
   return types.Batch(x, latent.label)
@@ -121,11 +121,11 @@ def _by_own_statistics(
   batches = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), latent)
 
   def make(block: tuple[types.Latent, jax.Array]) -> jax.Array:
-    own, index = block
+    latents, index = block
     x, _ = spec.gen.apply(
       gen_params,
       gen_vars,
-      own,
+      latents,
       key=jax.random.fold_in(noise, index),
       mode=_OWN,
     )
@@ -221,8 +221,8 @@ class Sampler:
       index: jax.Array,
       asked: jax.Array | None,
     ) -> types.Batch:
-      own = jax.random.fold_in(key, index)
-      latent = draw_latents(spec, own, block, truncation)
+      block_key = jax.random.fold_in(key, index)
+      latent = draw_latents(spec, block_key, block, truncation)
       if asked is not None:
         latent = latent._replace(label=asked)
       return sample(
@@ -230,7 +230,7 @@ class Sampler:
         *generator,
         latent,
         # Labels are of 1.
-        jax.random.fold_in(own, 2),
+        jax.random.fold_in(block_key, 2),
         truncation if of_w else None,
       )
 
@@ -257,8 +257,8 @@ class Sampler:
     """The classes of a block, of which the last may be short."""
     if self._labels is None:
       return None
-    own = self._labels[start : start + self._block]
-    return np.resize(own, self._block).astype(np.int32)
+    labels = self._labels[start : start + self._block]
+    return np.resize(labels, self._block).astype(np.int32)
 
 
 def truncated(
@@ -283,5 +283,5 @@ def judge(
     )
     return logits
 
-  own = batch._replace(x=spec.from_data(batch.x))
-  return blocks.apply(look, objectives.pack(own, spec.packing))
+  inputs = batch._replace(x=spec.from_data(batch.x))
+  return blocks.apply(look, objectives.pack(inputs, spec.packing))

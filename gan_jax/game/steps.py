@@ -101,14 +101,14 @@ def make_losses(
     player: str,
     other: str,
     round: int | jax.Array,
-    own: draws.UpdateDraw,
+    drawn: draws.UpdateDraw,
   ) -> rules.Loss:
     """A loss of its real samples, its draws and the numbers of this step."""
     if not spec.rule.second_order:
       loss = objectives.frozen(loss)
     real = jax.tree.map(lambda x: x[round], batch)
     if spec.paired_labels:
-      own = own._replace(latent=own.latent._replace(label=real.label))
+      drawn = drawn._replace(latent=drawn.latent._replace(label=real.label))
 
     def of_players(
       params: types.Pair, carried: types.Pair
@@ -116,12 +116,12 @@ def make_losses(
       now = states.StepContext(hyper, step, getattr(carried, player).memory)
       vars = types.Pair(carried.gen.vars, carried.disc.vars)
       both = getattr(params, player), getattr(params, other)
-      return loss(*both, vars, real, own, now, spec)
+      return loss(*both, vars, real, drawn, now, spec)
 
     return of_players
 
-  def of_disc(round: int | jax.Array, own: draws.UpdateDraw) -> rules.Loss:
-    return closed(objectives.discriminator_loss, 'disc', 'gen', round, own)
+  def of_disc(round: int | jax.Array, drawn: draws.UpdateDraw) -> rules.Loss:
+    return closed(objectives.discriminator_loss, 'disc', 'gen', round, drawn)
 
   in_loop: Callable[[jax.Array], rules.Loss] | None = None
   if spec.loop_disc:
@@ -132,7 +132,7 @@ def make_losses(
 
   return rules.Losses(
     gen=closed(objectives.generator_loss, 'gen', 'disc', -1, draw.gen),
-    disc=tuple(of_disc(i, own) for i, own in enumerate(draw.disc)),
+    disc=tuple(of_disc(i, drawn) for i, drawn in enumerate(draw.disc)),
     disc_in_loop=in_loop,
   )
 
@@ -142,10 +142,10 @@ def position_of(state: states.GanState, spec: specs.Spec) -> rules.Position:
   gen, disc, memory = state.gen, state.disc, state.memory
 
   def carried(player: str, vars: types.PyTree) -> states.Carried:
-    own = {name: memory[name] for name in getattr(spec.terms, player)}
+    player_memory = {name: memory[name] for name in getattr(spec.terms, player)}
     if spec.skip_nonfinite:
-      own[_SKIPPED] = memory[_SKIPPED][player]
-    return states.Carried(vars, own)
+      player_memory[_SKIPPED] = memory[_SKIPPED][player]
+    return states.Carried(vars, player_memory)
 
   return rules.Position(
     step=state.step,
@@ -204,7 +204,8 @@ def averages_after(
   ema, lengths = _averages_of(state)
   step = state.step + 1
   return states.debiased_ema(ema, gen_params, log_decay, step), {
-    key: posthoc.follow(own, gen_params, step) for key, own in lengths.items()
+    key: posthoc.follow(average, gen_params, step)
+    for key, average in lengths.items()
   }
 
 
@@ -223,10 +224,12 @@ def _counted(
   position: rules.Position, player: str, fine: jax.Array
 ) -> rules.Position:
   """The position with one update more left out, unless it was fine."""
-  own = getattr(position.carried, player)
-  count = own.memory[_SKIPPED] + 1 - fine.astype(jnp.int32)
-  own = own._replace(memory={**own.memory, _SKIPPED: count})
-  carried = position.carried._replace(**{player: own})
+  player_carried = getattr(position.carried, player)
+  count = player_carried.memory[_SKIPPED] + 1 - fine.astype(jnp.int32)
+  player_carried = player_carried._replace(
+    memory={**player_carried.memory, _SKIPPED: count}
+  )
+  carried = position.carried._replace(**{player: player_carried})
   return position._replace(carried=carried)
 
 
@@ -270,6 +273,6 @@ def _left_out(
   logs = logs | {f'{player}/skipped': 1.0 - x for player, x in fine.items()}
   both = fine['gen'] & fine['disc']
   kept: rules.Position = _choose(both, after, before)
-  for player, own in fine.items():
-    kept = _counted(kept, player, own)
+  for player, is_fine in fine.items():
+    kept = _counted(kept, player, is_fine)
   return kept._replace(step=after.step), logs, both

@@ -92,15 +92,15 @@ def add(
   """
   memory, logs = dict(memory), {}
   for i, (name, term) in enumerate(terms.items()):
-    own = update._replace(
+    term_update = update._replace(
       memory=memory[name], key=jax.random.fold_in(update.key, i)
     )
     if term.value is None:
-      followed = term.follow(own.memory, own)
+      followed = term.follow(term_update.memory, term_update)
       memory[name] = jax.lax.stop_gradient(followed)
       continue
     with jax.named_scope(f'penalty_{name}'):
-      value, memory[name] = _lazily(term, term.value, own, step)
+      value, memory[name] = _lazily(term, term.value, term_update, step)
     loss += update.hyper[f'penalties.{name}.weight'] * value
     logs[f'penalties/{name}'] = value
   return loss, memory, logs
@@ -116,11 +116,11 @@ def _lazily(
 
   def apply() -> tuple[jax.Array, types.PyTree]:
     if term.joint:
-      found, memory = value(update)
+      result, memory = value(update)
     else:
       memory = term.follow(update.memory, update)
-      found = value(update)
-    return term.every * found, jax.lax.stop_gradient(memory)
+      result = value(update)
+    return term.every * result, jax.lax.stop_gradient(memory)
 
   if term.every == 1:
     return apply()
