@@ -86,9 +86,9 @@ class Game(NamedTuple):
     where = self.shardings(jax.eval_shape(self.initial_state))
     return compiler.run_once(self.initial_state, where)
 
-  def own(self) -> 'Game':
+  def local(self) -> 'Game':
     """The same game for a process that evaluates it without the others."""
-    mesh = sharding.own(self.mesh)
+    mesh = sharding.local_mesh(self.mesh)
     if mesh is self.mesh:
       return self
     if self.members:

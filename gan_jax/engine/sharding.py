@@ -38,7 +38,7 @@ def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
   )
 
 
-def own(mesh: Mesh) -> Mesh:
+def local_mesh(mesh: Mesh) -> Mesh:
   """The mesh; of one that other processes share, this one's first device."""
   return mesh_of(jax.local_devices()[:1]) if mesh.is_multi_process else mesh
 

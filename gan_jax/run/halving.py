@@ -48,7 +48,7 @@ def stored(
   """
   if not game.config.population.halving:
     return game
-  return game.only(_places(game, workdir, step)).own()
+  return game.only(_places(game, workdir, step)).local()
 
 
 def playing(

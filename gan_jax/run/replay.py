@@ -127,7 +127,7 @@ def first_steps(
     num_steps: at least so many, up to the next row.
   """
   every = game.config.log_every
-  own = game.own()
+  own = game.local()
   first = beginning.start(own) if hosts.is_first() else None
   state = game.place(hosts.share(first, jax.eval_shape(game.initial_state)))
   begin = hosts.decide(lambda: states.step_of(first) if first else 0)
@@ -184,7 +184,7 @@ def _last_two(
     try:
       each = {s: halving.stored(game, workdir, s) for s in (before, last)}
       return {
-        step: saved.restore(own.own().abstract_state(), step)
+        step: saved.restore(own.local().abstract_state(), step)
         for step, own in each.items()
       }
     except checkpoint.DamagedError as error:

@@ -72,7 +72,7 @@ def train(
     return _follow(game)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
   # Before anything is written, for what they look at may not be there.
-  own = game.own()
+  own = game.local()
   measure = laws.make_measure(config, own.spec, own.source)
   evaluator = _make_evaluator(own, measure)
   state = None
@@ -187,7 +187,7 @@ def _run(
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
   config = game.config
-  own = game.own()
+  own = game.local()
   state, rows = beginning.first_state(own, workdir, saved, state)
   step = states.step_of(state)
   summary = workdirs.read_summary(workdir)
@@ -276,7 +276,7 @@ def _reporting(
     sinks.say(f'warning: {line}')
 
   def report_of(game: program.Game) -> reports.Report:
-    game = game.own()
+    game = game.local()
     if not game.members:
       album = reports.make_album(info, workdir, sinks)
       key = game.keys.eval

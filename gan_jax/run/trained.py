@@ -80,7 +80,7 @@ def load(
       playing = halving.playing(config, rows, step)
       if member is not None:
         template = _of_members(template, len(playing))
-      mesh = sharding.own(sharding.make_mesh())
+      mesh = sharding.local_mesh(sharding.make_mesh())
       where = sharding.state_sharding(template, mesh, 'replicated')
       state = saved.restore(sharding.abstract(template, where), step)
       if member is not None:
