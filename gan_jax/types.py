@@ -59,11 +59,14 @@ class Mode(NamedTuple):
       running averages.
     dropout: drop units.
     update_vars: hand on new `vars`; otherwise they come back as they were.
+    collect: the new batch statistics are those of the batch alone, and not a
+      running average.
   """
 
   batch_stats: bool
   dropout: bool
   update_vars: bool
+  collect: bool = False
 
 
 # A player in its own update; the other player in that update; after training.

@@ -141,9 +141,7 @@ def test_a_run_and_its_member(
   for workdir, member in ((tmp_path / 'two', 1), (tmp_path / 'one', None)):
     kept = trained.load(workdir, member=member)
     direct = kept.state.memory['posthoc']['0.08']
-    looked, _ = sampling.eval_generator(
-      kept.spec, kept.state, jax.random.key(0), ema=True
-    )
+    looked, _ = sampling.eval_generator(kept.spec, kept.state, ema=True)
     assert looked is direct
     # As though it were not kept.
     for path in (workdir / 'averages').iterdir():

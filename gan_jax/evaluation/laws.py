@@ -61,8 +61,8 @@ def _measure_density(
   def measure(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
-    gen_key, z_key, real_key = jax.random.split(key, 3)
-    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    _, z_key, real_key = jax.random.split(key, 3)
+    gen = sampling.eval_generator(spec, state, ema=ema)
     latent = spec.eval_latent(z_key, num)
     samples = sampling.sample(spec, *gen, latent)
     line = samples.x[:, 0]
@@ -172,8 +172,8 @@ def _measure_points(
   def measure(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
-    gen_key, z_key, real_key, slice_key = jax.random.split(key, 4)
-    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    _, z_key, real_key, slice_key = jax.random.split(key, 4)
+    gen = sampling.eval_generator(spec, state, ema=ema)
     samples = sampling.sample(spec, *gen, spec.eval_latent(z_key, num))
     points = samples.x
     drawn = law.draw(real_key, num)
@@ -233,8 +233,8 @@ def _measure_images(
   def measure(
     state: states.GanState, key: jax.Array
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
-    gen_key, z_key = jax.random.split(key)
-    gen = sampling.eval_generator(spec, state, gen_key, ema=ema)
+    _, z_key = jax.random.split(key)
+    gen = sampling.eval_generator(spec, state, ema=ema)
     latent = spec.eval_latent(z_key, num)
     samples = sampling.sample(spec, *gen, latent)
     as_many = _first(samples, len(real.x))

@@ -7,13 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from gan_jax import types
 from gan_jax.game import objectives, posthoc, spec as specs, state as states
 from gan_jax.ops import blocks
 
 # Statistics of the batch, and nothing else, move on.
-_COLLECT = types.Mode(batch_stats=True, dropout=False, update_vars=True)
+_COLLECT = types.Mode(
+  batch_stats=True, dropout=False, update_vars=True, collect=True
+)
+# Of the latents that they are collected with: a checkpoint has one generator,
+# whatever is drawn of it.
+_COLLECT_SEED = 0
 # They are used, and do not.
 _OWN = types.Mode(batch_stats=True, dropout=False, update_vars=False)
 
@@ -22,30 +28,29 @@ def _standing_vars(
   spec: specs.Spec,
   gen_params: types.PyTree,
   gen_vars: types.PyTree,
-  key: jax.Array,
   passes: int = 100,
 ) -> types.PyTree:
   """G's `vars` with batch statistics for parameters other than the live ones.
 
   The moving average of the parameters has no statistics of its own: they are
-  collected over `passes` batches of latents (the "standing statistics" of
-  Brock et al. 2019, section 3). Other collections stay as they are.
+  the means of those of `passes` batches of latents (the "standing statistics"
+  of Brock et al. 2019, section 3). Other collections stay as they are.
   """
   if 'batch_stats' not in gen_vars:
     return gen_vars
 
-  def forward(stats: types.PyTree, key: jax.Array) -> tuple[types.PyTree, None]:
+  def forward(total: types.PyTree, key: jax.Array) -> tuple[types.PyTree, None]:
     latent_key, net_key = jax.random.split(key)
     latent = spec.latent(latent_key, spec.batch_samples)
-    vars = {**gen_vars, 'batch_stats': stats}
     _, vars = spec.gen.apply(
-      gen_params, vars, latent, key=net_key, mode=_COLLECT
+      gen_params, gen_vars, latent, key=net_key, mode=_COLLECT
     )
-    return vars['batch_stats'], None
+    return optax.tree.add(total, vars['batch_stats']), None
 
-  keys = jax.random.split(key, passes)
-  stats, _ = jax.lax.scan(forward, gen_vars['batch_stats'], keys)
-  return {**gen_vars, 'batch_stats': stats}
+  keys = jax.random.split(jax.random.key(_COLLECT_SEED), passes)
+  none = optax.tree.zeros_like(gen_vars['batch_stats'])
+  total, _ = jax.lax.scan(forward, none, keys)
+  return {**gen_vars, 'batch_stats': optax.tree.scale(1 / passes, total)}
 
 
 def draw_labels(key: jax.Array, shares: np.ndarray, n: int) -> jax.Array:
@@ -56,15 +61,18 @@ def draw_labels(key: jax.Array, shares: np.ndarray, n: int) -> jax.Array:
 
 
 def eval_generator(
-  spec: specs.Spec, state: states.GanState, key: jax.Array, *, ema: bool
+  spec: specs.Spec, state: states.GanState, *, ema: bool
 ) -> tuple[types.PyTree, types.PyTree]:
-  """`(params, vars)` of the averaged generator, or of the live one."""
+  """`(params, vars)` of the averaged generator, or of the live one.
+
+  A function of the state alone.
+  """
   if not ema:
     return state.gen.params, state.gen.vars
   average = state.gen_ema
   if spec.ema_length is not None:
     average = state.memory[posthoc.MEMORY][posthoc.name(spec.ema_length)]
-  return average, _standing_vars(spec, average, state.gen.vars, key)
+  return average, _standing_vars(spec, average, state.gen.vars)
 
 
 def sample(
@@ -244,8 +252,9 @@ class Sampler:
 
     They are numpy arrays in the units of the data; images in [-1, 1].
     """
-    gen_key, latent_key = jax.random.split(key)
-    generator = self._generator(state, gen_key)
+    # The first was of the generator, once.
+    _, latent_key = jax.random.split(key)
+    generator = self._generator(state)
     for start in range(0, self._num, self._block):
       index = jnp.int32(start // self._block)
       asked = self._asked(start)

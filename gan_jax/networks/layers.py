@@ -150,9 +150,11 @@ def batch_norm(
     dtype: of the activations.
     epsilon: is added to the variance.
     affine: multiply by a learned gain and add a learned bias; with one group.
-    momentum: the share of the past in a running average.
+    momentum: the share of the past in a running average; none where the mode
+      collects.
     groups: equal parts of the batch that are normalised apart.
   """
+  momentum = 0.0 if mode.collect else momentum
   if groups > 1:
     return grouped.BatchNorm(
       groups, not mode.batch_stats, momentum, epsilon, dtype

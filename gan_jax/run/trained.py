@@ -225,7 +225,7 @@ def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
   ema = values.uses_ema(run.config)
   make = functools.partial(sampling.eval_generator, run.spec, ema=ema)
   found: tuple[types.PyTree, types.PyTree]
-  found = jax.jit(make)(run.state, jax.random.key(0))
+  found = jax.jit(make)(run.state)
   return found
 
 
