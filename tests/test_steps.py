@@ -475,6 +475,14 @@ def test_lecam_averages_follow_the_logits(tiny: configs.Config):
   # After one update the average is the first value.
   assert new.memory['lecam'].real == pytest.approx(float(logs['disc/real']))
   assert new.memory['lecam'].fake == pytest.approx(float(logs['disc/fake']))
+  # And it is in that update's term, however far from 0 the logits are.
+  disc = state.disc.params
+  last = max(disc)
+  far = {**disc, last: {**disc[last], 'bias': disc[last]['bias'] + 100.0}}
+  state = state._replace(disc=state.disc._replace(params=far))
+  _, logs = train_step(spec)(state, hyper, batch, jax.random.key(0))
+  assert logs['disc/real'] > 99
+  assert logs['penalties/lecam'] < 1
 
 
 class Labelled(nn.Module):

@@ -136,7 +136,8 @@ def lecam(
   Args:
     real: D's logits on real samples, `[B]`.
     fake: D's logits on generated samples, `[B]`.
-    averages: constants here; `follow_logits` moves them on.
+    averages: constants here, with these logits in them by `follow_logits`, so
+      that the first update does not pull towards 0.
 
   Returns:
     `[]`.

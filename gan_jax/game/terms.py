@@ -50,8 +50,8 @@ class Term(NamedTuple):
     value: of an update, `[]`; `hyper['penalties.NAME.weight']` multiplies it.
       None adds nothing to the loss, for a term that only remembers.
     init: the memory before the first update.
-    follow: `follow(memory, update) -> memory`, after each update in which the
-      term is applied.
+    follow: `follow(memory, update) -> memory`, in each update in which the term
+      is applied, before its value.
     every: applied at each k-th step with k times the weight (Karras et al.
       2020, appendix B: lazy regularisation).
     input_grads_of: samples whose input gradients it reads: 'real', 'fake' or
@@ -119,7 +119,7 @@ def _lazily(
       result, memory = value(update)
     else:
       memory = term.follow(update.memory, update)
-      result = value(update)
+      result = value(update._replace(memory=memory))
     return term.every * result, jax.lax.stop_gradient(memory)
 
   if term.every == 1:
