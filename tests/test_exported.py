@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import fields as configs
@@ -71,12 +72,14 @@ def test_a_process_without_this_package_finds_the_same_bits(
   (batch,) = trained.samples(run, 7, seed=3)
   # Batch statistics of the average are collected with the seed's key.
   assert found.shape == batch.x.shape
-  flat = weights.flatten(weights.load(model / 'gen.safetensors')[0])
+  flat = traverse_util.flatten_dict(
+    weights.load(model / 'gen.safetensors')[0], sep='/'
+  )
   latent = run.spec.eval_latent(
     jax.random.fold_in(jax.random.split(jax.random.key(3))[1], 0), 7
   )
   assert latent.label is not None
-  tree = weights.unflatten(flat)
+  tree = traverse_util.unflatten_dict(flat, sep='/')
   with cpu.stock():
     own = jax.jit(
       lambda tree, latent: sampling.generate(
@@ -102,7 +105,7 @@ def test_any_number_of_samples_truncated_in_w():
   gen = run.state.gen
   average = {**gen.vars, 'averages': {'w': jnp.arange(6.0)}}
   tree = jax.device_get({'params': gen.params, 'vars': average})
-  programs = exported._trace(run, weights.flatten(tree))
+  programs = exported._trace(run, traverse_util.flatten_dict(tree, sep='/'))
   latents, sample = programs.latents, programs.sample
   assert sample.platforms == ('cpu', 'cuda', 'tpu')
   z, label = latents.call(np.uint32(5), np.zeros(3, 'f4'))
@@ -113,7 +116,9 @@ def test_any_number_of_samples_truncated_in_w():
     )
   )
   for psi in np.float32([0.5, 1]):
-    found = sample.call(weights.flatten(tree), z, label, psi)
+    found = sample.call(
+      traverse_util.flatten_dict(tree, sep='/'), z, label, psi
+    )
     np.testing.assert_allclose(found, make(psi), atol=1e-5)
 
 

@@ -9,6 +9,7 @@ import make_inception_fixture as fixture
 import numpy as np
 import pytest
 import sklearn.datasets
+from flax import traverse_util
 
 from gan_jax.evaluation import features, inception, pretrained, weights
 
@@ -226,8 +227,8 @@ def test_inception_is_converted_once(
   converted = path.with_suffix('.safetensors')
   again = pretrained.inception(str(converted))
   assert again.sha256 == digest
-  expected = weights.flatten(inception.convert(arrays))
-  kept = weights.flatten(weights.load(converted)[0])
+  expected = traverse_util.flatten_dict(inception.convert(arrays), sep='/')
+  kept = traverse_util.flatten_dict(weights.load(converted)[0], sep='/')
   assert kept.keys() == expected.keys()
   name = 'Mixed_7c/branch3x3_2b/kernel'
   np.testing.assert_array_equal(kept[name], expected[name])

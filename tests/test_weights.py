@@ -9,6 +9,7 @@ from typing import Any
 import make_inception_fixture as fixture
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from gan_jax import cache
 from gan_jax.evaluation import weights
@@ -120,7 +121,8 @@ def test_save_and_load(tmp_path: pathlib.Path):
   again, notes = weights.load(path)
   assert notes == {'source': 'a test'}
   assert list(path.parent.iterdir()) == [path]
-  flat, expected = weights.flatten(again), weights.flatten(tree)
+  flat = traverse_util.flatten_dict(again, sep='/')
+  expected = traverse_util.flatten_dict(tree, sep='/')
   assert flat.keys() == expected.keys() == {'a/b', 'a/c', 'd'}
   for name in flat:
     np.testing.assert_array_equal(flat[name], expected[name], strict=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from flax import traverse_util
 
 from gan_jax import cache as caches, types
 from gan_jax.evaluation import (
@@ -107,7 +108,8 @@ def _arrays(path: str, file: str, url: str) -> tuple[Any, str]:
       f'{source}: there are no weights; download them from {url}'
     )
   if source.suffix == '.safetensors':
-    arrays = weights.flatten(weights.load(source)[0])
+    tree, _ = weights.load(source)
+    arrays = traverse_util.flatten_dict(tree, sep='/')
   else:
     arrays = weights.read_torch(source)
   return arrays, weights.sha256(source)

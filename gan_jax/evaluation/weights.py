@@ -9,14 +9,16 @@ import hashlib
 import math
 import pathlib
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
 import safetensors
+from flax import traverse_util
 from safetensors import numpy as safetensors_numpy
+
+from gan_jax.storage import whole
 
 _DTYPES = {
   'FloatStorage': np.dtype('<f4'),
@@ -41,29 +43,6 @@ def sha256(path: pathlib.Path) -> str:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, np.ndarray]:
-  """Nested dictionaries of arrays as one, by names such as 'a/b/kernel'."""
-  flat: dict[str, np.ndarray] = {}
-  for name, value in tree.items():
-    if isinstance(value, Mapping):
-      flat |= flatten(value, f'{prefix}{name}/')
-    else:
-      flat[prefix + name] = np.asarray(value)
-  return flat
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-  """What `flatten` was given."""
-  tree: dict[str, Any] = {}
-  for path, array in flat.items():
-    *groups, name = path.split('/')
-    node = tree
-    for group in groups:
-      node = node.setdefault(group, {})
-    node[name] = array
-  return tree
-
-
 def save(
   path: pathlib.Path, tree: Mapping[str, Any], notes: Mapping[str, str]
 ) -> None:
@@ -76,11 +55,12 @@ def save(
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   # Safetensors would write a transposed array's memory as it lies.
-  flat = {k: np.asarray(v, order='C') for k, v in flatten(tree).items()}
-  with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-    part = pathlib.Path(folder) / path.name
+  flat = {
+    name: np.asarray(array, order='C')
+    for name, array in traverse_util.flatten_dict(tree, sep='/').items()
+  }
+  with whole.replacing(path) as part:
     safetensors_numpy.save_file(flat, part, dict(notes))
-    part.replace(path)
 
 
 def load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -93,7 +73,8 @@ def load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
     with safetensors.safe_open(path, 'numpy') as file:
       names = file.keys()
       flat = {name: file.get_tensor(name) for name in names}
-      return unflatten(flat), dict(file.metadata() or {})
+      tree = traverse_util.unflatten_dict(flat, sep='/')
+      return tree, dict(file.metadata() or {})
   except (OSError, safetensors.SafetensorError) as error:
     reason = ' '.join(str(error).split())
     raise ValueError(f'{path}: not readable weights: {reason}') from None

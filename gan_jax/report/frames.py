@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from gan_jax.report import moments, plots
+from gan_jax.storage import whole
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -348,17 +349,15 @@ class Frames:
     fields = self._moment._fields[1:]
     frame = self._moment(step, **{name: arrays[name] for name in fields})
     path = self._folder / f'step_{step:08d}.npz'
-    temporary = path.with_suffix('.tmp')  # Whole or not at all.
-    with temporary.open('wb') as file:
-      np.savez_compressed(file, **frame._asdict())
-    temporary.rename(path)
+    with whole.replacing(path) as part:
+      np.savez_compressed(part, **frame._asdict())
 
   def has(self, step: int) -> bool:
     return (self._folder / f'step_{step:08d}.npz').exists()
 
   def save(self) -> None:
     """The still of four moments and the animation of up to 48."""
-    paths = sorted(self._folder.glob('*.npz'))
+    paths = sorted(self._folder.glob('step_*.npz'))
     last = len(paths) - 1
     # Most of a game happens early: at its start, 1/16, 1/4 and end.
     few = sorted({0, -(-last // 16), -(-last // 4), last})

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import values
@@ -55,7 +56,7 @@ def _make_sample(
   def sample(
     flat: Mapping[str, jax.Array], z: jax.Array, *rest: jax.Array
   ) -> jax.Array:
-    tree = weights.unflatten(flat)
+    tree = traverse_util.unflatten_dict(flat, sep='/')
     params, vars = tree['params'], tree.get('vars', {})
     latent = types.Latent(z, rest[0] if classes else None)
     if spec.gen.truncation != 'w':
@@ -141,7 +142,7 @@ def export(
   }
   for name, tree in trees.items():
     weights.save(out / _WEIGHTS[name], jax.device_get(tree), {})
-  programs = _trace(run, weights.flatten(trees['gen']))
+  programs = _trace(run, traverse_util.flatten_dict(trees['gen'], sep='/'))
   for name, program in programs._asdict().items():
     (out / f'{name}.stablehlo').write_bytes(program.serialize())
   model = {

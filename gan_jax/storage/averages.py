@@ -15,6 +15,7 @@ import numpy as np
 from gan_jax import types
 from gan_jax.config import values
 from gan_jax.game import posthoc, state as states
+from gan_jax.storage import whole
 
 
 def _folder(workdir: pathlib.Path) -> pathlib.Path:
@@ -30,10 +31,8 @@ def save(workdir: pathlib.Path, state: states.GanState) -> None:
 def _write(workdir: pathlib.Path, step: int, arrays: Mapping[str, Any]) -> None:
   _folder(workdir).mkdir(exist_ok=True)
   path = _folder(workdir) / f'{step}.npz'
-  temporary = path.with_suffix('.tmp')
-  with temporary.open('wb') as file:
-    np.savez(file, **arrays)
-  temporary.rename(path)
+  with whole.replacing(path) as part:
+    np.savez(part, **arrays)
 
 
 def steps(workdir: pathlib.Path) -> list[int]:

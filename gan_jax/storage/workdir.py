@@ -17,7 +17,7 @@ import jax
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.ops import cpu
-from gan_jax.storage import checkpoint, lines
+from gan_jax.storage import checkpoint, lines, whole
 
 # What a run writes into its folder.
 _OURS = (
@@ -97,10 +97,9 @@ def _commit() -> str | None:
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes whole or not at all: a temporary file, then a rename."""
-  temporary = path.with_suffix(path.suffix + '.tmp')
-  temporary.write_text(json.dumps(value, indent=2) + '\n')
-  temporary.rename(path)
+  """Writes whole or not at all."""
+  with whole.replacing(path) as part:
+    part.write_text(json.dumps(value, indent=2) + '\n')
 
 
 def append_json(path: pathlib.Path, value: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import tqdm
 
-from gan_jax.storage import events, history, sinks
+from gan_jax.storage import events, history, sinks, whole
 from gan_jax.study import statistics
 
 # A figure of a run, or of a population.
@@ -246,7 +246,6 @@ def _keep_rows_until(
       f'counted {expected}; the run cannot go on without the others'
     )
   if path.exists():
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(lines))
-    temporary.rename(path)
+    with whole.replacing(path) as part:
+      part.write_text(''.join(lines))
   return kept
