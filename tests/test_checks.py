@@ -1,6 +1,7 @@
 """Images that a metric must refuse, and those that it must not."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import sklearn.datasets
 
@@ -9,10 +10,15 @@ from gan_jax.metrics import checks
 DIGITS = sklearn.datasets.load_digits().images[:50, :, :, None]  # In 0 ... 16.
 
 
+def check(images: npt.ArrayLike, name: str = 'images') -> None:
+  """Of a whole set."""
+  checks.result(checks.update(checks.init(), images, name), name)
+
+
 def test_real_digits_pass():
   """Nearly all of them reach both ends of the range."""
-  checks.check_images(DIGITS / 8 - 1)
-  checks.check_images((DIGITS / 8 - 1).astype(np.float32) * 0.9)
+  check(DIGITS / 8 - 1)
+  check((DIGITS / 8 - 1).astype(np.float32) * 0.9)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +37,12 @@ def test_real_digits_pass():
 )
 def test_what_is_refused(images: np.ndarray, line: str):
   with pytest.raises(ValueError, match=line):
-    checks.check_images(images)
+    check(images)
 
 
 def test_the_message_names_the_set():
   with pytest.raises(ValueError, match=r'^the real set: some pixels'):
-    checks.check_images(np.full((1, 2, 2, 1), np.nan), 'the real set')
+    check(np.full((1, 2, 2, 1), np.nan), 'the real set')
 
 
 def test_a_set_is_judged_by_all_of_its_blocks():

@@ -26,7 +26,7 @@ from gan_jax.evaluation import (
   scene as scenes,
   sets,
 )
-from gan_jax.metrics import kept, kernel, neighbours, sliced
+from gan_jax.metrics import kept, kernel, prdc, sliced
 from gan_jax.networks import mlp
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
@@ -208,7 +208,7 @@ def test_what_is_kept_is_what_the_stamp_says(
 
     monkeypatch.setattr(module, name, look)
 
-  watch(neighbours, 'manifolds')
+  watch(prdc, 'manifolds')
   watch(kernel, 'kernel_distance')
   watch(sliced, 'image_sliced_wasserstein_1')
   game = program.open_game(digits)

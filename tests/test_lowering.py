@@ -19,7 +19,14 @@ from gan_jax.evaluation import (
   vit,
 )
 from gan_jax.game import draws, steps
-from gan_jax.metrics import discrepancy, kernel, neighbours, parzen, sliced
+from gan_jax.metrics import (
+  discrepancy,
+  kernel,
+  neighbours,
+  parzen,
+  prdc,
+  sliced,
+)
 from tests import test_experiments as programs
 
 CLASSES = 3
@@ -138,9 +145,9 @@ def test_what_measures_multiplies_float32():
   of_rows = (
     lambda x: kernel._row_means(x, x, key, size=2),
     lambda x: discrepancy._products(x, x),
-    lambda x: neighbours._reach_of_block(x, 0, x, norms, k=1),
+    lambda x: prdc._reach_of_block(x, 0, x, norms, k=1),
     lambda x: neighbours._nearest_of_block(x, x, norms),
-    lambda x: neighbours._block_of_products(x, x),
+    lambda x: prdc._block_of_products(x, x),
     lambda x: parzen._of_block(x, x, norms, one),
   )
   for measure in (

@@ -110,11 +110,11 @@ def discrepancy_contestants(rows: int, features: int) -> Contestants:
 
 
 def authenticity_contestants(rows: int, features: int) -> Contestants:
-  from gan_jax.metrics import neighbours
+  from gan_jax.metrics import authenticity
 
   fake, train = _sets(rows, features)
   return {
-    'ours': lambda: neighbours.authenticity(fake, train),
+    'ours': lambda: authenticity.authenticity(fake, train),
     'products': _tables((fake, train), (train, train)),
   }
 
@@ -153,7 +153,7 @@ def perceive_contestants(width: int, depth: int, images: int) -> Contestants:
 def manifold_contestants(rows: int, features: int) -> Contestants:
   import jax
 
-  from gan_jax.metrics import neighbours
+  from gan_jax.metrics import prdc
 
   real, fake = _sets(rows, features)
   product = jax.jit(lambda a, b: a @ b.T)
@@ -169,7 +169,7 @@ def manifold_contestants(rows: int, features: int) -> Contestants:
     return out
 
   return {
-    'ours': lambda: neighbours.manifolds(real, fake),
+    'ours': lambda: prdc.manifolds(real, fake),
     'products': lambda: tables(False),
     'selection': lambda: tables(True),
   }

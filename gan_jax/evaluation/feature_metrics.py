@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax.evaluation import scene as scenes
 from gan_jax.metrics import (
+  authenticity,
   copying,
   discrepancy,
   frechet,
@@ -16,7 +17,7 @@ from gan_jax.metrics import (
   kept,
   kernel,
   modes,
-  neighbours,
+  prdc,
 )
 
 # Of precision and recall, and of density and coverage: their papers' own.
@@ -174,7 +175,7 @@ def _inception_score(scene: scenes.Scene) -> scenes.Figures:
 
 def _manifolds(scene: scenes.Scene) -> scenes.Figures:
   real, generated = _features(scene, 'real', 'generated')
-  found = neighbours.manifolds(real, generated, k=K, density_k=DENSITY_K)
+  found = prdc.manifolds(real, generated, k=K, density_k=DENSITY_K)
   return found._asdict()
 
 
@@ -198,7 +199,7 @@ def _untried(facts: scenes.Facts) -> str | None:
 
 def _authenticity(scene: scenes.Scene) -> scenes.Figures:
   generated, train = _features(scene, 'generated', 'train')
-  found = neighbours.authenticity(generated[:, 0], train)
+  found = authenticity.authenticity(generated[:, 0], train)
   return {'authenticity': found}
 
 
@@ -308,13 +309,13 @@ METRICS: dict[str, scenes.Metric] = {
     one_class=True,
   ),
   'prdc': scenes.Metric(
-    neighbours.Manifolds._fields,
+    prdc.Manifolds._fields,
     counts=lambda facts: scenes.equal_pair(facts, facts.settings.features_kept),
     init=lambda facts: kept.init(),
     update=scenes.keep_features,
     result=_manifolds,
     settings=lambda facts: {'k': K, 'density_k': DENSITY_K},
-    shortage=lambda facts: neighbours.shortage(
+    shortage=lambda facts: prdc.shortage(
       min(scenes.pair(facts, facts.settings.features_kept).values())
     ),
     least=lambda facts: dict.fromkeys(

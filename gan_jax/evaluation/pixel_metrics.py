@@ -72,14 +72,14 @@ def _memorisation_counts(facts: scenes.Facts) -> scenes.Counts:
 def _memorisation(scene: scenes.Scene) -> scenes.Figures:
   """The training images pass by, mirrored too; all others are at hand."""
   searches = [
-    neighbours.search(_flat(kept.result(scene.states[name])))
+    neighbours.init(_flat(kept.result(scene.states[name])))
     for name in ('generated', 'held_out')
   ]
   for x in scene.train():
     for way in (x, x[:, :, ::-1]) if scene.facts.mirrored else (x,):
-      searches = [neighbours.look(search, _flat(way)) for search in searches]
-  generated, held_out = (search.found for search in searches)
-  return {'memorisation': neighbours.memorised(generated, held_out).ratio}
+      searches = [neighbours.update(search, _flat(way)) for search in searches]
+  generated, held_out = (search.nearest for search in searches)
+  return {'memorisation': neighbours.memorised(generated, held_out)}
 
 
 METRICS: dict[str, scenes.Metric] = {

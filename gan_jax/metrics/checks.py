@@ -1,4 +1,14 @@
-"""What images must be before a metric is worth its name."""
+"""What images must be before a metric is worth its name.
+
+What the checks catch: NaN; pixels left in [0, 255], or scaled to [0, 1]: a set
+none of whose pixels is below 0 (a whole set: a block could be bright by
+chance); and values outside the range, as of a generator without tanh, which are
+to be clipped on purpose and by all alike.
+
+What they cannot: a set that was min-max scaled a batch or an image at a time.
+Such images reach -1 and 1 exactly, but so does nearly every real MNIST image.
+Nor do they see a wrong gamma, or channels in the wrong order.
+"""
 
 import math
 from typing import NamedTuple
@@ -64,24 +74,3 @@ def result(extent: Extent, name: str = 'images') -> None:
       f'{name} are in [{extent.low:g}, {extent.high:g}], without a pixel below '
       '0: they seem scaled to [0, 1], and must be in [-1, 1] (2 x - 1)'
     )
-
-
-def check_images(images: npt.ArrayLike, name: str = 'images') -> None:
-  """Refuses images that are not finite and in [-1, 1], as a whole set.
-
-  What it catches: NaN; pixels left in [0, 255], or scaled to [0, 1]: a set
-  none of whose pixels is below 0; and values outside the range, as of a
-  generator without tanh, which are to be clipped on purpose and by all alike.
-
-  What it cannot: a set that was min-max scaled a batch or an image at a time.
-  Such images reach -1 and 1 exactly, but so does nearly every real MNIST
-  image. Nor does it see a wrong gamma, or channels in the wrong order.
-
-  Args:
-    images: `[N, H, W, C]`, the whole set: a block could be bright by chance.
-    name: for the message.
-
-  Raises:
-    ValueError: naming what was found.
-  """
-  result(update(init(), images, name), name)

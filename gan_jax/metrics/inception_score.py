@@ -43,7 +43,8 @@ def init(total: int, splits: int = 10) -> Sums:
 
   Args:
     total: samples that there will be, N.
-    splits: parts of them, equal but for one sample.
+    splits: parts of them, equal but for one sample. With fewer samples a split
+      the score is lower.
 
   Raises:
     ValueError: there are fewer samples than splits.
@@ -108,22 +109,6 @@ def result(sums: Sums) -> InceptionScore:
   own = scipy.special.xlogy(marginal, marginal).sum(axis=1)
   values = np.exp(sums.negentropy / sizes - own)
   return InceptionScore(float(np.mean(values)), float(np.std(values)))
-
-
-def inception_score(
-  logits: npt.ArrayLike, *, splits: int = 10
-) -> InceptionScore:
-  """The score of samples that are all at hand.
-
-  Args:
-    logits: `[N, K]`, as in `update`.
-    splits: as in `init`. With fewer samples a split the score is lower.
-
-  Raises:
-    ValueError: as in `init` and `update`.
-  """
-  sums = init(len(np.asarray(logits)), splits)
-  return result(update(sums, logits))
 
 
 def shortage(samples: int, splits: int, classes: int) -> str | None:

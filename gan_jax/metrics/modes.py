@@ -78,32 +78,13 @@ class ClassCoverage(NamedTuple):
   reverse_kl: float
 
 
-def class_coverage(labels: npt.ArrayLike, num_classes: int) -> ClassCoverage:
+def coverage_of(counts: np.ndarray) -> ClassCoverage:
   """PacGAN's figures for StackedMNIST, where a classifier names the mode.
 
   Args:
-    labels: `[N]` integers in [0, num_classes); see `stacked_label`.
-    num_classes: K: 1000 for StackedMNIST.
-
-  Raises:
-    ValueError: there are no labels, or one is out of range or no integer.
+    counts: `[K]` samples of each class; see `stacked_label`. Of StackedMNIST K
+      is 1000.
   """
-  index = np.asarray(labels)
-  if index.ndim != 1 or not index.size or index.dtype.kind not in 'iu':
-    raise ValueError(
-      f'labels must be integers of shape [N], got {index.dtype} of shape '
-      f'{list(index.shape)}'
-    )
-  if index.min() < 0 or index.max() >= num_classes:
-    raise ValueError(
-      f'labels must be in [0, {num_classes}), got {index.min()} ... '
-      f'{index.max()}'
-    )
-  return coverage_of(np.bincount(index, minlength=num_classes))
-
-
-def coverage_of(counts: np.ndarray) -> ClassCoverage:
-  """The same of a histogram, `[K]` samples of each class."""
   share = counts / counts.sum()
   kl = scipy.special.rel_entr(share, 1 / len(counts)).sum()
   return ClassCoverage(int((counts > 0).sum()), float(kl))

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.metrics import products
+
 _ROWS = 512
 
 # Those of the paper's code, for pixels in [0, 1].
@@ -36,9 +38,8 @@ class LogLikelihood(NamedTuple):
 def _of_block(
   rows: jax.Array, centres: jax.Array, norms: jax.Array, sigmas: jax.Array
 ) -> jax.Array:
-  # An accelerator's default would multiply in fewer bits than float32's.
-  dots = jnp.matmul(rows, centres.T, precision=jax.lax.Precision.HIGHEST)
-  squared = (rows**2).sum(axis=1)[:, None] + norms[None] - 2 * dots
+  dots = products.inner(rows, centres)
+  squared = products.squared_norms(rows)[:, None] + norms[None] - 2 * dots
   squared = jnp.maximum(squared, 0.0)
 
   def one(sigma: jax.Array) -> jax.Array:
@@ -78,7 +79,7 @@ def log_densities(
   points = jnp.asarray(centres, jnp.float32) - middle
   if not (jnp.isfinite(rows).all() and jnp.isfinite(points).all()):
     raise ValueError('samples: some are not finite')
-  norms = (points**2).sum(axis=1)
+  norms = products.squared_norms(points)
   widths = jnp.asarray(sigmas, jnp.float32)
   blocks = [
     np.asarray(_of_block(rows[start : start + _ROWS], points, norms, widths))
