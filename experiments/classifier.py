@@ -25,16 +25,16 @@ def main() -> None:
   # Imported here: a wrong flag is answered at once.
   from gan_jax.config import fields
   from gan_jax.data import opening
-  from gan_jax.evaluation import comparison, sets
+  from gan_jax.evaluation import extractors, sets
 
   data = fields.Data(
     name=_NAME.value, dir=_DIR.value, split=_SPLIT.value, size=_SIZE.value
   )
   image_set, _ = opening.open_split(data, data.split)
   began = time.monotonic()
-  extractor = comparison.make_extractor(
+  extractor = extractors.make(
     fields.Eval(),
-    lambda: comparison.Learnt(sets.in_any_order(image_set), True),
+    lambda: extractors.Learnt(sets.in_any_order(image_set), True),
   )
   print(f'trained, or read, in {time.monotonic() - began:.1f} s')
   for name, value in extractor.facts.items():

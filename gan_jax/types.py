@@ -123,8 +123,8 @@ class Network(NamedTuple):
   truncation: str = ''
 
 
-class Perception(NamedTuple):
-  """What a fixed classifier sees in images.
+class Features(NamedTuple):
+  """What a fixed network makes of images.
 
   Attributes:
     features: `[N, D]`, the layer before the last.

@@ -16,7 +16,7 @@ from gan_jax.evaluation import (
   catalogue,
   comparison,
   evaluator,
-  scene as scenes,
+  metric as metrics,
   sets,
 )
 from gan_jax.game import draws, penalties, sampling, steps
@@ -303,24 +303,24 @@ def test_asked_mode_by_hand():
 
 def test_class_accuracy_counts_the_classes_made():
   metric = catalogue.METRICS['class_accuracy']
-  facts = scenes.Facts({'generated': 5}, (8, 8, 1), configs.Eval())
+  facts = metrics.Facts({'generated': 5}, (8, 8, 1), configs.Eval())
   state = metric.init(facts)
   logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 2, 1]]
   label = np.array([0, 1, 2, 0, 0])
   for part in (slice(0, 2), slice(2, 5)):
-    seen = types.Perception(np.zeros((len(label[part]), 1)), logits[part])
-    block = scenes.Block(np.zeros((len(label[part]), 8, 8, 1)), label[part],
+    seen = types.Features(np.zeros((len(label[part]), 1)), logits[part])
+    block = metrics.Block(np.zeros((len(label[part]), 8, 8, 1)), label[part],
                          seen)  # fmt: skip
     state = metric.update(state, block)
-  scene = scenes.Scene(facts, {'generated': state}, lambda: iter(()), KEY)
-  assert metric.result(scene) == {'class_accuracy': 3 / 5}
+  inputs = metrics.Inputs(facts, {'generated': state}, lambda: iter(()), KEY)
+  assert metric.result(inputs) == {'class_accuracy': 3 / 5}
 
 
 def test_intra_fd_takes_the_classes_asked_for():
   metric = catalogue.METRICS['intra_fd']
-  seen = types.Perception(np.arange(4.0)[:, None], np.eye(4))
-  block = scenes.Block(np.zeros((4, 1, 1, 1)), np.array([1, 1, 0, 0]), seen)
-  facts = scenes.Facts({}, (1, 1, 1), configs.Eval())
+  seen = types.Features(np.arange(4.0)[:, None], np.eye(4))
+  block = metrics.Block(np.zeros((4, 1, 1, 1)), np.array([1, 1, 0, 0]), seen)
+  facts = metrics.Facts({}, (1, 1, 1), configs.Eval())
   assert metric.update(metric.init(facts), block).keys() == {0, 1}
 
 
@@ -444,6 +444,6 @@ def test_class_accuracy_needs_a_conditional_game(digits: configs.Config):
   )
   with pytest.raises(ValueError, match='in a game with conditional=True'):
     comparison.Comparison(
-      digits.eval, comparison.Generated(10, (8, 8, 1)), whole, whole, None,
-      lambda: None, {},
+      digits.eval, comparison.Generated(10, (8, 8, 1)),
+      comparison.Sets(whole, whole, None, {}), lambda: None,
     )  # fmt: skip

@@ -22,8 +22,9 @@ from gan_jax.evaluation import (
   catalogue,
   comparison,
   evaluator as evaluations,
+  extractors,
   features,
-  scene as scenes,
+  metric as metrics,
   sets,
 )
 from gan_jax.metrics import kept, kernel, prdc, sliced
@@ -119,20 +120,20 @@ def test_every_metric_has_its_figures(
 def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
   """One-dimensional features, and a network that is always right."""
   metric = catalogue.METRICS['intra_fd']
-  facts = scenes.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
+  facts = metrics.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
   real = np.array([0.0, 2.0, 10.0, 14.0])
   states = {}
   for name, x, label, classes in (
     ('real', real, np.array([0, 0, 1, 1]), np.zeros(4, int)),
     ('generated', generated, None, named),
   ):
-    seen = types.Perception(x[:, None], np.eye(2, dtype=np.float32)[classes])
-    block = scenes.Block(np.zeros((len(x), 1, 1, 1)), label, seen)
+    seen = types.Features(x[:, None], np.eye(2, dtype=np.float32)[classes])
+    block = metrics.Block(np.zeros((len(x), 1, 1, 1)), label, seen)
     # Two samples, and then the others.
     state = metric.update(metric.init(facts), block.first(2))
     rest = jax.tree.map(lambda array: array[2:], block)
     states[name] = metric.update(state, rest)
-  figures = metric.result(scenes.Scene(facts, states, lambda: iter([]), KEY))
+  figures = metric.result(metrics.Inputs(facts, states, lambda: iter([]), KEY))
   return figures['intra_fd']
 
 
@@ -251,7 +252,7 @@ def test_metrics_of_pixels_make_no_network(
 def test_fid_is_a_name_of_one_distance_alone(digits: configs.Config):
   digits.eval.metrics = 'fid,fd_inception'
   digits.eval.features = 'inception'
-  asked = comparison.parse_metrics(digits.eval)
+  asked = catalogue.parse(digits.eval)
   assert list(asked) == ['fd_inception']
 
 
@@ -439,9 +440,9 @@ def test_the_modes_of_stacks(digits: configs.Config):
   )
   network = found._comparison._extractor
   assert network is not None
-  logits = np.concatenate([p.logits for p in features.perceive(network, x)])
+  logits = np.concatenate([p.logits for p in features.extract(network, x)])
   assert logits.shape == (1797, 3, 10)
-  single = next(features.perceive(network, x[..., 1:2]))
+  single = next(features.extract(network, x[..., 1:2]))
   assert (single.logits.argmax(-1) == logits[:64, 1].argmax(-1)).all()
   # Samples that are the real stacks have as many modes as those.
   digits.eval.num_samples = 1797
@@ -467,12 +468,12 @@ def test_memory_does_not_grow_with_the_images(
     is_splits=2,
   )
 
-  def apply(params: Any, x: jax.Array) -> types.Perception:
+  def apply(params: Any, x: jax.Array) -> types.Features:
     small = x[:, ::8, ::8].reshape(len(x), -1)
-    return types.Perception(small, small[:, :10])
+    return types.Features(small, small[:, :10])
 
   network = features.Extractor('classifier', '', {}, jax.jit(apply))
-  monkeypatch.setattr(comparison, 'make_extractor', lambda *_: network)
+  monkeypatch.setattr(extractors, 'make', lambda *_: network)
   read: list[int] = []
 
   def fetch(rows: Any) -> tuple[np.ndarray, None]:
@@ -483,9 +484,12 @@ def test_memory_does_not_grow_with_the_images(
   def peak(total: int) -> int:
     whole = sets.in_order(images.ImageSet(total, (32, 32, 3), fetch))
     judge = comparison.Comparison(
-      settings, comparison.Generated(total, (32, 32, 3)), whole, whole,
-      whole._replace(total=300), lambda: None,
-      dict.fromkeys(('real', 'generated', 'train', 'held_out')),
+      settings, comparison.Generated(total, (32, 32, 3)),
+      comparison.Sets(
+        whole, whole, whole._replace(total=300),
+        dict.fromkeys(('real', 'generated', 'train', 'held_out')),
+      ),
+      lambda: None,
     )  # fmt: skip
     tracemalloc.start()
     found = judge.figures(whole.blocks(), KEY)
@@ -514,13 +518,13 @@ def test_copies_of_mirror_images_are_copies(*, mirrored: bool):
   rng = np.random.default_rng(0)
   train, held_out = rng.uniform(-1, 1, (2, 20, 4, 6, 1)).astype('float32')
   metric = catalogue.METRICS['memorisation']
-  facts = scenes.Facts({}, (4, 6, 1), configs.Eval(), mirrored=mirrored)
+  facts = metrics.Facts({}, (4, 6, 1), configs.Eval(), mirrored=mirrored)
   states = {
-    name: metric.update(metric.init(facts), scenes.Block(x, None, None))
+    name: metric.update(metric.init(facts), metrics.Block(x, None, None))
     for name, x in (('generated', train[:, :, ::-1]), ('held_out', held_out))
   }
-  scene = scenes.Scene(facts, states, lambda: iter([train]), KEY)
-  (ratio,) = metric.result(scene).values()
+  inputs = metrics.Inputs(facts, states, lambda: iter([train]), KEY)
+  (ratio,) = metric.result(inputs).values()
   assert ratio == 0 if mirrored else ratio > 0.5
   assert metric.settings(facts) == {'mirrored': mirrored}
 
@@ -531,12 +535,12 @@ def test_copies_of_mirror_images_are_copies_of_features(
   name: str, *, mirrored: bool, digits: configs.Config,
   monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
-  def apply(params: Any, x: jax.Array) -> types.Perception:
+  def apply(params: Any, x: jax.Array) -> types.Features:
     flat = x.reshape(len(x), -1)
-    return types.Perception(flat, flat[:, :10])
+    return types.Features(flat, flat[:, :10])
 
   network = features.Extractor('classifier', '', {}, jax.jit(apply))
-  monkeypatch.setattr(comparison, 'make_extractor', lambda *_: network)
+  monkeypatch.setattr(extractors, 'make', lambda *_: network)
   digits.data.split, digits.eval.held_out = 'train[:60%]', 'train[60%:]'
   digits.data.flip = mirrored
   digits.eval.metrics = name

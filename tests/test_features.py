@@ -44,7 +44,7 @@ def test_digits_are_learned(extractor: features.Extractor):
   x, labels = digits()
   held_out = np.random.default_rng(0).permutation(1797)[:179]
   seen = list(
-    features.perceive(extractor, in_range(x[held_out]), batch_size=100)
+    features.extract(extractor, in_range(x[held_out]), batch_size=100)
   )
   assert [len(part.features) for part in seen] == [100, 79]
   assert seen[0].features.shape == (100, CONFIG.features)
@@ -145,7 +145,7 @@ def test_perceiving_does_not_depend_on_the_batch(
   """Nor on how the images come."""
   x = in_range(digits()[0])
   whole = extractor.apply(extractor.params, jnp.asarray(x[:20]))
-  parts = list(features.perceive(extractor, (x[:9], x[9:20]), batch_size=8))
+  parts = list(features.extract(extractor, (x[:9], x[9:20]), batch_size=8))
   assert [len(part.logits) for part in parts] == [8, 1, 8, 3]
   np.testing.assert_allclose(
     np.concatenate([part.features for part in parts]),

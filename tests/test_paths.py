@@ -22,7 +22,7 @@ from scipy import linalg, spatial, special
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.evaluation import comparison, features, paths, sets
+from gan_jax.evaluation import extractors, features, paths, sets
 
 KEY = jax.random.key(0)
 ROOT = pathlib.Path(__file__).parent.parent
@@ -48,20 +48,20 @@ def write_zip(path: pathlib.Path, folder: pathlib.Path) -> None:
       archive.write(file, file.relative_to(folder))
 
 
-def look(params: Any, x: jax.Array) -> types.Perception:
+def look(params: Any, x: jax.Array) -> types.Features:
   """Twelve features and five logits of an image, by fixed random weights."""
   rng = np.random.default_rng(7)
   flat = x.reshape(len(x), -1)
   a = jnp.asarray(rng.normal(size=(192, 12)) / 8, jnp.float32)
   b = jnp.asarray(rng.normal(size=(12, 5)), jnp.float32)
   seen = jax.nn.relu(jnp.matmul(flat, a, precision='highest'))
-  return types.Perception(seen, seen @ b)
+  return types.Features(seen, seen @ b)
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
   extractor = features.Extractor('inception', 'none', {}, jax.jit(look))
-  monkeypatch.setattr(comparison, 'make_extractor', lambda *_: extractor)
+  monkeypatch.setattr(extractors, 'make', lambda *_: extractor)
 
 
 def seen(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,9 @@ from tests import test_experiments as programs, test_walk
 def linear_extractor(matrix: np.ndarray) -> features.Extractor:
   """Features that are linear in pixels."""
 
-  def apply(params: jax.Array, images: jax.Array) -> types.Perception:
+  def apply(params: jax.Array, images: jax.Array) -> types.Features:
     flat = images.reshape(images.shape[0], -1) @ params
-    return types.Perception(flat, flat)
+    return types.Features(flat, flat)
 
   return features.Extractor('linear', '', jnp.asarray(matrix), apply)
 

@@ -142,7 +142,7 @@ def perceive_contestants(width: int, depth: int, images: int) -> Contestants:
   size = min(64, images)
   bare = jax.jit(lambda params, x: network.apply({'params': params}, x))
   return {
-    'ours': lambda: list(features.perceive(extractor, x, batch_size=size)),
+    'ours': lambda: list(features.extract(extractor, x, batch_size=size)),
     'forward': lambda: [
       jax.block_until_ready(bare(params, ready[start : start + size]))
       for start in range(0, images, size)

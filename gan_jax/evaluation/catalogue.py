@@ -1,9 +1,54 @@
 """The metrics of images by name."""
 
-from gan_jax.evaluation import feature_metrics, pixel_metrics, scene as scenes
+from gan_jax.config import fields as configs, values
+from gan_jax.evaluation import (
+  extractors,
+  feature_metrics,
+  metric as metrics,
+  pixel_metrics,
+  pretrained,
+  resizers,
+)
 
 ALIASES = {'fid': 'fd_inception'}
 
-METRICS: dict[str, scenes.Metric] = (
+METRICS: dict[str, metrics.Metric] = (
   feature_metrics.METRICS | pixel_metrics.METRICS
 )
+
+
+def parse(settings: configs.Eval) -> dict[str, metrics.Metric]:
+  """What `eval.metrics` names, without aliases, and each once.
+
+  Raises:
+    ValueError: a name is unknown, or is of other features than
+      `eval.features`.
+  """
+  values.choose(
+    'eval.features', settings.features, dict.fromkeys(extractors.NAMES, None)
+  )
+  options = METRICS | {a: METRICS[name] for a, name in ALIASES.items()}
+  found = {}
+  for name in settings.metrics.split(','):
+    metric = values.choose('eval.metrics', name, options)
+    if metric.extractor and metric.extractor != settings.features:
+      raise ValueError(
+        f'eval.metrics: {name} is the distance in the features of '
+        f'{metric.extractor}, and eval.features={settings.features!r}; set '
+        f'eval.features={metric.extractor}, or ask for fd_{settings.features}'
+      )
+    found[ALIASES.get(name, name)] = metric
+  if settings.resizer:
+    values.choose('eval.resizer', settings.resizer, resizers.RESIZERS)
+    if settings.features == 'classifier':
+      raise ValueError(
+        f'eval.resizer={settings.resizer!r}: the classifier takes images as '
+        f'they are; {", ".join(pretrained.PRETRAINED)} take resized ones'
+      )
+  if settings.bootstrap and not any(m.resample for m in found.values()):
+    able = (name for name, m in METRICS.items() if m.resample)
+    raise ValueError(
+      f'eval.bootstrap={settings.bootstrap}: none of '
+      f'{settings.metrics} has an interval; {", ".join(able)} have'
+    )
+  return found

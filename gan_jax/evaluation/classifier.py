@@ -26,15 +26,15 @@ class Classifier(nn.Module):
   dropout: float = 0.5
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> types.Perception:
+  def __call__(self, x: jax.Array, *, train: bool) -> types.Features:
     # Of float32 on all devices, for figures depend on it.
     with jax.default_matmul_precision('highest'):
-      return self._perceive(x, train=train)
+      return self._extract(x, train=train)
 
-  def _perceive(self, x: jax.Array, *, train: bool) -> types.Perception:
+  def _extract(self, x: jax.Array, *, train: bool) -> types.Features:
     for stage in range(2):
       x = nn.relu(layers.Conv(self.width * 2**stage, kernel=3, stride=2)(x))
     x = x.reshape(len(x), -1)
     features = nn.relu(nn.Dense(self.features)(x))
     kept = nn.Dropout(self.dropout, deterministic=not train)(features)
-    return types.Perception(features, nn.Dense(self.classes)(kept))
+    return types.Features(features, nn.Dense(self.classes)(kept))

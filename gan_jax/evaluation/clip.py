@@ -103,7 +103,7 @@ def apply(
   settings: vit.Settings,
   resizer: str = RESIZER,
   side: int = SIDE,
-) -> types.Perception:
+) -> types.Features:
   """Embeddings `[N, D]` of length 1 of images' central squares; no logits.
 
   Args:
@@ -120,4 +120,4 @@ def apply(
   x = resizers.resize(square, side, resizer)
   features = vit.features(settings, params, x, mean=_MEAN, std=_STD)
   length = jnp.linalg.norm(features, axis=-1, keepdims=True)
-  return vit.seen(features / length)
+  return vit.without_logits(features / length)

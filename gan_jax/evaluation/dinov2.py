@@ -121,7 +121,7 @@ def apply(
   settings: vit.Settings,
   resizer: str = RESIZER,
   side: int = SIDE,
-) -> types.Perception:
+) -> types.Features:
   """Features `[N, width]` of images of any size, and no logits.
 
   Args:
@@ -132,4 +132,5 @@ def apply(
     side: as it was given to `convert`.
   """
   x = resizers.resize(images, side, resizer)
-  return vit.seen(vit.features(settings, params, x, mean=_MEAN, std=_STD))
+  features = vit.features(settings, params, x, mean=_MEAN, std=_STD)
+  return vit.without_logits(features)

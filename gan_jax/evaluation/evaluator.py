@@ -19,10 +19,12 @@ from gan_jax.config import fields as configs, values
 from gan_jax.data import images, opening, source as sources
 from gan_jax.engine import build
 from gan_jax.evaluation import (
+  catalogue,
   comparison,
+  extractors,
   features,
   laws,
-  scene as scenes,
+  metric as metrics,
   sets,
 )
 from gan_jax.game import spec as specs, state as states
@@ -40,7 +42,7 @@ class Evaluator:
   def __init__(
     self, config: configs.Config, spec: specs.Spec, info: sources.Info
   ):
-    """Opens the real images and the network that looks at them.
+    """Opens the real images and the network of `eval.features`.
 
     Args:
       config: its `eval` is the protocol.
@@ -60,7 +62,7 @@ class Evaluator:
       )
     # Refuses what is cheap to know before a classifier is trained.
     self._sampler = build.make_sampler(config, spec, settings.num_samples)
-    asked = comparison.parse_metrics(settings)
+    asked = catalogue.parse(settings)
     _check_stacks(asked, data.stack)
     self._held_out = None
     if settings.held_out:
@@ -84,25 +86,27 @@ class Evaluator:
       comparison.Generated(
         settings.num_samples, self._real.shape, config.conditional
       ),
-      self._real,
-      sets.in_any_order(self._image_set, found),
-      self._held_out,
+      comparison.Sets(
+        self._real,
+        sets.in_any_order(self._image_set, found),
+        self._held_out,
+        {
+          'generated': f'eval.num_samples={settings.num_samples}',
+          'real': f'eval.split={self._split!r}',
+          'train': f'data.split={data.split!r}',
+          'held_out': f'eval.held_out={settings.held_out!r}',
+        },
+        mirrored=data.flip,
+      ),
       functools.cache(self._learn),
-      {
-        'generated': f'eval.num_samples={settings.num_samples}',
-        'real': f'eval.split={self._split!r}',
-        'train': f'data.split={data.split!r}',
-        'held_out': f'eval.held_out={settings.held_out!r}',
-      },
-      mirrored=data.flip,
     )
     self.names = self._comparison.names
     self.warnings = self._comparison.warnings
 
-  def _learn(self) -> comparison.Learnt:
+  def _learn(self) -> extractors.Learnt:
     return _learnt(self._config, self._image_set)
 
-  def figures(self, state: states.GanState, key: jax.Array) -> scenes.Figures:
+  def figures(self, state: states.GanState, key: jax.Array) -> metrics.Figures:
     """Of one state; the same state and key give the same digits.
 
     Raises:
@@ -120,7 +124,7 @@ class Evaluator:
 
   def figures_or_nan(
     self, state: states.GanState, key: jax.Array
-  ) -> scenes.Figures:
+  ) -> metrics.Figures:
     """The same in training, where a generator that fails has figures of NaN."""
     try:
       return self.figures(state, key)
@@ -130,8 +134,9 @@ class Evaluator:
   def stamp(self) -> dict[str, Any]:
     """All that the figures depend on, besides the state and the key."""
     data, settings = self._config.data, self._config.eval
-    classifier = self._comparison.sees and settings.features == 'classifier'
-    own = settings.features_split
+    extracts = self._comparison.uses_features
+    classifier = extracts and settings.features == 'classifier'
+    other = settings.features_split
     held_out = self._held_out
     return {
       'data': data.name,
@@ -146,9 +151,9 @@ class Evaluator:
       'num_generated': settings.num_samples,
       'resizer': resizer(data.size),
       'features_data': (
-        (settings.features_data if own else data.name) if classifier else None
+        (settings.features_data if other else data.name) if classifier else None
       ),
-      'features_split': (own or data.split) if classifier else None,
+      'features_split': (other or data.split) if classifier else None,
       **self._comparison.stamp(),
       **generator_stamp(self._config, self._spec),
     }
@@ -156,17 +161,17 @@ class Evaluator:
 
 def _learnt(
   config: configs.Config, image_set: images.ImageSet
-) -> comparison.Learnt:
+) -> extractors.Learnt:
   """What a classifier is trained on: the data, or another set."""
   data, settings = config.data, config.eval
   if not settings.features_split:
-    return comparison.Learnt(sets.in_any_order(image_set), True)
+    return extractors.Learnt(sets.in_any_order(image_set), True)
   like = data
   if data.name == 'folder' and settings.features_data != 'folder':
     # Of TFDS, and not in the folder of images.
     like = dataclasses.replace(data, dir='')
   other = other_labelled(settings, like)
-  return comparison.Learnt(other, settings.features_data == data.name)
+  return extractors.Learnt(other, settings.features_data == data.name)
 
 
 def open_extractor(config: configs.Config) -> features.Extractor:
@@ -179,14 +184,14 @@ def open_extractor(config: configs.Config) -> features.Extractor:
     ValueError: its weights or the data cannot be read, or have no labels.
   """
 
-  def learn() -> comparison.Learnt:
+  def learn() -> extractors.Learnt:
     image_set, _ = opening.open_split(config.data, config.data.split)
     return _learnt(config, image_set)
 
-  return comparison.make_extractor(config.eval, learn)
+  return extractors.make(config.eval, learn)
 
 
-def _check_stacks(asked: dict[str, scenes.Metric], stack: int) -> None:
+def _check_stacks(asked: dict[str, metrics.Metric], stack: int) -> None:
   for name, metric in asked.items():
     if metric.single and stack > 1:
       raise ValueError(
@@ -255,7 +260,7 @@ def law_figures(
   source: sources.Source,
   state: states.GanState,
   key: jax.Array,
-) -> scenes.Figures:
+) -> metrics.Figures:
   """The figures of a game whose data follow a known law."""
   measure = jax.jit(laws.make_measure(config, spec, source))
   return {name: float(x) for name, x in measure(state, key)[0].items()}
@@ -267,7 +272,7 @@ def law_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
 
 
 def record(
-  path: pathlib.Path, figures: scenes.Figures, stamp: dict[str, Any]
+  path: pathlib.Path, figures: metrics.Figures, stamp: dict[str, Any]
 ) -> None:
   """Appends a line to `evaluations.jsonl`, whole or not at all."""
   plain = {n: x if math.isfinite(x) else None for n, x in figures.items()}

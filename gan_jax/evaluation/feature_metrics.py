@@ -1,4 +1,4 @@
-"""Metrics of what a fixed network sees in images."""
+"""Metrics of the features of images."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.evaluation import scene as scenes
+from gan_jax.evaluation import metric as metrics
 from gan_jax.metrics import (
   authenticity,
   copying,
@@ -26,51 +26,51 @@ K, DENSITY_K = 3, 5
 # The Frechet distance: of all, of infinitely many, and within classes.
 
 
-def _fd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
-  distance = frechet.distance_from(frechet.result(scene.states['real']))
+def _fd_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
+  distance = frechet.distance_from(frechet.result(inputs.states['real']))
   return lambda features: distance(frechet.statistics(features))
 
 
-def _subset_shortage(facts: scenes.Facts) -> str | None:
+def _subset_shortage(facts: metrics.Facts) -> str | None:
   """Of the smallest subset, without whose full rank the line does not fit."""
-  least = frechet.sizes(scenes.kept_pair(facts)['generated'])[0]
+  least = frechet.sizes(metrics.kept_pair(facts)['generated'])[0]
   line = frechet.shortage(least, facts.dim)
   return f'in the smallest subset {line}' if line else None
 
 
-def _fd_infinity(scene: scenes.Scene) -> scenes.Figures:
-  assert scene.features is not None
-  real = frechet.result(scene.states['real'])
-  found = frechet.extrapolated(real, scene.features, scene.rng())
+def _fd_infinity(inputs: metrics.Inputs) -> metrics.Figures:
+  assert inputs.features is not None
+  real = frechet.result(inputs.states['real'])
+  found = frechet.extrapolated(real, inputs.features, inputs.rng())
   return {'fd_infinity': found}
 
 
-def _fd(name: str) -> scenes.Metric:
-  def result(scene: scenes.Scene) -> scenes.Figures:
+def _fd(name: str) -> metrics.Metric:
+  def result(inputs: metrics.Inputs) -> metrics.Figures:
     real, generated = (
-      frechet.result(scene.states[s]) for s in ('real', 'generated')
+      frechet.result(inputs.states[s]) for s in ('real', 'generated')
     )
     return {'fd': frechet.frechet_distance(real, generated)}
 
-  return scenes.Metric(
+  return metrics.Metric(
     figures=('fd',),
-    counts=scenes.pair,
+    counts=metrics.pair,
     init=lambda facts: frechet.init(),
     update=lambda state, block: frechet.update(state, block.features),
     result=result,
     shortage=lambda facts: frechet.shortage(
-      min(scenes.pair(facts).values()), facts.dim
+      min(metrics.pair(facts).values()), facts.dim
     ),
     least=lambda facts: {'real': 2, 'generated': 2},
-    only=name,
-    again=_fd_again,
+    extractor=name,
+    resample=_fd_resampled,
   )
 
 
 Classes = dict[int, frechet.Moments]
 
 
-def _update_classes(state: Classes, block: scenes.Block) -> Classes:
+def _update_classes(state: Classes, block: metrics.Block) -> Classes:
   """The data's own labels, and the samples' classes.
 
   Those are what was asked for, or as the network names them.
@@ -85,15 +85,15 @@ def _update_classes(state: Classes, block: scenes.Block) -> Classes:
   return state
 
 
-def _intra_fd(scene: scenes.Scene) -> scenes.Figures:
+def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
   """The mean Frechet distance within a class (Miyato & Koyama 2018).
 
   A class with fewer than two samples has no distance, and the mean none
   either.
   """
   distances = []
-  for name, real in scene.states['real'].items():
-    generated = scene.states['generated'].get(name, frechet.init())
+  for name, real in inputs.states['real'].items():
+    generated = inputs.states['generated'].get(name, frechet.init())
     try:
       pair = frechet.result(real), frechet.result(generated)
     except ValueError:
@@ -112,69 +112,69 @@ class Hits(NamedTuple):
   total: int
 
 
-def _update_hits(state: Hits, block: scenes.Block) -> Hits:
+def _update_hits(state: Hits, block: metrics.Block) -> Hits:
   assert block.label is not None
   named = block.logits.argmax(axis=1)
   hits = int((named == block.label).sum())
   return Hits(state.hits + hits, state.total + len(named))
 
 
-def _class_accuracy(scene: scenes.Scene) -> scenes.Figures:
+def _class_accuracy(inputs: metrics.Inputs) -> metrics.Figures:
   """The share of samples that a classifier gives the class asked for."""
-  state = scene.states['generated']
+  state = inputs.states['generated']
   return {'class_accuracy': state.hits / state.total}
 
 
 # The kernel distance, the inception score, precision and recall.
 
 
-def _features(scene: scenes.Scene, *names: str) -> list[jax.Array]:
+def _features(inputs: metrics.Inputs, *names: str) -> list[jax.Array]:
   """Those that were kept of each set, `[N, D]`."""
-  return [jnp.asarray(kept.result(scene.states[name])) for name in names]
+  return [jnp.asarray(kept.result(inputs.states[name])) for name in names]
 
 
 def _kernel_distance(
-  scene: scenes.Scene, real: jax.Array, generated: jax.Array
+  inputs: metrics.Inputs, real: jax.Array, generated: jax.Array
 ) -> kernel.KernelDistance:
-  settings = scene.facts.settings
+  settings = inputs.facts.settings
   return kernel.kernel_distance(
     real,
     generated,
-    scene.key,
+    inputs.key,
     subsets=settings.kid_subsets,
     subset_size=settings.kid_subset_size,
   )
 
 
-def _kid(scene: scenes.Scene) -> scenes.Figures:
-  found = _kernel_distance(scene, *_features(scene, 'real', 'generated'))
+def _kid(inputs: metrics.Inputs) -> metrics.Figures:
+  found = _kernel_distance(inputs, *_features(inputs, 'real', 'generated'))
   return {'kid': found.mean, 'kid_std': found.std}
 
 
-def _kid_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
-  (real,) = _features(scene, 'real')
+def _kid_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
+  (real,) = _features(inputs, 'real')
   return lambda features: (
-    _kernel_distance(scene, real, jnp.asarray(features)).mean
+    _kernel_distance(inputs, real, jnp.asarray(features)).mean
   )
 
 
-def _cmmd_again(scene: scenes.Scene) -> Callable[[np.ndarray], float]:
-  (real,) = _features(scene, 'real')
+def _cmmd_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
+  (real,) = _features(inputs, 'real')
   return lambda features: discrepancy.discrepancy(real, jnp.asarray(features))
 
 
-def _cmmd(scene: scenes.Scene) -> scenes.Figures:
-  real, generated = _features(scene, 'real', 'generated')
+def _cmmd(inputs: metrics.Inputs) -> metrics.Figures:
+  real, generated = _features(inputs, 'real', 'generated')
   return {'cmmd': discrepancy.discrepancy(real, generated)}
 
 
-def _inception_score(scene: scenes.Scene) -> scenes.Figures:
-  found = inception_score.result(scene.states['generated'])
+def _inception_score(inputs: metrics.Inputs) -> metrics.Figures:
+  found = inception_score.result(inputs.states['generated'])
   return {'is': found.mean, 'is_std': found.std}
 
 
-def _manifolds(scene: scenes.Scene) -> scenes.Figures:
-  real, generated = _features(scene, 'real', 'generated')
+def _manifolds(inputs: metrics.Inputs) -> metrics.Figures:
+  real, generated = _features(inputs, 'real', 'generated')
   found = prdc.manifolds(real, generated, k=K, density_k=DENSITY_K)
   return found._asdict()
 
@@ -182,12 +182,12 @@ def _manifolds(scene: scenes.Scene) -> scenes.Figures:
 # Copies of training images, of which no more are kept than of other sets.
 
 
-def _kept(facts: scenes.Facts, *names: str) -> scenes.Counts:
+def _kept(facts: metrics.Facts, *names: str) -> metrics.Counts:
   most = facts.settings.features_kept
   return {name: min(facts.num[name], most) for name in names}
 
 
-def _untried(facts: scenes.Facts) -> str | None:
+def _untried(facts: metrics.Facts) -> str | None:
   most, num = facts.settings.features_kept, facts.num['train']
   if num <= most:
     return None
@@ -197,15 +197,15 @@ def _untried(facts: scenes.Facts) -> str | None:
   )
 
 
-def _authenticity(scene: scenes.Scene) -> scenes.Figures:
-  generated, train = _features(scene, 'generated', 'train')
+def _authenticity(inputs: metrics.Inputs) -> metrics.Figures:
+  generated, train = _features(inputs, 'generated', 'train')
   found = authenticity.authenticity(generated[:, 0], train)
   return {'authenticity': found}
 
 
-def _copying(scene: scenes.Scene) -> scenes.Figures:
+def _copying(inputs: metrics.Inputs) -> metrics.Figures:
   sets = (
-    kept.result(scene.states[name]).reshape(-1, scene.facts.dim)
+    kept.result(inputs.states[name]).reshape(-1, inputs.facts.dim)
     for name in ('generated', 'held_out', 'train')
   )
   return {'copying': copying.copying(*sets)}
@@ -214,87 +214,87 @@ def _copying(scene: scenes.Scene) -> scenes.Figures:
 # Modes as a classifier names them: the classes of all channels.
 
 
-def _num_modes(facts: scenes.Facts) -> int:
+def _num_modes(facts: metrics.Facts) -> int:
   channels = 1 if len(facts.logits) < 2 else facts.logits[0]
   return int(facts.logits[-1] ** channels)
 
 
-def _count_classes(counts: np.ndarray, block: scenes.Block) -> np.ndarray:
+def _count_classes(counts: np.ndarray, block: metrics.Block) -> np.ndarray:
   named = block.logits.argmax(axis=-1).reshape(len(block.x), -1)
   index = modes.stacked_label(named, block.logits.shape[-1])
   return counts + np.bincount(index, minlength=len(counts))
 
 
-def _classes(scene: scenes.Scene) -> scenes.Figures:
-  found = modes.coverage_of(scene.states['generated'])
+def _classes(inputs: metrics.Inputs) -> metrics.Figures:
+  found = modes.coverage_of(inputs.states['generated'])
   return {'modes': float(found.modes), 'reverse_kl': found.reverse_kl}
 
 
-def _class_shortage(facts: scenes.Facts) -> str | None:
+def _class_shortage(facts: metrics.Facts) -> str | None:
   """Of a class of the average size."""
-  each = min(scenes.pair(facts).values()) // facts.logits[-1]
+  each = min(metrics.pair(facts).values()) // facts.logits[-1]
   line = frechet.shortage(each, facts.dim)
   return f'a class has about {line}' if line else None
 
 
-METRICS: dict[str, scenes.Metric] = {
+METRICS: dict[str, metrics.Metric] = {
   'fd_inception': _fd('inception'),
   'fd_classifier': _fd('classifier'),
   'fd_dinov2': _fd('dinov2'),
   'fd_clip': _fd('clip'),
-  'fd_infinity': scenes.Metric(
+  'fd_infinity': metrics.Metric(
     ('fd_infinity',),
     counts=lambda facts: (
-      scenes.pair(facts) | {'generated': scenes.kept_pair(facts)['generated']}
+      metrics.pair(facts) | {'generated': metrics.kept_pair(facts)['generated']}
     ),
     init=lambda facts: frechet.init(),
     update=lambda state, block: frechet.update(state, block.features),
     result=_fd_infinity,
     settings=lambda facts: {
-      'sizes': frechet.sizes(scenes.kept_pair(facts)['generated'])
+      'sizes': frechet.sizes(metrics.kept_pair(facts)['generated'])
     },
     shortage=_subset_shortage,
     least=lambda facts: {'real': 2, 'generated': 2 * frechet.POINTS},
-    apart=('generated',),
-    keeps=True,
+    stateless=('generated',),
+    reads_features=True,
   ),
-  'kid': scenes.Metric(
+  'kid': metrics.Metric(
     ('kid', 'kid_std'),
-    counts=scenes.kept_pair,
+    counts=metrics.kept_pair,
     init=lambda facts: kept.init(),
-    update=scenes.keep_features,
+    update=metrics.keep_features,
     result=_kid,
-    again=_kid_again,
+    resample=_kid_resampled,
     settings=lambda facts: {
       'subsets': facts.settings.kid_subsets,
       'subset_size': facts.settings.kid_subset_size,
     },
     shortage=lambda facts: kernel.shortage(
-      min(scenes.pair(facts, facts.settings.features_kept).values()),
+      min(metrics.pair(facts, facts.settings.features_kept).values()),
       facts.settings.kid_subset_size,
     ),
     least=lambda facts: dict.fromkeys(
       ('real', 'generated'), facts.settings.kid_subset_size
     ),
-    why=', the samples of a subset (eval.kid_subset_size)',
+    least_reason=', the samples of a subset (eval.kid_subset_size)',
   ),
-  'cmmd': scenes.Metric(
+  'cmmd': metrics.Metric(
     ('cmmd',),
-    counts=scenes.kept_pair,
+    counts=metrics.kept_pair,
     init=lambda facts: kept.init(),
-    update=scenes.keep_features,
+    update=metrics.keep_features,
     result=_cmmd,
-    again=_cmmd_again,
+    resample=_cmmd_resampled,
     settings=lambda facts: {
       'sigma': discrepancy.SIGMA, 'scale': discrepancy.SCALE,
     },
     least=lambda facts: {'real': 1, 'generated': 1},
-    only='clip',
-    plain=True,
+    extractor='clip',
+    unsuffixed=True,
   ),
-  'is': scenes.Metric(
+  'is': metrics.Metric(
     ('is', 'is_std'),
-    counts=scenes.generated,
+    counts=metrics.generated,
     init=lambda facts: inception_score.init(
       facts.num['generated'], facts.settings.is_splits
     ),
@@ -305,28 +305,30 @@ METRICS: dict[str, scenes.Metric] = {
       facts.num['generated'], facts.settings.is_splits, facts.logits[-1]
     ),
     least=lambda facts: {'generated': facts.settings.is_splits},
-    why=', one a split (eval.is_splits)',
+    least_reason=', one a split (eval.is_splits)',
     one_class=True,
   ),
-  'prdc': scenes.Metric(
+  'prdc': metrics.Metric(
     prdc.Manifolds._fields,
-    counts=lambda facts: scenes.equal_pair(facts, facts.settings.features_kept),
+    counts=lambda facts: metrics.equal_pair(
+      facts, facts.settings.features_kept
+    ),
     init=lambda facts: kept.init(),
-    update=scenes.keep_features,
+    update=metrics.keep_features,
     result=_manifolds,
     settings=lambda facts: {'k': K, 'density_k': DENSITY_K},
     shortage=lambda facts: prdc.shortage(
-      min(scenes.pair(facts, facts.settings.features_kept).values())
+      min(metrics.pair(facts, facts.settings.features_kept).values())
     ),
     least=lambda facts: dict.fromkeys(
       ('real', 'generated'), max(K, DENSITY_K) + 1
     ),
   ),
-  'authenticity': scenes.Metric(
+  'authenticity': metrics.Metric(
     ('authenticity',),
     counts=lambda facts: _kept(facts, 'generated', 'train'),
     init=lambda facts: kept.init(),
-    update=scenes.keep_both_ways,
+    update=metrics.keep_both_ways,
     result=_authenticity,
     settings=lambda facts: {'mirrored': facts.mirrored},
     shortage=_untried,
@@ -334,11 +336,11 @@ METRICS: dict[str, scenes.Metric] = {
     mirrors=True,
     single=True,
   ),
-  'copying': scenes.Metric(
+  'copying': metrics.Metric(
     ('copying',),
     counts=lambda facts: _kept(facts, 'generated', 'held_out', 'train'),
     init=lambda facts: kept.init(),
-    update=scenes.keep_both_ways,
+    update=metrics.keep_both_ways,
     result=_copying,
     settings=lambda facts: {
       'cells': copying.CELLS, 'components': copying.COMPONENTS,
@@ -349,9 +351,9 @@ METRICS: dict[str, scenes.Metric] = {
     least=lambda facts: {'held_out': 2, 'train': copying.CELLS},
     single=True,
   ),
-  'classes': scenes.Metric(
+  'classes': metrics.Metric(
     ('modes', 'reverse_kl'),
-    counts=scenes.generated,
+    counts=metrics.generated,
     init=lambda facts: np.zeros(_num_modes(facts), np.int64),
     update=_count_classes,
     result=_classes,
@@ -359,11 +361,11 @@ METRICS: dict[str, scenes.Metric] = {
       facts.num['generated'], _num_modes(facts)
     ),
     labels=True,
-    plain=True,
+    unsuffixed=True,
   ),
-  'intra_fd': scenes.Metric(
+  'intra_fd': metrics.Metric(
     ('intra_fd',),
-    counts=scenes.pair,
+    counts=metrics.pair,
     init=lambda facts: {},
     update=_update_classes,
     result=_intra_fd,
@@ -371,14 +373,14 @@ METRICS: dict[str, scenes.Metric] = {
     one_class=True,
     labels=True,
   ),
-  'class_accuracy': scenes.Metric(
+  'class_accuracy': metrics.Metric(
     ('class_accuracy',),
-    counts=scenes.generated,
+    counts=metrics.generated,
     init=lambda facts: Hits(0, 0),
     update=_update_hits,
     result=_class_accuracy,
     one_class=True,
     labels=True,
-    asked=True,
+    conditional=True,
   ),
 }  # fmt: skip

@@ -47,16 +47,16 @@ class Extractor(NamedTuple):
   name: str
   sha256: str
   params: types.PyTree
-  apply: Callable[[types.PyTree, jax.Array], types.Perception]
+  apply: Callable[[types.PyTree, jax.Array], types.Features]
   facts: Mapping[str, Any] = {}
 
 
-def perceive(
+def extract(
   extractor: Extractor,
   images: Any,
   *,
   batch_size: int = 64,
-) -> Iterator[types.Perception]:
+) -> Iterator[types.Features]:
   """What the network sees, a batch at a time, on the host.
 
   Args:
@@ -77,7 +77,7 @@ def perceive(
       seen = jax.device_get(
         extractor.apply(extractor.params, jnp.asarray(full))
       )
-      yield types.Perception(
+      yield types.Features(
         seen.features[: len(x)],
         seen.logits[: len(x)],
       )
@@ -162,7 +162,7 @@ def _train(
       train=True,
       rngs={'dropout': key_drop},
     )
-    assert isinstance(seen, types.Perception)
+    assert isinstance(seen, types.Features)
     return optax.softmax_cross_entropy_with_integer_labels(
       seen.logits, labels[rows]
     ).mean()
@@ -196,7 +196,7 @@ def _classify(
   *,
   shape: tuple[int, ...],
   network: networks.Classifier,
-) -> types.Perception:
+) -> types.Features:
   """See `classifier`."""
   n, height, width, channels = images.shape
   if (height, width) != shape[:2] or shape[2] not in (1, channels):
@@ -209,10 +209,10 @@ def _classify(
   if parts > 1:
     x = images.transpose(0, 3, 1, 2).reshape(-1, height, width, 1)
   seen = network.apply({'params': params}, x, train=False)
-  assert isinstance(seen, types.Perception)
+  assert isinstance(seen, types.Features)
   if parts == 1:
     return seen
-  return types.Perception(
+  return types.Features(
     features=seen.features.reshape(n, -1),
     logits=seen.logits.reshape(n, parts, -1),
   )
@@ -328,7 +328,7 @@ def _accuracy(
     sources.to_unit_range(images[start : start + 512])
     for start in range(0, len(images), 512)
   )
-  named = [seen.logits.argmax(axis=1) for seen in perceive(extractor, blocks)]
+  named = [seen.logits.argmax(axis=1) for seen in extract(extractor, blocks)]
   return float((np.concatenate(named) == labels).mean())
 
 

@@ -155,7 +155,7 @@ class Inception(nn.Module):
   """
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> types.Perception:
+  def __call__(self, x: jax.Array) -> types.Features:
     x = _Conv(32, (3, 3), 2, valid=True, name='Conv2d_1a_3x3')(x)
     x = _Conv(32, (3, 3), valid=True, name='Conv2d_2a_3x3')(x)
     x = _max_pool(_Conv(64, (3, 3), name='Conv2d_2b_3x3')(x))
@@ -175,12 +175,12 @@ class Inception(nn.Module):
     features = x.mean(axis=(1, 2))
     kernel = self.param('kernel', nn.initializers.lecun_normal(), (2048, 1008))
     self.param('bias', nn.initializers.zeros, (1008,))
-    return types.Perception(features, features @ kernel)
+    return types.Features(features, features @ kernel)
 
 
 def apply(
   params: types.PyTree, images: jax.Array, *, resizer: str = RESIZER
-) -> types.Perception:
+) -> types.Features:
   """Features and logits of images of any size; see `resizers.resize`.
 
   Its products are of float32 on all devices, as those of the published figures.
@@ -188,7 +188,7 @@ def apply(
   x = resizers.resize(images, SIDE, resizer)
   with jax.default_matmul_precision('highest'):
     seen = Inception().apply({'params': params}, x)
-  assert isinstance(seen, types.Perception)
+  assert isinstance(seen, types.Features)
   return seen
 
 

@@ -9,13 +9,20 @@ import jax
 
 from gan_jax.config import fields as configs
 from gan_jax.data import images
-from gan_jax.evaluation import comparison, evaluator, scene as scenes, sets
+from gan_jax.evaluation import (
+  catalogue,
+  comparison,
+  evaluator,
+  extractors,
+  metric as metrics,
+  sets,
+)
 
 
 class Found(NamedTuple):
   """Figures, and all that they depend on besides the key."""
 
-  figures: scenes.Figures
+  figures: metrics.Figures
   stamp: dict[str, Any]
 
 
@@ -59,7 +66,7 @@ def compare(
     ValueError: a set cannot be read, their images differ in shape, or
       something that a metric needs is not there.
   """
-  comparison.parse_metrics(settings)
+  catalogue.parse(settings)
   found = {
     name: _open(path, size, channels, scratch / name)
     for name, path in paths.items()
@@ -73,25 +80,27 @@ def compare(
   origins = {'held_out': '--held_out', 'train': origins['real']} | origins
 
   @functools.cache
-  def learn() -> comparison.Learnt:
+  def learn() -> extractors.Learnt:
     if settings.features_split:
-      return comparison.Learnt(
+      return extractors.Learnt(
         evaluator.other_labelled(
           settings, configs.Data(dir=data_dir, size=size, channels=channels)
         ),
         of_data=False,
       )
-    return comparison.Learnt(found['real'], of_data=True)
+    return extractors.Learnt(found['real'], of_data=True)
 
   compared = comparison.Comparison(
     settings,
     comparison.Generated(count, generated.shape),
-    found['real'],
-    found['real'],
-    found.get('held_out'),
+    comparison.Sets(
+      found['real'],
+      found['real'],
+      found.get('held_out'),
+      origins,
+      mirrored,
+    ),
     learn,
-    origins,
-    mirrored=mirrored,
   )
 
   def blocks() -> Iterator[sets.Block]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.evaluation import scene as scenes
+from gan_jax.evaluation import metric as metrics
 from gan_jax.metrics import kept, neighbours, parzen, sliced
 
 
@@ -17,18 +17,18 @@ def _flat(x: np.ndarray) -> jax.Array:
 _VALIDATION = 1000
 
 
-def _parzen_counts(facts: scenes.Facts) -> scenes.Counts:
+def _parzen_counts(facts: metrics.Facts) -> metrics.Counts:
   centres = min(
-    scenes.most_pixels(facts), facts.num['train'], facts.num['generated']
+    metrics.most_pixels(facts), facts.num['train'], facts.num['generated']
   )
-  tested = min(scenes.most_pixels(facts) + _VALIDATION, facts.num['held_out'])
+  tested = min(metrics.most_pixels(facts) + _VALIDATION, facts.num['held_out'])
   return {'generated': centres, 'train': centres, 'held_out': tested}
 
 
-def _parzen(scene: scenes.Scene) -> scenes.Figures:
+def _parzen(inputs: metrics.Inputs) -> metrics.Figures:
   """Of the samples, and as the ceiling of as many training images."""
   held_out, generated, train = (
-    _flat(kept.result(scene.states[name]))
+    _flat(kept.result(inputs.states[name]))
     for name in ('held_out', 'generated', 'train')
   )
   split = held_out[:_VALIDATION], held_out[_VALIDATION:]
@@ -43,25 +43,25 @@ def _parzen(scene: scenes.Scene) -> scenes.Figures:
   }
 
 
-def _swd_counts(facts: scenes.Facts) -> scenes.Counts:
-  return scenes.equal_pair(
+def _swd_counts(facts: metrics.Facts) -> metrics.Counts:
+  return metrics.equal_pair(
     facts, sliced.most_images(facts.shape, 2 * kept.BYTES)
   )
 
 
-def _sliced(scene: scenes.Scene) -> scenes.Figures:
+def _sliced(inputs: metrics.Inputs) -> metrics.Figures:
   real, generated = (
-    kept.result(scene.states[name]) for name in ('real', 'generated')
+    kept.result(inputs.states[name]) for name in ('real', 'generated')
   )
   # A second level for images of 28 x 28 too.
   found = sliced.image_sliced_wasserstein_1(
-    generated, real, scene.key, smallest=14
+    generated, real, inputs.key, smallest=14
   )
   return {'swd': float(found.mean())}
 
 
-def _memorisation_counts(facts: scenes.Facts) -> scenes.Counts:
-  most = scenes.most_pixels(facts)
+def _memorisation_counts(facts: metrics.Facts) -> metrics.Counts:
+  most = metrics.most_pixels(facts)
   return {
     'generated': min(facts.num['generated'], most),
     'held_out': min(facts.num['held_out'], most),
@@ -69,28 +69,28 @@ def _memorisation_counts(facts: scenes.Facts) -> scenes.Counts:
   }
 
 
-def _memorisation(scene: scenes.Scene) -> scenes.Figures:
+def _memorisation(inputs: metrics.Inputs) -> metrics.Figures:
   """The training images pass by, mirrored too; all others are at hand."""
   searches = [
-    neighbours.init(_flat(kept.result(scene.states[name])))
+    neighbours.init(_flat(kept.result(inputs.states[name])))
     for name in ('generated', 'held_out')
   ]
-  for x in scene.train():
-    for way in (x, x[:, :, ::-1]) if scene.facts.mirrored else (x,):
+  for x in inputs.train():
+    for way in (x, x[:, :, ::-1]) if inputs.facts.mirrored else (x,):
       searches = [neighbours.update(search, _flat(way)) for search in searches]
   generated, held_out = (search.nearest for search in searches)
   return {'memorisation': neighbours.memorised(generated, held_out)}
 
 
-METRICS: dict[str, scenes.Metric] = {
-  'parzen': scenes.Metric(
+METRICS: dict[str, metrics.Metric] = {
+  'parzen': metrics.Metric(
     (
       'parzen', 'parzen_stderr', 'parzen_sigma', 'parzen_of_data',
       'parzen_of_data_stderr',
     ),
     counts=_parzen_counts,
     init=lambda facts: kept.init(),
-    update=scenes.keep_pixels,
+    update=metrics.keep_pixels,
     result=_parzen,
     settings=lambda facts: {'held_out_for_sigma': _VALIDATION},
     shortage=lambda facts: parzen.shortage(
@@ -98,28 +98,28 @@ METRICS: dict[str, scenes.Metric] = {
       _parzen_counts(facts)['held_out'] - _VALIDATION,
     ),
     least=lambda facts: {'held_out': _VALIDATION + 2},
-    sees=False,
+    uses_features=False,
     single=True,
   ),
-  'swd': scenes.Metric(
+  'swd': metrics.Metric(
     ('swd',),
     counts=_swd_counts,
     init=lambda facts: kept.init(),
-    update=scenes.keep_pixels,
+    update=metrics.keep_pixels,
     result=_sliced,
     shortage=lambda facts: sliced.shortage(_swd_counts(facts)['real']),
-    sees=False,
+    uses_features=False,
   ),
-  'memorisation': scenes.Metric(
+  'memorisation': metrics.Metric(
     ('memorisation',),
     counts=_memorisation_counts,
     init=lambda facts: kept.init(),
-    update=scenes.keep_pixels,
+    update=metrics.keep_pixels,
     result=_memorisation,
     settings=lambda facts: {'mirrored': facts.mirrored},
     least=lambda facts: {'held_out': 2},
-    sees=False,
+    uses_features=False,
     single=True,
-    apart=('train',),
+    stateless=('train',),
   ),
 }  # fmt: skip

@@ -212,9 +212,9 @@ def stacked(blocks: Sequence[types.PyTree]) -> types.PyTree:
   return jax.tree.map(lambda *each: np.stack(each), *blocks)
 
 
-def seen(features: jax.Array) -> types.Perception:
+def without_logits(features: jax.Array) -> types.Features:
   """Of a network that names no classes."""
-  return types.Perception(features, jnp.zeros((len(features), 0)))
+  return types.Features(features, jnp.zeros((len(features), 0)))
 
 
 def features(

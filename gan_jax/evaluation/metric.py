@@ -1,4 +1,4 @@
-"""What a metric of images is, and what it looks at.
+"""What a metric of images is, and what it is computed from.
 
 It is `(init, update, result)`: a state for each set of images, into which its
 blocks go one by one, and figures of the states. None keeps more of a set than
@@ -17,33 +17,36 @@ from gan_jax.metrics import kept
 
 
 class Block(NamedTuple):
-  """Some images of a set, and what a fixed network sees in them.
+  """Some images of a set, and what a fixed network makes of them.
 
   Attributes:
     x: `[n, H, W, C]` float32 in [-1, 1].
     label: `[n]`, or None.
-    seen: features and logits; None where no metric asks for them.
+    extracted: features and logits; None where no metric asks for them.
     mirrored: those of the mirror images, of training images that G saw both
       ways, where a metric asks for them.
   """
 
   x: np.ndarray
   label: np.ndarray | None
-  seen: types.Perception | None
-  mirrored: types.Perception | None = None
+  extracted: types.Features | None
+  mirrored: types.Features | None = None
 
   def first(self, num: int) -> 'Block':
+    """The first `num` of them, or all."""
     return jax.tree.map(lambda array: array[:num], self)
 
   @property
   def features(self) -> np.ndarray:
-    assert self.seen is not None
-    return np.asarray(self.seen.features)
+    """`[n, D]`, of a block that has them."""
+    assert self.extracted is not None
+    return np.asarray(self.extracted.features)
 
   @property
   def logits(self) -> np.ndarray:
-    assert self.seen is not None
-    return np.asarray(self.seen.logits)
+    """`[n, K]`, or `[n, C, K]` of stacks, of a block that has them."""
+    assert self.extracted is not None
+    return np.asarray(self.extracted.logits)
 
 
 class Facts(NamedTuple):
@@ -67,7 +70,7 @@ class Facts(NamedTuple):
   mirrored: bool = False
 
 
-class Scene(NamedTuple):
+class Inputs(NamedTuple):
   """What a metric's figures are made of.
 
   Attributes:
@@ -76,8 +79,8 @@ class Scene(NamedTuple):
     train: reads the images that G was trained on, block by block, from the
       first.
     key: for metrics that draw subsets.
-    features: of the generated images, `[N, D]`, where a metric `keeps` them or
-      intervals are asked for.
+    features: of the generated images, `[N, D]`, where a metric `reads_features`
+      or intervals are asked for.
   """
 
   facts: Facts
@@ -99,8 +102,8 @@ class Metric(NamedTuple):
   """What `eval.metrics` names.
 
   Attributes:
-    figures: the names of what it gives; where it sees features, theirs is
-      added, as in `kid_inception`.
+    figures: the names of what it gives; where it uses features, the
+      name of their network is added, as in `kid_inception`.
     counts: how many images of each set it looks at, the first ones.
     init: its state before the first image of a set.
     update: the state with a block more; the given one is used up.
@@ -108,41 +111,41 @@ class Metric(NamedTuple):
     settings: what else the figures depend on, for the stamp.
     shortage: a line of warning where there are too few images, or None.
     least: images of each set without which there is no figure.
-    sees: needs a fixed network.
-    mirrors: sees mirror images too, of training images that G saw both ways.
+    uses_features: needs a fixed network.
+    mirrors: takes mirror images too, of training images that G saw both ways.
     single: looks at images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
-    asked: is of generated images that were asked for by class.
-    only: the one network of whose features it is, or ''.
-    plain: its figures' names go without the network's.
-    apart: sets of which it has no state, for `result` reads them.
-    keeps: `result` reads the scene's `features`.
-    again: its first figure as a function of other features of generated
+    conditional: is of generated images that were asked for by class.
+    extractor: the one network of whose features it is, or ''.
+    unsuffixed: its figures' names go without the network's.
+    stateless: sets of which it has no state, for `result` reads them.
+    reads_features: `result` reads the inputs' `features`.
+    resample: its first figure as a function of other features of generated
       images, `[N, D]`; None for one that resampling says nothing about.
-    why: what `least` comes from, for the message.
+    least_reason: what `least` comes from, for the message.
   """
 
   figures: tuple[str, ...]
   counts: Callable[[Facts], Counts]
   init: Callable[[Facts], Any]
   update: Callable[[Any, Block], Any]
-  result: Callable[[Scene], Figures]
+  result: Callable[[Inputs], Figures]
   settings: Callable[[Facts], dict[str, Any]] = lambda facts: {}
   shortage: Callable[[Facts], str | None] = lambda facts: None
   least: Callable[[Facts], Counts] = lambda facts: {}
-  sees: bool = True
+  uses_features: bool = True
   mirrors: bool = False
   single: bool = False
   one_class: bool = False
   labels: bool = False
-  asked: bool = False
-  only: str = ''
-  plain: bool = False
-  apart: tuple[str, ...] = ()
-  keeps: bool = False
-  again: Callable[[Scene], Callable[[np.ndarray], float]] | None = None
-  why: str = ''
+  conditional: bool = False
+  extractor: str = ''
+  unsuffixed: bool = False
+  stateless: tuple[str, ...] = ()
+  reads_features: bool = False
+  resample: Callable[[Inputs], Callable[[np.ndarray], float]] | None = None
+  least_reason: str = ''
 
 
 def pair(facts: Facts, most: int | None = None) -> Counts:
@@ -159,6 +162,7 @@ def equal_pair(facts: Facts, most: int) -> Counts:
 
 
 def generated(facts: Facts) -> Counts:
+  """All generated images."""
   return {'generated': facts.num['generated']}
 
 
@@ -168,6 +172,7 @@ def kept_pair(facts: Facts) -> Counts:
 
 
 def keep_features(state: kept.Kept, block: Block) -> kept.Kept:
+  """`[n, D]`, with those of a block more."""
   return kept.update(state, block.features)
 
 
@@ -180,6 +185,7 @@ def keep_both_ways(state: kept.Kept, block: Block) -> kept.Kept:
 
 
 def keep_pixels(state: kept.Kept, block: Block) -> kept.Kept:
+  """`[n, H, W, C]`, with the images of a block more."""
   return kept.update(state, block.x)
 
 
