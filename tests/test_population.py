@@ -159,20 +159,20 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
   """The others did in an earlier chunk, and are no number from step 1 on."""
   game, waits = program.open_game(four), []
   saved = types.SimpleNamespace(wait=lambda: waits.append('saved'), latest=80)
-  desk = types.SimpleNamespace(saved=saved)
+  outputs = types.SimpleNamespace(saved=saved)
   beside = types.SimpleNamespace(wait=lambda: waits.append('beside'))
   first = {'disc/loss': np.array([0, 0, 37, 0])}
   with pytest.raises(loop.health.DivergedError, match='step 138:') as told:
-    loop._check_finite(game, 100, first, 50, desk, beside)
+    loop._check_finite(game, 100, first, 50, outputs, beside)
   assert (told.value.step, told.value.member) == (138, 2)
   assert waits == ['beside', 'saved']
   # Among all of the population, where others were dropped.
   first = {'disc/loss': np.array([0, 37])}
   with pytest.raises(loop.health.DivergedError) as told:
-    loop._check_finite(game.only([1, 3]), 100, first, 50, desk, beside)
+    loop._check_finite(game.only([1, 3]), 100, first, 50, outputs, beside)
   assert told.value.member == 3
   first = {'disc/loss': np.array([0, 0, 50, 0])}
-  loop._check_finite(game, 100, first, 50, desk, beside)
+  loop._check_finite(game, 100, first, 50, outputs, beside)
 
 
 @pytest.mark.parametrize(

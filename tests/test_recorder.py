@@ -20,9 +20,9 @@ STATE = states.GanState(*[()] * len(states.GanState._fields))
 
 
 def moment(
-  step: int, *, looked: bool = False, state: states.GanState = STATE
+  step: int, *, evaluated: bool = False, state: states.GanState = STATE
 ) -> recorder.Moment:
-  return recorder.Moment(step, state, {}, looked, written=True)
+  return recorder.Moment(step, state, {}, evaluated, written=True)
 
 
 def test_in_order_and_beside_the_caller():
@@ -36,13 +36,13 @@ def test_in_order_and_beside_the_caller():
     seen.append(moment.step)
 
   with recorder.Recorder(record, in_turn=False) as beside:
-    beside.record(moment(0, looked=True))
+    beside.record(moment(0, evaluated=True))
     assert looked.wait(60)
     for step in (1, 2):
       beside.record(moment(step))
     assert not seen
     threading.Timer(0.2, go_on.set).start()
-    beside.record(moment(3, looked=True))
+    beside.record(moment(3, evaluated=True))
     assert seen[:3] == [0, 1, 2]
     beside.wait()
     assert seen == [0, 1, 2, 3]
@@ -122,7 +122,7 @@ def test_one_copy_at_a_time():
   x = jnp.zeros(size)
   with recorder.Recorder(record, in_turn=False) as beside:
     for step in range(6):
-      beside.record(moment(step, looked=True, state=STATE._replace(step=x)))
+      beside.record(moment(step, evaluated=True, state=STATE._replace(step=x)))
       counts.append(sum(y.size == size for y in jax.live_arrays()))
       x = chunk(x)
     beside.wait()

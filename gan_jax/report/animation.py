@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from gan_jax.report import plots
+
 SUFFIXES = '.gif', '.webp', '.mp4'
 
 
@@ -42,14 +44,7 @@ def save(
     PIL.Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x) for x in frames
   ]
   options: dict[str, Any] = {'lossless': True} if path.suffix == '.webp' else {}
-  pictures[0].save(
-    path,
-    save_all=True,
-    append_images=pictures[1:],
-    duration=round(1000 / rate),
-    loop=0,
-    **options,
-  )
+  plots.save_animation(path, pictures, round(1000 / rate), **options)
   return None
 
 

@@ -33,8 +33,7 @@ def save_lines(
     axes.plot(steps, values, label=name)
   axes.set(xlabel='step', ylabel=label, yscale='log' if log else 'linear')
   axes.legend(fontsize=8)
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)
 
 
 class Spread(NamedTuple):
@@ -268,8 +267,7 @@ def save_planes(path: pathlib.Path, planes: Sequence[Plane]) -> None:
     loc='outside lower center',
     frameon=False,
   )
-  figure.savefig(path)
-  plt.close(figure)
+  plots.save_figure(path, figure)
 
 
 def save_landscape(

@@ -72,12 +72,13 @@ def read(workdir: pathlib.Path, kind: str, limits: Limits) -> dict[str, Any]:
     found['grids'] = _grids(grids, limits)
   frames = sorted((workdir / 'frames').glob('step_*.npz'))
   shows = {'density': 'curves', 'points': 'clouds'}.get(kind, 'paths')
-  read_one = {'curves': _curves, 'clouds': _cloud, 'paths': _path}[shows]
+  cloud = functools.partial(_cloud, limits=limits)
+  read_one = {'curves': _curves, 'clouds': cloud, 'paths': _path}[shows]
   moments = []
   for path in pick(frames, limits.moments):
     try:
       with opened(path) as stored:
-        moments.append({'step': _step(path), **read_one(stored, limits)})
+        moments.append({'step': _step(path), **read_one(stored)})
     except DAMAGED:
       continue  # The others show the run.
   if moments:
@@ -154,8 +155,7 @@ def unrepeated(image: np.ndarray) -> np.ndarray:
   return image
 
 
-def _curves(stored: Any, limits: Limits) -> dict[str, Any]:
-  del limits
+def _curves(stored: Any) -> dict[str, Any]:
   names = 'x', 'data', 'generated', 'disc', 'optimal', 'gen_loss', 'z', 'mapped'
   arrays = {name: digits(stored[name]) for name in names}
   return {**arrays, 'ks': digits(stored['ks'])}
@@ -172,8 +172,7 @@ def _cloud(stored: Any, limits: Limits) -> dict[str, Any]:
   }
 
 
-def _path(stored: Any, limits: Limits) -> dict[str, Any]:
-  del limits
+def _path(stored: Any) -> dict[str, Any]:
   return {'t': digits(stored['t'], 3), 'logits': digits(stored['logits'])}
 
 

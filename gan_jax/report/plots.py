@@ -34,13 +34,30 @@ def save_figure(path: pathlib.Path, figure: Any) -> None:
 
 def save_gif(path: pathlib.Path, pictures: Sequence[PIL.Image.Image]) -> None:
   """Pictures of one size, ten a second and three seconds for the last."""
-  durations = [100] * (len(pictures) - 1) + [3000]
+  save_animation(path, pictures, [100] * (len(pictures) - 1) + [3000])
+
+
+def save_animation(
+  path: pathlib.Path,
+  pictures: Sequence[PIL.Image.Image],
+  durations: int | Sequence[int],
+  **options: Any,
+) -> None:
+  """Pictures of one size in turn, again and again.
+
+  Args:
+    path: of a format of Pillow.
+    pictures: those.
+    durations: of each, or of all, in milliseconds.
+    **options: of the format.
+  """
   pictures[0].save(
     path,
     save_all=True,
     append_images=pictures[1:],
     duration=durations,
     loop=0,
+    **options,
   )
 
 

@@ -38,6 +38,7 @@ from gan_jax.study import halving as halvings
 
 
 def step_samples(game: program.Game) -> int:
+  """Samples that one step of the whole game counts for."""
   return build.samples_per_step(game.config) * max(len(game.members), 1)
 
 
@@ -51,11 +52,11 @@ def facts(game: program.Game, rows: int) -> dict[str, Any]:
   }
 
 
-class Desk(NamedTuple):
+class Outputs(NamedTuple):
   """What a run's moments are handed to.
 
   Attributes:
-    report: looks at them.
+    report: evaluates them.
     report_of: makes it, for a game of all members or some.
     saved: keeps them.
     sinks: of their rows.
@@ -79,21 +80,21 @@ class End(NamedTuple):
   Attributes:
     game: as it ended.
     state: of it, for this process alone.
-    desk: which its moments went to.
+    outputs: which its moments went to.
     speed: steps a second, of the chunks, with what ran beside them, but for the
       first of each program; None where there were no others.
   """
 
   game: program.Game
   state: states.GanState
-  desk: Desk | None
+  outputs: Outputs | None
   speed: float | None
 
 
 def play(
   game: program.Game,
   state: states.GanState,
-  desk: Desk | None,
+  outputs: Outputs | None,
   stop: interrupt.Interrupt,
 ) -> End:
   """Plays to the last step; in several stretches where members are dropped.
@@ -106,27 +107,27 @@ def play(
   own = sharding.whole(state, game.mesh)
   while (step := states.step_of(own)) < config.steps:
     before = game
-    game, state = halving.go_on(game, state, desk and desk.workdir, step)
-    if desk and game is not before:
-      halving.tell(before, game, desk.workdir, step, desk.sinks.say)
-      desk = desk._replace(report=desk.report_of(game))
-      desk.sinks.step_samples = step_samples(game)
-    state, steady, took = _stretch(game, state, step, desk, stop)
+    game, state = halving.go_on(game, state, outputs and outputs.workdir, step)
+    if outputs and game is not before:
+      halving.tell(before, game, outputs.workdir, step, outputs.sinks.say)
+      outputs = outputs._replace(report=outputs.report_of(game))
+      outputs.sinks.step_samples = step_samples(game)
+    state, steady, took = _stretch(game, state, step, outputs, stop)
     own = sharding.whole(state, game.mesh)
     played, seconds = played + steady, seconds + took
-  return End(game, own, desk, played / seconds if played else None)
+  return End(game, own, outputs, played / seconds if played else None)
 
 
 def _stretch(
   game: program.Game,
   state: states.GanState,
   step: int,
-  desk: Desk | None,
+  outputs: Outputs | None,
   stop: interrupt.Interrupt,
 ) -> tuple[states.GanState, int, float]:
   """Runs the chunks up to where members are dropped, or the last one.
 
-  While the device runs chunks, a `Recorder` looks at what came before them.
+  While the device runs chunks, a `Recorder` records what came before them.
 
   Returns:
     The state; the steps of all chunks but the first, and their seconds.
@@ -134,24 +135,24 @@ def _stretch(
   config, until = game.config, halvings.until(game.config, step)
   own, times = sharding.whole(state, game.mesh), []
   length = program.chunk_length(config, step)
-  traced = desk.profiler.chunk if desk else _untraced
-  begins = desk is not None and desk.sinks.rows == 0
-  if desk and begins:
-    desk.saved.save(own, facts(game, rows=0), {})
+  traced = outputs.profiler.chunk if outputs else _untraced
+  begins = outputs is not None and outputs.sinks.rows == 0
+  if outputs and begins:
+    outputs.saved.save(own, facts(game, rows=0), {})
   # While that is written; no row is, before there is something to go back to.
   run = chunks.Chunks(
-    game, length, state, step, desk.sinks.say if desk else lambda _: None
+    game, length, state, step, outputs.sinks.say if outputs else lambda _: None
   )
-  if desk:
-    desk.saved.wait()
+  if outputs:
+    outputs.saved.wait()
   with (
     stop.deferred(),
     recorder.Recorder(
-      lambda moment: _record(moment, game, desk), in_turn=game.mesh.size > 1
+      lambda moment: _record(moment, game, outputs), in_turn=game.mesh.size > 1
     ) as beside,
   ):
     if begins:
-      start = recorder.Moment(step, own, logs={}, looked=True, written=True)
+      start = recorder.Moment(step, own, logs={}, evaluated=True, written=True)
       beside.record(start)
     asked = False
     while step < until and not asked:
@@ -160,7 +161,7 @@ def _stretch(
         state, logs, first = run(state, step)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
-        _check_finite(game, step, first, length, desk, beside)
+        _check_finite(game, step, first, length, outputs, beside)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
       asked = hosts.asked_to_stop(stop.asked)
@@ -173,8 +174,8 @@ def _stretch(
         moment = moment._replace(state=own)
       beside.record(moment)
     beside.wait()
-    if desk:
-      desk.saved.wait()
+    if outputs:
+      outputs.saved.wait()
     # A signal to another process ends it, and so all, before that is saved.
     hosts.decide(lambda: True)
   if asked and step < config.steps:
@@ -205,7 +206,7 @@ def _moment(
     step,
     state,
     logs | health.balance(logs),
-    looked=last or step % config.eval.every == 0,
+    evaluated=last or step % config.eval.every == 0,
     written=last or step % config.log_every == 0,
     kept=kept or step % config.checkpoint.every == 0,
     averaged=bool(config.ema.posthoc)
@@ -215,32 +216,32 @@ def _moment(
 
 
 def _record(
-  moment: recorder.Moment, game: program.Game, desk: Desk | None
+  moment: recorder.Moment, game: program.Game, outputs: Outputs | None
 ) -> None:
-  """Looks at a moment, writes its row and saves it, as far as is due."""
-  if desk is None:
+  """Evaluates a moment, writes its row and saves it, as far as is due."""
+  if outputs is None:
     return
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   row = figures.of_row(game, moment.logs)
-  if moment.looked:
+  if moment.evaluated:
     told = game.config.eval
-    if told.metrics and desk.sinks.rows == 0:
-      desk.sinks.say(
+    if told.metrics and outputs.sinks.rows == 0:
+      outputs.sinks.say(
         f'step {moment.step:,}: {told.metrics} of {told.num_samples:,} '
         'samples; rows come after them'
       )
-    row |= figures.of_row(game, desk.report.frame(moment.state))
+    row |= figures.of_row(game, outputs.report.frame(moment.state))
   if moment.written:
-    desk.sinks.write(moment.step, row, steps_per_second=moment.speed)
+    outputs.sinks.write(moment.step, row, steps_per_second=moment.speed)
   if moment.averaged:
     # Before its checkpoint, from which a run goes on.
-    averages.save(desk.workdir, moment.state)
+    averages.save(outputs.workdir, moment.state)
   if moment.kept:
-    desk.sinks.sync()
+    outputs.sinks.sync()
     means = {name: writers.central(value) for name, value in row.items()}
-    desk.saved.save(moment.state, facts(game, desk.sinks.rows), means)
-  if moment.looked:
-    desk.page.offer()
+    outputs.saved.save(moment.state, facts(game, outputs.sinks.rows), means)
+  if moment.evaluated:
+    outputs.page.offer()
 
 
 def _check_finite(
@@ -248,7 +249,7 @@ def _check_finite(
   step: int,
   first: dict[str, Any],
   length: int,
-  desk: Desk | None,
+  outputs: Outputs | None,
   beside: recorder.Recorder,
 ) -> None:
   """Raises `health.DivergedError` where a log of the chunk is not finite.
@@ -264,9 +265,9 @@ def _check_finite(
     return
   beside.wait()
   latest = 0
-  if desk:
-    desk.saved.wait()
-    latest = desk.saved.latest or 0
+  if outputs:
+    outputs.saved.wait()
+    latest = outputs.saved.latest or 0
   # What the others did came of an earlier step, and may be in checkpoints.
   where, what, member = max(found)
   raise health.DivergedError(

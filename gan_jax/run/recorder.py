@@ -1,9 +1,9 @@
-"""A thread that looks at a run, writes and saves it while the run goes on.
+"""A thread that evaluates a run, writes and saves it while the run goes on.
 
 JAX runs what one thread asks of a device in order, and on a CPU what two ask
-for side by side, if XLA has several threads (threads.py): there a look costs a
-run of small steps, which leave a core idle, nothing. On an accelerator the
-device itself takes its turns, but waits for neither disks nor drawings.
+for side by side, if XLA has several threads (threads.py): there an evaluation
+costs a run of small steps, which leave a core idle, nothing. On an accelerator
+the device itself takes its turns, but waits for neither disks nor drawings.
 """
 
 import collections
@@ -25,7 +25,7 @@ class Moment(NamedTuple):
     step: how many steps there have been.
     state: as the next chunk finds it.
     logs: of the chunk before it, on the host; `{}` before the first.
-    looked: whether the reports look at it.
+    evaluated: whether the reports measure it.
     written: whether it has a row.
     kept: whether it has a checkpoint.
     averaged: whether its averages of several lengths are stored.
@@ -35,7 +35,7 @@ class Moment(NamedTuple):
   step: int
   state: states.GanState
   logs: dict[str, np.ndarray]
-  looked: bool = False
+  evaluated: bool = False
   written: bool = False
   kept: bool = False
   averaged: bool = False
@@ -44,13 +44,13 @@ class Moment(NamedTuple):
   @property
   def of_state(self) -> bool:
     """Whether more is done with its state than to drop it."""
-    return self.looked or self.kept or self.averaged
+    return self.evaluated or self.kept or self.averaged
 
 
 class Recorder:
   """Records moments in their order, behind the caller's back.
 
-  A state that is looked at or kept is copied, for the next chunk takes its
+  A state that is evaluated or kept is copied, for the next chunk takes its
   buffers; there is one copy at a time. What fails is raised by the next call,
   or on leaving, and nothing after it is recorded.
   """

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -71,7 +71,7 @@ def train(
   if not hosts.is_first():
     return _follow(game)
   print(game.source.about, devices(), sep='\n', file=sys.stderr)
-  # Before anything is written, for what they look at may not be there.
+  # Before anything is written, for what they need may not be there.
   own = game.local()
   measure = laws.make_measure(config, own.spec, own.source)
   evaluator = _make_evaluator(own, measure)
@@ -90,9 +90,8 @@ def train(
     profiler,
   ):
     profiler.check(saved.latest or 0)
-    return _run(
-      game, (measure, evaluator), workdir, saved, stop, state, profiler, before
-    )
+    prepared = _Prepared(game, measure, evaluator)
+    return _run(prepared, workdir, saved, stop, state, profiler, before)
 
 
 def _agreed(config: configs.Config, workdir: pathlib.Path) -> configs.Config:
@@ -130,8 +129,18 @@ def devices() -> str:
   return f'devices: {len(found)} {kinds} ({names})'
 
 
-# What looks at a game: the report's measure, and `eval.metrics`.
-_Lookers = tuple[laws.Measure, evaluations.Evaluator | None]
+class _Prepared(NamedTuple):
+  """A game, and how it is evaluated.
+
+  Attributes:
+    game: of all members.
+    measure: the figures and the picture of its reports.
+    evaluator: those of `eval.metrics`, if there are any.
+  """
+
+  game: program.Game
+  measure: laws.Measure
+  evaluator: evaluations.Evaluator | None
 
 
 def _make_evaluator(
@@ -176,8 +185,7 @@ def _measured(game: program.Game, measure: laws.Measure) -> list[str]:
 
 
 def _run(
-  game: program.Game,
-  lookers: _Lookers,
+  prepared: _Prepared,
   workdir: pathlib.Path,
   saved: checkpoint.Checkpoints,
   stop: interrupt.Interrupt,
@@ -186,9 +194,8 @@ def _run(
   before: dict[str, Any] | None,
 ) -> dict[str, Any]:
   """From the newest sound checkpoint, or the first state, to the summary."""
-  config = game.config
-  own = game.local()
-  state, rows = beginning.first_state(own, workdir, saved, state)
+  game, config = prepared.game, prepared.game.config
+  state, rows = beginning.first_state(game.local(), workdir, saved, state)
   step = states.step_of(state)
   summary = workdirs.read_summary(workdir)
   finished = bool(summary and summary['step'] == step == config.steps)
@@ -211,16 +218,16 @@ def _run(
       more=sinks_beside.open_sinks(workdir, config),
     ) as sinks:
       _say_changes(before, step, sinks)
-      report_of = _reporting(own, lookers, workdir, sinks)
-      desk = loop.Desk(
+      report_of = _reporting(prepared, workdir, sinks)
+      outputs = loop.Outputs(
         report_of(game), report_of, saved, sinks, page, profiler, workdir
       )
       try:
-        end = loop.play(game, state, desk, stop)
+        end = loop.play(game, state, outputs, stop)
       finally:
         reports.save_health(workdir)
-      assert end.desk is not None
-      finals = end.desk.report.finish(end.state)
+      assert end.outputs is not None
+      finals = end.outputs.report.finish(end.state)
       rows_now = halving.rows(config, workdir)
       summary = {
         'step': states.step_of(end.state),
@@ -250,14 +257,12 @@ def _say_changes(
 
 
 def _reporting(
-  game: program.Game,
-  lookers: _Lookers,
-  workdir: pathlib.Path,
-  sinks: writers.Writers,
+  prepared: _Prepared, workdir: pathlib.Path, sinks: writers.Writers
 ) -> Callable[[program.Game], reports.Report]:
   """Makes `report_of(game)`, of all members or of some."""
+  measure, evaluator = prepared.measure, prepared.evaluator
+  game = prepared.game.local()
   config, info = game.config, game.source.info
-  measure, evaluator = lookers
   names = laws.figure_names(config, info)
   evaluate, stamp = None, None
   if info.kind != 'images':
