@@ -58,7 +58,7 @@ def main() -> None:
     if path:
       whole.check_parent(flag, path)
 
-  form = absent.Form(
+  form = absent.ImageSpec(
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value
   )
   name, config = _TOPOLOGY.value, _CONFIG.value

@@ -48,7 +48,7 @@ def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:
   from gan_jax.engine import ahead
 
   try:
-    return ahead.compile_apart(config, topology, absent.Form())
+    return ahead.compile_apart(config, topology, absent.ImageSpec())
   except ValueError as error:
     return {'topology': topology, 'error': str(error)}
 

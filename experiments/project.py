@@ -79,7 +79,7 @@ def main() -> None:
     label = runs.class_of(run, _CLASS.value)
   extractor = evaluator.open_extractor(config) if _FEATURES.value else None
   projector = projection.Projector(run, extractor, _SPACE.value or '')
-  asked = projection.Asked(
+  asked = projection.SearchOptions(
     _SEED.value, _STEPS.value, _RATE.value, label, _WEIGHT.value
   )
   with whole.file(out) as picture, whole.file(out.with_suffix('.npz')) as npz:

@@ -28,7 +28,7 @@ from gan_jax.networks import small_dcgan
 from gan_jax.report import forecast
 
 ROOT = pathlib.Path(__file__).parent.parent
-NOTHING = absent.Form()
+NOTHING = absent.ImageSpec()
 
 needs_libtpu = pytest.mark.skipif(
   importlib.util.find_spec('libtpu') is None,
@@ -149,7 +149,7 @@ def test_topologies():
 
 
 def test_the_form_of_images_that_are_not_there():
-  def form(given: absent.Form = NOTHING, **data: Any) -> absent.Form:
+  def form(given: absent.ImageSpec = NOTHING, **data: Any) -> absent.ImageSpec:
     return absent.form_of(configs.Data(**data), given)
 
   assert form(name='cifar10') == ((32, 32, 3), 10, 50_000)
@@ -157,7 +157,7 @@ def test_the_form_of_images_that_are_not_there():
   assert form(name='mnist', channels=3).shape == (28, 28, 3)
   assert form(name='imagenet2012', size=128).shape == (128, 128, 3)
   assert form(name='folder', size=64) == ((64, 64, 3), 0, 0)
-  given = absent.Form((9, 8, 1), 4, 5)
+  given = absent.ImageSpec((9, 8, 1), 4, 5)
   assert form(given, name='folder') == given
   # As training would make them.
   assert form(given, name='folder', size=64, channels=3) == ((64, 64, 3), 4, 5)
@@ -175,7 +175,7 @@ def test_absent_images_have_the_shapes_of_those_that_are(
   examples: int, stack: int
 ):
   data = configs.Data(name='folder', stack=stack)
-  given = absent.Form((6, 5, 1), 4, examples)
+  given = absent.ImageSpec((6, 5, 1), 4, examples)
   key = jax.random.key(0)
   source = absent.open_absent(data, key, 8, given)
   arrays = absent.chunk_shapes(source, 10)
@@ -251,7 +251,7 @@ def test_scaling_compares_with_the_first(
   tiny: configs.Config, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ):
   def compiled(
-    config: configs.Config, topology: str, _: absent.Form
+    config: configs.Config, topology: str, _: absent.ImageSpec
   ) -> dict[str, Any]:
     if config.batch_size == 8 and topology == 'v5e:4x4':
       raise ValueError('batch_size=8: not divided')
@@ -308,7 +308,7 @@ def test_two_games_are_compiled_for_tpus(kind: str, tiny: configs.Config):
     tiny.gen.name = tiny.disc.name = 'small_dcgan'
     tiny.gen.net = small_dcgan.GenSettings(width=8)
     tiny.disc.net = small_dcgan.DiscSettings(width=4)
-    tiny.data.name, form = 'folder', absent.Form((8, 8, 1), 0, 100)
+    tiny.data.name, form = 'folder', absent.ImageSpec((8, 8, 1), 0, 100)
   report = ahead.compile_apart(build.complete(tiny), 'v5e:2x2', form)
   assert report['chips'] == 4
   assert report['fits'] is True
@@ -323,7 +323,7 @@ def test_the_table_tries_what_may_make_it_fit(
   monkeypatch: pytest.MonkeyPatch,
 ):
   def compiled(
-    config: configs.Config, topology: str, _: absent.Form
+    config: configs.Config, topology: str, _: absent.ImageSpec
   ) -> dict[str, Any]:
     remat = config.gen.net.remat and config.disc.net.remat
     fits = remat and config.precision == 'bfloat16'

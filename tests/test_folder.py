@@ -494,7 +494,7 @@ def test_many_files_are_decoded_in_processes(
   own = []
   each = decoding._each
 
-  def noted(place: files.Place, *rest: Any) -> Any:
+  def noted(place: files.FileRoot, *rest: Any) -> Any:
     # Streams of earlier tests may still be reading ahead, of their folders.
     if place.path == str(root):
       own.append(0)

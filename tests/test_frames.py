@@ -29,9 +29,9 @@ def cloud(step: int) -> frames.Cloud:
   return frames.Cloud(step, *points, x, x, plane)
 
 
-def path(step: int) -> frames.Path:
+def path(step: int) -> frames.LogitPath:
   t = np.linspace(0.0, 1.0, 7)
-  return frames.Path(step, t, np.stack([step - t, step * t]))
+  return frames.LogitPath(step, t, np.stack([step - t, step * t]))
 
 
 def without(frame: Any, *names: str) -> Any:
@@ -124,7 +124,7 @@ def test_damaged_moments_are_left_out(tmp_path: pathlib.Path):
 
 def test_paths_of_images_have_a_still_alone(tmp_path: pathlib.Path):
   kept = frames.Frames(
-    tmp_path, frames.Path, frames.PathPanel, 'loss_path.png', None
+    tmp_path, frames.LogitPath, frames.PathPanel, 'loss_path.png', None
   )
   moment = path(3)._asdict()
   kept.add(moment.pop('step'), moment | {'images': np.zeros(2)})

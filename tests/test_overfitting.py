@@ -118,7 +118,7 @@ def test_images_to_hold_out_are_looked_for_before_a_run(
   tiny.eval.held_out = 'test'
   for wrong, said in (
     (config, 'the generator is trained on it'),
-    (tiny, "eval.held_out='test': is of images"),
+    (tiny, "eval.held_out='test': needs images"),
   ):
     with pytest.raises(ValueError, match=said):
       train.train(wrong, tmp_path / 'run')

@@ -43,7 +43,7 @@ def test_a_sample_is_found_again():
   target = walker.make(walker.inputs(walker.latents([7], [2])))[0]
   projector = projection.Projector(run, None, '')
   assert projector.space == 'z'
-  found = projector.project(target, projection.Asked(steps=200))
+  found = projector.project(target, projection.SearchOptions(steps=200))
   assert found.features is None
   assert found.label == 2
   assert found.input.shape == (5,)
@@ -67,7 +67,7 @@ def test_uniform_latents_stay_in_their_cube_and_a_class_is_kept(
   projector = projection.Projector(run, None, 'z')
   target = np.ones((8, 8, 1), np.float32)
   found = projector.project(
-    target, projection.Asked(steps=40, rate=0.5, label=1)
+    target, projection.SearchOptions(steps=40, rate=0.5, label=1)
   )
   assert found.label == 1
   assert np.abs(found.input).max() <= bound * (1 + 1e-6)
@@ -81,7 +81,7 @@ def test_w_and_features():
   projector = projection.Projector(run, linear_extractor(matrix), '')
   assert projector.space == 'w'
   target = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8, 1)
-  asked = projection.Asked(steps=20, weight=0.5)
+  asked = projection.SearchOptions(steps=20, weight=0.5)
   found = projector.project(target, asked)
   assert found.input.shape == (6,)
   own, goal = (x.reshape(-1) @ matrix for x in (found.image, target))

@@ -148,7 +148,7 @@ def test_images_are_counted_as_they_are_placed(digits: configs.Config):
   found = {}
   for kind in ('copy', 'split', 'streamed'):
     digits.data.placement = 'copy' if kind == 'streamed' else kind
-    digits.data.name, given = 'folder', absent.Form((8, 8, 1), 0, 1797)
+    digits.data.name, given = 'folder', absent.ImageSpec((8, 8, 1), 0, 1797)
     if kind == 'streamed':
       given = given._replace(examples=0)
     report = ahead.compile_for(build.complete(digits), 'cpu', given)

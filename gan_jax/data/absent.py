@@ -11,7 +11,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import densities, opening, source as sources
 
 
-class Form(NamedTuple):
+class ImageSpec(NamedTuple):
   """What is known of a set of images without it.
 
   Attributes:
@@ -27,25 +27,25 @@ class Form(NamedTuple):
 
 # The training splits, as the pages of TensorFlow Datasets give them.
 KNOWN = {
-  'mnist': Form((28, 28, 1), 10, 60_000),
-  'fashion_mnist': Form((28, 28, 1), 10, 60_000),
-  'kmnist': Form((28, 28, 1), 10, 60_000),
-  'cifar10': Form((32, 32, 3), 10, 50_000),
-  'cifar100': Form((32, 32, 3), 100, 50_000),
-  'svhn_cropped': Form((32, 32, 3), 10, 73_257),
-  'imagenet_resized/32x32': Form((32, 32, 3), 1000, 1_281_167),
-  'imagenet_resized/64x64': Form((64, 64, 3), 1000, 1_281_167),
-  'imagenet2012': Form((), 1000, 1_281_167),
+  'mnist': ImageSpec((28, 28, 1), 10, 60_000),
+  'fashion_mnist': ImageSpec((28, 28, 1), 10, 60_000),
+  'kmnist': ImageSpec((28, 28, 1), 10, 60_000),
+  'cifar10': ImageSpec((32, 32, 3), 10, 50_000),
+  'cifar100': ImageSpec((32, 32, 3), 100, 50_000),
+  'svhn_cropped': ImageSpec((32, 32, 3), 10, 73_257),
+  'imagenet_resized/32x32': ImageSpec((32, 32, 3), 1000, 1_281_167),
+  'imagenet_resized/64x64': ImageSpec((64, 64, 3), 1000, 1_281_167),
+  'imagenet2012': ImageSpec((), 1000, 1_281_167),
 }
 
 
-def form_of(data: configs.Data, given: Form) -> Form:
+def form_of(data: configs.Data, given: ImageSpec) -> ImageSpec:
   """What the configuration and `KNOWN` say, with what is given in front.
 
   Raises:
     ValueError: the shape of an image follows from none of them.
   """
-  known = KNOWN.get(data.name, Form())
+  known = KNOWN.get(data.name, ImageSpec())
   shape = given.shape or known.shape
   if data.size:
     channels = shape[-1] if shape else 3
@@ -57,7 +57,7 @@ def form_of(data: configs.Data, given: Form) -> Form:
     )
   if data.channels:
     shape = (*shape[:2], data.channels)
-  return Form(
+  return ImageSpec(
     shape, given.classes or known.classes, given.examples or known.examples
   )
 
@@ -66,7 +66,7 @@ def open_absent(
   data: configs.Data,
   key: jax.Array,
   size: int,
-  given: Form,
+  given: ImageSpec,
   devices: int = 1,
 ) -> sources.Source:
   """A source with the shapes of the configured one, and images of nothing.

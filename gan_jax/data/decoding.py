@@ -60,21 +60,21 @@ class Refused(NamedTuple):
 
 
 def headers(
-  place: files.Place, names: Sequence[str]
+  place: files.FileRoot, names: Sequence[str]
 ) -> list[pixels.Header | Refused]:
   """Of each file, or why it has none."""
   return [_each(place, name, pixels.header) for name in names]
 
 
 def extents(
-  place: files.Place, names: Sequence[str]
+  place: files.FileRoot, names: Sequence[str]
 ) -> list[tuple[float, float] | Refused]:
   """The least and greatest value of each wide grey image."""
   return [_each(place, name, pixels.extent) for name in names]
 
 
 def images(
-  place: files.Place, names: Sequence[str], form: pixels.Form, shape: Shape
+  place: files.FileRoot, names: Sequence[str], form: pixels.Form, shape: Shape
 ) -> list[np.ndarray | Refused]:
   """Each file decoded, as `pixels.render` has it."""
   render = functools.partial(_rendered, form=form, shape=shape)
@@ -82,7 +82,7 @@ def images(
 
 
 def check(
-  place: files.Place, names: Sequence[str], form: pixels.Form, shape: Shape
+  place: files.FileRoot, names: Sequence[str], form: pixels.Form, shape: Shape
 ) -> list[Refused | None]:
   """What of the files cannot be decoded."""
   found = images(place, names, form, shape)
@@ -90,7 +90,7 @@ def check(
 
 
 def write(
-  place: files.Place,
+  place: files.FileRoot,
   names: Sequence[str],
   offsets: Sequence[int],
   form: pixels.Form,
@@ -114,7 +114,7 @@ def write(
 
 
 def _each(
-  place: files.Place, name: str, look: Callable[[Any], Outcome]
+  place: files.FileRoot, name: str, look: Callable[[Any], Outcome]
 ) -> Outcome | Refused:
   try:
     with place.open(name) as file, pixels.opened(file) as image:
@@ -172,7 +172,7 @@ class Workers:
   def map(
     self,
     look: Callable[..., list[Outcome]],
-    place: files.Place,
+    place: files.FileRoot,
     names: Sequence[str],
     what: str,
     *each: Sequence[Any],
@@ -183,7 +183,7 @@ class Workers:
       look: a function of this module, of a few names at once.
       place: where they are.
       names: of files.
-      what: is being done, for who waits.
+      what: is being done, shown on the progress bar.
       *each: what `look` takes besides, an item for each name.
     """
     parts = [
@@ -198,7 +198,7 @@ class Workers:
   def _found(
     self,
     look: Callable[..., list[Outcome]],
-    place: files.Place,
+    place: files.FileRoot,
     parts: Sequence[tuple[Any, ...]],
   ) -> Iterator[list[Outcome]]:
     done = 0
@@ -218,7 +218,7 @@ class Workers:
 def _in_order(
   pool: process.ProcessPoolExecutor,
   look: Callable[..., list[Outcome]],
-  place: files.Place,
+  place: files.FileRoot,
   parts: Sequence[tuple[Any, ...]],
 ) -> Iterator[list[Outcome]]:
   """Few tasks ahead of who reads, whose results take memory."""

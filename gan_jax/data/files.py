@@ -24,7 +24,7 @@ _MOST_CLASSES = 100_000
 _SPLITS = ('train', 'training', 'val', 'valid', 'validation', 'dev', 'test')
 
 
-class Place(NamedTuple):
+class FileRoot(NamedTuple):
   """A folder, or a folder in a zip file, that holds images.
 
   Attributes:
@@ -77,7 +77,7 @@ class Listing(NamedTuple):
     broken: links and folders that lead nowhere, with the reason.
   """
 
-  place: Place
+  place: FileRoot
   names: list[str]
   stamps: list[str]
   hidden: int
@@ -99,7 +99,7 @@ def find(directory: str) -> Listing:
   root = pathlib.Path(directory).expanduser()
   if root.is_dir():
     found = _Walk(root)
-    place, stamps = Place(str(root)), found.stamps
+    place, stamps = FileRoot(str(root)), found.stamps
     hidden, broken = found.hidden, found.broken
   else:
     place, stamps, hidden = _zipped(directory, root)
@@ -164,7 +164,7 @@ def _is_hidden(name: str) -> bool:
 
 def _zipped(
   directory: str, root: pathlib.Path
-) -> tuple[Place, dict[str, str], int]:
+) -> tuple[FileRoot, dict[str, str], int]:
   """The files of a zip file, or of a folder in it: 'faces.zip/train'."""
   path = next((p for p in (root, *root.parents) if p.exists()), root)
   if not path.is_file():
@@ -194,7 +194,7 @@ def _zipped(
     raise ValueError(
       f'data.dir={directory!r}: there is no {inside} in {path.name}'
     )
-  return Place(real, inside, stamp), stamps, len(hidden)
+  return FileRoot(real, inside, stamp), stamps, len(hidden)
 
 
 class Classes(NamedTuple):

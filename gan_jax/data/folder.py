@@ -32,6 +32,8 @@ _SUFFIXES = (
 class Asked(NamedTuple):
   """What the images are to become.
 
+  Its name and fields are hashed into the fingerprints of data.
+
   Attributes:
     size: centre-crop and area-resize to size x size; 0 keeps the size of
       images that are all alike.

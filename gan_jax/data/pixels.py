@@ -60,6 +60,8 @@ class Header(NamedTuple):
 class Form(NamedTuple):
   """What all images of a set become.
 
+  Its name and fields are hashed into the fingerprints of data.
+
   Attributes:
     size: of both sides, centre-cropped and area-resized; 0 leaves their own.
     channels: 1 or 3.

@@ -74,7 +74,7 @@ class Source:
     chunk: `chunk(first, count) -> arrays`, on the host.
     batch: `batch(arrays, key, step) -> Batch`, traceable.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
-    about: one line for who starts a run.
+    about: one line, printed when a run starts.
     read: of images that are streamed; what `chunk` gives of them are all.
     split: `chunk` gives images and labels, of which the images are to be split
       over the devices by rows, as many on each, with others at the end that are

@@ -43,7 +43,7 @@ Report = dict[str, Any]
 
 
 def compile_apart(
-  config: configs.Config, topology: str, form: absent.Form
+  config: configs.Config, topology: str, form: absent.ImageSpec
 ) -> Report:
   """`compile_for` in a process of its own.
 
@@ -160,7 +160,7 @@ def _mesh(topology: chips.Topology) -> Mesh:
 
 
 def compile_for(
-  config: configs.Config, topology: str, form: absent.Form
+  config: configs.Config, topology: str, form: absent.ImageSpec
 ) -> Report:
   """What a chunk of steps needs of each chip, and how fast it could be at most.
 
@@ -230,7 +230,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _game(
-  config: configs.Config, mesh: Mesh, form: absent.Form
+  config: configs.Config, mesh: Mesh, form: absent.ImageSpec
 ) -> program.Game:
   keys = program.root_keys(config.seed)
   size = build.samples_per_step(config)
@@ -336,7 +336,7 @@ def _main(path: pathlib.Path) -> None:
   jax.config.update('jax_enable_compilation_cache', False)
   try:
     config = build.complete(values.from_dict(asked['config']))
-    report = compile_for(config, asked['topology'], absent.Form(**form))
+    report = compile_for(config, asked['topology'], absent.ImageSpec(**form))
   except ValueError as error:
     report = {'error': str(error)}
   path.write_text(json.dumps(report))

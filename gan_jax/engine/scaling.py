@@ -18,7 +18,7 @@ def predict(
   config: configs.Config,
   chip: str,
   counts: Sequence[int],
-  form: absent.Form,
+  form: absent.ImageSpec,
   *,
   say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def predict(
 
 
 def _compiled(
-  config: configs.Config, pod: str, form: absent.Form
+  config: configs.Config, pod: str, form: absent.ImageSpec
 ) -> tuple[ahead.Report | None, str]:
   """A report, or why there is none that fits."""
   try:

@@ -57,8 +57,8 @@ class Evaluator:
     data, settings = config.data, config.eval
     if info.kind != 'images':
       raise ValueError(
-        f'eval.metrics={settings.metrics!r}: are of images; a law has its own '
-        'figures anyway'
+        f'eval.metrics={settings.metrics!r}: need images; exact densities '
+        'have their own figures'
       )
     # Refuses what is cheap to know before a classifier is trained.
     self._sampler = build.make_sampler(config, spec, settings.num_samples)
@@ -228,6 +228,7 @@ def other_labelled(settings: configs.Eval, like: configs.Data) -> sets.Images:
 
 
 def resizer(size: int) -> str:
+  """How images come to be `size` pixels a side, in words; 0 leaves them."""
   return f'area to {size}x{size}' if size else 'none'
 
 

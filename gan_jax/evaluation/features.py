@@ -57,7 +57,7 @@ def extract(
   *,
   batch_size: int = 64,
 ) -> Iterator[types.Features]:
-  """What the network sees, a batch at a time, on the host.
+  """Features and logits, a batch at a time, on the host.
 
   Args:
     extractor: of `classifier`, or of `pretrained.PRETRAINED`.
@@ -109,12 +109,15 @@ class ClassifierConfig:
   dropout: float = 0.5
 
   def network(self, classes: int) -> networks.Classifier:
+    """The network for so many classes."""
     return networks.Classifier(classes, self.width, self.features, self.dropout)
 
   def batch_of(self, num: int) -> int:
+    """Images a step, of `num` to learn from."""
     return self.batch_size or min(100, max(1, num // 10))
 
   def shift_of(self, side: int) -> int:
+    """The largest move of an image whose shorter side is `side`."""
     return self.shift if self.shift >= 0 else min(2, side // 14)
 
 

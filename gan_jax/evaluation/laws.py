@@ -55,7 +55,7 @@ def _measure_density(
     spec: the game.
     law: what the generator should follow.
     num: samples; a multiple of `spec.packing`.
-    ema: look at the averaged generator.
+    ema: evaluate the averaged generator.
   """
 
   def measure(
@@ -223,7 +223,7 @@ def _measure_images(
 ) -> Measure:
   """D on real images `[N, H, W, C]` and on as many samples, and `overfit`.
 
-  The picture's arrays are those of `frames.Path`, and `images`,
+  The picture's arrays are those of `frames.LogitPath`, and `images`,
   `[num, H, W, C]`, in a game of classes a row for each of the first of them.
   """
   by_class = None
@@ -293,7 +293,7 @@ def make_measure(
   held_out = config.eval.held_out
   if held_out and source.info.kind != 'images':
     raise ValueError(
-      f'eval.held_out={held_out!r}: is of images, and data.name='
+      f'eval.held_out={held_out!r}: needs images, and data.name='
       f'{config.data.name!r} has none'
     )
   if source.info.kind == 'density':
@@ -337,7 +337,7 @@ def stamp(config: configs.Config) -> dict[str, Any]:
 
 # Images a side of a grid of samples.
 GRID = 10
-# Pairs of a real and a generated image between which D is looked at.
+# Pairs of a real and a generated image between which D is evaluated.
 PAIRS = 8
 
 

@@ -104,7 +104,7 @@ class Metric(NamedTuple):
   Attributes:
     figures: the names of what it gives; where it uses features, the
       name of their network is added, as in `kid_inception`.
-    counts: how many images of each set it looks at, the first ones.
+    counts: how many images of each set it uses, the first ones.
     init: its state before the first image of a set.
     update: the state with a block more; the given one is used up.
     result: the figures.
@@ -113,7 +113,7 @@ class Metric(NamedTuple):
     least: images of each set without which there is no figure.
     uses_features: needs a fixed network.
     mirrors: takes mirror images too, of training images that G saw both ways.
-    single: looks at images one by one, and stacks have no images of their own.
+    single: takes images one by one, and stacks have no images of their own.
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
     conditional: is of generated images that were asked for by class.

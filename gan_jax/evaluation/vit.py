@@ -137,7 +137,7 @@ class Reader:
   """
 
   def __init__(self, arrays: Mapping[str, np.ndarray], network: str):
-    """Raises no error yet.
+    """Keeps the arrays; checks happen in `take`.
 
     Args:
       arrays: by name, as PyTorch has them.

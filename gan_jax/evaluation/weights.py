@@ -114,7 +114,7 @@ class _Tensor:
       or not all(isinstance(n, int) and n >= 0 for n in numbers)
       or len(self.shape) != len(self.strides)
     ):
-      raise ValueError('a tensor that makes no sense')
+      raise ValueError('a tensor with an invalid shape or stride')
     if math.prod(self.shape) == 0:
       return np.zeros(self.shape, data.dtype)
     spans = zip(self.shape, self.strides, strict=True)

@@ -53,7 +53,7 @@ def copying(
     fitted = sklearn.decomposition.PCA(COMPONENTS, random_state=0).fit(sets[2])
     sets = [fitted.transform(x) for x in sets]
   means = sklearn.cluster.KMeans(CELLS, n_init=10, random_state=0)
-  # Its threads wait for each other without rest.
+  # Its threads busy-wait for each other.
   with threadpoolctl.threadpool_limits(1):
     means.fit(sets[2])
   cells = [means.predict(x) for x in sets]

@@ -208,9 +208,8 @@ def distance_from(a: Statistics) -> Callable[[Statistics], float]:
       raise ValueError(
         f'features: one set has {len(a.mean)} of them, the other {len(b.mean)}'
       )
-    # LAPACK's threads wait for each other without rest: on two busy cores two
-    # of them take ten times as long as one, and on idle ones six tenths as
-    # long.
+    # LAPACK's threads busy-wait for each other: on two busy cores two of them
+    # take ten times as long as one, and on idle ones six tenths as long.
     with threadpoolctl.threadpool_limits(1, user_api='blas'):
       product = columns @ _root_columns(b.cov)
       root_trace = np.linalg.svd(product, compute_uv=False).sum()

@@ -1,8 +1,8 @@
 """Moments of a game: kept as arrays, and drawn.
 
-`Curves`, `Cloud` and `Path` are moments of games in one and two dimensions and
-of images, `CurvesPanel`, `CloudPanel` and `PathPanel` draw them, and `Frames`
-makes a figure and an animation of those of a run.
+`Curves`, `Cloud` and `LogitPath` are moments of games in one and two dimensions
+and of images, `CurvesPanel`, `CloudPanel` and `PathPanel` draw them, and
+`Frames` makes a figure and an animation of those of a run.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Cloud(NamedTuple):
   disc: np.ndarray
 
 
-class Path(NamedTuple):
+class LogitPath(NamedTuple):
   """D along straight lines from real images to generated ones, at one moment.
 
   Attributes:
@@ -245,11 +245,11 @@ class CloudPanel:
 
 
 class PathPanel:
-  """`Path`: D from a real image to a generated one, pair by pair."""
+  """`LogitPath`: D from a real image to a generated one, pair by pair."""
 
   HEIGHT = 3.2
 
-  def __init__(self, place: Any, frames: Sequence[Path]):
+  def __init__(self, place: Any, frames: Sequence[LogitPath]):
     figure = place.get_gridspec().figure
     axes: Axes = figure.add_subplot(place)
     t, pairs = frames[0].t, len(frames[0].logits)
@@ -268,7 +268,7 @@ class PathPanel:
     axes.tick_params(axis='y', labelsize=7)
     axes.set_ylabel('logit of D', fontsize=8)
 
-  def show(self, frame: Path) -> Sequence[Any]:
+  def show(self, frame: LogitPath) -> Sequence[Any]:
     self._title.set_text(f'step {frame.step:,}')
     for line, logits in zip(self._lines, frame.logits, strict=True):
       line.set_data(frame.t, logits)

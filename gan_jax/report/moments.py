@@ -7,7 +7,7 @@ import io
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,13 +72,16 @@ def read(workdir: pathlib.Path, kind: str, limits: Limits) -> dict[str, Any]:
     found['grids'] = _grids(grids, limits)
   frames = sorted((workdir / 'frames').glob('step_*.npz'))
   shows = {'density': 'curves', 'points': 'clouds'}.get(kind, 'paths')
-  cloud = functools.partial(_cloud, limits=limits)
-  read_one = {'curves': _curves, 'clouds': cloud, 'paths': _path}[shows]
+  readers: dict[str, Callable[[Any], dict[str, Any]]] = {
+    'curves': _curves,
+    'clouds': functools.partial(_cloud, limits=limits),
+    'paths': _path,
+  }
   moments = []
   for path in pick(frames, limits.moments):
     try:
       with opened(path) as stored:
-        moments.append({'step': _step(path), **read_one(stored)})
+        moments.append({'step': _step(path), **readers[shows](stored)})
     except DAMAGED:
       continue  # The others show the run.
   if moments:

@@ -117,7 +117,7 @@ class _Grids:
     self._folder = workdir / 'samples'
     self._folder.mkdir(exist_ok=True)
     self._loss_path = frames.Frames(
-      workdir, frames.Path, frames.PathPanel, 'loss_path.png', None
+      workdir, frames.LogitPath, frames.PathPanel, 'loss_path.png', None
     )
     # TensorBoard's file is a new one (events.py).
     for step, path in self._grids():

@@ -60,7 +60,7 @@ def first_state(
 ) -> tuple[states.GanState, int | None]:
   """The state to start from, and how many rows its checkpoint counts.
 
-  A damaged checkpoint is put aside with a word, and the one before it taken.
+  A damaged checkpoint is moved aside with a message; the one before it is used.
 
   Args:
     game: that is played.
@@ -95,7 +95,7 @@ def first_state(
     reason = f' ({next(iter(damaged.values()))})' if damaged else ''
     raise ValueError(
       f'--workdir={workdir}: holds a run without a sound checkpoint{reason}; '
-      'choose another folder to begin anew'
+      'choose another folder to start again'
     )
   return (game.start() if first is None else first), None
 
@@ -254,9 +254,9 @@ def _load(field: str, text: str) -> trained.Run:
 class _Taking:
   """Takes trees of another run, for each member of a population the same."""
 
-  def __init__(self, game: program.Game, whence: str):
+  def __init__(self, game: program.Game, source: str):
     self._lead = (len(game.members),) if game.members else ()
-    self._whence = whence
+    self._source = source
 
   def __call__(
     self, name: str, new: types.PyTree, old: types.PyTree
@@ -268,14 +268,14 @@ class _Taking:
     """
     here, there = states.named(new), states.named(old)
     for path in dict.fromkeys([*here, *there]):
-      own, other = (
+      new_shape, old_shape = (
         f'{list(leaves[path].shape[skipped:])}' if path in leaves else 'missing'
         for leaves, skipped in ((here, len(self._lead)), (there, 0))
       )
-      if own != other:
+      if new_shape != old_shape:
         full = f'{name}/{path}' if path else name
         raise ValueError(
-          f'{self._whence}: {full} is {other} there and {own} here'
+          f'{self._source}: {full} is {old_shape} there and {new_shape} here'
         )
     leaves = [
       jnp.broadcast_to(there[path], (*self._lead, *there[path].shape))

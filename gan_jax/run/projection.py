@@ -31,7 +31,7 @@ _CHUNK = 10
 _Cost = Callable[[jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]]
 
 
-class Asked(NamedTuple):
+class SearchOptions(NamedTuple):
   """How to search.
 
   Attributes:
@@ -195,7 +195,7 @@ class Projector:
     first = jax.tree.map(lambda a: a[order], latent)
     return first, float(jnp.sqrt(near.min()))
 
-  def project(self, target: np.ndarray, asked: Asked) -> Found:
+  def project(self, target: np.ndarray, asked: SearchOptions) -> Found:
     """Adam from the nearest of random samples; the best that it passes.
 
     Minimises the mean square over pixels plus `asked.weight` times that over
@@ -233,7 +233,7 @@ class Projector:
     )
 
   def _descend(
-    self, cost: _Cost, first: types.Latent, asked: Asked
+    self, cost: _Cost, first: types.Latent, asked: SearchOptions
   ) -> tuple[types.Latent, np.ndarray]:
     """The best input on the way of each start, and its cost."""
     if self.space == 'w':

@@ -50,8 +50,8 @@ def load(
     workdir: of the run.
     which: 'latest'; 'best', by the run's own `checkpoint.best`; or a step.
     member: which run of a population.
-    ema: whether the averaged generator is looked at; None as in training.
-    ema_length: of the average that is looked at; None as in training.
+    ema: whether the averaged generator is evaluated; None as in training.
+    ema_length: of the average that is evaluated; None as in training.
 
   Raises:
     ValueError: there is no run here, or no such checkpoint, member or average,
@@ -119,7 +119,7 @@ def fitted(state: states.GanState, form: states.GanState) -> states.GanState:
 def _at_length(
   workdir: pathlib.Path, run: Run, length: float, member: int | None
 ) -> Run:
-  """The same run, looked at by its average of a length."""
+  """The same run, evaluated by its average of a length."""
   average, about = averages.reconstruct(workdir, run.state, length, member)
   print(f'ema_length={length:g}: {about}', file=sys.stderr)
   own = {**run.state.memory[posthoc.MEMORY], posthoc.name(length): average}
@@ -216,7 +216,7 @@ def samples(
 
 
 def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
-  """Parameters and variables of the generator that is looked at.
+  """Parameters and variables of the generator that is evaluated.
 
   Args:
     run: from `load`; its configuration says which. Should it need batch

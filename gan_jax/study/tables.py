@@ -186,6 +186,7 @@ def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
 
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
+  """A table of Markdown, and what stands below it."""
   header, *rows = [_header(table), *_rows(table, summaries)]
   rule = ['---'] + ['---:'] * (len(header) - 1)
   lines = [f'| {" | ".join(row)} |' for row in (header, rule, *rows)]
