@@ -320,8 +320,8 @@ def test_a_full_disk_leaves_the_page_before(
   def full(*_: object) -> None:
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(pathlib.Path, 'replace', full)
   run_folders.make(tmp_path / 'a', config())
+  monkeypatch.setattr(pathlib.Path, 'replace', full)
   with pytest.raises(OSError, match='No space'):
     pages.write(tmp_path / 'page.html', pages.collect([tmp_path / 'a'], 'a'))
   assert [p.name for p in tmp_path.glob('*.html*')] == ['page.html']
