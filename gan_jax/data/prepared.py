@@ -81,9 +81,8 @@ def open_tfds(
     return array[index], None if labels is None else labels[index]
 
   notes = []
-  stored = features['image'].shape or ()
-  if stored[:2] != shape[1:3] and None not in stored[:2]:
-    height, width, *_ = stored
+  height, width = (features['image'].shape or (None, None))[:2]
+  if None not in (height, width) and (height, width) != shape[1:3]:
     notes.append(f'resized from {width}x{height}')
   if dtype != np.uint8:
     what = '16 bits' if dtype == np.uint16 else 'floats'
