@@ -134,16 +134,45 @@ def test_what_a_population_leaves(four: configs.Config, tmp_path: pathlib.Path):
 
 
 def test_a_failed_member_is_counted(
-  four: configs.Config, tmp_path: pathlib.Path
+  four: configs.Config,
+  tmp_path: pathlib.Path,
+  capsys: pytest.CaptureFixture[str],
 ):
   four.population.vary = {'optim.gen.learning_rate': [1e-3, 1e30]}
   four.optim.gen.name, four.loss = 'sgd', 'wasserstein'
   summary = train.train(four, tmp_path)
   ks = summary['ks']
-  assert ks['failed'] >= 1
+  assert ks['failed'] == 2
+  # Neither are figures that would be 0.
+  (*_, row) = writers.read_rows(tmp_path)
+  for name in ('disc/accuracy', 'eval/ks'):
+    assert [x is None for x in row[name]['members']] == [0, 0, 1, 1]
+  said = capsys.readouterr().err
+  assert said.count('and the others go on') == 2
+  assert 'member 3 (seed 1, optim.gen.learning_rate=1e+30): not finite' in said
   sound = [x for x in ks['members'] if x is not None]
   assert len(sound) == 4 - ks['failed']
   assert ks['mean'] == pytest.approx(np.mean(sound))
+
+
+def test_settings_of_a_seed_are_no_repeats(tiny: configs.Config):
+  """Two levels far apart, whose difference is no spread of the seeds."""
+  tiny.population.seeds = 3
+  tiny.population.vary = {
+    'ema.half_life': [1, 2],
+    'penalties.r1.weight': [0, 1],
+  }
+  level = {(1, 0): 0.0, (1, 1): 10.0, (2, 0): 5.0, (2, 1): math.nan}
+  row = [
+    level[tuple(member.setting.values())] + member.seed
+    for member in population.members(tiny)
+  ]
+  rows = [{'step': 12, 'eval/x': {'members': row}}]
+  (spread,) = population_report._spreads(rows, tiny, ['x'])
+  found = spread.fields['ema.half_life']
+  assert found['1'].members == (5.0, 6.0, 7.0)
+  assert found['2'].members == (5.0, 6.0, 7.0)
+  assert found['1'].stderr == pytest.approx(1 / math.sqrt(3))
 
 
 def test_all_members_failing_is_a_divergence(

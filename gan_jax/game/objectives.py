@@ -314,8 +314,12 @@ def accuracy(
   """How often D is right, `[]`; 1/2 where it cannot tell.
 
   The share of samples on their side of 0, or, where 0 says nothing, of pairs
-  whose real sample has the larger logit; equal ones count half.
+  whose real sample has the larger logit; equal ones count half. NaN where a
+  logit is not finite.
   """
   if loss.signed:
-    return ((real > 0).mean() + (fake < 0).mean()) / 2
-  return ((real > fake).mean() + (real >= fake).mean()) / 2
+    right = ((real > 0).mean() + (fake < 0).mean()) / 2
+  else:
+    right = ((real > fake).mean() + (real >= fake).mean()) / 2
+  # 0 but for what is not finite, of which no comparison tells.
+  return right + 0 * (real.mean() + fake.mean())

@@ -44,8 +44,8 @@ class Spread(NamedTuple):
     steps: `[T]`.
     lines: for each combination of what varies, `[T]` estimates.
     fields: for each number that varies, the estimate at each of its values of
-      the members' last looks, whatever the other numbers are; one nameless
-      field where none varies.
+      the members' last looks, of each seed the mean over the other numbers; one
+      nameless field where none varies.
   """
 
   name: str

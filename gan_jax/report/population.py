@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -47,6 +48,7 @@ class PopulationReport:
       lambda member, _: measure(*member)[0], len(keys), 1, mesh
     )
     self._measure = jax.jit(lambda state, keys: each((state, keys), ()))
+    self._sound = jax.jit(_sound)
     self._last: tuple[int, single.Figures] | None = None
     self._keys, self._names = keys, names
     self._config, self._workdir = config, workdir
@@ -71,7 +73,8 @@ class PopulationReport:
       ]
       for name in each[0]:
         figures[name] = np.array([found[name] for found in each])
-    return figures
+    sound = jax.device_get(self._sound(state))
+    return {name: np.where(sound, x, np.nan) for name, x in figures.items()}
 
   def finish(self, state: states.GanState) -> single.Figures:
     rows = writers.read_rows(self._workdir)
@@ -88,6 +91,30 @@ class PopulationReport:
     for name, count in state.memory.get('skipped', {}).items():
       finals[f'{name}_skipped'] = np.asarray(count).tolist()
     return finals
+
+
+def _sound(state: states.GanState) -> jax.Array:
+  """Whether a member's parameters are finite, `[P]`; else its figures are not.
+
+  Some, such as a count of modes, would be 0.
+  """
+  leaves = jax.tree.leaves((state.gen.params, state.disc.params))
+  finite = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in leaves]
+  return jnp.stack(finite).all(axis=0)
+
+
+def _of_seeds(values: np.ndarray, config: configs.Config) -> list[float]:
+  """Of each seed the mean over all settings that share a number.
+
+  Its runs at different settings are no independent repeats.
+
+  Args:
+    values: of one value of a field, all settings after another.
+    config: of the population.
+  """
+  table = np.ma.masked_invalid(values.reshape(-1, config.population.seeds))
+  means: list[float] = table.mean(axis=0).filled(np.nan).tolist()
+  return means
 
 
 def _spreads(
@@ -116,7 +143,7 @@ def _spreads(
     ends = values[looks, np.arange(len(looks))]
     fields = {
       field: {
-        value: statistics.estimate(name, ends[indices].tolist())
+        value: statistics.estimate(name, _of_seeds(ends[indices], config))
         for value, indices in groups.items()
       }
       for field, groups in population.by_field(config).items()

@@ -34,7 +34,7 @@ from gan_jax.storage import (
   workdir as workdirs,
   writers,
 )
-from gan_jax.study import halving as halvings
+from gan_jax.study import halving as halvings, population
 
 
 def step_samples(game: program.Game) -> int:
@@ -254,7 +254,7 @@ def _check_finite(
 ) -> None:
   """Raises `health.DivergedError` where a log of the chunk is not finite.
 
-  A population goes on while a member of it is sound.
+  A population goes on while a member of it is sound, and says which are not.
   """
   each = [first]
   if game.members:
@@ -262,6 +262,16 @@ def _check_finite(
   broken = [health.first_broken(member, length) for member in each]
   found = [(*what, i) for i, what in enumerate(broken) if what]
   if len(found) < len(broken):
+    for where, what, i in found:
+      # One that broke in an earlier chunk is not finite from this one's start.
+      if outputs and (where or not step):
+        seed, setting = game.members[i]
+        named = [f'seed {seed}', population.setting_name(setting)]
+        outputs.sinks.say(
+          f'step {step + where + 1:,}: member {game.places[i]} '
+          f'({", ".join(filter(None, named))}): not finite in {what}; it has '
+          'no figures from here, and the others go on'
+        )
     return
   beside.wait()
   latest = 0
