@@ -144,12 +144,3 @@ def normalise(params: types.PyTree, spectral: types.PyTree) -> types.PyTree:
 def is_kernel(path: Path) -> bool:
   """Chooses kernels, and no embeddings."""
   return path[-1] == 'kernel'
-
-
-def all_but(*layers: str) -> Callable[[Path], bool]:
-  """Chooses all weights but those whose path passes through such layers."""
-  return functools.partial(_outside, frozenset(layers))
-
-
-def _outside(layers: frozenset[str], path: Path) -> bool:
-  return layers.isdisjoint(path)
