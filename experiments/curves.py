@@ -4,14 +4,13 @@
     --metric=gen/grad_norm --log --out=curves.png
 """
 
-import json
 import math
 import pathlib
 
 from absl import flags
 
 from experiments import launch
-from gan_jax.storage import whole
+from gan_jax.storage import lines, whole
 
 _WORKDIRS = flags.DEFINE_list('workdirs', [], 'Folders of runs.')
 _METRIC = flags.DEFINE_string('metric', None, 'A key of metrics.jsonl.')
@@ -24,18 +23,18 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
   path = workdir / 'metrics.jsonl'
   if not path.exists():
     raise ValueError(f'--workdirs: {workdir} has no metrics.jsonl')
-  rows = [json.loads(line) for line in path.read_text().splitlines()]
-  found = [row for row in rows if metric in row]
-  if not found:
+  rows = lines.read(path)
+  having = [row for row in rows if metric in row]
+  if not having:
     names = sorted({name for row in rows for name in row} - {'step'})
     raise ValueError(
       f'--metric={metric}: not in {path}; there are {", ".join(names)}'
     )
-  values = [row[metric] for row in found]
+  values = [row[metric] for row in having]
   # Of a population, the mean; a null is a gap.
   means = [x['mean'] if isinstance(x, dict) else x for x in values]
   return (
-    [row['step'] for row in found],
+    [row['step'] for row in having],
     [math.nan if x is None else x for x in means],
   )
 
@@ -48,14 +47,14 @@ def main() -> None:
 
   workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]
   names = [path.name for path in workdirs]
-  lines = {
+  curves = {
     path.name if names.count(path.name) == 1 else str(path): series(
       path, _METRIC.value
     )
     for path in workdirs
   }
   charts.save_lines(
-    pathlib.Path(_OUT.value), lines, label=_METRIC.value, log=_LOG.value
+    pathlib.Path(_OUT.value), curves, label=_METRIC.value, log=_LOG.value
   )
   print(_OUT.value)
 

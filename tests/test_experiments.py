@@ -418,6 +418,8 @@ def test_summarise_and_curves(tiny: configs.Config, tmp_path: pathlib.Path):
     np.std(figures, ddof=1), abs=1e-4
   )
   flags = (f'--workdirs={tmp_path}/0,{tmp_path}/1', f'--out={tmp_path}/c.png')
+  with (tmp_path / '0' / 'metrics.jsonl').open('a') as file:
+    file.write('{"step": 16, "gen/lo')  # As while a run is at work.
   done = python('experiments.curves', '--metric=gen/loss', *flags)
   assert done.returncode == 0, done.stderr
   with PIL.Image.open(tmp_path / 'c.png') as picture:
