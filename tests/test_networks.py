@@ -113,8 +113,10 @@ def test_small_dcgan_is_pacgans():
   kernels = [(3, 2), (2, 4), (4, 8)]
   convolutions = sum(9 * i * o + o for i, o in kernels)
   assert count == convolutions + 2 * (2 + 4 + 8) + 4 * 4 * 8 + 1
-  with pytest.raises(ValueError, match='square images of at least 8 x 8'):
+  with pytest.raises(ValueError, match='small_dcgan makes square images'):
     small_dcgan.sides((28, 32, 3))
+  with pytest.raises(ValueError, match='data.size=7: .* at least 8 x 8'):
+    small_dcgan.sides((7, 7, 3))
   for player, least in (('gen', 8), ('disc', 4)):
     config = configs.Config()
     getattr(config, player).name = 'small_dcgan'

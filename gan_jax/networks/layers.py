@@ -237,24 +237,27 @@ def check_square(name: str, shape: tuple[int, ...]) -> None:
     )
 
 
-def doublings(name: str, shape: tuple[int, ...], base: int) -> int:
+def doublings(
+  name: str, shape: tuple[int, ...], base: int, least: int = 0
+) -> int:
   """How many doublings of a side make the images.
 
   Args:
     name: of the network.
     shape: of one image, `(H, W, C)`.
     base: the side that is doubled.
+    least: how many there are at least.
 
   Raises:
     ValueError: it is not a square image, or no number of doublings makes it.
   """
   check_square(name, shape)
-  count = int(math.log2(max(shape[0], base) / base))
+  count = max(int(math.log2(max(shape[0], base) / base)), least)
   if shape[0] != base * 2**count:
     near = f'{base * 2**count}, {base * 2 ** (count + 1)}'
     raise ValueError(
-      f'data.size={shape[0]}: {name} makes images whose side is {base} times a '
-      f'power of two, such as {near}'
+      f'data.size={shape[0]}: {name} makes images whose side is '
+      f'{base * 2**least} times a power of two, such as {near}'
     )
   return count
 

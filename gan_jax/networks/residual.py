@@ -65,12 +65,9 @@ def choose(
   Raises:
     ValueError: there is none.
   """
+  layers.check_square(name, shape)
   *rest, last = map(str, plans)
   known = f'{", ".join(rest)} or {last}'
-  if len(shape) != 3 or shape[0] != shape[1]:
-    raise ValueError(
-      f'{name} makes square images of side {known}; the data have shape {shape}'
-    )
   if shape[0] not in plans:
     near = min(plans, key=lambda size: abs(size - shape[0]))
     raise ValueError(

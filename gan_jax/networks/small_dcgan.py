@@ -29,10 +29,10 @@ def sides(shape: tuple[int, ...]) -> list[int]:
   Raises:
     ValueError: it is not a square image of at least 8 x 8.
   """
-  if len(shape) != 3 or shape[0] != shape[1] or shape[0] < 8:
+  layers.check_square('small_dcgan', shape)
+  if shape[0] < 8:
     raise ValueError(
-      'small_dcgan makes square images of at least 8 x 8; the data have shape '
-      f'{shape} (data.size crops them to squares)'
+      f'data.size={shape[0]}: small_dcgan makes images of at least 8 x 8'
     )
   return [-(-shape[0] // 2**stage) for stage in range(_STAGES + 1)]
 

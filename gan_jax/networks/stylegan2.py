@@ -34,14 +34,7 @@ def sides(shape: tuple[int, ...]) -> tuple[int, ...]:
   Raises:
     ValueError: it is not a square image, or no number of doublings makes it.
   """
-  layers.check_square('stylegan2', shape)
-  doublings = max(int(math.log2(max(shape[0], _BASE) / _BASE)), 1)
-  if shape[0] != _BASE * 2**doublings:
-    near = f'{_BASE * 2**doublings}, {_BASE * 2 ** (doublings + 1)}'
-    raise ValueError(
-      f'data.size={shape[0]}: stylegan2 makes images whose side is 8, 16, 32 '
-      f'and so on, such as {near}'
-    )
+  doublings = layers.doublings('stylegan2', shape, _BASE, least=1)
   return tuple(_BASE * 2**i for i in range(doublings + 1))
 
 
