@@ -115,7 +115,7 @@ def test_small_dcgan_is_pacgans():
   assert count == convolutions + 2 * (2 + 4 + 8) + 4 * 4 * 8 + 1
   with pytest.raises(ValueError, match='small_dcgan makes square images'):
     small_dcgan.sides((28, 32, 3))
-  with pytest.raises(ValueError, match='data.size=7: .* at least 8 x 8'):
+  with pytest.raises(ValueError, match=r'data.size=7: .* at least 8 x 8'):
     small_dcgan.sides((7, 7, 3))
   for player, least in (('gen', 8), ('disc', 4)):
     config = configs.Config()
