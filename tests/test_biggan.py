@@ -721,20 +721,20 @@ class Blocks(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    law = 'normal', 0.5
-    laws = residual.Laws(law, law)
+    init = 'normal', 0.5
+    inits = residual.Inits(init, init)
     common = {'attention': 4, 'remat': self.remat, 'dtype': jnp.float32}
     if not self.up:
-      return residual.shrink(x, [8], 1, laws, wide=True, **common)
+      return residual.shrink(x, [8], 1, inits, wide=True, **common)
     norm = functools.partial(
       conditional.normalised,
       mode=types.TRAIN,
       classes=0,
-      law=law,
+      init=init,
       epsilon=1e-5,
       dtype=jnp.float32,
     )
-    return residual.grow(x, [x], (4, 4, 3), [2, 8], norm, laws, **common)
+    return residual.grow(x, [x], (4, 4, 3), [2, 8], norm, inits, **common)
 
 
 @pytest.mark.parametrize('up', [True, False])

@@ -39,8 +39,8 @@ def as_network(
     vars = dict(module.init(key, zeros, types.EVAL))
     params = vars.pop('params')
     if norm is not None:
-      own_key = jax.random.fold_in(key, 1)
-      vars[_SPECTRAL] = spectral.init(norm, params, own_key)
+      first_key = jax.random.fold_in(key, 1)
+      vars[_SPECTRAL] = spectral.init(norm, params, first_key)
     return params, vars
 
   def apply(
@@ -54,15 +54,17 @@ def as_network(
   ) -> tuple[Any, types.PyTree]:
     if norm is not None:
       params = spectral.normalise(params, vars[_SPECTRAL])
-    own = {name: value for name, value in vars.items() if name != _SPECTRAL}
+    flax_vars = {
+      name: value for name, value in vars.items() if name != _SPECTRAL
+    }
     with jax.default_matmul_precision(matmul_precision):
       y, new_vars = module.apply(
-        {'params': params, **own},
+        {'params': params, **flax_vars},
         input,
         mode,
         rngs={'dropout': key, 'noise': key},
         # With statistics of the batch, flax's layers write new averages.
-        mutable=list(own) if mode.batch_stats or mode.update_vars else [],
+        mutable=list(flax_vars) if mode.batch_stats or mode.update_vars else [],
         method=method,
       )
     # Losses and penalties are computed in float32 whatever the activations.

@@ -20,11 +20,11 @@ class SelfAttention(nn.Module):
   channels. The products are not scaled.
 
   Attributes:
-    law: of the initial weights.
+    initial: of the initial weights.
     dtype: of the activations.
   """
 
-  law: layers.Law
+  initial: layers.Init
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
 
     def conv(features: int, name: str) -> layers.Conv:
       return layers.Conv(
-        max(features, 1), 1, 1, False, *self.law,
+        max(features, 1), 1, 1, False, *self.initial,
         use_bias=False, dtype=self.dtype, name=name,
       )  # fmt: skip
 

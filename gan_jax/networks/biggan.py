@@ -37,9 +37,9 @@ class Settings:
   width: int = declare.field(64, at_least=1)
   # The side of the resolution with self-attention; 0 for none.
   attention: int = declare.field(0, at_least=0)
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('orthogonal', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(1.0, at_least=0)
   # Spectral normalisation of the weights, but for embeddings in G.
   spectral_norm: bool = True
@@ -97,34 +97,34 @@ class Generator(nn.Module):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    own = self.settings
+    settings = self.settings
     return spectral.norm_if(
-      own.spectral_norm, spectral.is_kernel, own.power_iterations
+      settings.spectral_norm, spectral.is_kernel, settings.power_iterations
     )
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
-    own, law = self.settings, _law(self.settings)
+    settings, init = self.settings, _init(self.settings)
     plan = residual.choose('biggan', PLANS, self.shape)
     sides = plan.sides_up(self.shape[0])
-    residual.check_attention('gen.net.attention', own.attention, sides)
+    residual.check_attention('gen.net.attention', settings.attention, sides)
     z, styles = self._styles(latent, len(sides))
 
     def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
       return conditional.normalised(
-        h, style, mode=mode, classes=self.classes, law=law,
-        epsilon=own.epsilon, dtype=self.dtype,
+        h, style, mode=mode, classes=self.classes, init=init,
+        epsilon=settings.epsilon, dtype=self.dtype,
       )  # fmt: skip
 
     return residual.grow(
       z,
       styles,
       self.shape,
-      [own.width * n for n in plan.up],
+      [settings.width * n for n in plan.up],
       norm,
-      residual.Laws(law, law),
-      attention=own.attention,
-      remat=own.remat,
+      residual.Inits(init, init),
+      attention=settings.attention,
+      remat=settings.remat,
       dtype=self.dtype,
     )
 
@@ -132,16 +132,20 @@ class Generator(nn.Module):
     self, latent: types.Latent, blocks: int
   ) -> tuple[jax.Array, list[jax.Array | None]]:
     """What the first layer takes `[B, S]`, and what each block is told."""
-    own, z = self.settings, latent.z
+    settings, z = self.settings, latent.z
     style = latent.label if self.classes else None
-    if style is not None and own.shared:
+    if style is not None and settings.shared:
       embedding = conditional.Embedding(
-        self.classes, own.shared, _law(own), self.dtype, name='shared'
+        self.classes,
+        settings.shared,
+        _init(settings),
+        self.dtype,
+        name='shared',
       )
       style = embedding(style)
-    if not own.hierarchical:
+    if not settings.hierarchical:
       return z, [style] * blocks
-    if self.classes and not own.shared:
+    if self.classes and not settings.shared:
       raise ValueError(
         'gen.net.hierarchical=True: the embedding of the class that z is '
         'joined to has no size; set gen.net.shared, such as 128'
@@ -175,39 +179,41 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    own = self.settings
-    return spectral.norm_if(own.spectral_norm, iterations=own.power_iterations)
+    settings = self.settings
+    return spectral.norm_if(
+      settings.spectral_norm, iterations=settings.power_iterations
+    )
 
   @nn.compact
   def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
     del mode
-    own, law = self.settings, _law(self.settings)
+    settings, init = self.settings, _init(self.settings)
     shape = batch.x.shape[1:]
     plan = residual.choose('biggan', PLANS, shape)
     sides = plan.sides_down(shape[0])
-    residual.check_attention('disc.net.attention', own.attention, sides)
+    residual.check_attention('disc.net.attention', settings.attention, sides)
     h = residual.shrink(
       batch.x,
-      [own.width * n for n in plan.down],
+      [settings.width * n for n in plan.down],
       plan.halvings,
-      residual.Laws(law, law),
+      residual.Inits(init, init),
       wide=True,
-      attention=own.attention,
-      remat=own.remat,
+      attention=settings.attention,
+      remat=settings.remat,
       dtype=self.dtype,
     )
     return conditional.judged(
-      layers.dense(1, *law, self.dtype)(h)[:, 0],
+      layers.dense(1, *init, self.dtype)(h)[:, 0],
       h,
       batch.label,
       classes=self.classes,
-      conditioning=own.conditioning,
+      conditioning=settings.conditioning,
       dtype=self.dtype,
-      law=law,
+      init=init,
     )
 
 
-def _law(own: Settings) -> layers.Law:
-  return own.kernel_init, own.kernel_scale
+def _init(settings: Settings) -> layers.Init:
+  return settings.kernel_init, settings.kernel_scale

@@ -21,19 +21,18 @@ class Embedding(nn.Module):
   Attributes:
     classes: rows.
     features: of each.
-    law: a name in `layers.INITIALISERS`, and its scale; the matrix has a row
-      for each class.
+    initial: of the matrix, which has a row for each class.
     dtype: of the result.
   """
 
   classes: int
   features: int
-  law: layers.Law = ('normal', 1.0)
+  initial: layers.Init = ('normal', 1.0)
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, label: jax.Array | None) -> jax.Array:
-    name, scale = self.law
+    name, scale = self.initial
     shape = (self.classes, self.features)
     init = layers.INITIALISERS[name](scale)
     embedding = self.param('embedding', init, shape)
@@ -52,13 +51,13 @@ class ClassBatchNorm(nn.Module):
   Attributes:
     classes: that there are.
     epsilon: is added to the variance.
-    law: of the rows' initial values.
+    initial: of the rows' initial values.
     dtype: of the activations.
   """
 
   classes: int
   epsilon: float = 1e-5
-  law: layers.Law = ('normal', 0.0)
+  initial: layers.Init = ('normal', 0.0)
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -69,7 +68,9 @@ class ClassBatchNorm(nn.Module):
       mode, self.dtype, epsilon=self.epsilon, affine=False
     )
     gain, bias = (
-      Embedding(self.classes, h.shape[-1], self.law, self.dtype, name=n)(label)
+      Embedding(self.classes, h.shape[-1], self.initial, self.dtype, name=n)(
+        label
+      )
       for n in ('gain', 'bias')
     )
     return affine(norm(h), gain, bias)
@@ -84,12 +85,12 @@ class VectorBatchNorm(nn.Module):
 
   Attributes:
     epsilon: is added to the variance.
-    law: of the initial values of A and B.
+    initial: of the initial values of A and B.
     dtype: of the activations.
   """
 
   epsilon: float = 1e-5
-  law: layers.Law = ('orthogonal', 1.0)
+  initial: layers.Init = ('orthogonal', 1.0)
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -99,7 +100,7 @@ class VectorBatchNorm(nn.Module):
     )
     gain, bias = (
       layers.dense(
-        h.shape[-1], *self.law, self.dtype, use_bias=False, name=name
+        h.shape[-1], *self.initial, self.dtype, use_bias=False, name=name
       )(y)
       for name in ('gain', 'bias')
     )
@@ -113,7 +114,7 @@ def normalised(
   mode: types.Mode,
   classes: int,
   dtype: Any,
-  law: layers.Law = ('normal', 0.0),
+  init: layers.Init = ('normal', 0.0),
   epsilon: float = 1e-5,
 ) -> jax.Array:
   """Batch normalisation, called inside a module.
@@ -125,15 +126,15 @@ def normalised(
     mode: of the batch statistics.
     classes: that there are.
     dtype: of the activations.
-    law: of the initial weights of what depends on the style.
+    init: of the initial weights of what depends on the style.
     epsilon: is added to the variance.
   """
   if style is None:
     return layers.batch_norm(mode, dtype, epsilon=epsilon)(h)
   if style.ndim != 2:
-    by_class = ClassBatchNorm(classes, epsilon, law, dtype)
+    by_class = ClassBatchNorm(classes, epsilon, init, dtype)
     return by_class(h, style, mode)
-  return VectorBatchNorm(epsilon, law, dtype)(h, style, mode)
+  return VectorBatchNorm(epsilon, init, dtype)(h, style, mode)
 
 
 def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
@@ -147,17 +148,17 @@ class Projection(nn.Module):
 
   Attributes:
     classes: that there are.
-    law: of the embedding's initial values.
+    initial: of the embedding's initial values.
     dtype: of the activations.
   """
 
   classes: int
-  law: layers.Law = ('glorot_uniform', 1.0)
+  initial: layers.Init = ('glorot_uniform', 1.0)
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, h: jax.Array, label: jax.Array | None) -> jax.Array:
-    embed = Embedding(self.classes, h.shape[-1], self.law, self.dtype)
+    embed = Embedding(self.classes, h.shape[-1], self.initial, self.dtype)
     return (embed(label) * h).sum(axis=-1)
 
 
@@ -173,7 +174,7 @@ def judged(
   classes: int,
   conditioning: str,
   dtype: Any,
-  law: layers.Law = ('glorot_uniform', 1.0),
+  init: layers.Init = ('glorot_uniform', 1.0),
 ) -> tuple[jax.Array, jax.Array]:
   """D's last layer in a game of classes; called inside a module.
 
@@ -185,16 +186,16 @@ def judged(
     conditioning: 'projection', or 'classifier' (Odena et al. 2017), which
       leaves the logit as it is; any other changes nothing here.
     dtype: of the activations.
-    law: of the initial weights.
+    init: of the initial weights.
 
   Returns:
     D's logits `[B]`, and the classifier's `[B, K]`, or `[B, 0]`.
   """
   none = jnp.zeros((len(h), 0), dtype)
   if classes and conditioning == 'projection':
-    return logit + Projection(classes, law, dtype)(h, label), none
+    return logit + Projection(classes, init, dtype)(h, label), none
   if classes and conditioning == 'classifier':
-    to_classes = layers.dense(classes, *law, dtype, name='classifier')
+    to_classes = layers.dense(classes, *init, dtype, name='classifier')
     return logit, to_classes(h)
   return logit, none
 

@@ -62,9 +62,9 @@ class GenSettings:
 
   # Channels at the lowest resolution; they halve with each stage.
   width: int = declare.field(512, at_least=1)
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
 
 
@@ -101,8 +101,8 @@ class Generator(nn.Module):
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     depth = stages(self.shape)
     base = self.shape[0] // 2**depth
-    own = self.settings
-    first, *features = _widths('gen', own.width, depth)
+    settings = self.settings
+    first, *features = _widths('gen', settings.width, depth)
     label = latent.label if self.classes else None
 
     def norm(h: jax.Array) -> jax.Array:
@@ -117,7 +117,7 @@ class Generator(nn.Module):
       [*features, self.shape[-1]],
       norm,
       kernel=4,
-      law=(own.kernel_init, own.kernel_scale),
+      init=(settings.kernel_init, settings.kernel_scale),
       dtype=self.dtype,
     )
     return nn.tanh(h)
@@ -147,16 +147,16 @@ class Discriminator(conditional.Judge):
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
     depth = stages(batch.x.shape[1:])
-    own = self.settings
-    law = own.kernel_init, own.kernel_scale
+    settings = self.settings
+    init = settings.kernel_init, settings.kernel_scale
     logit, h = layers.shrink(
       batch.x,
-      _widths('disc', own.width, depth)[::-1],
+      _widths('disc', settings.width, depth)[::-1],
       mode,
       kernel=4,
-      law=law,
+      init=init,
       dtype=self.dtype,
-      normalised=1 if own.batch_norm else None,
+      normalised=1 if settings.batch_norm else None,
       slope=0.2,
     )
     return conditional.judged(
@@ -164,6 +164,6 @@ class Discriminator(conditional.Judge):
       h.sum(axis=(1, 2)),
       batch.label,
       classes=self.classes,
-      conditioning=own.conditioning,
+      conditioning=settings.conditioning,
       dtype=self.dtype,
     )

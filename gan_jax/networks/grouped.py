@@ -35,18 +35,18 @@ class BatchNorm(nn.Module):
     scale = self.param('scale', nn.initializers.ones, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
     if self.use_running_average:
-      parts, own = x[None], (mean.value[None], var.value[None])
+      parts, moments = x[None], (mean.value[None], var.value[None])
     else:
       parts = x.reshape(self.groups, -1, *x.shape[1:])
-      own = _moments(parts)
+      moments = _moments(parts)
       if not self.is_initializing():
-        for average, now in zip((mean, var), own, strict=True):
+        for average, now in zip((mean, var), moments, strict=True):
           past = self.momentum * average.value
           average.value = past + (1 - self.momentum) * now.mean(axis=0)
-    gain = scale[None] * jax.lax.rsqrt(own[1] + self.epsilon)
+    gain = scale[None] * jax.lax.rsqrt(moments[1] + self.epsilon)
     ends = (*(1,) * (x.ndim - 1), -1)
-    own_mean, gain = (y.reshape(len(y), *ends) for y in (own[0], gain))
-    y = (parts - own_mean) * gain + bias.reshape(1, *ends)
+    shift, gain = (y.reshape(len(y), *ends) for y in (moments[0], gain))
+    y = (parts - shift) * gain + bias.reshape(1, *ends)
     return y.astype(self.dtype).reshape(x.shape)
 
 

@@ -203,14 +203,14 @@ def largest(x: jax.Array, axis: int) -> jax.Array:
   computes x twice, with other rounding, finds none, and 0 / 0 is NaN: XLA does
   so with tiny products on CPU.
   """
-  found, *others = (
+  top, *others = (
     jax.lax.index_in_dim(x, i, axis, keepdims=False)
     for i in range(x.shape[axis])
   )
   for other in others:
     # NaN is not lost.
-    found = jnp.where((other > found) | jnp.isnan(other), other, found)
-  return found
+    top = jnp.where((other > top) | jnp.isnan(other), other, top)
+  return top
 
 
 def windows(x: jax.Array) -> jax.Array:
@@ -219,8 +219,8 @@ def windows(x: jax.Array) -> jax.Array:
   return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
 
 
-# The law of a layer's initial weights: a name in `INITIALISERS`, and its scale.
-Law = tuple[str, float]
+# Draws a layer's initial weights: a name in `INITIALISERS`, and its scale.
+Init = tuple[str, float]
 
 
 def check_square(name: str, shape: tuple[int, ...]) -> None:
@@ -304,7 +304,7 @@ def grow(
   norm: Callable[[jax.Array], jax.Array],
   *,
   kernel: int,
-  law: Law,
+  init: Init,
   dtype: Any,
   sides: Sequence[int] | None = None,
 ) -> jax.Array:
@@ -320,14 +320,14 @@ def grow(
     features: channels after each stage.
     norm: makes a layer and applies it.
     kernel: its side.
-    law: of the initial weights.
+    init: of the initial weights.
     dtype: of the activations.
     sides: to which each stage is cropped.
   """
-  h = dense(base * base * width, *law, dtype)(z).reshape(-1, base, base, width)
+  h = dense(base * base * width, *init, dtype)(z).reshape(-1, base, base, width)
   for stage, channels in enumerate(features):
     h = nn.relu(norm(h))
-    h = Conv(channels, kernel, 2, True, *law, dtype=dtype)(h)
+    h = Conv(channels, kernel, 2, True, *init, dtype=dtype)(h)
     if sides is not None:
       h = crop(h, sides[stage])
   return h
@@ -339,7 +339,7 @@ def shrink(
   mode: types.Mode,
   *,
   kernel: int,
-  law: Law,
+  init: Init,
   dtype: Any,
   normalised: int | None,
   slope: float,
@@ -356,8 +356,8 @@ def shrink(
     slope: of the leaky ReLU.
   """
   for stage, channels in enumerate(features):
-    h = Conv(channels, kernel, 2, False, *law, dtype=dtype)(h)
+    h = Conv(channels, kernel, 2, False, *init, dtype=dtype)(h)
     if normalised is not None and stage >= normalised:
       h = batch_norm(mode, dtype)(h)
     h = nn.leaky_relu(h, slope)
-  return dense(1, *law, dtype)(h.reshape(len(h), -1))[:, 0], h
+  return dense(1, *init, dtype)(h.reshape(len(h), -1))[:, 0], h

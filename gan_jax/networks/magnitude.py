@@ -83,9 +83,9 @@ def weight(
     fan_in: of an output; None for that of all axes but the last.
   """
   name = 'centred' if centred else 'kernel'
-  own = module.param(name, nn.initializers.normal(1.0), shape)
+  weights = module.param(name, nn.initializers.normal(1.0), shape)
   inputs = fan_in or math.prod(shape[:-1])
-  return normalised(name, own) / math.sqrt(inputs)
+  return normalised(name, weights) / math.sqrt(inputs)
 
 
 class Linear(nn.Module):
@@ -100,8 +100,8 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     axes = (((1,), (0,)), ((), ()))
-    own = weight(self, (x.shape[-1], self.features))
-    return linear.product(x, own, axes, None)
+    matrix = weight(self, (x.shape[-1], self.features))
+    return linear.product(x, matrix, axes, None)
 
 
 class Conv(nn.Module):
@@ -140,14 +140,14 @@ class Conv(nn.Module):
     """
     width = self.group_width or x.shape[-1]
     shape = (self.kernel, self.kernel, width, self.features)
-    own = weight(self, shape, centred=self.centred)
+    kernel = weight(self, shape, centred=self.centred)
     if gain is not None:
-      own = own * gain.reshape(1, 1, -1, 1)
+      kernel = kernel * gain.reshape(1, 1, -1, 1)
     if scale is not None:
-      own = own * scale.reshape(1, 1, 1, -1)
+      kernel = kernel * scale.reshape(1, 1, 1, -1)
     return conv.conv(
       x.astype(self.dtype),
-      own.astype(self.dtype),
+      kernel.astype(self.dtype),
       padding=self.padding,
       groups=x.shape[-1] // width,
     )
@@ -172,13 +172,15 @@ class BiasedConv(nn.Module):
     """`[B, H, W, I]` to `[B, H, W, O]`; the inputs times `gain`, `[I]`."""
     inputs = x.shape[-1]
     rows = inputs + 1 + self.noise
-    own = weight(self, (1, 1, rows, self.features))
-    kernel = (own[:, :, :inputs] * gain.reshape(1, 1, -1, 1)).astype(self.dtype)
+    weights = weight(self, (1, 1, rows, self.features))
+    kernel = (weights[:, :, :inputs] * gain.reshape(1, 1, -1, 1)).astype(
+      self.dtype
+    )
     y = conv.conv(x.astype(self.dtype), kernel, padding='SAME')
-    y += own[:, :, -1:].astype(self.dtype)
+    y += weights[:, :, -1:].astype(self.dtype)
     if self.noise:
       drawn = style_layers.draw_noise(self.make_rng('noise'), y.shape)
-      y += (drawn * own[:, :, -2:-1]).astype(self.dtype)
+      y += (drawn * weights[:, :, -2:-1]).astype(self.dtype)
     return y
 
 
@@ -197,11 +199,11 @@ class Basis(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     width, group = x.shape[-1], self.group_width
-    own = weight(self, (4, 4, group, width), fan_in=group)
+    weights = weight(self, (4, 4, group, width), fan_in=group)
     mixed = jnp.einsum(
       'bgi,hwigo->bhwgo',
       x.reshape(len(x), -1, group),
-      own.reshape(4, 4, group, -1, group),
+      weights.reshape(4, 4, group, -1, group),
     )
     return mixed.reshape(len(x), 4, 4, width)
 

@@ -26,9 +26,9 @@ class GenSettings:
   width: int = declare.field(1200, at_least=1)
   # Hidden layers.
   depth: int = declare.field(2, at_least=1)
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('uniform', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.05, at_least=0)
 
 
@@ -47,9 +47,9 @@ class DiscSettings:
   input_dropout: float = declare.field(0.2, at_least=0, below=1)
   # The share of each hidden layer's units dropped in training.
   hidden_dropout: float = declare.field(0.5, at_least=0, below=1)
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('uniform', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.005, at_least=0)
 
 
@@ -77,13 +77,13 @@ class Generator(nn.Module):
         'the maxout generator ends in a sigmoid and makes images; the data '
         f'have shape {self.shape}'
       )
-    own = self.settings
-    law = own.kernel_init, own.kernel_scale
+    settings = self.settings
+    init = settings.kernel_init, settings.kernel_scale
     h = latent.z
-    for _ in range(own.depth):
-      h = nn.relu(layers.dense(own.width, *law, self.dtype)(h))
+    for _ in range(settings.depth):
+      h = nn.relu(layers.dense(settings.width, *init, self.dtype)(h))
     size = math.prod(self.shape)
-    x = layers.dense(size, *law, self.dtype, bias_init=self._marginal_bias)(h)
+    x = layers.dense(size, *init, self.dtype, bias_init=self._marginal_bias)(h)
     return (2 * nn.sigmoid(x) - 1).reshape(-1, *self.shape)
 
   def _marginal_bias(
@@ -110,21 +110,25 @@ class Discriminator(nn.Module):
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    own, x = self.settings, batch.x
+    settings, x = self.settings, batch.x
     # Images as in the paper, in [0, 1]; the published rates rely on it.
     h = (x + 1) / 2 if x.ndim == 4 else x
     h = h.reshape(h.shape[0], -1)
-    h = nn.Dropout(own.input_dropout, deterministic=not mode.dropout)(h)
-    for _ in range(own.depth):
+    h = nn.Dropout(settings.input_dropout, deterministic=not mode.dropout)(h)
+    for _ in range(settings.depth):
       # Units last: on a CPU the largest of five rows is many times faster to
       # differentiate than the largest in a row of five.
       h = nn.DenseGeneral(
-        (own.pieces, own.width),
-        kernel_init=layers.INITIALISERS[own.kernel_init](own.kernel_scale),
+        (settings.pieces, settings.width),
+        kernel_init=layers.INITIALISERS[settings.kernel_init](
+          settings.kernel_scale
+        ),
         dtype=self.dtype,
         dot_general_cls=lambda: linear.as_matrices,
       )(h)
       h = layers.largest(h, axis=1)
-      h = nn.Dropout(own.hidden_dropout, deterministic=not mode.dropout)(h)
-    logit = layers.dense(1, own.kernel_init, own.kernel_scale, self.dtype)(h)
+      h = nn.Dropout(settings.hidden_dropout, deterministic=not mode.dropout)(h)
+    logit = layers.dense(
+      1, settings.kernel_init, settings.kernel_scale, self.dtype
+    )(h)
     return logit[:, 0]

@@ -32,9 +32,9 @@ class GenSettings:
   norm_momentum: float = declare.field(0.9, at_least=0, below=1)
   # What is added to the variance.
   norm_epsilon: float = declare.field(1e-5, above=0)
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('lecun', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(1.0, at_least=0)
   # The first layer's scale in place of kernel_scale, with initial biases from
   # U(-spread, spread): its units then bend at places all over the inputs' range
@@ -77,8 +77,8 @@ class Generator(nn.Module):
     z = conditional.concatenated(latent.z, latent.label, self.classes)
     h = _hidden(self, z, mode)
     size = math.prod(self.shape)
-    law = self.settings.kernel_init, self.settings.kernel_scale
-    x = layers.dense(size, *law, self.dtype)(h)
+    init = self.settings.kernel_init, self.settings.kernel_scale
+    x = layers.dense(size, *init, self.dtype)(h)
     x = nn.tanh(x) if len(self.shape) == 3 else x
     return x.reshape(-1, *self.shape)
 
@@ -90,10 +90,10 @@ class Discriminator(conditional.Judge):
 
   @property
   def homogeneous(self) -> bool:
-    own = self.settings
-    added = self.classes and own.conditioning == 'concatenation'
-    smooth = own.activation not in layers.RECTIFIERS
-    return not (smooth or own.batch_norm or added)
+    settings = self.settings
+    added = self.classes and settings.conditioning == 'concatenation'
+    smooth = settings.activation not in layers.RECTIFIERS
+    return not (smooth or settings.batch_norm or added)
 
   @property
   def spectral(self) -> spectral.Norm | None:
@@ -103,18 +103,20 @@ class Discriminator(conditional.Judge):
   def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
-    own = self.settings
+    settings = self.settings
     h = batch.x.reshape(len(batch.x), -1)
-    if own.conditioning == 'concatenation':
+    if settings.conditioning == 'concatenation':
       h = conditional.concatenated(h, batch.label, self.classes)
     h = _hidden(self, h, mode)
-    logit = layers.dense(1, own.kernel_init, own.kernel_scale, self.dtype)(h)
+    logit = layers.dense(
+      1, settings.kernel_init, settings.kernel_scale, self.dtype
+    )(h)
     return conditional.judged(
       logit[:, 0],
       h,
       batch.label,
       classes=self.classes,
-      conditioning=own.conditioning,
+      conditioning=settings.conditioning,
       dtype=self.dtype,
     )
 
@@ -123,20 +125,21 @@ def _hidden(
   net: Generator | Discriminator, h: jax.Array, mode: types.Mode
 ) -> jax.Array:
   """The hidden layers, `[B, C]` to `[B, width]`; called inside the module."""
-  own = net.settings
-  for layer in range(own.depth):
-    scale, biases = own.kernel_scale, nn.initializers.zeros
-    if own.spread and layer == 0:
-      scale, biases = own.spread, layers.INITIALISERS['uniform'](own.spread)
-    law = own.kernel_init, scale
-    h = layers.dense(own.width, *law, net.dtype, bias_init=biases)(h)
-    if own.batch_norm:
+  settings = net.settings
+  for layer in range(settings.depth):
+    scale, biases = settings.kernel_scale, nn.initializers.zeros
+    if settings.spread and layer == 0:
+      scale = settings.spread
+      biases = layers.INITIALISERS['uniform'](scale)
+    init = settings.kernel_init, scale
+    h = layers.dense(settings.width, *init, net.dtype, bias_init=biases)(h)
+    if settings.batch_norm:
       h = layers.batch_norm(
         mode,
         net.dtype,
-        epsilon=own.norm_epsilon,
-        momentum=own.norm_momentum,
-        groups=own.norm_groups,
+        epsilon=settings.norm_epsilon,
+        momentum=settings.norm_momentum,
+        groups=settings.norm_groups,
       )(h)
-    h = layers.ACTIVATIONS[own.activation](h)
+    h = layers.ACTIVATIONS[settings.activation](h)
   return h

@@ -91,14 +91,14 @@ def plan(settings: GenSettings, resolutions: int) -> list[Stage]:
     layers.at_each(name, getattr(settings, name), resolutions, _BASE)
     for name in Stage._fields
   ]
-  found = [Stage(*row) for row in zip(*columns, strict=True)]
-  for stage in found:
+  planned = [Stage(*row) for row in zip(*columns, strict=True)]
+  for stage in planned:
     if 2 * stage.width % stage.groups:
       raise ValueError(
         f'net.groups={stage.groups}: must divide the {2 * stage.width} '
         f'channels within a block, twice the width {stage.width}'
       )
-  return found
+  return planned
 
 
 def block_gain(blocks: int) -> float:
@@ -133,8 +133,8 @@ def _embedding(
   classes: int, features: int, gain: float, dtype: Any
 ) -> conditional.Embedding:
   """A linear layer of the one-hot class, without bias: a fan-in of K."""
-  law = ('normal', gain * classes**-0.5)
-  return conditional.Embedding(classes, features, law, dtype)
+  init = ('normal', gain * classes**-0.5)
+  return conditional.Embedding(classes, features, init, dtype)
 
 
 class BiasedActivation(nn.Module):
@@ -207,21 +207,21 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode
-    own = self.settings
-    each = plan(own, stages(self.shape))
+    settings = self.settings
+    each = plan(settings, stages(self.shape))
     # A learned image, each channel scaled by a linear function of z.
     basis = self.param(
       'basis', nn.initializers.normal(1.0), (_BASE, _BASE, each[0].width)
     )
     z = latent.z.astype(self.dtype)
     if self.classes:
-      embed = _embedding(self.classes, own.embedding, 1.0, self.dtype)
+      embed = _embedding(self.classes, settings.embedding, 1.0, self.dtype)
       z = jnp.concatenate([z, embed(latent.label)], axis=1)
     scale = _dense(each[0].width, self.dtype)(z)
     h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
     for i, stage in enumerate(each):
       h = resample.upsample(_to_width(h, stage.width)) if i else h
-      h = _blocks(h, each, i, own)
+      h = _blocks(h, each, i, settings)
     return _conv(self.shape[-1], 1, 1.0, self.dtype)(h)
 
 
@@ -245,13 +245,13 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     del mode
-    own = self.settings
-    each = plan(own, stages(batch.x.shape[1:]))[::-1]
+    settings = self.settings
+    each = plan(settings, stages(batch.x.shape[1:]))[::-1]
     lowest = each[-1].width
     h = _conv(each[0].width, 1, 1.0, self.dtype)(batch.x)
     for i, stage in enumerate(each):
       h = _to_width(resample.downsample(h), stage.width) if i else h
-      h = _blocks(h, each, i, own)
+      h = _blocks(h, each, i, settings)
     basis = self.param(
       'basis',
       layers.INITIALISERS['fan_in_normal'](1.0),
@@ -261,7 +261,7 @@ class Discriminator(nn.Module):
     h = h[:, 0, 0]
     if not self.classes:
       return _dense(1, self.dtype)(h)[:, 0]
-    h = _dense(own.embedding, self.dtype)(h)
-    gain = own.embedding**-0.5
-    embed = _embedding(self.classes, own.embedding, gain, self.dtype)
+    h = _dense(settings.embedding, self.dtype)(h)
+    gain = settings.embedding**-0.5
+    embed = _embedding(self.classes, settings.embedding, gain, self.dtype)
     return (h * embed(batch.label)).sum(axis=1)

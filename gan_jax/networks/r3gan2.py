@@ -159,12 +159,12 @@ class FeedForward(_Block):
   def branch(
     self, x: jax.Array, gain: jax.Array, alpha: jax.Array
   ) -> jax.Array:
-    own, width = self.settings, x.shape[-1]
-    hidden = own.expansion * width
+    settings, width = self.settings, x.shape[-1]
+    hidden = settings.expansion * width
     h = magnitude.BiasedConv(hidden, self.noise, self.dtype, name='wide')(
       x, gain
     )
-    group_width = min(own.group_width, hidden)
+    group_width = min(settings.group_width, hidden)
     h = magnitude.Conv(
       hidden, 3, group_width, dtype=self.dtype, name='spatial'
     )(magnitude.activate(h))
@@ -301,14 +301,14 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode
-    own = self.settings
-    stages = plan(own, self.shape)
+    settings = self.settings
+    stages = plan(settings, self.shape)
     z = latent.z
     if self.classes:
-      embed = magnitude.Embedding(self.classes, own.embedding)
+      embed = magnitude.Embedding(self.classes, settings.embedding)
       z = jnp.concatenate([z, embed(latent.label)], axis=1)
     h = self._begin(z, stages[0].width).astype(self.dtype)
-    h, variance = _stages(h, stages, own, _up, noise=True)
+    h, variance = _stages(h, stages, settings, _up, noise=True)
     gain = self.param('gain', nn.initializers.ones, ())
     to_image = magnitude.Conv(
       self.shape[-1], centred=False, dtype=self.dtype, name='to_image'
@@ -346,17 +346,17 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     del mode
-    own = self.settings
-    stages = plan(own, batch.x.shape[1:])[::-1]
+    settings = self.settings
+    stages = plan(settings, batch.x.shape[1:])[::-1]
     h = magnitude.Conv(
       stages[0].width, centred=False, dtype=self.dtype, name='from_image'
     )(batch.x)
-    h, variance = _stages(h, stages, own, _down, noise=False)
+    h, variance = _stages(h, stages, settings, _down, noise=False)
     h = self._end(h.astype(jnp.float32), variance)
     if not self.classes:
       return h[:, 0]
-    embed = magnitude.Embedding(self.classes, own.embedding)
-    return (h * embed(batch.label)).sum(axis=1) * own.embedding**-0.5
+    embed = magnitude.Embedding(self.classes, settings.embedding)
+    return (h * embed(batch.label)).sum(axis=1) * settings.embedding**-0.5
 
   def _end(self, h: jax.Array, variance: jax.Array) -> jax.Array:
     """`[B, 8, 8, C]` to `[B, E]`, or `[B, 1]` without classes, in float32."""

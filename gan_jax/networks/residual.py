@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     return [size >> min(i + 1, last) for i in range(len(self.down))]
 
 
-class Laws(NamedTuple):
+class Inits(NamedTuple):
   """Of the initial weights.
 
   Attributes:
@@ -49,8 +49,8 @@ class Laws(NamedTuple):
     other: of all other layers.
   """
 
-  block: layers.Law
-  other: layers.Law
+  block: layers.Init
+  other: layers.Init
 
 
 # Normalises `[B, H, W, C]` by a style: `norm(h, style)`, called in a module.
@@ -103,22 +103,24 @@ class UpBlock(nn.Module):
   Attributes:
     features: channels that come out, and those in between.
     norm: before each activation.
-    laws: of the initial weights.
+    inits: of the initial weights.
     dtype: of the activations.
   """
 
   features: int
   norm: Norm
-  laws: Laws
+  inits: Inits
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, style: jax.Array | None) -> jax.Array:
     h = linear.relu(self.norm(x, style))
-    h = _resampled(self.features, self.laws.block, self.dtype, up=True)(h)
+    h = _resampled(self.features, self.inits.block, self.dtype, up=True)(h)
     h = linear.relu(self.norm(h, style))
-    h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
-    return h + _doubled(_conv(self.features, 1, self.laws.other, self.dtype)(x))
+    h = _conv(self.features, 3, self.inits.block, self.dtype)(h)
+    return h + _doubled(
+      _conv(self.features, 1, self.inits.other, self.dtype)(x)
+    )
 
 
 class DownBlock(nn.Module):
@@ -129,7 +131,7 @@ class DownBlock(nn.Module):
     hidden: those in between.
     first: there is no activation before the first convolution.
     halve: the sides.
-    laws: of the initial weights.
+    inits: of the initial weights.
     dtype: of the activations.
   """
 
@@ -137,36 +139,36 @@ class DownBlock(nn.Module):
   hidden: int
   first: bool
   halve: bool
-  laws: Laws
+  inits: Inits
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     h = x if self.first else linear.relu(x)
-    h = _conv(self.hidden, 3, self.laws.block, self.dtype)(h)
+    h = _conv(self.hidden, 3, self.inits.block, self.dtype)(h)
     h = linear.relu(h)
     changes = self.halve or x.shape[-1] != self.features
     if self.halve:
-      h = _resampled(self.features, self.laws.block, self.dtype, up=False)(h)
+      h = _resampled(self.features, self.inits.block, self.dtype, up=False)(h)
       x = _halved(x)
     else:
-      h = _conv(self.features, 3, self.laws.block, self.dtype)(h)
+      h = _conv(self.features, 3, self.inits.block, self.dtype)(h)
     if changes:
-      x = _conv(self.features, 1, self.laws.other, self.dtype)(x)
+      x = _conv(self.features, 1, self.inits.other, self.dtype)(x)
     return h + x
 
 
 def _conv(
-  features: int, kernel: int, law: layers.Law, dtype: Any
+  features: int, kernel: int, init: layers.Init, dtype: Any
 ) -> layers.Conv:
-  return layers.Conv(features, kernel, 1, False, *law, dtype=dtype)
+  return layers.Conv(features, kernel, 1, False, *init, dtype=dtype)
 
 
 def _resampled(
-  features: int, law: layers.Law, dtype: Any, *, up: bool
+  features: int, init: layers.Init, dtype: Any, *, up: bool
 ) -> layers.Conv:
   """3x3 after nearest neighbours, or before means of 2x2."""
-  return layers.Conv(features, 3, 2, up, *law, dtype=dtype, box=True)
+  return layers.Conv(features, 3, 2, up, *init, dtype=dtype, box=True)
 
 
 def grow(
@@ -175,7 +177,7 @@ def grow(
   shape: tuple[int, ...],
   channels: Sequence[int],
   norm: Norm,
-  laws: Laws,
+  inits: Inits,
   *,
   attention: int = 0,
   remat: bool = False,
@@ -189,7 +191,7 @@ def grow(
     shape: of one image, `(size, size, C)`.
     channels: of the lowest resolution and after each block.
     norm: of all layers; the last of them has no style.
-    laws: of the initial weights.
+    inits: of the initial weights.
     attention: the side of the resolution with self-attention; 0 for none.
     remat: compute the insides of blocks again for the gradient.
     dtype: of the activations.
@@ -198,22 +200,22 @@ def grow(
     Images `[B, *shape]` in [-1, 1].
   """
   side, width = shape[0] >> len(styles), channels[0]
-  h = layers.dense(side * side * width, *laws.other, dtype)(z)
+  h = layers.dense(side * side * width, *inits.other, dtype)(z)
   h = h.reshape(-1, side, side, width)
   block = nn.remat(UpBlock) if remat else UpBlock
   for i, (features, style) in enumerate(zip(channels[1:], styles, strict=True)):
-    h = block(features, norm, laws, dtype, name=f'Block_{i}')(h, style)
+    h = block(features, norm, inits, dtype, name=f'Block_{i}')(h, style)
     if h.shape[1] == attention:
-      h = attentions.SelfAttention(laws.other, dtype)(h)
+      h = attentions.SelfAttention(inits.other, dtype)(h)
   h = linear.relu(norm(h, None))
-  return nn.tanh(_conv(shape[-1], 3, laws.other, dtype)(h))
+  return nn.tanh(_conv(shape[-1], 3, inits.other, dtype)(h))
 
 
 def shrink(
   h: jax.Array,
   channels: Sequence[int],
   halvings: int,
-  laws: Laws,
+  inits: Inits,
   *,
   wide: bool,
   attention: int = 0,
@@ -226,7 +228,7 @@ def shrink(
     h: images `[B, size, size, C]`.
     channels: after each block.
     halvings: how many of them, from the first, halve the sides.
-    laws: of the initial weights.
+    inits: of the initial weights.
     wide: the hidden channels of a block are those that come out (BigGAN), and
       not those that go in (SNGAN, but for its first block).
     attention: the side of the resolution after whose first block there is
@@ -242,9 +244,9 @@ def shrink(
   for i, features in enumerate(channels):
     hidden = features if wide or i == 0 else h.shape[-1]
     down = block(
-      features, hidden, i == 0, i < halvings, laws, dtype, name=f'Block_{i}'
+      features, hidden, i == 0, i < halvings, inits, dtype, name=f'Block_{i}'
     )
     h = down(h)
     if h.shape[1] == attention and not attended:
-      h, attended = attentions.SelfAttention(laws.other, dtype)(h), True
+      h, attended = attentions.SelfAttention(inits.other, dtype)(h), True
   return linear.relu(h).sum(axis=(1, 2))

@@ -39,8 +39,8 @@ def rotate(x: jax.Array, angles: np.ndarray) -> jax.Array:
     x: of any dtype; it is turned in float32.
     angles: `[H * W, D]`.
   """
-  own = angles[None, :, None]
+  angles = angles[None, :, None]
   half = x.shape[-1] // 2
   wide = x.astype(jnp.float32)
   beside = jnp.concatenate([-wide[..., half:], wide[..., :half]], axis=-1)
-  return (wide * np.cos(own) + beside * np.sin(own)).astype(x.dtype)
+  return (wide * np.cos(angles) + beside * np.sin(angles)).astype(x.dtype)

@@ -3,7 +3,7 @@
 Kernels of 3 x 3, three halvings of any square size, and a D that is a fraction
 of G: the layers of PacGAN's code (Lin et al. 2018), at the widths below those
 of its "D = 1/4 G". There the plain convolutions start from a truncated normal
-law, here all kernels from a whole one.
+distribution, here all kernels from a whole one.
 """
 
 import dataclasses
@@ -41,9 +41,9 @@ def sides(shape: tuple[int, ...]) -> list[int]:
 class _Settings:
   """Of both players."""
 
-  # The law of the initial weights: a name in layers.INITIALISERS.
+  # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
-  # That law's scale: half-width, standard deviation or gain.
+  # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
 
 
@@ -84,22 +84,24 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     *targets, base = sides(self.shape)
-    own = self.settings
-    law = own.kernel_init, own.kernel_scale
+    settings = self.settings
+    init = settings.kernel_init, settings.kernel_scale
     h = layers.grow(
       latent.z,
       base,
-      own.width,
-      [own.width // 2**stage for stage in range(1, _STAGES + 1)],
-      lambda h: layers.batch_norm(mode, self.dtype, groups=own.norm_groups)(h),
+      settings.width,
+      [settings.width // 2**stage for stage in range(1, _STAGES + 1)],
+      lambda h: layers.batch_norm(
+        mode, self.dtype, groups=settings.norm_groups
+      )(h),
       kernel=3,
-      law=law,
+      init=init,
       dtype=self.dtype,
       sides=targets[::-1],
     )
-    norm = layers.batch_norm(mode, self.dtype, groups=own.norm_groups)
+    norm = layers.batch_norm(mode, self.dtype, groups=settings.norm_groups)
     h = nn.relu(norm(h))
-    h = layers.Conv(self.shape[-1], 3, 1, False, *law, dtype=self.dtype)(h)
+    h = layers.Conv(self.shape[-1], 3, 1, False, *init, dtype=self.dtype)(h)
     return nn.tanh(h)
 
 
@@ -117,16 +119,16 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     sides(batch.x.shape[1:])
-    own = self.settings
-    law = own.kernel_init, own.kernel_scale
+    settings = self.settings
+    init = settings.kernel_init, settings.kernel_scale
     logit, _ = layers.shrink(
       batch.x,
-      [own.width // 2**stage for stage in reversed(range(_STAGES))],
+      [settings.width // 2**stage for stage in reversed(range(_STAGES))],
       mode,
       kernel=3,
-      law=law,
+      init=init,
       dtype=self.dtype,
-      normalised=0 if own.batch_norm else None,
+      normalised=0 if settings.batch_norm else None,
       slope=0.3,
     )
     return logit

@@ -27,10 +27,12 @@ PLANS = {
 }
 
 # The initial weights and the epsilon of the authors' code.
-LAWS = residual.Laws(('glorot_uniform', math.sqrt(2)), ('glorot_uniform', 1.0))
+INITS = residual.Inits(
+  ('glorot_uniform', math.sqrt(2)), ('glorot_uniform', 1.0)
+)
 _EPSILON = 2e-5
 # Of the CNN in public code; the paper says nothing.
-_CNN_LAW: layers.Law = ('normal', 0.02)
+_CNN_INIT: layers.Init = ('normal', 0.02)
 # D's stages there: channels in units of the width, and the stride.
 _CNN_STAGES = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1))
 
@@ -95,14 +97,14 @@ class Generator(nn.Module):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    own = self.settings
+    settings = self.settings
     return spectral.norm_if(
-      own.spectral_norm, spectral.is_kernel, own.power_iterations
+      settings.spectral_norm, spectral.is_kernel, settings.power_iterations
     )
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
-    own = self.settings
+    settings = self.settings
 
     def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
       return conditional.normalised(
@@ -111,16 +113,16 @@ class Generator(nn.Module):
       )  # fmt: skip
 
     label = latent.label if self.classes else None
-    if own.architecture == 'cnn':
+    if settings.architecture == 'cnn':
       return self._cnn(latent.z, label, norm)
     plan = residual.choose('sngan', PLANS, self.shape)
     return residual.grow(
       latent.z,
       [label] * (len(plan.up) - 1),
       self.shape,
-      [own.width * n for n in plan.up],
+      [settings.width * n for n in plan.up],
       norm,
-      LAWS,
+      INITS,
       dtype=self.dtype,
     )
 
@@ -129,12 +131,14 @@ class Generator(nn.Module):
   ) -> jax.Array:
     """Table 3; nothing is between the linear layer and the first stage."""
     side, width = lowest(self.shape), self.settings.width
-    h = layers.dense(side * side * 8 * width, *_CNN_LAW, self.dtype)(z)
+    h = layers.dense(side * side * 8 * width, *_CNN_INIT, self.dtype)(z)
     h = h.reshape(-1, side, side, 8 * width)
     for n in (4, 2, 1):
-      up = layers.Conv(n * width, 4, 2, True, *_CNN_LAW, dtype=self.dtype)
+      up = layers.Conv(n * width, 4, 2, True, *_CNN_INIT, dtype=self.dtype)
       h = nn.relu(norm(up(h), label))
-    last = layers.Conv(self.shape[-1], 3, 1, False, *_CNN_LAW, dtype=self.dtype)
+    last = layers.Conv(
+      self.shape[-1], 3, 1, False, *_CNN_INIT, dtype=self.dtype
+    )
     return nn.tanh(last(h))
 
 
@@ -155,30 +159,32 @@ class Discriminator(conditional.Judge):
 
   @property
   def spectral(self) -> spectral.Norm | None:
-    own = self.settings
-    return spectral.norm_if(own.spectral_norm, iterations=own.power_iterations)
+    settings = self.settings
+    return spectral.norm_if(
+      settings.spectral_norm, iterations=settings.power_iterations
+    )
 
   @nn.compact
   def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
     del mode
-    own = self.settings
-    if own.architecture == 'cnn':
+    settings = self.settings
+    if settings.architecture == 'cnn':
       logit, h = self._cnn(batch.x)
     else:
       plan = residual.choose('sngan', PLANS, batch.x.shape[1:])
       h = residual.shrink(
         batch.x,
-        [own.width * n for n in plan.down],
+        [settings.width * n for n in plan.down],
         plan.halvings,
-        LAWS,
+        INITS,
         wide=False,
         dtype=self.dtype,
       )
       # At 32x32 the authors' last layer has no bias.
       last = layers.dense(
-        1, *LAWS.other, self.dtype, use_bias=batch.x.shape[1] != 32
+        1, *INITS.other, self.dtype, use_bias=batch.x.shape[1] != 32
       )
       logit = last(h)[:, 0]
     return conditional.judged(
@@ -186,7 +192,7 @@ class Discriminator(conditional.Judge):
       h,
       batch.label,
       classes=self.classes,
-      conditioning=own.conditioning,
+      conditioning=settings.conditioning,
       dtype=self.dtype,
     )
 
@@ -195,9 +201,9 @@ class Discriminator(conditional.Judge):
     lowest(h.shape[1:])
     for n, stride in _CNN_STAGES:
       conv = layers.Conv(
-        n * self.settings.width, 2 + stride, stride, False, *_CNN_LAW,
+        n * self.settings.width, 2 + stride, stride, False, *_CNN_INIT,
         dtype=self.dtype,
       )  # fmt: skip
       h = nn.leaky_relu(conv(h), 0.1)
-    logit = layers.dense(1, *_CNN_LAW, self.dtype)(h.reshape(len(h), -1))
+    logit = layers.dense(1, *_CNN_INIT, self.dtype)(h.reshape(len(h), -1))
     return logit[:, 0], h.sum(axis=(1, 2))

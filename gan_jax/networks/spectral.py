@@ -21,7 +21,7 @@ from flax import traverse_util
 from gan_jax import types
 
 # Leaves of a parameter tree by their paths: ('Conv_0', 'kernel').
-Path = tuple[str, ...]
+ParamPath = tuple[str, ...]
 
 # So that a network that has not been trained is normalised, too.
 _FIRST = 15
@@ -37,7 +37,7 @@ class Norm(NamedTuple):
     eps: the least norm that is divided by.
   """
 
-  chosen: Callable[[Path], bool] = lambda path: True
+  chosen: Callable[[ParamPath], bool] = lambda path: True
   iterations: int = 1
   eps: float = 1e-12
 
@@ -56,14 +56,14 @@ class Vectors(NamedTuple):
 
 def norm_if(
   on: bool,
-  chosen: Callable[[Path], bool] = lambda path: True,
+  chosen: Callable[[ParamPath], bool] = lambda path: True,
   iterations: int = 1,
 ) -> Norm | None:
   """What a network's property `spectral` says, by its settings."""
   return Norm(chosen, iterations) if on else None
 
 
-def _matrix(path: Path, weight: jax.Array) -> jax.Array:
+def _matrix(path: ParamPath, weight: jax.Array) -> jax.Array:
   """W: a row for each output channel, or for each class of an embedding."""
   if path[-1] == 'embedding':
     return weight
@@ -94,7 +94,7 @@ def _iterate(w: jax.Array, vectors: Vectors, times: int, eps: float) -> Vectors:
 
 def init(norm: Norm, params: types.PyTree, key: jax.Array) -> types.PyTree:
   """`vars['spectral']` of new parameters: the vectors of each chosen weight."""
-  found = {}
+  vectors = {}
   for i, (path, weight) in enumerate(
     traverse_util.flatten_dict(params).items()
   ):
@@ -103,12 +103,12 @@ def init(norm: Norm, params: types.PyTree, key: jax.Array) -> types.PyTree:
     w = _matrix(path, weight)
     u = jax.random.normal(jax.random.fold_in(key, i), w.shape[:1])
     start = Vectors(_unit(u, norm.eps), jnp.zeros(w.shape[1:]))
-    found[path] = _iterate(w, start, _FIRST, norm.eps)._asdict()
-  made: types.PyTree = traverse_util.unflatten_dict(found)
+    vectors[path] = _iterate(w, start, _FIRST, norm.eps)._asdict()
+  made: types.PyTree = traverse_util.unflatten_dict(vectors)
   return made
 
 
-def _vectors(spectral: types.PyTree) -> dict[Path, Vectors]:
+def _vectors(spectral: types.PyTree) -> dict[ParamPath, Vectors]:
   """By the paths of their weights."""
   flat = traverse_util.flatten_dict(spectral)
   paths = dict.fromkeys(path[:-1] for path in flat)
@@ -133,14 +133,14 @@ def advance(
 def normalise(params: types.PyTree, spectral: types.PyTree) -> types.PyTree:
   """The parameters, each weight that has vectors divided by its sigma."""
   weights = dict(traverse_util.flatten_dict(params))
-  for path, own in _vectors(spectral).items():
-    u, v = map(jax.lax.stop_gradient, own)
+  for path, vectors in _vectors(spectral).items():
+    u, v = map(jax.lax.stop_gradient, vectors)
     sigma = _product(u, _product(_matrix(path, weights[path]), v))
     weights[path] = weights[path] / sigma
   made: types.PyTree = traverse_util.unflatten_dict(weights)
   return made
 
 
-def is_kernel(path: Path) -> bool:
+def is_kernel(path: ParamPath) -> bool:
   """Chooses kernels, and no embeddings."""
   return path[-1] == 'kernel'

@@ -186,12 +186,12 @@ def modulated(
     `[B, H', W', O]`.
   """
   y = x * style.astype(x.dtype)[:, None, None]
-  own = kernel.astype(x.dtype)
+  cast = kernel.astype(x.dtype)
   if up:
     # The filter times 4, for three of four pixels were zeros.
-    y = 4 * resample.narrow(conv.conv_transpose(y, own, padding='VALID'))
+    y = 4 * resample.narrow(conv.conv_transpose(y, cast, padding='VALID'))
   else:
-    y = conv.conv(y, own, padding='SAME')
+    y = conv.conv(y, cast, padding='SAME')
   if not demodulate:
     return y
   squares = jnp.square(style) @ jnp.square(kernel).sum(axis=(0, 1))
@@ -332,7 +332,7 @@ class Synthesis(nn.Module):
     for i, width in enumerate(self.widths):
       convolutions = 2 if i else 1
       # The image's is that of the next block's first convolution, too.
-      own = ws[:, at : at + convolutions + 1]
+      block_ws = ws[:, at : at + convolutions + 1]
       at += convolutions
       x, image = block(
         width,
@@ -342,7 +342,7 @@ class Synthesis(nn.Module):
         last=i == len(self.widths) - 1,
         dtype=self.dtype,
         name=f'b{4 * 2**i}',
-      )(x, image, own)
+      )(x, image, block_ws)
     assert image is not None
     return image
 

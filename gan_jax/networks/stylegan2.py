@@ -89,11 +89,12 @@ class DiscSettings:
 
 
 def _widths(
-  own: GenSettings | DiscSettings, shape: tuple[int, ...]
+  settings: GenSettings | DiscSettings, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
   """Channels at each of `sides`."""
   return tuple(
-    max(min(own.channel_base // side, own.width), 1) for side in sides(shape)
+    max(min(settings.channel_base // side, settings.width), 1)
+    for side in sides(shape)
   )
 
 
@@ -124,18 +125,18 @@ class Generator(nn.Module):
     return 'w'
 
   def setup(self) -> None:
-    own = self.settings
+    settings = self.settings
     self.mapping = style_layers.Mapping(
-      own.w_dim, own.depth, own.mapping_rate, self.classes
+      settings.w_dim, settings.depth, settings.mapping_rate, self.classes
     )
     self.synthesis = style_layers.Synthesis(
-      _widths(own, self.shape),
+      _widths(settings, self.shape),
       self.shape[-1],
-      own.architecture,
-      own.remat,
+      settings.architecture,
+      settings.remat,
       self.dtype,
     )
-    self.average = self.variable('averages', 'w', jnp.zeros, (own.w_dim,))
+    self.average = self.variable('averages', 'w', jnp.zeros, (settings.w_dim,))
 
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     return self.synthesise(self.map(latent, mode), mode)
@@ -195,31 +196,35 @@ class Discriminator(nn.Module):
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    own = self.settings
-    widths = _widths(own, batch.x.shape[1:])
+    settings = self.settings
+    widths = _widths(settings, batch.x.shape[1:])
     block = style_layers.DiscBlock
-    block = nn.remat(block) if own.remat else block
+    block = nn.remat(block) if settings.remat else block
     x: jax.Array | None = None
     image: jax.Array | None = batch.x
     for i in reversed(range(1, len(widths))):
       x, image = block(
         widths[i],
         widths[i - 1],
-        own.architecture,
+        settings.architecture,
         dtype=self.dtype,
         name=f'b{_BASE * 2**i}',
       )(x, image)
     assert x is not None
     out = style_layers.Epilogue(
       widths[0] if self.classes else 1,
-      _group(own.mbstd_group, len(batch.x), mode),
-      own.architecture == 'skip',
+      _group(settings.mbstd_group, len(batch.x), mode),
+      settings.architecture == 'skip',
       name='b4',
     )(x, image)
     if not self.classes:
       return out[:, 0]
     of_class = style_layers.Mapping(
-      widths[0], own.depth, own.mapping_rate, self.classes, name='mapping'
+      widths[0],
+      settings.depth,
+      settings.mapping_rate,
+      self.classes,
+      name='mapping',
     )(None, batch.label)
     return (out * of_class).sum(axis=-1) / math.sqrt(widths[0])
 

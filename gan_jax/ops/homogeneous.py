@@ -32,7 +32,7 @@ def logits_and_input_grads(
   Args:
     disc: `disc(params, batch)`, `[B, ...]` to `[B]`; homogeneous, as
       `types.Network.homogeneous` tells.
-    params: its own; a leaf called `bias` is one.
+    params: of `disc`; a leaf called `bias` is one.
     batch: `[B, ...]`.
 
   Returns:
@@ -43,9 +43,9 @@ def logits_and_input_grads(
 
   def one(sample: types.Batch) -> tuple[jax.Array, jax.Array]:
     def logit(x: jax.Array, biases: types.PyTree) -> jax.Array:
-      own = traverse_util.unflatten_dict(flat | biases)
+      tree = traverse_util.unflatten_dict(flat | biases)
       alone = jax.tree.map(lambda a: a[None], sample._replace(x=x))
-      return disc(own, alone)[0]
+      return disc(tree, alone)[0]
 
     grad, push = jax.grad(logit, (0, 1))(sample.x, biases)
     terms = jax.tree.map(jnp.multiply, (sample.x, biases), (grad, push))
