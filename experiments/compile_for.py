@@ -62,10 +62,10 @@ def main() -> None:
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value
   )
   name, config = _TOPOLOGY.value, _CONFIG.value
-  own = out.stem if out else name
+  curve = out.stem if out else name
   beside = [pathlib.Path(path) for path in _BESIDE.value]
   curves = {each.stem: scaling.read(each) for each in beside}
-  if len(curves | {own: []}) <= len(beside):
+  if len(curves | {curve: []}) <= len(beside):
     raise ValueError(
       f'--beside={",".join(_BESIDE.value)}: two curves would have one name, '
       'which is that of the file'
@@ -76,7 +76,7 @@ def main() -> None:
     rows = scaling.predict(config, name, counts, form, say=print)
     print(*forecast.scaling_lines(rows), sep='\n')
     if _PLOT.value:
-      curves[own] = rows
+      curves[curve] = rows
       forecast.save_scaling(pathlib.Path(_PLOT.value), curves)
     result: object = rows
   else:

@@ -97,13 +97,13 @@ def _measured(
   from gan_jax.evaluation import laws
 
   measure = jax.jit(laws.make_measure(game.config, game.spec, game.source))
-  found, clouds = [], []
+  rows, clouds = [], []
   for i in range(len(game.members)):
     figures, cloud = measure(batching.take(state, i), jax.random.key(i))
-    found.append(figures)
+    rows.append(figures)
     clouds.append(cloud)
-  names = [name for name in _FIGURES if name in found[0]]
-  return {n: [float(f[n]) for f in found] for n in names}, clouds[0]
+  names = [name for name in _FIGURES if name in rows[0]]
+  return {n: [float(f[n]) for f in rows] for n in names}, clouds[0]
 
 
 def _floor(law: str) -> dict[str, list[float]]:
@@ -114,19 +114,21 @@ def _floor(law: str) -> dict[str, list[float]]:
   from gan_jax.data import densities
   from gan_jax.metrics import modes, sliced
 
-  own, found = densities.POINTS[law], []
+  density, rows = densities.POINTS[law], []
   for i in range(_SEEDS.value):
     keys = jax.random.split(jax.random.key(i), 3)
-    a, b = (own.sample(key, 2500) for key in keys[:2])
+    a, b = (density.sample(key, 2500) for key in keys[:2])
     figures = {
       'sliced_wasserstein_1': sliced.sliced_wasserstein_1(a, b, keys[2])
     }
-    if own.modes is not None:
-      coverage = modes.mode_coverage(a, jnp.asarray(own.modes), own.mode_std)
+    if density.modes is not None:
+      coverage = modes.mode_coverage(
+        a, jnp.asarray(density.modes), density.mode_std
+      )
       figures |= coverage._asdict()
-    found.append(figures)
-  names = [name for name in _FIGURES if name in found[0]]
-  return {n: [float(f[n]) for f in found] for n in names}
+    rows.append(figures)
+  names = [name for name in _FIGURES if name in rows[0]]
+  return {n: [float(f[n]) for f in rows] for n in names}
 
 
 def _line(name: str, figures: dict[str, list[float]], ratio: str) -> str:

@@ -164,7 +164,7 @@ def _of_paths(
   settings = configs.Eval(features=_FEATURES.value or 'inception')
   settings.metrics = f'fd_{settings.features}'
   _set_fields(settings)
-  found = paths.compare(
+  comparison = paths.compare(
     {
       flag.name: pathlib.Path(flag.value)
       for flag in (_GENERATED, _REAL, _HELD_OUT)
@@ -179,7 +179,7 @@ def _of_paths(
     data_dir=_DATA_DIR.value or '',
     mirrored=_MIRRORED.value,
   )
-  return found.figures, {'seed': _SEED.value, **found.stamp}
+  return comparison.figures, {'seed': _SEED.value, **comparison.stamp}
 
 
 def main() -> None:

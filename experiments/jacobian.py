@@ -93,14 +93,14 @@ def _modes(
   law = densities.POINTS[config.data.name]
   game = program.open_game(config)
   sampler = build.make_sampler(config, game.spec, 2500)
-  found = []
+  counts = []
   for i in range(len(population.members(config))):
-    own = batching.take(snapshot.state, i)
-    blocks = sampler.samples(own, jax.random.key(0))
+    member = batching.take(snapshot.state, i)
+    blocks = sampler.samples(member, jax.random.key(0))
     x = jnp.concatenate([batch.x for batch in blocks])
     coverage = modes.mode_coverage(x, jnp.asarray(law.modes), law.mode_std)
-    found.append(float(coverage.modes))
-  return found
+    counts.append(float(coverage.modes))
+  return counts
 
 
 def main() -> None:
@@ -120,7 +120,9 @@ def main() -> None:
     steps, shapes = [], []
     for snapshot in spectrum.train(config, _EVERY.value, _SAMPLES.value):
       steps.append(snapshot.step)
-      shapes.append([dynamics.shape(found) for found in snapshot.spectra])
+      shapes.append(
+        [dynamics.shape(eigenvalues) for eigenvalues in snapshot.spectra]
+      )
       last = snapshot
       if snapshot.step == config.steps:
         modes = statistics.estimate('modes', _modes(config, snapshot))

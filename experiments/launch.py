@@ -76,9 +76,9 @@ def _set_deterministic() -> str:
     return '--deterministic: nothing to set, for JAX has no GPU here'
   from gan_jax.storage import workdir
 
-  own = os.environ.get('XLA_FLAGS', '')
+  given = os.environ.get('XLA_FLAGS', '')
   # XLA takes the last of the same name.
-  os.environ['XLA_FLAGS'] = f'{own} {workdir.DETERMINISTIC}'.strip()
+  os.environ['XLA_FLAGS'] = f'{given} {workdir.DETERMINISTIC}'.strip()
   return f'--deterministic: XLA_FLAGS={os.environ["XLA_FLAGS"]}'
 
 
@@ -160,12 +160,12 @@ def load_config(text: str) -> configs.Config:
 
 def config_arguments() -> list[str]:
   """What of the command line makes the configuration, for another process."""
-  found = []
+  kept = []
   for i, argument in enumerate(sys.orig_argv):
     if argument.startswith('--config'):
       following = [] if '=' in argument else sys.orig_argv[i + 1 : i + 2]
-      found += [argument, *(a for a in following if not a.startswith('--'))]
-  return found
+      kept += [argument, *(a for a in following if not a.startswith('--'))]
+  return kept
 
 
 def _one_line(error: Exception) -> str:
@@ -228,7 +228,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
   Raises:
     ValueError: an override has no value.
   """
-  rest, found, given = [], [], iter(argv)
+  rest, pairs, given = [], [], iter(argv)
   for argument in given:
     if not argument.startswith(_PREFIX):
       rest.append(argument)
@@ -238,8 +238,8 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
       text = next(given, '--')
       if text.startswith('--'):
         raise ValueError(f'{argument}: needs a value, as {argument}=VALUE')
-    found.append((name, text))
-  return rest, found
+    pairs.append((name, text))
+  return rest, pairs
 
 
 def _adopt_shared() -> None:
@@ -255,7 +255,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
   _adopt_shared()
   try:
     argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
-    argv, found = _split(argv)
+    argv, pairs = _split(argv)
     rest = list(flags.FLAGS(argv))
     if len(rest) > 1:
       raise ValueError(f'unknown argument {rest[1]!r}')
@@ -265,9 +265,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
       flag = flags.FLAGS['config']
       config = load_config(str(flag.value))
-      flag.value = overrides.apply(config, found, build.complete)
-    elif found:
-      raise ValueError(f'{_PREFIX}{found[0][0]}: needs --config=FILE')
+      flag.value = overrides.apply(config, pairs, build.complete)
+    elif pairs:
+      raise ValueError(f'{_PREFIX}{pairs[0][0]}: needs --config=FILE')
     return rest
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError

@@ -47,9 +47,9 @@ def _run(
     state = f'{word} step {told.step:,} of {config.steps:,}'
     return ledger.Run(str(folder), command, state, {}, budget)
   for name, value in asked.items():
-    own = getattr(config.eval, name)
-    if own != value:
-      state = f'eval.{name}={own!r} where {value!r} is asked for'
+    used = getattr(config.eval, name)
+    if used != value:
+      state = f'eval.{name}={used!r} where {value!r} is asked for'
       return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
@@ -74,10 +74,10 @@ def _column(
   """
   if table is None:
     return name, claim.scale.get(name, 1.0)
-  found = [c for c in table.columns if c.metric == name]
-  if not found:
+  columns = [c for c in table.columns if c.metric == name]
+  if not columns:
     raise ValueError(f'{PUBLISHED}: {claim.table} has no column {name!r}')
-  return found[0].title or name, found[0].scale
+  return columns[0].title or name, columns[0].scale
 
 
 def _data_flag(name: str, flag: str) -> str:
@@ -158,15 +158,15 @@ def fill_pages(
   """
   from gan_jax.study import ledger
 
-  found = {}
+  filled = {}
   for page in pages:
     if not page.is_file():
       raise ValueError(f'--pages={page}: there is no such file')
     try:
-      found[page] = ledger.fill(page.read_text(), record)
+      filled[page] = ledger.fill(page.read_text(), record)
     except ValueError as error:
       raise ValueError(f'--pages={page}: {error}') from None
-  return found
+  return filled
 
 
 def main() -> None:

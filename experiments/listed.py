@@ -28,11 +28,11 @@ def numbers(
     ValueError: there are none, or one is not such a number.
   """
   try:
-    found = [kind(text) for text in texts]
+    parsed = [kind(text) for text in texts]
   except ValueError:
-    found = []
-  if not found or not all(least <= number <= most for number in found):
+    parsed = []
+  if not parsed or not all(least <= number <= most for number in parsed):
     raise ValueError(
       f'--{flag}={",".join(texts)}: takes {what}, with commas between them'
     )
-  return found
+  return parsed

@@ -83,18 +83,20 @@ def main() -> None:
     _SEED.value, _STEPS.value, _RATE.value, label, _WEIGHT.value
   )
   with whole.file(out) as picture, whole.file(out.with_suffix('.npz')) as npz:
-    found = projector.project(target, asked)
-    grid = plots.image_grid(np.stack([target, found.image]), 2)
+    projected = projector.project(target, asked)
+    grid = plots.image_grid(np.stack([target, projected.image]), 2)
     picture.write_bytes(plots.png(grid))
-    made: dict[str, Any] = {projector.space: found.input}
-    if found.label is not None:
-      made['label'] = np.int32(found.label)
-    np.savez(npz, **made, image=found.image, pixels=found.pixels)
-  print(f'pixels    {found.pixels:.4f}  (root mean square, of [-1, 1])')
-  print(f'  {found.drawn:.4f}  was the best of {projection.DRAWN:,} samples')
-  if found.features is not None:
-    print(f'features  {found.features:.4f}  (over those of the image)')
-  where = '' if found.label is None else f' of class {found.label}'
+    made: dict[str, Any] = {projector.space: projected.input}
+    if projected.label is not None:
+      made['label'] = np.int32(projected.label)
+    np.savez(npz, **made, image=projected.image, pixels=projected.pixels)
+  print(f'pixels    {projected.pixels:.4f}  (root mean square, of [-1, 1])')
+  print(
+    f'  {projected.drawn:.4f}  was the best of {projection.DRAWN:,} samples'
+  )
+  if projected.features is not None:
+    print(f'features  {projected.features:.4f}  (over those of the image)')
+  where = '' if projected.label is None else f' of class {projected.label}'
   print(f'{projector.space}{where} in {out.with_suffix(".npz")}; {out}')
 
 

@@ -179,8 +179,8 @@ def use_r3gan2(
       'inverse_sqrt', begin=1000 * batch_size, ramp=1_000_000, unit='samples'
     )
   for player in ('gen', 'disc'):
-    own = getattr(c.optim, player)
-    own.learning_rate, own.b1, own.b2 = 1e-2, 0.0, 0.9
+    optim = getattr(c.optim, player)
+    optim.learning_rate, optim.b1, optim.b2 = 1e-2, 0.0, 0.9
     c.schedules[f'optim.{player}.learning_rate'] = rate
   c.ema.posthoc, c.eval.ema_length = '0.01,0.05,0.1', 0.05
   c.ema.posthoc_every = 100 * round(10_000 / batch_size)
@@ -231,9 +231,9 @@ def use_biggan(c: config.Config) -> None:
   c.batch_size = 50
   c.disc_steps = 4
   c.gen.name = c.disc.name = 'biggan'
-  own: dict[str, Any] = {'kernel_init': 'normal', 'kernel_scale': 0.02}
-  c.gen.net = biggan.GenSettings(**own)
-  c.disc.net = biggan.DiscSettings(**own)
+  init: dict[str, Any] = {'kernel_init': 'normal', 'kernel_scale': 0.02}
+  c.gen.net = biggan.GenSettings(**init)
+  c.disc.net = biggan.DiscSettings(**init)
   c.gen.latent_dim = 128
   c.gen.latent = 'normal'
   c.gen.labels = 'uniform'

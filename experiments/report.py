@@ -29,8 +29,8 @@ def main() -> None:
   if out.is_dir():
     raise ValueError(f'--out={out}: is a folder, not a file')
   whole.check_parent('out', out)
-  found = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
-  folders = [pathlib.Path(path) for path in dict.fromkeys(found)]
+  matches = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
+  folders = [pathlib.Path(path) for path in dict.fromkeys(matches)]
   folders = [folder for folder in folders if folder.is_dir()]
   asked = ','.join(_RUNS.value)
   if not folders:

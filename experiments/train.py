@@ -91,8 +91,8 @@ def main() -> None:
   except health.DivergedError as error:
     if not _DEBUG_NANS.value:
       raise
-    found = replay.find_nonfinite(workdir, error.step, error.member)
-    raise ValueError(f'{error}; {found}') from None
+    where = replay.find_nonfinite(workdir, error.step, error.member)
+    raise ValueError(f'{error}; {where}') from None
   if not hosts.is_first():
     return
   notes = _NOTES | _of_cells(workdir)

@@ -131,8 +131,8 @@ def _table(
     values = listed.numbers('values', _VALUES.value, float, 'numbers')
     made = []
     for value in values:
-      own = walker.truncated(value)
-      made.append(own.make(own.inputs(own.latents(seeds, labels))))
+      shorter = walker.truncated(value)
+      made.append(shorter.make(shorter.inputs(shorter.latents(seeds, labels))))
     about = f'truncation {", ".join(map(str, values))} from left to right'
     return np.stack(made, axis=1), about
   rows = walker.latents(seeds, labels)

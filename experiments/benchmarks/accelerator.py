@@ -108,8 +108,8 @@ def about() -> dict[str, Any]:
   done = _run(['-c', _ABOUT])
   if done.returncode:
     raise ValueError(f'JAX cannot start: {_said(done)}')
-  found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-  return found
+  figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+  return figures
 
 
 def run_tests(platform: str) -> dict[str, Any]:
@@ -177,12 +177,14 @@ def time_steps(name: str, platform: str, *, torch: bool) -> dict[str, Any]:
       if round_:  # The first does not count.
         times[way].append(took)
   gflop = players['ours'].facts['flops'] / 1e9
-  found: dict[str, Any] = {'gflop': gflop, 'rounds_ms': times}
+  record: dict[str, Any] = {'gflop': gflop, 'rounds_ms': times}
   for way, player in players.items():
-    found[f'{way}_ms'], found[f'{way}_spread'] = medians.with_spread(times[way])
-    found[f'{way}_mib'] = player.close()
-  found['gflops'] = gflop / found['ours_ms'] * 1e3
-  return found
+    record[f'{way}_ms'], record[f'{way}_spread'] = medians.with_spread(
+      times[way]
+    )
+    record[f'{way}_mib'] = player.close()
+  record['gflops'] = gflop / record['ours_ms'] * 1e3
+  return record
 
 
 def train() -> dict[str, Any]:
@@ -241,10 +243,12 @@ def table(figures: dict[str, Any]) -> str:
 
   facts = figures['about']
   rows = [['network', *_COLUMNS.values()], ['---'] * (len(_COLUMNS) + 1)]
-  for name, found in figures['steps'].items():
-    theirs = found.get('torch_ms')
-    own = found | {'ratio': theirs / found['ours_ms'] if theirs else None}
-    rows.append([name, *(shown(own.get(column)) for column in _COLUMNS)])
+  for name, record in figures['steps'].items():
+    theirs = record.get('torch_ms')
+    with_ratio = record | {
+      'ratio': theirs / record['ours_ms'] if theirs else None
+    }
+    rows.append([name, *(shown(with_ratio.get(column)) for column in _COLUMNS)])
   lines = [
     f'{facts["devices"]} {facts["device"]} ({facts["platform"]}), jax '
     f'{facts["jax"]}, Python {facts["python"]}',
@@ -295,9 +299,9 @@ def main() -> None:
     figures['tests'] = part('tests', lambda: run_tests(platform))
   for name in _NETWORKS.value:
     work = functools.partial(time_steps, name, platform, torch=torch)
-    found = part(name, work)
-    if found:
-      figures['steps'][name] = found
+    record = part(name, work)
+    if record:
+      figures['steps'][name] = record
   figures['training'] = part('training', train)
   print(table(figures))
   results.write(figures)

@@ -54,16 +54,18 @@ def _ours(policy: str, shape: tuple[int, ...], p: float) -> Callable[[], None]:
   from gan_jax.engine import compiler, names
   from gan_jax.game import augment
 
-  own = names.POLICIES[policy]
-  assert own is not None
+  pipeline = names.POLICIES[policy]
+  assert pipeline is not None
   images = jax.random.uniform(jax.random.key(0), (4, *shape), minval=-1.0)
 
   def step(images: jax.Array, key: jax.Array) -> Any:
     keys = jax.random.split(key, 3)
     strength = jnp.float32(p)
-    out = [augment.augment(own, images[i], keys[i], strength) for i in (0, 1)]
+    out = [
+      augment.augment(pipeline, images[i], keys[i], strength) for i in (0, 1)
+    ]
     through, pull = jax.vjp(
-      lambda x: augment.augment(own, x, keys[2], strength), images[2]
+      lambda x: augment.augment(pipeline, x, keys[2], strength), images[2]
     )
     return out, through, pull(images[3])
 
@@ -117,10 +119,10 @@ def measure(
   """The figures; see the module's docstring."""
   from experiments.benchmarks import jax_games
 
-  own = suites.SUITES[suite]
-  config = own.config()
-  shape = (config.batch_size, *own.shape)
-  game = jax_games.Game(own)
+  game_suite = suites.SUITES[suite]
+  config = game_suite.config()
+  shape = (config.batch_size, *game_suite.shape)
+  game = jax_games.Game(game_suite)
   calls: dict[str, Callable[[], None]] = {'step': game.play}
   for policy in policies:
     calls[policy] = _ours(policy, shape, p)
@@ -135,13 +137,13 @@ def measure(
         times[name].append(1e3 * seconds)
   shares = {
     name: statistics.median(
-      a / step for a, step in zip(own, times['step'], strict=True)
+      a / step for a, step in zip(rounds, times['step'], strict=True)
     )
-    for name, own in times.items()
+    for name, rounds in times.items()
   }
   return {
     'suite': suite, 'p': p, 'batch': shape, 'rounds_ms': times,
-    'ms': {name: statistics.median(own) for name, own in times.items()},
+    'ms': {name: statistics.median(rounds) for name, rounds in times.items()},
     'shares': shares,
   }  # fmt: skip
 

@@ -45,11 +45,11 @@ def open_folder(folder: str, limit: float) -> dict[str, float]:
   jax.block_until_ready(source.chunk(0, 1))
   seconds = time.monotonic() - began
   print(source.about, file=sys.stderr)
-  own, others = (
+  this, others = (
     resource.getrusage(who).ru_maxrss / 1024
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
   )
-  return {'seconds': seconds, 'mib': own, 'mib_of_a_worker': others}
+  return {'seconds': seconds, 'mib': this, 'mib_of_a_worker': others}
 
 
 def main() -> None:

@@ -54,9 +54,9 @@ def write_tfds(folder: pathlib.Path, root: pathlib.Path, side: int) -> str:
   writer = array_record.ArrayRecordWriter(str(shard), 'group_size:1')
   for path in paths:
     example = tf_example_pb2.Example()
-    own = example.features.feature
-    own['image'].bytes_list.value.append(path.read_bytes())
-    own['label'].int64_list.value.append(classes.index(path.parent.name))
+    feature = example.features.feature
+    feature['image'].bytes_list.value.append(path.read_bytes())
+    feature['label'].int64_list.value.append(classes.index(path.parent.name))
     writer.write(example.SerializeToString())
   writer.close()
   of = 'tensorflow_datasets.core.features'
@@ -189,14 +189,14 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def starts(data: dict[str, str], root: pathlib.Path) -> dict[str, list[float]]:
   """Images a second of each round: Pillow's, and of a first start."""
-  found: dict[str, list[float]] = {'pillow': [], 'first_start': []}
+  rates: dict[str, list[float]] = {'pillow': [], 'first_start': []}
   for _ in range(_ROUNDS.value):
     seconds = _seconds(lambda: by_pillow(data))
-    found['pillow'].append(_IMAGES.value / seconds)
+    rates['pillow'].append(_IMAGES.value / seconds)
     with tempfile.TemporaryDirectory(dir=root) as empty, cached_in(empty):
       seconds = _seconds(lambda: open_data(data))
-    found['first_start'].append(_IMAGES.value / seconds)
-  return found
+    rates['first_start'].append(_IMAGES.value / seconds)
+  return rates
 
 
 def streams(data: dict[str, str]) -> dict[str, list[float]]:
@@ -207,10 +207,10 @@ def streams(data: dict[str, str]) -> dict[str, list[float]]:
   read = game.source.read
   assert read is not None
   read.rows(0, _LENGTH, slice(None))  # Compiles what chooses them.
-  found: dict[str, list[float]] = {'read': [], 'step_ms': [], 'waited': []}
+  rounds: dict[str, list[float]] = {'read': [], 'step_ms': [], 'waited': []}
   for part in range(_ROUNDS.value):
     some = functools.partial(read.rows, part * _LENGTH, _LENGTH, slice(None))
-    found['read'].append(_LENGTH * read.per_step / _seconds(some))
+    rounds['read'].append(_LENGTH * read.per_step / _seconds(some))
   state = game.start()
   play = chunks.Chunks(game, _LENGTH, state, 0)
   for part in range(_PARTS + 1):
@@ -218,25 +218,25 @@ def streams(data: dict[str, str]) -> dict[str, list[float]]:
     state, _, _ = play(state, part * _LENGTH)
     took = time.monotonic() - began
     if part:  # The data of the first were read before it.
-      found['step_ms'].append(took / _LENGTH * 1e3)
-      found['waited'].append((play.waited - before) / took)
-  return found
+      rounds['step_ms'].append(took / _LENGTH * 1e3)
+      rounds['waited'].append((play.waited - before) / took)
+  return rounds
 
 
-def _row(name: str, found: dict[str, list[float]]) -> str:
+def _row(name: str, rounds: dict[str, list[float]]) -> str:
   """Of the table, with medians."""
-  own = {key: statistics.median(values) for key, values in found.items()}
+  median = {key: statistics.median(values) for key, values in rounds.items()}
   cells = [
     name,
-    f'{own["pillow"]:,.0f}',
-    f'{own["first_start"]:,.0f}',
-    f'{own["first_start"] / own["pillow"]:.2f}',
-    f'{own["read"]:,.0f}',
-    f'{own["step_ms"]:.1f}',
-    f'{own["waited"]:.0%}',
-    f'{own["undecoded_read"]:,.0f}',
-    f'{own["undecoded_step_ms"]:.1f}',
-    f'{own["undecoded_waited"]:.0%}',
+    f'{median["pillow"]:,.0f}',
+    f'{median["first_start"]:,.0f}',
+    f'{median["first_start"] / median["pillow"]:.2f}',
+    f'{median["read"]:,.0f}',
+    f'{median["step_ms"]:.1f}',
+    f'{median["waited"]:.0%}',
+    f'{median["undecoded_read"]:,.0f}',
+    f'{median["undecoded_step_ms"]:.1f}',
+    f'{median["undecoded_waited"]:.0%}',
   ]
   return f'| {" | ".join(cells)} |'
 
@@ -261,15 +261,15 @@ def main() -> None:
     for side in sides:
       ways = written(root, side, _IMAGES.value)
       for kind in _KINDS:
-        found = starts(ways[kind], root)
+        rounds = starts(ways[kind], root)
         with tempfile.TemporaryDirectory(dir=root) as kept, cached_in(kept):
-          found |= streams(ways[kind])
+          rounds |= streams(ways[kind])
         # A place where nothing can be written.
         with cached_in('/dev/null'):
           each = streams(ways[kind])
-        found |= {f'undecoded_{name}': each[name] for name in each}
-        figures['rounds'][f'{side} {kind}'] = found
-        print(_row(f'{side}, {kind}', found), flush=True)
+        rounds |= {f'undecoded_{name}': each[name] for name in each}
+        figures['rounds'][f'{side} {kind}'] = rounds
+        print(_row(f'{side}, {kind}', rounds), flush=True)
   results.write(figures)
 
 

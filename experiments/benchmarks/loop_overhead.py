@@ -59,7 +59,7 @@ def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
       f'log_every={config.log_every}: {config.steps} steps are one chunk, and '
       'the first is left out'
     )
-  found: dict[str, list[float]] = {}
+  seconds: dict[str, list[float]] = {}
   with tempfile.TemporaryDirectory() as folder:
     _train(config, pathlib.Path(folder, 'first'))
     game = jax_games.Game(suites.Suite(lambda: config, length))
@@ -72,22 +72,22 @@ def measure(config: configs.Config, rounds: int) -> dict[str, list[float]]:
       figures['bare_s'] = time.monotonic() - began
       figures['overhead'] = figures['program_s'] / figures['bare_s'] - 1
       for name, value in figures.items():
-        found.setdefault(name, []).append(value)
-  return found
+        seconds.setdefault(name, []).append(value)
+  return seconds
 
 
 def main() -> None:
   if _CONFIG.value is None:
     raise ValueError('--config=FILE must be given')
-  found, steps = measure(_CONFIG.value, _ROUNDS.value), _CONFIG.value.steps
+  figures, steps = measure(_CONFIG.value, _ROUNDS.value), _CONFIG.value.steps
   middles = {
-    name: medians.with_spread(values) for name, values in found.items()
+    name: medians.with_spread(values) for name, values in figures.items()
   }
   for name, (median, spread) in middles.items():
     print(f'{name:10s} {median:10.3f} ± {spread:.3f}')
   share = 100 * middles['overhead'][0]
   print(f'the program adds {share:.1f} % to its {steps:,} steps')
-  results.write({'steps': steps, **found})
+  results.write({'steps': steps, **figures})
 
 
 if __name__ == '__main__':

@@ -61,7 +61,7 @@ def contestants(
   from experiments.benchmarks import jax_games, workers
 
   single = jax_games.Game(suite)
-  found: dict[str, tuple[Callable[[], Any], float]] = {
+  players: dict[str, tuple[Callable[[], Any], float]] = {
     'vmap': (_population(suite, members, members), suite.length),
     'map': (_population(suite, members, 1), suite.length),
     'runs': (single.play, suite.length / members),
@@ -70,8 +70,8 @@ def contestants(
     from experiments.benchmarks import torch_games
 
     theirs = torch_games.Game(suite)
-    found['torch'] = (lambda: theirs.play(1), 1 / members)
-  return found
+    players['torch'] = (lambda: theirs.play(1), 1 / members)
+  return players
 
 
 def measure(
@@ -89,8 +89,8 @@ def measure(
       elapsed = 1e3 * (time.monotonic() - began) / (count * steps)
       times[kind] += [elapsed] * (turn > 0)
   record: dict[str, Any] = {'suite': name, 'members': members}
-  for kind, own in times.items():
-    record[f'{kind}_ms'], record[f'{kind}_spread'] = medians.with_spread(own)
+  for kind, rounds in times.items():
+    record[f'{kind}_ms'], record[f'{kind}_spread'] = medians.with_spread(rounds)
   best = min(record['vmap_ms'], record['map_ms'])
   for other in ('runs', 'torch'):
     record[f'ratio_{other}'] = record.get(f'{other}_ms', math.nan) / best

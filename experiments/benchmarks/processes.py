@@ -34,9 +34,9 @@ def start_together(
   """So many that train one run, each with one CPU device."""
   if count == 1:
     return [start(arguments, workdir)]
-  with socket.socket() as found:
-    found.bind(('', 0))
-    port = found.getsockname()[1]
+  with socket.socket() as probe:
+    probe.bind(('', 0))
+    port = probe.getsockname()[1]
   environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '1'}
   return [
     start(

@@ -88,11 +88,11 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
     'again_mib': again_mib,
   }
   for kind in workers.KINDS:
-    own = times.get(kind)
+    rounds = times.get(kind)
     record[f'{kind}_ms'], record[f'{kind}_spread'] = (
-      medians.with_spread(own) if own else (None, None)
+      medians.with_spread(rounds) if rounds else (None, None)
     )
-    record[f'{kind}_rounds_ms'] = own
+    record[f'{kind}_rounds_ms'] = rounds
     record[f'{kind}_mib'] = memory.get(kind)
     facts = players[kind].facts if kind in players else {}
     record[f'{kind}_compile_s'] = facts.get('compile_s')

@@ -30,8 +30,8 @@ def _r3gan_32(width: int) -> configs.Config:
   c.gen.name = c.disc.name = 'r3gan'
   c.gen.latent_dim = 64
   c.gen.latent = 'normal'
-  own = width, 1, width // 8
-  c.gen.net, c.disc.net = r3gan.GenSettings(*own), r3gan.DiscSettings(*own)
+  sizes = width, 1, width // 8
+  c.gen.net, c.disc.net = r3gan.GenSettings(*sizes), r3gan.DiscSettings(*sizes)
   for player in (c.optim.gen, c.optim.disc):
     player.learning_rate = 2e-4
     player.b1, player.b2 = 0.0, 0.99
@@ -80,9 +80,9 @@ def _r3gan2_32() -> configs.Config:
   c = configs.Config()
   recipes.use_r3gan2(c, 64, batch_size=8, gamma=0.05, augment=0.3)
   c.precision = 'float32'
-  own = {'depth': 1, 'attentions': (0, 1, 0)}
-  c.gen.net = dataclasses.replace(c.gen.net, **own)
-  c.disc.net = dataclasses.replace(c.disc.net, **own)
+  smaller = {'depth': 1, 'attentions': (0, 1, 0)}
+  c.gen.net = dataclasses.replace(c.gen.net, **smaller)
+  c.disc.net = dataclasses.replace(c.disc.net, **smaller)
   # Numbers at once as they are in the middle of a run.
   c.gen.labels, c.augment.p, c.schedules = 'data', 0.3, {}
   return c

@@ -222,33 +222,33 @@ def make(
     shape: of images, or points.
     classes: that there are; 0 for none.
   """
-  gen, own = config.gen, build.make_settings(config, 'gen')
+  gen, gen_net = config.gen, build.make_settings(config, 'gen')
   disc = build.make_settings(config, 'disc')
   if gen.name in ('sngan', 'biggan'):
-    return torch_residual.make(gen.name, own, disc, gen.latent_dim, classes)
+    return torch_residual.make(gen.name, gen_net, disc, gen.latent_dim, classes)
   if gen.name == 'stylegan2':
-    return torch_style.make(own, disc, shape, gen.latent_dim)
-  first, second = _unlabelled(gen, own, disc, shape)
+    return torch_style.make(gen_net, disc, shape, gen.latent_dim)
+  first, second = _unlabelled(gen, gen_net, disc, shape)
   return _Unlabelled(first), _Unlabelled(second)
 
 
 def _unlabelled(
-  gen: configs.Gen, own: Any, disc: Any, shape: tuple[int, ...]
+  gen: configs.Gen, gen_net: Any, disc: Any, shape: tuple[int, ...]
 ) -> tuple[Any, Any]:
   if gen.name == 'mlp':
     size = shape[0]
     return (
-      _mlp(gen.latent_dim, size, own.width, own.depth, 0.0),
+      _mlp(gen.latent_dim, size, gen_net.width, gen_net.depth, 0.0),
       _mlp(size, 1, disc.width, disc.depth, 0.2),
     )
   if gen.name == 'maxout':
     return MaxoutGenerator(gen.latent_dim, shape), MaxoutDiscriminator(shape)
   if gen.name == 'dcgan':
     return (
-      DcganGenerator(gen.latent_dim, shape, own.width),
+      DcganGenerator(gen.latent_dim, shape, gen_net.width),
       DcganDiscriminator(shape, disc.width, disc.batch_norm),
     )
-  sizes = own.width, own.depth, own.groups
+  sizes = gen_net.width, gen_net.depth, gen_net.groups
   return (
     R3ganGenerator(gen.latent_dim, shape, *sizes),
     R3ganDiscriminator(shape, *sizes),

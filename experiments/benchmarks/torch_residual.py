@@ -153,14 +153,14 @@ def make(
   name: str, gen: Any, disc: Any, latent_dim: int, classes: int
 ) -> tuple[Any, Any]:
   """G and D of settings as `gan_jax` has them, for 32x32."""
-  own = name == 'biggan'
-  narrow = 4 if own else 2
+  is_biggan = name == 'biggan'
+  narrow = 4 if is_biggan else 2
   return (
     Generator(
       latent_dim, 4 * gen.width, classes, gen.spectral_norm,
-      own and gen.attention > 0,
+      is_biggan and gen.attention > 0,
     ),
     Discriminator(
-      narrow * disc.width, classes, own and disc.attention > 0
+      narrow * disc.width, classes, is_biggan and disc.attention > 0
     ),
   )  # fmt: skip

@@ -102,28 +102,30 @@ class Modulated(nn.Module):
 class Generator(nn.Module):
   """Skip architecture; `map` and `synthesise` as in ours."""
 
-  def __init__(self, own: Any, sides: list[int], latent_dim: int):
+  def __init__(self, settings: Any, sides: list[int], latent_dim: int):
     super().__init__()
     self.mapping = nn.Sequential(
       *(
         Dense(
-          own.w_dim if i else latent_dim, own.w_dim, rate=own.mapping_rate,
-          active=True,
+          settings.w_dim if i else latent_dim, settings.w_dim,
+          rate=settings.mapping_rate, active=True,
         )
-        for i in range(own.depth)
+        for i in range(settings.depth)
       )
     )  # fmt: skip
-    widths = _widths(own, sides)
+    widths = _widths(settings, sides)
     self.const = nn.Parameter(torch.randn(widths[0], 4, 4))
     self.convs, self.images = nn.ModuleList(), nn.ModuleList()
     for i, width in enumerate(widths):
       if i:
-        up = Modulated(widths[i - 1], width, 3, own.w_dim, up=True)
+        up = Modulated(widths[i - 1], width, 3, settings.w_dim, up=True)
         self.convs.append(up)
-      self.convs.append(Modulated(width, width, 3, own.w_dim))
-      self.images.append(Modulated(width, 3, 1, own.w_dim, demodulate=False))
-    self.mixing, self.layers = own.mixing, 2 * len(widths)
-    self.register_buffer('average', torch.zeros(own.w_dim))
+      self.convs.append(Modulated(width, width, 3, settings.w_dim))
+      self.images.append(
+        Modulated(width, 3, 1, settings.w_dim, demodulate=False)
+      )
+    self.mixing, self.layers = settings.mixing, 2 * len(widths)
+    self.register_buffer('average', torch.zeros(settings.w_dim))
 
   def _w(self, z: Any) -> Any:
     return self.mapping(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
@@ -176,11 +178,11 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-  def __init__(self, own: Any, sides: list[int]):
+  def __init__(self, settings: Any, sides: list[int]):
     super().__init__()
-    widths = _widths(own, sides)
+    widths = _widths(settings, sides)
     self.first = Conv(3, widths[-1], 1)
-    residual = own.architecture == 'resnet'
+    residual = settings.architecture == 'resnet'
     self.blocks = nn.Sequential(
       *(
         Block(widths[i], widths[i - 1], residual)
@@ -188,7 +190,7 @@ class Discriminator(nn.Module):
       )
     )
     low = widths[0]
-    self.group = own.mbstd_group
+    self.group = settings.mbstd_group
     self.conv = Conv(low + 1, low, 3)
     self.dense = Dense(16 * low, low, active=True)
     self.out = Dense(low, 1)
@@ -203,8 +205,8 @@ class Discriminator(nn.Module):
     return self.out(self.dense(x.flatten(1)))[:, 0]
 
 
-def _widths(own: Any, sides: list[int]) -> list[int]:
-  return [min(own.channel_base // side, own.width) for side in sides]
+def _widths(settings: Any, sides: list[int]) -> list[int]:
+  return [min(settings.channel_base // side, settings.width) for side in sides]
 
 
 def make(

@@ -98,8 +98,8 @@ def _serve(
       count += player.length
     player.wait()
     pipe.send(1e3 * (time.monotonic() - began) / count)
-  own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-  pipe.send(player.peak_mib() or own)
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+  pipe.send(player.peak_mib() or peak)
 
 
 def _suite(name: str, changes: dict[str, Any]) -> suites.Suite:

@@ -43,8 +43,8 @@ def get_config(augmentation: str = 'ada') -> config.Config:
   c.batch_size = 32
   c.steps = 5_000
   c.penalties.r1.weight = 0.1
-  own = values.choose('augmentation', augmentation, ARGUMENTS)
-  c.augment = dataclasses.replace(own)
+  chosen = values.choose('augmentation', augmentation, ARGUMENTS)
+  c.augment = dataclasses.replace(chosen)
   c.eval.metrics = 'swd,memorisation'
   # About as many as are held out.
   c.eval.num_samples = 500

@@ -63,8 +63,8 @@ def _biggan(c: config.Config) -> None:
 
 def _stylegan2(c: config.Config, size: int = 64, preset: str = '') -> None:
   c.data.size = size
-  own = recipes.STYLEGAN2[preset] if preset else recipes.stylegan2_auto(size)
-  recipes.use_stylegan2(c, own)
+  recipe = recipes.STYLEGAN2[preset] if preset else recipes.stylegan2_auto(size)
+  recipes.use_stylegan2(c, recipe)
   c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 

@@ -34,15 +34,15 @@ def get_config() -> config.Config:
   c.data.standardise = False
   c.gen.latent_dim = 256
   c.gen.latent = 'normal'
-  own: dict[str, Any] = {
+  net: dict[str, Any] = {
     'width': 128,
     'depth': 2,
     'activation': 'tanh',
     'kernel_init': 'orthogonal',
     'kernel_scale': 1.4,
   }
-  c.gen.net = mlp.GenSettings(**own)
-  c.disc.net = mlp.DiscSettings(**own)
+  c.gen.net = mlp.GenSettings(**net)
+  c.disc.net = mlp.DiscSettings(**net)
   c.optim.gen.learning_rate = 1e-3
   c.optim.disc.learning_rate = 1e-4
   c.eval.num_samples = 2500
