@@ -13,11 +13,19 @@ mean and 95 % interval over the starts.
 
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments import launch, listed
 from gan_jax.storage import whole
+
+if TYPE_CHECKING:
+  from collections.abc import Callable
+
+  import numpy as np
+
+  from gan_jax.study import statistics
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _WEIGHTS = flags.DEFINE_list(
@@ -30,10 +38,8 @@ _TIME = flags.DEFINE_float('time', 400.0, 'Steps times the step size.')
 _SEEDS = flags.DEFINE_integer('seeds', 20, 'Starts.', lower_bound=2)
 
 
-def main() -> None:
-  if _OUT.value is None or min(_RATE.value, _TIME.value) <= 0:
-    raise ValueError('--out=FILE must be given, --rate and --time be positive')
-  whole.check_parent('out', _OUT.value)
+def _played() -> 'Callable[[float], np.ndarray]':
+  """Distances to the equilibrium at a weight of R1, `[seeds, steps + 1]`."""
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -41,54 +47,82 @@ def main() -> None:
 
   from gan_jax import types
   from gan_jax.game import dynamics, rules
-  from gan_jax.report import charts
-  from gan_jax.study import statistics
 
-  weights = listed.numbers(
-    'weights', _WEIGHTS.value, float, 'numbers above 0', sys.float_info.min
-  )
   sgd = types.Pair(optax.sgd(_RATE.value), optax.sgd(_RATE.value))
   angles = jax.random.uniform(jax.random.key(0), (_SEEDS.value,)) * 2 * jnp.pi
-  length = round(_TIME.value / _RATE.value)
-  times = _RATE.value * np.arange(length + 1)
 
   @jax.jit
   def distances(r1: jax.Array) -> jax.Array:
-    """`[seeds, steps + 1]`."""
-
     def of(angle: jax.Array) -> jax.Array:
       begin = types.Pair(jnp.cos(angle), jnp.sin(angle))
       game = dynamics.dirac_gan(r1)
       path = dynamics.play(
-        rules.Rule(rules.simultaneous), game, sgd, begin, {}, length
+        rules.Rule(rules.simultaneous), game, sgd, begin, {}, _length()
       )
       return jnp.hypot(*path)
 
     return jax.vmap(of)(angles)
 
-  def fitted(distance: np.ndarray) -> float:
-    """Of where the game is linear, and float32 not yet at its end.
+  return lambda weight: np.asarray(distances(jnp.float32(weight)))
 
-    NaN where it does not come as far.
-    """
-    kept = (distance < 0.1) & (distance > 1e-20)
-    if kept.sum() < 2:
-      return np.nan
-    return -float(np.polyfit(times[kept], np.log(distance[kept]), 1)[0])
 
+def _length() -> int:
+  """In steps."""
+  return round(_TIME.value / _RATE.value)
+
+
+def _fitted(times: 'np.ndarray', distance: 'np.ndarray') -> float:
+  """The rate where the game is linear, and float32 not yet at its end.
+
+  NaN where it does not come as far.
+  """
+  import numpy as np
+
+  kept = (distance < 0.1) & (distance > 1e-20)
+  if kept.sum() < 2:
+    return np.nan
+  return -float(np.polyfit(times[kept], np.log(distance[kept]), 1)[0])
+
+
+def _measured(
+  times: 'np.ndarray', distances: 'np.ndarray'
+) -> 'tuple[statistics.Estimate, statistics.Estimate]':
+  """The rate of decay, and the time to a thousandth, over the starts."""
+  import numpy as np
+
+  from gan_jax.study import statistics
+
+  rates = [_fitted(times, distance) for distance in distances]
+  # The last time above it, for the way may turn around the equilibrium.
+  last = [times[distance >= 1e-3][-1] for distance in distances]
+  reached = [t if t < times[-1] else np.nan for t in last]
+  return (
+    statistics.estimate('rate', rates), statistics.estimate('time', reached)
+  )  # fmt: skip
+
+
+def main() -> None:
+  if _OUT.value is None or min(_RATE.value, _TIME.value) <= 0:
+    raise ValueError('--out=FILE must be given, --rate and --time be positive')
+  whole.check_parent('out', _OUT.value)
+  import numpy as np
+
+  from gan_jax.game import dynamics
+  from gan_jax.report import charts
+
+  weights = listed.numbers(
+    'weights', _WEIGHTS.value, float, 'numbers above 0', sys.float_info.min
+  )
+  times = _RATE.value * np.arange(_length() + 1)
+  play = _played()
   rates, paths = {}, {}
   print(f'{"R1":>6s}{"closed form":>13s}{"fitted":>22s}{"time to 1/1000":>24s}')
   for weight in weights:
-    found = np.asarray(distances(jnp.float32(weight)))
-    rate = statistics.estimate('rate', [fitted(each) for each in found])
-    # The last time above it, for the way may turn around the equilibrium.
-    last = [times[each >= 1e-3][-1] for each in found]
-    time = statistics.estimate(
-      'time', [t if t < times[-1] else np.nan for t in last]
-    )
+    distances = play(weight)
+    rate, time = _measured(times, distances)
     exact = dynamics.dirac_decay(weight)
     print(f'{weight:6g}{exact:13.4f}{rate!s:>22s}{time!s:>24s}')
-    rates[weight], paths[weight] = rate, found[0]
+    rates[weight], paths[weight] = rate, distances[0]
   charts.save_damping(
     pathlib.Path(_OUT.value), rates, dynamics.dirac_decay, times, paths
   )

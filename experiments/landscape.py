@@ -12,11 +12,19 @@ there; how many seeds come to cover all real points, and when.
 """
 
 import pathlib
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments import launch
 from gan_jax.storage import whole
+
+if TYPE_CHECKING:
+  import jax
+  import numpy as np
+
+  from gan_jax import types
+  from gan_jax.game import losses
 
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _POINTS = flags.DEFINE_integer('points', 2, 'Real points, n.', lower_bound=2)
@@ -30,6 +38,70 @@ _GEN_RATE = flags.DEFINE_float('gen_rate', 0.001, "Adam's, of G's points.")
 _DISC_RATE = flags.DEFINE_float('disc_rate', 0.01, "Adam's, of D.")
 
 
+def _played(real: 'jax.Array', loss: 'losses.GanLoss') -> 'types.Pair':
+  """Of each seed G's points `[S, T, n]` and D's loss `[S, T]`."""
+  import jax
+  import optax
+
+  from gan_jax import types
+  from gan_jax.game import dynamics, rules
+  from gan_jax.networks import adapter, mlp
+
+  settings = mlp.DiscSettings(width=_WIDTH.value, depth=2)
+  module = mlp.Discriminator(settings=settings)
+  network = adapter.as_network(module, types.Batch(real))
+  rates = _GEN_RATE.value, _DISC_RATE.value
+  adam = types.Pair(*(optax.adam(rate, b1=0.5) for rate in rates))
+
+  def play(key: jax.Array) -> types.Pair:
+    gen_key, disc_key = jax.random.split(key)
+    params, vars = network.init(disc_key)
+
+    def logits(params: types.PyTree, x: jax.Array) -> jax.Array:
+      batch = types.Batch(x)
+      return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
+
+    def of(side: 'losses.LossFn') -> types.PyTree:
+      return lambda gen, disc: side(
+        real=logits(disc, real), fake=logits(disc, gen)
+      )
+
+    game = rules.exact(of(loss.gen), of(loss.disc))
+    points = 0.05 * jax.random.normal(gen_key, (len(real), 1))
+    begin = types.Pair(points, params)
+    path = dynamics.play(rules.ALTERNATING, game, adam, begin, {}, _STEPS.value)
+    return types.Pair(path.gen[..., 0], jax.vmap(of(loss.disc))(*path))
+
+  keys = jax.random.split(jax.random.key(0), _SEEDS.value)
+  played: types.Pair = jax.jit(jax.vmap(play))(keys)
+  return played
+
+
+def _measured(
+  real: 'jax.Array', points: 'np.ndarray', costs: 'np.ndarray'
+) -> str:
+  """D's loss while all points are at the first; how many seeds come to all.
+
+  Args:
+    real: `[n, 1]`.
+    points: G's, `[S, T, n]`.
+    costs: D's loss, `[S, T]`.
+  """
+  import numpy as np
+
+  from gan_jax.study import statistics
+
+  distance = np.abs(points[..., None, :] - np.asarray(real))  # [S, T, n, n]
+  near = distance < _APART.value / 4
+  there = near[:, :, 0].all(axis=-1)
+  there[:, : _STEPS.value // 100] = False
+  at_ends = near.any(axis=-1).all(axis=-1)
+  done = at_ends[:, -1]
+  first = statistics.estimate('step', at_ends.argmax(axis=1)[done].tolist())
+  measured = np.median(costs[there]) if there.any() else np.nan
+  return f'{measured:10.4f}{done.sum():4d}/{len(done):<4d}  {first}'
+
+
 def main() -> None:
   positive = min(_APART.value, _GEN_RATE.value, _DISC_RATE.value) > 0
   if _OUT.value is None or not positive:
@@ -38,45 +110,14 @@ def main() -> None:
       'positive'
     )
   whole.check_parent('out', _OUT.value)
-  import jax
   import jax.numpy as jnp
   import numpy as np
-  import optax
 
-  from gan_jax import types
-  from gan_jax.game import dynamics, losses, points, rules
-  from gan_jax.networks import adapter, mlp
+  from gan_jax.game import losses, points
   from gan_jax.report import charts
-  from gan_jax.study import statistics
 
-  n, steps = _POINTS.value, _STEPS.value
+  n = _POINTS.value
   real = _APART.value * jnp.arange(n, dtype=jnp.float32)[:, None]
-  settings = mlp.DiscSettings(width=_WIDTH.value, depth=2)
-  module = mlp.Discriminator(settings=settings)
-  network = adapter.as_network(module, types.Batch(real))
-  rates = _GEN_RATE.value, _DISC_RATE.value
-  adam = types.Pair(*(optax.adam(rate, b1=0.5) for rate in rates))
-
-  def played(loss: losses.GanLoss, key: jax.Array) -> types.Pair:
-    """G's points `[T, n]` and D's loss `[T]`."""
-    gen_key, disc_key = jax.random.split(key)
-    params, vars = network.init(disc_key)
-
-    def logits(params: types.PyTree, x: jax.Array) -> jax.Array:
-      batch = types.Batch(x)
-      return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
-
-    def of(side: losses.LossFn) -> types.PyTree:
-      return lambda gen, disc: side(
-        real=logits(disc, real), fake=logits(disc, gen)
-      )
-
-    game = rules.exact(of(loss.gen), of(loss.disc))
-    begin = types.Pair(0.05 * jax.random.normal(gen_key, (n, 1)), params)
-    path = dynamics.play(rules.ALTERNATING, game, adam, begin, {}, steps)
-    return types.Pair(path.gen[..., 0], jax.vmap(of(loss.disc))(*path))
-
-  keys = jax.random.split(jax.random.key(0), _SEEDS.value)
   collapsed: list[int | None] = [0] * n
   ways = (collapsed, [*collapsed[:-1], None], [*collapsed[:-1], n - 1])
   lines, walks = {}, {}
@@ -85,20 +126,10 @@ def main() -> None:
     ('separable', losses.NON_SATURATING, points.separable_loss, 0.5),
     ('relativistic', losses.RELATIVISTIC_PAIRED, points.paired_loss, 1.0),
   ):
-    made = jax.jit(jax.vmap(lambda key, loss=loss: played(loss, key)))(keys)
-    found, costs = np.asarray(made.gen), scale * np.asarray(made.disc)
-    distance = np.abs(found[..., None, :] - np.asarray(real))  # [S, T, n, n]
-    near = distance < _APART.value / 4
-    there = near[:, :, 0].all(axis=-1)
-    there[:, : steps // 100] = False
-    at_ends = near.any(axis=-1).all(axis=-1)
-    done = at_ends[:, -1]
-    first = statistics.estimate('step', at_ends.argmax(axis=1)[done].tolist())
-    measured = np.median(costs[there]) if there.any() else np.nan
-    print(
-      f'{name:14s}{value(collapsed):12.4f}{measured:10.4f}'
-      f'{done.sum():4d}/{len(done):<4d}  {first}'
-    )
+    played = _played(real, loss)
+    costs = scale * np.asarray(played.disc)
+    cells = _measured(real, np.asarray(played.gen), costs)
+    print(f'{name:14s}{value(collapsed):12.4f}{cells}')
     walks[name] = [value(way) for way in ways]
     lines[name] = costs
   charts.save_landscape(pathlib.Path(_OUT.value), walks, lines)
