@@ -48,6 +48,7 @@ _GAMES = flags.DEFINE_list(
 
 def _games() -> 'dict[str, configs.Config]':
   """By name: penalties with alternating updates, then rules without any."""
+  from experiments import recipes
   from gan_jax.config import fields as configs, values
   from gan_jax.engine import names
   from gan_jax.networks import mlp
@@ -55,7 +56,7 @@ def _games() -> 'dict[str, configs.Config]':
   def make(penalties: tuple[str, ...], rule: str) -> configs.Config:
     c = configs.Config(steps=_STEPS.value, batch_size=256)
     c.data.name = 'ring'
-    c.gen.latent_dim, c.gen.latent = 2, 'normal'
+    recipes.set_latents(c, 2)
     width = _WIDTH.value
     c.gen.net = mlp.GenSettings(width, depth=2, activation='tanh')
     c.disc.net = mlp.DiscSettings(width, depth=2, activation='tanh')

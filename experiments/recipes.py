@@ -12,6 +12,20 @@ from gan_jax.config import declare, fields as config
 from gan_jax.networks import biggan, dcgan, r3gan, r3gan2, sngan, stylegan2
 
 
+def set_adam(
+  c: config.Config, learning_rate: float, b1: float, b2: float = 0.999
+) -> None:
+  """Adam's numbers, of both players."""
+  for optimiser in (c.optim.gen, c.optim.disc):
+    optimiser.learning_rate = learning_rate
+    optimiser.b1, optimiser.b2 = b1, b2
+
+
+def set_latents(c: config.Config, dim: int) -> None:
+  """Normal latents of a size."""
+  c.gen.latent_dim, c.gen.latent = dim, 'normal'
+
+
 def use_dcgan(
   c: config.Config,
   width: int,
@@ -33,11 +47,8 @@ def use_dcgan(
   c.gen.name = c.disc.name = 'dcgan'
   c.gen.net = dcgan.GenSettings(width=width)
   c.disc.net = dcgan.DiscSettings(width=width, batch_norm=batch_norm)
-  c.gen.latent_dim = latent_dim
-  c.gen.latent = 'normal'
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = learning_rate
-    player.b1 = 0.5
+  set_latents(c, latent_dim)
+  set_adam(c, learning_rate, 0.5)
   c.ema.half_life = 10_000.0
 
 
@@ -46,12 +57,8 @@ def use_small_dcgan(c: config.Config) -> None:
   c.batch_size = 128
   c.latents = 'shared'
   c.gen.name = c.disc.name = 'small_dcgan'
-  c.gen.latent_dim = 256
-  c.gen.latent = 'normal'
-  for player in (c.optim.gen, c.optim.disc):
-    player.b1 = 0.5
-    player.b2 = 0.99
-  c.optim.gen.learning_rate = 1e-4
+  set_latents(c, 256)
+  set_adam(c, 1e-4, 0.5, 0.99)
   c.optim.disc.learning_rate = 2e-4
 
 
@@ -94,12 +101,8 @@ def use_r3gan(
   c.disc.net = r3gan.DiscSettings(width, depth, groups, embedding)
   # Of a conditional game: fake i has the class of real i.
   c.gen.labels = 'paired'
-  c.gen.latent_dim = 64
-  c.gen.latent = 'normal'
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-4
-    player.b1 = 0.0
-    player.b2 = 0.9
+  set_latents(c, 64)
+  set_adam(c, 2e-4, 0.0, 0.9)
   c.penalties.r1.weight = c.penalties.r2.weight = gamma
   finals = {
     'penalties.r1.weight': gamma / 10,
@@ -156,8 +159,7 @@ def use_r3gan2(
   c.gen.net = r3gan2.GenSettings(width)
   c.disc.net = r3gan2.DiscSettings(width, embedding=lowest)
   c.gen.labels = 'paired'
-  c.gen.latent_dim = 64
-  c.gen.latent = 'normal'
+  set_latents(c, 64)
   c.penalties.r1.weight = c.penalties.r2.weight = gamma
   c.augment.policy = 'r3gan'
   finals = {
@@ -178,9 +180,8 @@ def use_r3gan2(
     rate = config.Schedule(
       'inverse_sqrt', begin=1000 * batch_size, ramp=1_000_000, unit='samples'
     )
+  set_adam(c, 1e-2, 0.0, 0.9)
   for player in ('gen', 'disc'):
-    optim = getattr(c.optim, player)
-    optim.learning_rate, optim.b1, optim.b2 = 1e-2, 0.0, 0.9
     c.schedules[f'optim.{player}.learning_rate'] = rate
   c.ema.posthoc, c.eval.ema_length = '0.01,0.05,0.1', 0.05
   c.ema.posthoc_every = 100 * round(10_000 / batch_size)
@@ -205,15 +206,11 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
   c.gen.name = c.disc.name = 'sngan'
   c.gen.net = sngan.GenSettings()
   c.disc.net = sngan.DiscSettings()
-  c.gen.latent_dim = 128
-  c.gen.latent = 'normal'
+  set_latents(c, 128)
   c.gen.labels = 'uniform'
-  for name in ('gen', 'disc'):
-    player = getattr(c.optim, name)
-    player.learning_rate = 2e-4
-    player.b1 = 0.0
-    player.b2 = 0.9
-    c.schedules[f'optim.{name}.learning_rate'] = config.Schedule(
+  set_adam(c, 2e-4, 0.0, 0.9)
+  for player in ('gen', 'disc'):
+    c.schedules[f'optim.{player}.learning_rate'] = config.Schedule(
       'linear', 0.0, begin=decay_from, end=steps
     )
 
@@ -234,13 +231,9 @@ def use_biggan(c: config.Config) -> None:
   init: dict[str, Any] = {'kernel_init': 'normal', 'kernel_scale': 0.02}
   c.gen.net = biggan.GenSettings(**init)
   c.disc.net = biggan.DiscSettings(**init)
-  c.gen.latent_dim = 128
-  c.gen.latent = 'normal'
+  set_latents(c, 128)
   c.gen.labels = 'uniform'
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-4
-    player.b1 = 0.0
-    player.b2 = 0.999
+  set_adam(c, 2e-4, 0.0)
   c.ema.half_life = _half_life(0.9999, c.batch_size)
 
 
@@ -375,8 +368,7 @@ def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
   c.disc.net = stylegan2.DiscSettings(
     channel_base=base, architecture=preset.disc, mbstd_group=preset.group
   )
-  c.gen.latent_dim = 512
-  c.gen.latent = 'normal'
+  set_latents(c, 512)
   c.penalties.r1.weight, c.penalties.r1.every = preset.gamma, 16
   c.penalties.path_length.weight = preset.path_length
   c.penalties.path_length.every = 4

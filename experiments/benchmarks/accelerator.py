@@ -170,12 +170,11 @@ def time_steps(name: str, platform: str, *, torch: bool) -> dict[str, Any]:
   torch = torch and suites.SUITES[name].in_torch
   for kind in ['torch', *['compile'] * (not twice)] if torch else []:
     players[kind] = workers.Worker(kind, name, size, device)
-  times: dict[str, list[float]] = {way: [] for way in players}
-  for round_ in range(_ROUNDS.value + 1):
-    for way, player in players.items():
-      took = player.round(_SECONDS.value)
-      if round_:  # The first does not count.
-        times[way].append(took)
+  turns = {
+    way: functools.partial(player.round, _SECONDS.value)
+    for way, player in players.items()
+  }
+  times = medians.take_turns(turns, _ROUNDS.value)
   gflop = players['ours'].facts['flops'] / 1e9
   record: dict[str, Any] = {'gflop': gflop, 'rounds_ms': times}
   for way, player in players.items():

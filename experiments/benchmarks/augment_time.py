@@ -12,6 +12,7 @@ https://github.com/NVlabs/stylegan2-ada-pytorch, its pipeline does the same to
 images of the same shape, for the policies of ADA.
 """
 
+import functools
 import importlib
 import statistics
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import results, suites
+from experiments.benchmarks import medians, results, suites
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'dcgan_32', [n for n, s in suites.SUITES.items() if s.shape],
@@ -103,10 +104,11 @@ def _theirs(
   return step
 
 
-def _seconds(call: Callable[[], None]) -> float:
+def _milliseconds(call: Callable[[], None], steps: int) -> float:
+  """A step's."""
   began = time.monotonic()
   call()
-  return time.monotonic() - began
+  return 1e3 * ((time.monotonic() - began) / steps)
 
 
 def measure(
@@ -129,21 +131,22 @@ def measure(
     theirs = _theirs(policy, shape, p, checkout)
     if theirs is not None:
       calls[f'torch {policy}'] = theirs
-  times: dict[str, list[float]] = {name: [] for name in calls}
-  for turn in range(rounds + 1):
-    for name, call in calls.items():
-      seconds = _seconds(call) / (game.length if name == 'step' else 1)
-      if turn:  # The first one warms up.
-        times[name].append(1e3 * seconds)
+  turns = {
+    name: functools.partial(
+      _milliseconds, call, game.length if name == 'step' else 1
+    )
+    for name, call in calls.items()
+  }
+  times = medians.take_turns(turns, rounds)
   shares = {
     name: statistics.median(
-      a / step for a, step in zip(rounds, times['step'], strict=True)
+      a / step for a, step in zip(taken, times['step'], strict=True)
     )
-    for name, rounds in times.items()
+    for name, taken in times.items()
   }
   return {
     'suite': suite, 'p': p, 'batch': shape, 'rounds_ms': times,
-    'ms': {name: statistics.median(rounds) for name, rounds in times.items()},
+    'ms': {name: statistics.median(taken) for name, taken in times.items()},
     'shares': shares,
   }  # fmt: skip
 

@@ -20,6 +20,7 @@ of the machine meets all; figures are medians of seconds. `cpu` are seconds of
 processor time, which other programs disturb less.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import launch
-from experiments.benchmarks import results
+from experiments.benchmarks import medians, results
 
 if TYPE_CHECKING:
   import jax
@@ -44,18 +45,13 @@ _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each.', lower_bound=1)
 Contestants = dict[str, Callable[[], Any]]
 
 
-def take_turns(contestants: Contestants, rounds: int) -> dict[str, list[Any]]:
-  """(wall, processor) seconds of each, for every round that counts."""
+def _seconds(play: Callable[[], Any]) -> tuple[float, float]:
+  """Wall seconds and the processor's."""
   import jax
 
-  times: dict[str, list[Any]] = {name: [] for name in contestants}
-  for turn in range(rounds + 1):
-    for name, play in contestants.items():
-      wall, cpu = time.perf_counter(), time.process_time()
-      jax.block_until_ready(play())
-      elapsed = time.perf_counter() - wall, time.process_time() - cpu
-      times[name] += [elapsed] * (turn > 0)
-  return times
+  wall, cpu = time.perf_counter(), time.process_time()
+  jax.block_until_ready(play())
+  return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def frechet_contestants(samples: int, features: int) -> Contestants:
@@ -120,8 +116,6 @@ def authenticity_contestants(rows: int, features: int) -> Contestants:
 
 
 def perceive_contestants(width: int, depth: int, images: int) -> Contestants:
-  import functools
-
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -193,14 +187,18 @@ def main() -> None:
     'rounds': _ROUNDS.value,
   }
   for game, contestants in games.items():
-    times = take_turns(contestants, _ROUNDS.value)
+    turns = {
+      name: functools.partial(_seconds, play)
+      for name, play in contestants.items()
+    }
+    times = medians.take_turns(turns, _ROUNDS.value)
     for i, kind in enumerate(('wall', 'cpu')):
-      medians = {
+      middles = {
         name: statistics.median(pair[i] for pair in pairs)
         for name, pairs in times.items()
       }
-      for name, seconds in medians.items():
-        ratio = medians['ours'] / seconds
+      for name, seconds in middles.items():
+        ratio = middles['ours'] / seconds
         record[f'{game}_{name}_{kind}_s'] = seconds
         record[f'{game}_ours_over_{name}_{kind}'] = ratio
         print(

@@ -10,6 +10,7 @@ once and runs do each, is left out; figures are medians over the rounds of
 milliseconds a step of all members.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -74,23 +75,30 @@ def contestants(
   return players
 
 
+def _milliseconds(
+  play: Callable[[], Any], steps: float, seconds: float
+) -> float:
+  """A step's, of one turn."""
+  count, began = 0, time.monotonic()
+  while not count or time.monotonic() - began < seconds:
+    play()
+    count += 1
+  return 1e3 * (time.monotonic() - began) / (count * steps)
+
+
 def measure(
   name: str, members: int, rounds: int, seconds: float
 ) -> dict[str, Any]:
   """Plays in turns; see the module's docstring."""
   players = contestants(suites.SUITES[name], members)
-  times: dict[str, list[float]] = {kind: [] for kind in players}
-  for turn in range(rounds + 1):
-    for kind, (play, steps) in players.items():
-      count, began = 0, time.monotonic()
-      while not count or time.monotonic() - began < seconds:
-        play()
-        count += 1
-      elapsed = 1e3 * (time.monotonic() - began) / (count * steps)
-      times[kind] += [elapsed] * (turn > 0)
+  turns = {
+    kind: functools.partial(_milliseconds, play, steps, seconds)
+    for kind, (play, steps) in players.items()
+  }
+  times = medians.take_turns(turns, rounds)
   record: dict[str, Any] = {'suite': name, 'members': members}
-  for kind, rounds in times.items():
-    record[f'{kind}_ms'], record[f'{kind}_spread'] = medians.with_spread(rounds)
+  for kind, taken in times.items():
+    record[f'{kind}_ms'], record[f'{kind}_spread'] = medians.with_spread(taken)
   best = min(record['vmap_ms'], record['map_ms'])
   for other in ('runs', 'torch'):
     record[f'ratio_{other}'] = record.get(f'{other}_ms', math.nan) / best

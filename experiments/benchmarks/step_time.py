@@ -16,6 +16,7 @@ without the counting of operations.
 PyTorch is the extra `benchmark`; without it, its columns are '-'.
 """
 
+import functools
 import os
 import sys
 import tempfile
@@ -70,10 +71,11 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
   players = {kind: workers.Worker(kind, name) for kind in kinds}
   first = {kind: player.round(seconds) for kind, player in players.items()}
   seconds = max(seconds, suite.length * first['ours'] / 1e3)
-  times: dict[str, list[float]] = {kind: [] for kind in kinds}
-  for _ in range(rounds):
-    for kind, player in players.items():
-      times[kind].append(player.round(seconds))
+  turns = {
+    kind: functools.partial(player.round, seconds)
+    for kind, player in players.items()
+  }
+  times = medians.take_turns(turns, rounds, warm_up=0)
   memory = {kind: player.close() for kind, player in players.items()}
   began = time.monotonic()
   again = workers.Worker('ours', name)
@@ -88,11 +90,11 @@ def time_suite(name: str, rounds: int, seconds: float) -> Record:
     'again_mib': again_mib,
   }
   for kind in workers.KINDS:
-    rounds = times.get(kind)
+    taken = times.get(kind)
     record[f'{kind}_ms'], record[f'{kind}_spread'] = (
-      medians.with_spread(rounds) if rounds else (None, None)
+      medians.with_spread(taken) if taken else (None, None)
     )
-    record[f'{kind}_rounds_ms'] = rounds
+    record[f'{kind}_rounds_ms'] = taken
     record[f'{kind}_mib'] = memory.get(kind)
     facts = players[kind].facts if kind in players else {}
     record[f'{kind}_compile_s'] = facts.get('compile_s')

@@ -28,13 +28,10 @@ def _r3gan_32(width: int) -> configs.Config:
   """R3GAN at 32x32, as in the paper 16 channels a group, narrow and shallow."""
   c = configs.Config(batch_size=8, loss='relativistic_paired')
   c.gen.name = c.disc.name = 'r3gan'
-  c.gen.latent_dim = 64
-  c.gen.latent = 'normal'
+  recipes.set_latents(c, 64)
   sizes = width, 1, width // 8
   c.gen.net, c.disc.net = r3gan.GenSettings(*sizes), r3gan.DiscSettings(*sizes)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-4
-    player.b1, player.b2 = 0.0, 0.99
+  recipes.set_adam(c, 2e-4, 0.0, 0.99)
   c.penalties.r1.weight = c.penalties.r2.weight = 0.05
   c.ema.half_life = 500_000.0
   return c
@@ -62,12 +59,10 @@ def _stylegan2_32() -> configs.Config:
   """StyleGAN2 with 128 channels, R1 and path length as lazy as in the paper."""
   c = configs.Config(batch_size=16)
   c.gen.name = c.disc.name = 'stylegan2'
-  c.gen.latent_dim, c.gen.latent = 128, 'normal'
+  recipes.set_latents(c, 128)
   c.gen.net = stylegan2.GenSettings(width=128, w_dim=128)
   c.disc.net = stylegan2.DiscSettings(width=128)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 2e-3
-    player.b1, player.b2 = 0.0, 0.99
+  recipes.set_adam(c, 2e-3, 0.0, 0.99)
   c.penalties.r1.weight, c.penalties.r1.every = 10.0, 16
   c.penalties.path_length.weight = 2.0
   c.penalties.path_length.every = 4

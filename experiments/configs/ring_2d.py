@@ -12,6 +12,7 @@ Result: 1 seed: 8 modes, 97.1 % of 2,500 samples of high quality, reverse KL
 .0002.
 """
 
+from experiments import recipes
 from gan_jax.config import fields as config
 from gan_jax.networks import mlp
 
@@ -21,13 +22,10 @@ def get_config() -> config.Config:
   c.steps = 20_000
   c.batch_size = 256
   c.data.name = 'ring'
-  c.gen.latent_dim = 2
-  c.gen.latent = 'normal'
+  recipes.set_latents(c, 2)
   c.gen.net = mlp.GenSettings(width=128, depth=3)
   c.disc.net = mlp.DiscSettings(width=128, depth=3)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate = 1e-3
-    player.b1 = 0.0
+  recipes.set_adam(c, 1e-3, 0.0)
   for name in ('optim.gen.learning_rate', 'optim.disc.learning_rate'):
     c.schedules[name] = config.Schedule('cosine', end=c.steps)
   c.penalties.r1.weight = 0.1

@@ -17,6 +17,7 @@ Result: not measured at this budget (experiments/tables/unrolled_ring.py).
 
 from typing import Any
 
+from experiments import recipes
 from gan_jax.config import fields as config
 from gan_jax.networks import mlp
 
@@ -32,8 +33,7 @@ def get_config() -> config.Config:
   c.latents = 'shared'
   c.data.name = 'ring'
   c.data.standardise = False
-  c.gen.latent_dim = 256
-  c.gen.latent = 'normal'
+  recipes.set_latents(c, 256)
   net: dict[str, Any] = {
     'width': 128,
     'depth': 2,

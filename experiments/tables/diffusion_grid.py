@@ -17,6 +17,7 @@ Result: 5 seeds, modes of 25 ± standard error in the order of the rows: 23.2 ±
 and the paper's statement is not reproduced.
 """
 
+from experiments import recipes
 from gan_jax.config import fields as config
 from gan_jax.networks import mlp
 from gan_jax.study import tables
@@ -25,11 +26,10 @@ from gan_jax.study import tables
 def get_gan() -> config.Config:
   c = config.Config(steps=10_000, batch_size=256)
   c.data.name = 'grid'
-  c.gen.latent_dim, c.gen.latent = 2, 'normal'
+  recipes.set_latents(c, 2)
   c.gen.net = mlp.GenSettings(width=128, depth=2, activation='leaky_relu')
   c.disc.net = mlp.DiscSettings(width=128, depth=2)
-  for player in (c.optim.gen, c.optim.disc):
-    player.learning_rate, player.b1 = 1e-3, 0.5
+  recipes.set_adam(c, 1e-3, 0.5)
   c.eval.num_samples = 2500
   c.eval.every = c.log_every = 2000
   c.checkpoint.every = 10_000
