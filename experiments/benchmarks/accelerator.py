@@ -32,6 +32,7 @@ from absl import flags
 
 from experiments import launch
 from experiments.benchmarks import medians, processes, results, suites, workers
+from gan_jax.config import words
 
 _NETWORKS = flags.DEFINE_list(
   'networks', [*suites.SUITES], 'The games whose steps are timed.'
@@ -252,7 +253,7 @@ def table(figures: dict[str, Any]) -> str:
     f'{facts["devices"]} {facts["device"]} ({facts["platform"]}), jax '
     f'{facts["jax"]}, Python {facts["python"]}',
     '',
-    *(f'| {" | ".join(row)} |' for row in rows),
+    *words.markdown(rows),
     '',
   ]
   if tests := figures.get('tests'):

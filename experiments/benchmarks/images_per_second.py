@@ -27,6 +27,7 @@ from absl import flags
 
 from experiments import launch, listed
 from experiments.benchmarks import jpegs, results
+from gan_jax.config import words
 
 _IMAGES = flags.DEFINE_integer('images', 2500, 'A side.', lower_bound=32)
 _SIDES = flags.DEFINE_list(
@@ -223,10 +224,10 @@ def streams(data: dict[str, str]) -> dict[str, list[float]]:
   return rounds
 
 
-def _row(name: str, rounds: dict[str, list[float]]) -> str:
+def _row(name: str, rounds: dict[str, list[float]]) -> list[str]:
   """Of the table, with medians."""
   median = {key: statistics.median(values) for key, values in rounds.items()}
-  cells = [
+  return [
     name,
     f'{median["pillow"]:,.0f}',
     f'{median["first_start"]:,.0f}',
@@ -238,7 +239,6 @@ def _row(name: str, rounds: dict[str, list[float]]) -> str:
     f'{median["undecoded_step_ms"]:.1f}',
     f'{median["undecoded_waited"]:.0%}',
   ]
-  return f'| {" | ".join(cells)} |'
 
 
 _HEAD = (
@@ -250,7 +250,7 @@ _HEAD = (
 def main() -> None:
   sides = listed.numbers('sides', _SIDES.value, int, 'numbers of pixels', 1)
   figures: dict[str, Any] = {'images': _IMAGES.value, 'rounds': {}}
-  print(f'| {" | ".join(_HEAD)} |', f'|{"---|" * len(_HEAD)}', sep='\n')
+  print(*words.markdown([_HEAD, ['---'] * len(_HEAD)]), sep='\n')
   with tempfile.TemporaryDirectory() as temporary:
     root = pathlib.Path(temporary)
     # Imports and what is compiled once.
@@ -269,7 +269,7 @@ def main() -> None:
           each = streams(ways[kind])
         rounds |= {f'undecoded_{name}': each[name] for name in each}
         figures['rounds'][f'{side} {kind}'] = rounds
-        print(_row(f'{side}, {kind}', rounds), flush=True)
+        print(*words.markdown([_row(f'{side}, {kind}', rounds)]), flush=True)
   results.write(figures)
 
 

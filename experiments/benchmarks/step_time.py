@@ -27,6 +27,7 @@ from absl import flags
 
 from experiments import launch
 from experiments.benchmarks import medians, results, suites, workers
+from gan_jax.config import words
 
 _SUITE = flags.DEFINE_enum(
   'suite', 'all', [*suites.SUITES, 'all'], 'Which game.'
@@ -119,7 +120,7 @@ def _table(records: list[Record]) -> str:
 
   rows = [[*_COLUMNS.values()], ['---'] * len(_COLUMNS)]
   rows += [[show(record[name]) for name in _COLUMNS] for record in records]
-  return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+  return '\n'.join(words.markdown(rows))
 
 
 def main() -> None:

@@ -1,7 +1,14 @@
 """Words of the lines that a user reads."""
 
+from collections.abc import Iterable, Sequence
+
 
 def counted(count: int, noun: str) -> str:
   """'1 image', '2,000 images', '2 processes'."""
   ending = 'es' if noun.endswith('ss') else 's'
   return f'{count:,} {noun}{ending if count != 1 else ""}'
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> list[str]:
+  """The lines of a Markdown table; the rule below the header is a row, too."""
+  return [f'| {" | ".join(row)} |' for row in rows]

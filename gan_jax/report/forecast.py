@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gan_jax.config import words
 from gan_jax.report import plots
 
 _NAMES = {
@@ -135,7 +136,7 @@ def markdown(reports: Iterable[Mapping[str, Any]]) -> list[str]:
   rule = ['---', '---', '---', '---:', '---:', '---', '---:', '---:']
   rows: list[Sequence[str]] = [header, rule]
   rows += [_row(report) for report in reports]
-  return [f'| {" | ".join(row)} |' for row in rows]
+  return words.markdown(rows)
 
 
 def _row(report: Mapping[str, Any]) -> list[str]:

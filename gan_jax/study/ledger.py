@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gan_jax.config import words
 from gan_jax.study import statistics
 
 _ERRORS = ('standard error', 'standard deviation', '')
@@ -243,9 +244,9 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
       '',
       *(f'    {each}' for each in commands),
       '',
-      f'| {" | ".join(_HEADER)} |',
+      *words.markdown([_HEADER]),
       f'|{"---|" * len(_HEADER)}',
-      *(f'| {" | ".join(_line(e))} |' for e in entries),
+      *words.markdown(map(_line, entries)),
     ]
   measured = sum(e['ours'] is not None for e in record)
   lines += ['', f'{measured} of {len(record)} figures are measured.']
@@ -294,13 +295,15 @@ def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
   rows = []
   for e in measured:
     head, title, theirs, ours, n, _, _, budget, _ = _line(e)
-    rows.append(f'| {" | ".join((head, title, theirs, ours, n, budget))} |')
+    rows.append((head, title, theirs, ours, n, budget))
+  lines = []
   if rows:
-    rows = [f'| {" | ".join(_SHORT)} |', '|---' * len(_SHORT) + '|', *rows, '']
+    rule = '|---' * len(_SHORT) + '|'
+    lines = [*words.markdown([_SHORT]), rule, *words.markdown(rows), '']
   return '\n'.join([
     f'<!-- ledger: {names} -->',
     '',
-    *rows,
+    *lines,
     f'{len(measured)} of {len(own)} figures of {names} are measured so far.',
     '',
     '<!-- ledger ends -->',

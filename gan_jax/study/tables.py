@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gan_jax.config import checks, fields as configs
+from gan_jax.config import checks, fields as configs, words
 from gan_jax.study import population, statistics
 
 
@@ -189,7 +189,7 @@ def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
   """A table of Markdown, and what stands below it."""
   header, *rows = [_header(table), *_rows(table, summaries)]
   rule = ['---'] + ['---:'] * (len(header) - 1)
-  lines = [f'| {" | ".join(row)} |' for row in (header, rule, *rows)]
+  lines = words.markdown([header, rule, *rows])
   *foot, last = _foot(table, summaries, command)
   return '\n'.join([*lines, '', *foot, '', f'`{last}`']) + '\n'
 
