@@ -141,7 +141,7 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
     return figures, stamp
   _refuse(
     (*_OF_IMAGES, _SPLIT, _HELD_OUT, _TRUNCATION),
-    'is of images; this game has figures of its own',
+    'needs images; this game has figures of its own',
   )
   source = build.make_source(config, key)
   figures = evaluations.law_figures(config, run.spec, source, run.state, key)
@@ -190,12 +190,12 @@ def main() -> None:
   from gan_jax.storage import workdir as workdirs
 
   if of_paths:
-    _refuse(_OF_RUNS, 'is of a run, and --generated is images')
+    _refuse(_OF_RUNS, 'needs --workdir; --generated is images')
     with tempfile.TemporaryDirectory() as scratch:
       figures, stamp = _of_paths(pathlib.Path(scratch))
     record = pathlib.Path(_JSON.value) if _JSON.value else None
   else:
-    _refuse(_OF_PATHS, 'is of images, with --generated and --real')
+    _refuse(_OF_PATHS, 'needs --generated and --real')
     workdir = pathlib.Path(_RUN.workdir.value or '')
     figures, stamp = _of_run()
     record = workdir / 'evaluations.jsonl'

@@ -54,7 +54,7 @@ def main() -> None:
       )
   for name in ('weight', 'weights', 'data_dir'):
     if _FEATURES.value is None and flags.FLAGS[name].present:
-      raise ValueError(f'--{name}: is of --features')
+      raise ValueError(f'--{name}: needs --features')
   from gan_jax.evaluation import evaluator
   from gan_jax.report import plots
   from gan_jax.run import projection, trained as runs

@@ -2,9 +2,9 @@
 
   python -m experiments.replay --workdir=runs/gaussian_1d --steps=1000
 
-From the stored configuration the first steps are played anew and held against
+From the stored configuration the first steps are run again and compared with
 the rows of metrics.jsonl; from the last checkpoint but one the steps to the
-last are, and held against it, tensor by tensor. Exits with 1 where anything
+last are, and compared with it, tensor by tensor. Exits with 1 where anything
 differs.
 """
 

@@ -20,7 +20,7 @@ _PAGE = flags.DEFINE_string('page', None, 'The HTML file.')
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _WIDTH = flags.DEFINE_integer('width', 1280, 'Of the screen.', lower_bound=200)
 _HEIGHT = flags.DEFINE_integer('height', 900, 'The same.', lower_bound=200)
-_DARK = flags.DEFINE_bool('dark', False, 'As at night.')
+_DARK = flags.DEFINE_bool('dark', False, 'Use the dark theme.')
 _SECTION = flags.DEFINE_string(
   'section', '', 'What is at the top: runs, curves, samples, details, table.'
 )

@@ -72,8 +72,8 @@ def main() -> None:
 
   if _DEBUG_NANS.value and hosts.count() > 1:
     raise ValueError(
-      '--debug_nans: looks for the operation in one process; leave it or '
-      '--distributed out'
+      '--debug_nans: looks for the operation in one process; cannot be '
+      'combined with --distributed'
     )
   if _STOCK.value:
     cpu.set_stock()

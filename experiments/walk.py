@@ -78,9 +78,11 @@ def _check_flags() -> None:
   for other, given in _OWN.items():
     for flag in given:
       if flag.present and other != mode:
-        raise ValueError(f'--{flag.name}: is of --mode={other}')
+        raise ValueError(f'--{flag.name}: applies to --mode={other} only')
   if _COLUMNS.present and mode not in ('mixing', 'nearest'):
-    raise ValueError('--columns: is of --mode=mixing and --mode=nearest')
+    raise ValueError(
+      '--columns: applies to --mode=mixing and --mode=nearest only'
+    )
   columns = _COLUMNS.value or ['7']
   if mode == 'nearest' and len(columns) > 1:
     raise ValueError(
