@@ -161,6 +161,8 @@ def _of_paths(
   for flag in (_GENERATED, _REAL):
     if flag.value is None:
       raise ValueError(f'--{flag.name}=PATH must be given')
+  if _CHANNELS.value not in (0, 1, 3):
+    raise ValueError(f'--channels={_CHANNELS.value}: must be 0, 1 or 3')
   settings = configs.Eval(features=_FEATURES.value or 'inception')
   settings.metrics = f'fd_{settings.features}'
   _set_fields(settings)
@@ -190,7 +192,7 @@ def main() -> None:
   from gan_jax.storage import workdir as workdirs
 
   if of_paths:
-    _refuse(_OF_RUNS, 'needs --workdir; --generated is images')
+    _refuse(_OF_RUNS, 'applies to a run; --generated and --real are images')
     with tempfile.TemporaryDirectory() as scratch:
       figures, stamp = _of_paths(pathlib.Path(scratch))
     record = pathlib.Path(_JSON.value) if _JSON.value else None

@@ -32,7 +32,7 @@ BAD = [
     'no population',
   ),
   ('data.channels', 2, 'data.channels=2: must be 0, 1 or 3'),
-  ('schedules', {RATE: configs.Schedule()}, 'end=0: must be after begin=0'),
+  ('schedules', {RATE: configs.Schedule()}, 'end=0: must be given, such as'),
   (
     'schedules',
     {RATE: configs.Schedule('inverse_sqrt')},

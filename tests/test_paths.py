@@ -326,7 +326,7 @@ def test_the_command(tmp_path: pathlib.Path):
     ((), '--workdir=DIR, or --generated and --real, must be given'),
     (('--generated=x',), '--real=PATH must be given'),
     (('--workdir=x', '--size=8'), '--size: needs --generated and --real'),
-    (('--generated=x', '--real=y', '--ema'), '--ema: needs --workdir'),
+    (('--generated=x', '--real=y', '--ema'), '--ema: applies to a run'),
     (('--generated=x', '--real=y'), 'x: there is no such folder or file'),
   ],
 )

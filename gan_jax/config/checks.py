@@ -117,7 +117,12 @@ def _schedule_problems(config: configs.Config) -> Iterator[str]:
       continue
     yield from _outside(f'{field}.final', schedule.final, known[name])
     if schedule.kind not in _ENDLESS and schedule.end <= schedule.begin:
-      yield f'{field}.end={schedule.end}: must be after begin={schedule.begin}'
+      if schedule.end:
+        wrong = f'must be after begin={schedule.begin}'
+      else:
+        each = values.batch_samples(config) if schedule.unit == 'samples' else 1
+        wrong = f'must be given, such as {each * config.steps}, of all steps'
+      yield f'{field}.end={schedule.end}: {wrong}'
     if schedule.kind in _ENDLESS and schedule.end:
       yield f'{field}.end={schedule.end}: {schedule.kind!r} has no end'
     if schedule.kind != 'exponential' and schedule.rate:

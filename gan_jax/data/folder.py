@@ -283,9 +283,9 @@ def _looked(
   if not asked.size and len(sizes) > 1:
     (a, one), (b, two) = list(sizes.items())[:2]
     raise ValueError(
-      f'data.size=0: images differ in size ({listing.names[one]} is '
+      f'{listing.place.path}: images differ in size ({listing.names[one]} is '
       f'{a[0]}x{a[1]}, {listing.names[two]} {b[0]}x{b[1]}); give the size to '
-      'make them'
+      'make them: data.size, or --size of experiments.evaluate'
     )
   width, height = (asked.size,) * 2 if asked.size else next(iter(sizes))
   made = {

@@ -74,6 +74,7 @@ def load(
     build.make_hyper(config),
     jax.random.key(0),
   )
+  step = None
   with checkpoint.Checkpoints(workdir) as saved:
     try:
       step = _chosen(workdir, config, saved, which, last)
@@ -87,10 +88,10 @@ def load(
         state = batching.take(state, playing.index(member))
       run = Run(single, info, build.make_spec(single, info), state)
     except checkpoint.DamagedError as error:
-      there = ', '.join(map(str, saved.steps))
+      others = ', '.join(str(other) for other in saved.steps if other != step)
       raise ValueError(
         f'--workdir={workdir}: the {which} checkpoint is damaged ({error}); '
-        f'there are those of steps {there}'
+        f'there are those of steps {others or "(no others)"}'
       ) from None
   if ema_length is None:
     return run

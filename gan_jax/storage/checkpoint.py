@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import re
+import textwrap
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -305,9 +306,10 @@ class Checkpoints:
     except Exception as error:
       _raise_if_no_damage(error)
       # Whatever a reader trips over in a file that was cut short or changed.
-      reason = str(error).strip().splitlines()
+      # It may go on with all that a library knows of the array.
+      reason = textwrap.shorten(str(error), 120, placeholder=' ...')
       raise DamagedError(
-        f'cannot be read: {reason[0] if reason else type(error).__name__}'
+        f'cannot be read: {reason or type(error).__name__}'
       ) from None
     expected, found = manifest['checksums'], checksums(state)
     wrong = [name for name in expected if found.get(name) != expected[name]]

@@ -180,7 +180,8 @@ def check(
   if differing:
     raise ValueError(
       f'--workdir={workdir}: holds a run of another configuration '
-      f'({"; ".join(differing)}); choose another folder'
+      f'({"; ".join(differing)}); choose another folder, where '
+      f'--config.branch_from={workdir} goes on from this run'
     )
   if info and info.fingerprint != known.fingerprint:
     raise ValueError(
