@@ -4,12 +4,14 @@
 
 reads experiments/tables/published.toml and, for each of its figures, the run in
 RUNS/TABLE/ROW as `experiments.table --workdir=RUNS/TABLE` leaves it, or in
-RUNS/CONFIG; the record is OUT with .json for .md. What has no run, or one that
-has not ended, says so. --pages=README.md,docs/results.md writes the same
-figures between the marks of these pages.
+RUNS/CONFIG; the record is OUT with .json for .md. What has no run there stays
+as the record that was written before has it; what was never measured, or has
+not ended, says so. --pages=README.md,docs/results.md writes the same figures
+between the marks of these pages.
 """
 
 import importlib
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,7 +39,7 @@ def _run(
   from gan_jax.study import ledger
 
   if not (folder / 'config.json').is_file():
-    return ledger.Run(str(folder), command, 'not measured yet', {})
+    return ledger.Run(str(folder), command, ledger.NO_RUN, {})
   config, _ = workdirs.load(folder)
   summary = workdirs.read_summary(folder)
   budget = f'{config.steps:,} steps of batch {config.batch_size}'
@@ -180,14 +182,25 @@ def main() -> None:
     raise ValueError(f'--runs={runs}: there is no such folder')
   if out.suffix != '.md' or not out.parent.is_dir():
     raise ValueError(f'--out={out}: must be a file .md in a folder that exists')
-  record = make_record(runs)
+  of_runs, path = make_record(runs), out.with_suffix('.json')
+  try:
+    earlier = json.loads(path.read_text()) if path.exists() else []
+  except ValueError as error:
+    raise ValueError(f'--out={out}: {path} is damaged ({error})') from None
+  record = ledger.with_earlier(of_runs, earlier)
   filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], record)
-  workdirs.write_json(out.with_suffix('.json'), record)
+  workdirs.write_json(path, record)
   out.write_text(ledger.as_markdown(record, COMMAND))
   for page, text in filled.items():
     page.write_text(text)
-  measured = sum(e['ours'] is not None for e in record)
-  print(f'{out}: {measured} of {len(record)} figures are measured')
+  measured, here = (
+    sum(e['ours'] is not None for e in entries) for entries in (record, of_runs)
+  )
+  kept = f', {measured - here} of them by runs that are not in {runs}'
+  print(
+    f'{out}: {measured} of {len(record)} figures are measured'
+    + kept * (measured > here)
+  )
 
 
 if __name__ == '__main__':

@@ -87,6 +87,19 @@ def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
       assert pathlib.Path(str(file).partition(':')[0]).is_file()
 
 
+def test_what_was_measured_stays_where_its_run_is_gone(tmp_path: pathlib.Path):
+  record = program.make_record(tmp_path)
+  ours = {'mean': 7.0, 'members': [7.0], 'failed': 0}
+  there = {'state': 'measured', 'ours': ours, 'commit': 'abc'}
+  earlier = [e | there for e in record[:3]]
+  earlier[1]['published'] = '1.0'  # Another reading of the paper.
+  begun = [e | {'state': 'at step 5 of 10'} if i == 2 else e
+           for i, e in enumerate(record)]  # fmt: skip
+  merged = ledger.with_earlier(begun, earlier)
+  assert merged[0] == record[0] | there
+  assert merged[1:] == begun[1:]
+
+
 def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   folder = tmp_path / 'pacgan' / 'ring_GAN'
   info = build.make_source(tiny, jax.random.key(0)).info

@@ -11,6 +11,8 @@ from gan_jax.config import words
 from gan_jax.study import statistics
 
 _ERRORS = ('standard error', 'standard deviation', '')
+# The state of a row of which there is no run.
+NO_RUN = 'not measured yet'
 
 
 class Claim(NamedTuple):
@@ -178,6 +180,31 @@ def entry(
     'machine': run.machine,
     'command': run.command,
   }
+
+
+_IDENTITY = 'paper', 'source', 'row', 'figure'
+_OURS = 'state', 'ours', 'difference', 'budget', 'commit', 'machine'
+
+
+def with_earlier(
+  record: Sequence[dict[str, Any]], earlier: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+  """A record with what an earlier one has of rows whose runs are gone.
+
+  Args:
+    record: of the runs that are there.
+    earlier: of others, as it was written.
+  """
+  known = {tuple(e.get(name) for name in _IDENTITY): e for e in earlier}
+  merged = []
+  for e in record:
+    old = known.get(tuple(e[name] for name in _IDENTITY), {})
+    same = old.get('published') == e['published'] and old.get('ours')
+    if e['state'] == NO_RUN and same:
+      merged.append(e | {name: old[name] for name in _OURS})
+    else:
+      merged.append(e)
+  return merged
 
 
 def _number(x: float | None, digits: int) -> str:
