@@ -191,8 +191,8 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
   """SNGAN's ResNets (Miyato et al. 2018), as in the authors' code.
 
   The hinge loss, five D steps to one of G, and Adam at 2e-4, which falls to 0
-  along a line. Not here: there G moves first, on batches twice as large, and
-  noise of a quantisation step is added to images.
+  along a line; G's own batches are twice as large, and real images get noise of
+  one step of 8 bits. Not here: there G moves first.
 
   Args:
     c: the configuration.
@@ -202,7 +202,9 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
   c.steps = steps
   c.loss = 'hinge'
   c.batch_size = 64
+  c.gen_batches = 2
   c.disc_steps = 5
+  c.data.dequantise = True
   c.gen.name = c.disc.name = 'sngan'
   c.gen.net = sngan.GenSettings()
   c.disc.net = sngan.DiscSettings()

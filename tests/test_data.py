@@ -1,6 +1,7 @@
 """Densities against scipy; batches as a function of (seed, step); digits."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -169,12 +170,18 @@ def test_digits_are_scikit_learns():
   np.testing.assert_allclose(source.marginals[..., 0], marginals, atol=0.01)
 
 
-@pytest.mark.parametrize(('flip', 'stack'), [(False, 1), (True, 1), (True, 3)])
-def test_streamed_batches_are_the_resident_ones(flip: bool, stack: int):
-  resident = build.make_source(digits_config(flip=flip, stack=stack), KEY)
-  streamed = build.make_source(
-    digits_config(flip=flip, stack=stack, device_limit_gb=0.0), KEY
-  )
+@pytest.mark.parametrize(
+  'data',
+  [
+    {},
+    {'flip': True},
+    {'flip': True, 'stack': 3},
+    {'dequantise': True, 'stack': 3},
+  ],
+)
+def test_streamed_batches_are_the_resident_ones(data: dict[str, Any]):
+  resident = build.make_source(digits_config(**data), KEY)
+  streamed = build.make_source(digits_config(device_limit_gb=0.0, **data), KEY)
   from_resident, from_streamed = (
     jax.jit(resident.batch),
     jax.jit(streamed.batch),
@@ -187,6 +194,34 @@ def test_streamed_batches_are_the_resident_ones(flip: bool, stack: int):
       np.testing.assert_array_equal(a.x, b.x)
       np.testing.assert_array_equal(a.label, b.label)
   np.testing.assert_array_equal(resident.marginals, streamed.marginals)
+
+
+def test_dequantised_values_are_between_two_of_8_bits():
+  """SNGAN's x / 128 - 1 + U(0, 1 / 128), drawn anew at each step."""
+  config = digits_config(dequantise=True)
+  config.batch_size = 512
+  noisy = build.make_source(config, KEY)
+  assert noisy.about.endswith(', dequantised')
+  config.data.dequantise = False
+  plain = build.make_source(config, KEY)
+  parts = []
+  for step in (3, 4):
+    x = noisy.batch(noisy.chunk(0, 1), KEY, jnp.int32(step)).x
+    y = plain.batch(plain.chunk(0, 1), KEY, jnp.int32(step)).x
+    assert x.dtype == jnp.float32
+    assert -1 <= x.min() < x.max() < 1
+    parts.append(np.asarray((x + 1) * 128 - jnp.round((y + 1) * 127.5)))
+  assert -1e-4 < np.min(parts) < 1e-3
+  assert 0.999 < np.max(parts) < 1 + 1e-4
+  assert stats.kstest(parts[0].ravel(), 'uniform').pvalue > 1e-3
+  assert np.abs(np.corrcoef(*(x.ravel() for x in parts))[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize('name', ['flip', 'dequantise'])
+def test_densities_have_no_pixels(tiny: configs.Config, name: str):
+  setattr(tiny.data, name, True)
+  with pytest.raises(ValueError, match=f"data.{name}=True: data.name='normal'"):
+    build.make_source(tiny, KEY)
 
 
 def test_flips_are_half():

@@ -289,6 +289,50 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
     assert not np.array_equal(own, first)
 
 
+def test_larger_batches_of_g(tiny: configs.Config):
+  """Its loss is of twice as many fakes; D's update stays."""
+  tiny.loss = 'hinge'
+  losses = []
+  for batches in (1, 2):
+    tiny.gen_batches = batches
+    spec, hyper, state, batch = start(tiny, LINE)
+    draw = draws.draw_step(spec, jax.random.key(8))
+    assert len(draw.gen.latent.z) == batches * tiny.batch_size
+    after, logs = steps.make_step(spec)(state, hyper, batch, draw)
+    losses.append(logs['disc/loss'])
+    x, _ = spec.gen.apply(
+      state.gen.params,
+      {},
+      draw.gen.latent,
+      key=jax.random.key(0),
+      mode=types.TRAIN,
+    )
+    logits, _ = spec.disc.apply(
+      after.disc.params,
+      {},
+      types.Batch(x),
+      key=jax.random.key(0),
+      mode=types.TRAIN,
+    )
+    np.testing.assert_allclose(logs['gen/loss'], -logits.mean(), rtol=1e-5)
+  assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [('loss', 'relativistic_paired'), ('latents', 'shared')],
+)
+def test_larger_batches_of_g_have_no_pairs(
+  tiny: configs.Config, field: str, value: str
+):
+  tiny.gen_batches = 2
+  setattr(tiny, field, value)
+  with pytest.raises(
+    ValueError, match=f"gen_batches=2: {field}='{value}' takes"
+  ):
+    build.make_spec(tiny, LINE)
+
+
 def test_no_two_uses_share_a_key(tiny: configs.Config):
   """Every key that reaches a draw in a step, by who used it and for what."""
   tiny.disc_steps = 2

@@ -41,7 +41,7 @@ def _sngan_32() -> configs.Config:
   """SNGAN's ResNets without classes, at the paper's width, one D step."""
   c = configs.Config()
   recipes.use_sngan(c, steps=50_000)
-  c.batch_size, c.disc_steps = 16, 1
+  c.batch_size, c.gen_batches, c.disc_steps = 16, 1, 1
   return c
 
 

@@ -42,6 +42,7 @@ def _small(c: config.Config) -> None:
   recipes.use_sngan(c, steps=20_000)
   c.conditional = True
   c.batch_size = 32
+  c.gen_batches, c.data.dequantise = 1, False
   c.disc_steps = 2
   c.gen.net = sngan.GenSettings('cnn', width=32)
   c.disc.net = sngan.DiscSettings('cnn', width=32)

@@ -56,6 +56,7 @@ def get_sngan() -> config.Config:
   recipes.use_sngan(c, steps=STEPS)
   c.gen.net = sngan.GenSettings(width=16)
   c.disc.net = sngan.DiscSettings(width=16)
+  c.gen_batches, c.data.dequantise = 1, False
   c.disc_steps = 2
   c.ema.half_life = 10_000.0
   return _measured(c)

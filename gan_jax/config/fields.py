@@ -32,6 +32,9 @@ class Data:
   background: str = 'white'
   # Mirror images left to right at random, half of the time.
   flip: bool = False
+  # Add noise of one step of 8 bits to real images, drawn anew at each step, so
+  # that their values are no longer discrete: (x + U(0, 1)) / 128 - 1.
+  dequantise: bool = False
   # 3 makes each sample of three grey images, as its colours (StackedMNIST):
   # which ones is drawn at every step, and nothing is stored.
   stack: int = declare.field(1, choices=(1, 3))
@@ -449,6 +452,9 @@ class Config:
   # 'fresh': the generator's step draws its own latents (and real batch, where
   # its loss has one); 'shared': it reuses those of the last D step.
   latents: str = 'fresh'
+  # How many times batch_size samples the generator's own update draws, of fresh
+  # latents; 2 in SNGAN's code.
+  gen_batches: int = declare.field(1, at_least=1)
   # PacGAN's m: D sees m samples of one kind at once, joined on the last axis.
   packing: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.

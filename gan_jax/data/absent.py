@@ -97,7 +97,7 @@ def open_absent(
     class_names=tuple(map(str, range(classes))),
     class_shares=(1 / labels,) * labels if classes else (),
   )
-  treatment = sources.Treatment(data.flip, data.stack, classes)
+  treatment = sources.Treatment(data.flip, data.stack, classes, data.dequantise)
   marginals = np.zeros(form.shape, np.float32)
   num_bytes = form.examples * math.prod(form.shape)
   if form.examples and num_bytes <= opening.most_on_devices(data, devices):

@@ -44,6 +44,11 @@ def _density_source(data: configs.Data, size: int) -> sources.Source:
   kind = 'density' if data.name in densities.DENSITIES else 'points'
   if data.stack > 1:
     raise ValueError(f'data.stack={data.stack}: stacks are made of images')
+  for name in ('flip', 'dequantise'):
+    if getattr(data, name):
+      raise ValueError(
+        f'data.{name}=True: data.name={data.name!r} has no images'
+      )
   if data.placement == 'split':
     raise ValueError(
       f"data.placement='split': data.name={data.name!r} has no images to "
@@ -209,7 +214,7 @@ def _image_source(
       f'{needed / 2**30:.1f} GiB of images would be streamed, and the members '
       'of a population share what is on the device; raise it'
     )
-  treatment = sources.Treatment(data.flip, data.stack, classes)
+  treatment = sources.Treatment(data.flip, data.stack, classes, data.dequantise)
   held = _held(image_set, most)
   facts = images.kept_facts(held)
   marginals = sources.from_means(facts.means)
@@ -237,4 +242,5 @@ def _image_source(
       split=data.placement == 'split',
     )
   about = images.describe(image_set) + ', mirrored at random' * data.flip
+  about += ', dequantised' * data.dequantise
   return dataclasses.replace(source, about=about)

@@ -279,6 +279,15 @@ def to_unit_range(images: Array) -> Array:
   return x
 
 
+def _dequantised(images: jax.Array, key: jax.Array) -> jax.Array:
+  """uint8 to [-1, 1), the step between two values filled (Theis et al. 2016).
+
+  As SNGAN's code does it: x / 128 - 1 + U(0, 1 / 128).
+  """
+  noise = jax.random.uniform(key, images.shape)
+  return (images.astype(jnp.float32) + noise) / 128 - 1
+
+
 def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:
   """Flips each image `[B, H, W, C]` left to right with probability 1/2."""
   flip = jax.random.bernoulli(key, shape=(len(images),))
@@ -293,11 +302,13 @@ class Treatment(NamedTuple):
     stack: how many grey ones make the channels of one sample (StackedMNIST).
     classes: that labels tell apart; a stack's label is a number of `stack`
       digits in this base, the first channel's the leading one.
+    dequantise: add noise of one step of 8 bits to their values.
   """
 
   flip: bool = False
   stack: int = 1
   classes: int = 0
+  dequantise: bool = False
 
 
 def images_on_device(
@@ -407,12 +418,17 @@ def _image_batch(
 ) -> types.Batch:
   """Samples in [-1, 1], mirrored or not by (key, step)."""
   images, labels = picked
-  x = to_unit_range(images)
+  # Streams of their own: `batch_indices` folds epochs into the same key.
+  flip_key, noise_key = (
+    jax.random.fold_in(jax.random.fold_in(key, 2**31 + i), step) for i in (0, 1)
+  )
+  if treatment.dequantise:
+    x = _dequantised(images, noise_key)
+  else:
+    x = to_unit_range(images)
   if treatment.stack > 1:
     x, labels = stacked(x, labels, treatment.stack, treatment.classes)
   if treatment.flip:
-    # A stream of its own: `batch_indices` folds epochs into the same key.
-    flip_key = jax.random.fold_in(jax.random.fold_in(key, 2**31), step)
     x = _mirror(x, flip_key)
   return types.Batch(x, labels)
 

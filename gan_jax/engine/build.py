@@ -181,6 +181,24 @@ def _make_rule(config: configs.Config) -> rules.Rule:
   return rule
 
 
+def _gen_batches(config: configs.Config, *, sees_real: bool) -> int:
+  """Raises ValueError where G's fakes are judged one beside one real sample."""
+  alone = {
+    'latents': config.latents == 'fresh',
+    'loss': not sees_real,
+    'gen.labels': not config.conditional
+    or names.LABEL_LAWS[config.gen.labels] is not None,
+  }
+  beside = [name for name, fits in alone.items() if not fits]
+  if config.gen_batches > 1 and beside:
+    value = values.flatten(config)[beside[0]]
+    raise ValueError(
+      f'gen_batches={config.gen_batches}: {beside[0]}={value!r} takes as many '
+      'generated samples as real ones; set gen_batches=1'
+    )
+  return config.gen_batches
+
+
 def _make_optimiser(
   config: configs.Config,
   player: str,
@@ -395,6 +413,7 @@ def make_spec(
       'latents', config.latents, names.LATENT_SHARING
     ),
     packing=config.packing,
+    gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,
     skip_nonfinite=config.nonfinite == 'skip',
     to_data=to_data,

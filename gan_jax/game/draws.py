@@ -78,8 +78,8 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
     key: of the step.
   """
 
-  def latent(keys: Keys) -> types.Latent:
-    return spec.latent(keys.latents, spec.batch_samples)
+  def latent(keys: Keys, batches: int = 1) -> types.Latent:
+    return spec.latent(keys.latents, batches * spec.batch_samples)
 
   gen_keys, *disc_keys = map(
     split_keys, jax.random.split(key, spec.disc_steps + 1)
@@ -87,5 +87,7 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
   return StepDraw(
     disc=tuple(UpdateDraw(latent(keys), keys) for keys in disc_keys),
     gen_keys=gen_keys,
-    gen_latent=None if spec.share_latents else latent(gen_keys),
+    gen_latent=None
+    if spec.share_latents
+    else latent(gen_keys, spec.gen_batches),
   )

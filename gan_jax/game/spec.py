@@ -50,6 +50,7 @@ class Spec(NamedTuple):
     augment: what is done to all samples that D sees; None for nothing.
     pseudo: whether fakes are shown as real samples, as often as augmentations.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
+    gen_batches: how many times `batch_samples` G's own update draws.
     top_k: whether G learns of its best samples alone.
     posthoc: lengths of averages of G that are kept beside `gen_ema`.
     ema_length: of the one that is evaluated; None for `gen_ema`.
@@ -78,6 +79,7 @@ class Spec(NamedTuple):
   augment: augmentations.Policy | None = None
   pseudo: bool = False
   adaptive: augmentations.Adaptive | None = None
+  gen_batches: int = 1
   top_k: bool = False
   posthoc: tuple[float, ...] = ()
   ema_length: float | None = None
