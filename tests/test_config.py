@@ -1,5 +1,6 @@
 """What a user can get wrong in a configuration."""
 
+import dataclasses
 import json
 import pathlib
 import types
@@ -7,7 +8,7 @@ import types
 import jax
 import pytest
 
-from gan_jax.config import checks, fields as configs, values
+from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import build, sharding
 from gan_jax.networks import dcgan, maxout, mlp
@@ -15,6 +16,14 @@ from gan_jax.run import train
 from gan_jax.storage import workdir as workdirs
 
 RATE = 'optim.gen.learning_rate'
+
+
+@dataclasses.dataclass(frozen=True)
+class Swept(mlp.GenSettings):
+  """As it were settings that a schedule can move."""
+
+  scale: float = declare.field(1.0, swept=True)
+
 
 BAD = [
   ('optim.gen.learning_rate', -1e-3, 'optim.gen.learning_rate=-0.001'),
@@ -121,6 +130,12 @@ def test_one_line_and_nothing_on_disk(
     train.train(tiny, tmp_path / 'a')
   assert '\n' not in str(error.value)
   assert not (tmp_path / 'a').exists()
+
+
+def test_settings_of_a_network_are_no_swept_numbers(tiny: configs.Config):
+  tiny.gen.net = Swept()
+  with pytest.raises(ValueError, match=r'gen\.net\.scale: is declared with'):
+    checks.validate(tiny)
 
 
 def test_wgan_gp_and_batch_norm_exclude_each_other(tiny: configs.Config):

@@ -63,6 +63,12 @@ def warnings(config: configs.Config) -> Iterator[str]:
 def _problems(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is wrong."""
   leaves = values.flatten(config)
+  for name in values.swept(config):
+    if name.startswith(('gen.net.', 'disc.net.')):
+      yield (
+        f'{name}: is declared with swept=True, and a network takes its '
+        'settings when the program is made; declare it without'
+      )
   yield from _schedule_problems(config)
   if config.init_from and config.branch_from:
     yield (

@@ -200,6 +200,8 @@ def _run(
   summary = workdirs.read_summary(workdir)
   finished = bool(summary and summary['step'] == step == config.steps)
   if hosts.decide(lambda: finished):
+    if hosts.is_first():
+      print(f'{workdir} is at its last step, {step:,}: done', file=sys.stderr)
     return hosts.decide(lambda: summary or {})
   game = halving.playing(game, workdir, step)
   state = game.place(hosts.share(state, jax.eval_shape(game.initial_state)))
