@@ -20,7 +20,7 @@ from gan_jax.game import state as states
 from gan_jax.networks import maxout, mlp
 from gan_jax.ops import cpu
 from gan_jax.run import train, trained as runs
-from gan_jax.storage import checkpoint, workdir as workdirs
+from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -126,13 +126,35 @@ def test_steps_that_share_nothing_with_the_rows(
   assert [json.loads(row)['step'] for row in rows] == [0, 4, 6, 8, 12]
 
 
+@pytest.mark.parametrize('seeds', [1, 2])
+def test_rows_have_what_schedules_move(
+  tiny: configs.Config, tmp_path: pathlib.Path, seeds: int
+):
+  tiny.schedules['optim.gen.learning_rate'] = configs.Schedule(
+    'linear', final=0.0, end=12
+  )
+  tiny.population.seeds = seeds
+  tiny.optim.gen.learning_rate = 0.12
+  train.train(tiny, tmp_path / 'a')
+  rows = writers.read_rows(tmp_path / 'a')
+  rates = [row['schedules/optim.gen.learning_rate'] for row in rows]
+  if seeds > 1:
+    assert all(len(set(rate['members'])) == 1 for rate in rates)
+    rates = [rate['mean'] for rate in rates]
+  # Of steps 0, 3, 7 and 11, counted from 0.
+  np.testing.assert_allclose(rates, [0.12, 0.09, 0.05, 0.01], rtol=1e-5)
+
+
 def test_a_finished_run_is_told_again(
-  tiny: configs.Config, tmp_path: pathlib.Path
+  tiny: configs.Config,
+  tmp_path: pathlib.Path,
+  capsys: pytest.CaptureFixture[str],
 ):
   first = train.train(tiny, tmp_path / 'a')
   rows = (tmp_path / 'a' / 'metrics.jsonl').read_text()
   assert train.train(tiny, tmp_path / 'a') == first
   assert (tmp_path / 'a' / 'metrics.jsonl').read_text() == rows
+  assert 'is at its last step, 12: done' in capsys.readouterr().err
 
 
 def test_one_compilation_for_the_whole_run(

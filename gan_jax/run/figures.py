@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.engine import program
@@ -26,6 +27,23 @@ def of_row(
     name: _estimate(game, name, np.asarray(value).tolist())
     for name, value in logs.items()
   }
+
+
+def scheduled(game: program.Game, step: int) -> dict[str, Any]:
+  """The numbers that schedules move, as the last step of a row had them.
+
+  Args:
+    game: that is played.
+    step: after which the row is written.
+
+  Returns:
+    By name, under 'schedules/', a number, or `[P]` of the members.
+  """
+  moving = game.config.schedules
+  if not moving:
+    return {}
+  hyper = game.spec.schedule(game.hyper, jnp.int32(max(step - 1, 0)))
+  return {f'schedules/{name}': np.asarray(hyper[name]) for name in moving}
 
 
 def _estimate(

@@ -222,7 +222,8 @@ def _record(
   if outputs is None:
     return
   plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
-  row = figures.of_row(game, moment.logs)
+  logs = moment.logs | figures.scheduled(game, moment.step)
+  row = figures.of_row(game, logs)
   if moment.evaluated:
     told = game.config.eval
     if told.metrics and outputs.sinks.rows == 0:
