@@ -357,9 +357,3 @@ def test_programs_of_two_processes(tmp_path: pathlib.Path):
     run.config, run.spec, source, run.state, jax.random.key(0)
   )
   assert json.loads(line)['figures'] == pytest.approx(expected, rel=1e-5)
-  first, second = pair(
-    tmp_path, '--workdir=runs', '--out=y.npz', program='-m experiments.sample'
-  )
-  assert first[0] == second[0] == 1
-  assert [*map(len, map(errors, (first[2], second[2])))] == [1, 0]
-  assert not (tmp_path / 'y.npz').exists()

@@ -20,11 +20,11 @@ from gan_jax.evaluation import (
 )
 from gan_jax.game import draws, steps
 from gan_jax.metrics import (
-  discrepancy,
   kernel,
   neighbours,
   parzen,
   prdc,
+  products,
   sliced,
 )
 from tests import test_experiments as programs
@@ -144,7 +144,7 @@ def test_what_measures_multiplies_float32():
   one, norms = jnp.ones(1), jnp.ones(2)
   of_rows = (
     lambda x: kernel._row_means(x, x, key, size=2),
-    lambda x: discrepancy._products(x, x),
+    lambda x: products.inner(x, x),
     lambda x: prdc._reach_of_block(x, 0, x, norms, k=1),
     lambda x: neighbours._nearest_of_block(x, x, norms),
     lambda x: prdc._block_of_products(x, x),
