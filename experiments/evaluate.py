@@ -17,7 +17,6 @@ compares two sets of images: each a folder, a zip file of one, or an npz file
 """
 
 import pathlib
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -189,12 +188,12 @@ def main() -> None:
   if _RUN.workdir.value is None and not of_paths:
     raise ValueError('--workdir=DIR, or --generated and --real, must be given')
   from gan_jax.evaluation import evaluator as evaluations
-  from gan_jax.storage import workdir as workdirs
+  from gan_jax.storage import whole, workdir as workdirs
 
   if of_paths:
     _refuse(_OF_RUNS, 'applies to a run; --generated and --real are images')
-    with tempfile.TemporaryDirectory() as scratch:
-      figures, stamp = _of_paths(pathlib.Path(scratch))
+    with whole.scratch() as scratch:
+      figures, stamp = _of_paths(scratch)
     record = pathlib.Path(_JSON.value) if _JSON.value else None
   else:
     _refuse(_OF_PATHS, 'needs --generated and --real')

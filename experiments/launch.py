@@ -311,7 +311,9 @@ def _end_at_signals() -> None:
     os._exit(128 + number)
 
   for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, end)
+    # A job in the background of a script is started without Ctrl-C.
+    if signal.getsignal(number) != signal.SIG_IGN:
+      signal.signal(number, end)
 
 
 def _run_alone(main: Callable[[], Any]) -> None:

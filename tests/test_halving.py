@@ -93,7 +93,9 @@ def test_a_figure_that_no_look_gives(
   config: configs.Config, tmp_path: pathlib.Path
 ):
   config.population.halving_by = '-high_quality'
-  with pytest.raises(ValueError, match='looks give no such figure; they give'):
+  with pytest.raises(
+    ValueError, match='evaluations give no such figure; they give'
+  ):
     train.train(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 

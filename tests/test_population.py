@@ -171,8 +171,9 @@ def test_settings_of_a_seed_are_no_repeats(tiny: configs.Config):
   (spread,) = population_report._spreads(rows, tiny, ['x'])
   found = spread.fields['ema.half_life']
   assert found['1'].members == (5.0, 6.0, 7.0)
-  assert found['2'].members == (5.0, 6.0, 7.0)
   assert found['1'].stderr == pytest.approx(1 / math.sqrt(3))
+  # Of a setting without figures there is no mean over settings.
+  assert found['2'].failed == 3
 
 
 def test_all_members_failing_is_a_divergence(
@@ -188,20 +189,28 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
   """The others did in an earlier chunk, and are no number from step 1 on."""
   game, waits = program.open_game(four), []
   saved = types.SimpleNamespace(wait=lambda: waits.append('saved'), latest=80)
-  outputs = types.SimpleNamespace(saved=saved)
+  said: list[str] = []
+  sinks = types.SimpleNamespace(say=said.append)
+  outputs = types.SimpleNamespace(saved=saved, sinks=sinks)
   beside = types.SimpleNamespace(wait=lambda: waits.append('beside'))
   first = {'disc/loss': np.array([0, 0, 37, 0])}
   with pytest.raises(loop.health.DivergedError, match='step 138:') as told:
-    loop._check_finite(game, 100, first, 50, outputs, beside)
+    loop._check_finite(game, 100, first, 50, outputs, beside, set())
   assert (told.value.step, told.value.member) == (138, 2)
   assert waits == ['beside', 'saved']
   # Among all of the population, where others were dropped.
   first = {'disc/loss': np.array([0, 37])}
   with pytest.raises(loop.health.DivergedError) as told:
-    loop._check_finite(game.only([1, 3]), 100, first, 50, outputs, beside)
+    loop._check_finite(
+      game.only([1, 3]), 100, first, 50, outputs, beside, set()
+    )
   assert told.value.member == 3
-  first = {'disc/loss': np.array([0, 0, 50, 0])}
-  loop._check_finite(game, 100, first, 50, outputs, beside)
+  first, named = {'disc/loss': np.array([0, 0, 50, 0])}, {0, 1}
+  for _ in range(2):
+    loop._check_finite(game, 100, first, 50, outputs, beside, named)
+  # The others are known, and this one is said once.
+  (line,) = said
+  assert line.startswith('step 101: member 3 (seed 1, ')
 
 
 @pytest.mark.parametrize(

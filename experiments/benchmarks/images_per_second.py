@@ -248,11 +248,12 @@ _HEAD = (
 
 
 def main() -> None:
+  from gan_jax.storage import whole
+
   sides = listed.numbers('sides', _SIDES.value, int, 'numbers of pixels', 1)
   figures: dict[str, Any] = {'images': _IMAGES.value, 'rounds': {}}
   print(*words.markdown([_HEAD, ['---'] * len(_HEAD)]), sep='\n')
-  with tempfile.TemporaryDirectory() as temporary:
-    root = pathlib.Path(temporary)
+  with whole.scratch() as root:
     # Imports and what is compiled once.
     for data in written(root / 'first', 8, count=20).values():
       by_pillow(data)

@@ -33,7 +33,7 @@ def get_config(augmentation: str = 'ada') -> config.Config:
   c.data.split = 'train[:500]'
   c.eval.held_out = c.eval.split = 'test'
   c.eval.metrics = 'fd_classifier,prdc'
-  # All training images, which G does not see.
+  # All training images, of which G sees 500.
   c.eval.features_data, c.eval.features_split = 'fashion_mnist', 'train'
   c.eval.num_samples = 5_000
   c.steps = 3_000

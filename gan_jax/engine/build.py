@@ -472,8 +472,8 @@ def rule_memory(spec: specs.Spec, state: states.GanState) -> states.Memory:
 def samples_per_step(config: configs.Config) -> int:
   """Real samples that one training step uses."""
   loss = values.choose('loss', config.loss, names.LOSSES)
-  gen_batches = loss.gen_sees_real and config.latents == 'fresh'
-  return values.batch_samples(config) * (config.disc_steps + gen_batches)
+  gen_takes_real = loss.gen_sees_real and config.latents == 'fresh'
+  return values.batch_samples(config) * (config.disc_steps + gen_takes_real)
 
 
 def make_source(config: configs.Config, key: jax.Array) -> sources.Source:

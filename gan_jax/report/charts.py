@@ -72,7 +72,7 @@ def save_population(path: pathlib.Path, spreads: Sequence[Spread]) -> None:
   if 1 < len(spreads[0].lines) <= 8:
     axes[0, 0].legend(fontsize=6)
   for place in axes[1:, 0]:
-    place.set_ylabel('at the last look', fontsize=8)
+    place.set_ylabel('at the last evaluation', fontsize=8)
   plots.save_figure(path, figure)
 
 
@@ -101,7 +101,7 @@ def _draw_bands(axes: 'Axes', spread: Spread) -> None:
 def _draw_strip(
   axes: 'Axes', values: Mapping[str, statistics.Estimate]
 ) -> None:
-  """Every member as a point; the mean and its 95 % interval beside them."""
+  """Each seed as a point; the mean and its 95 % interval beside them."""
   rng = np.random.default_rng(0)
   for place, (estimate, colour) in enumerate(
     zip(values.values(), _colours(len(values)), strict=True)

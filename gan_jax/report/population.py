@@ -106,14 +106,15 @@ def _sound(state: states.GanState) -> jax.Array:
 def _of_seeds(values: np.ndarray, config: configs.Config) -> list[float]:
   """Of each seed the mean over all settings that share a number.
 
-  Its runs at different settings are no independent repeats.
+  Its runs at different settings are no independent repeats. NaN where one of
+  them is, which would move the mean by what it lacks.
 
   Args:
     values: of one value of a field, all settings after another.
     config: of the population.
   """
-  table = np.ma.masked_invalid(values.reshape(-1, config.population.seeds))
-  means: list[float] = table.mean(axis=0).filled(np.nan).tolist()
+  table = values.reshape(-1, config.population.seeds)
+  means: list[float] = table.mean(axis=0).tolist()
   return means
 
 

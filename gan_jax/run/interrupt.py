@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Self
 
 from gan_jax.engine import hosts
+from gan_jax.storage import whole
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -96,9 +97,11 @@ class Interrupt:
       if received[0] not in _SIGNALS:
         continue
       if self.asked:
+        whole.discard()
         hosts.leave(128 + received[0])
       self.asked = True
       if not self._deferred:
+        whole.discard()
         hosts.leave(0, f'\n{self._advice}')
       print(
         '\nstopping after this chunk; a second signal stops at once',

@@ -105,6 +105,7 @@ def play(
   """
   config, played, seconds = game.config, 0, 0.0
   own = sharding.whole(state, game.mesh)
+  named: set[int] = set()
   while (step := states.step_of(own)) < config.steps:
     before = game
     game, state = halving.go_on(game, state, outputs and outputs.workdir, step)
@@ -112,7 +113,7 @@ def play(
       halving.tell(before, game, outputs.workdir, step, outputs.sinks.say)
       outputs = outputs._replace(report=outputs.report_of(game))
       outputs.sinks.step_samples = step_samples(game)
-    state, steady, took = _stretch(game, state, step, outputs, stop)
+    state, steady, took = _stretch(game, state, step, outputs, stop, named)
     own = sharding.whole(state, game.mesh)
     played, seconds = played + steady, seconds + took
   return End(game, own, outputs, played / seconds if played else None)
@@ -124,6 +125,7 @@ def _stretch(
   step: int,
   outputs: Outputs | None,
   stop: interrupt.Interrupt,
+  named: set[int],
 ) -> tuple[states.GanState, int, float]:
   """Runs the chunks up to where members are dropped, or the last one.
 
@@ -161,7 +163,7 @@ def _stretch(
         state, logs, first = run(state, step)
       times.append(time.monotonic() - began)
       if config.nonfinite == 'stop':
-        _check_finite(game, step, first, length, outputs, beside)
+        _check_finite(game, step, first, length, outputs, beside, named)
       step += length
       # Looked at once a chunk: what is stopped has been saved.
       asked = hosts.asked_to_stop(stop.asked)
@@ -252,10 +254,12 @@ def _check_finite(
   length: int,
   outputs: Outputs | None,
   beside: recorder.Recorder,
+  named: set[int],
 ) -> None:
   """Raises `health.DivergedError` where a log of the chunk is not finite.
 
-  A population goes on while a member of it is sound, and says which are not.
+  A population goes on while a member of it is sound, and says once which are
+  not: those in `named` it has said.
   """
   each = [first]
   if game.members:
@@ -264,15 +268,15 @@ def _check_finite(
   found = [(*what, i) for i, what in enumerate(broken) if what]
   if len(found) < len(broken):
     for where, what, i in found:
-      # One that broke in an earlier chunk is not finite from this one's start.
-      if outputs and (where or not step):
+      if outputs and game.places[i] not in named:
         seed, setting = game.members[i]
-        named = [f'seed {seed}', population.setting_name(setting)]
+        who = [f'seed {seed}', population.setting_name(setting)]
         outputs.sinks.say(
           f'step {step + where + 1:,}: member {game.places[i]} '
-          f'({", ".join(filter(None, named))}): not finite in {what}; it has '
+          f'({", ".join(filter(None, who))}): not finite in {what}; it has '
           'no figures from here, and the others go on'
         )
+        named.add(game.places[i])
     return
   beside.wait()
   latest = 0

@@ -91,7 +91,7 @@ def load(
       others = ', '.join(str(other) for other in saved.steps if other != step)
       raise ValueError(
         f'--workdir={workdir}: the {which} checkpoint is damaged ({error}); '
-        f'there are those of steps {others or "(no others)"}'
+        f'there are {f"those of steps {others}" if others else "no others"}'
       ) from None
   if ema_length is None:
     return run

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 
 # What is being written now.
@@ -108,6 +109,18 @@ def folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
       shutil.rmtree(part, ignore_errors=True)
       _PARTS.discard(part)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[pathlib.Path]:
+  """A temporary folder, which is removed however the program ends."""
+  with tempfile.TemporaryDirectory() as name:
+    path = pathlib.Path(name)
+    _PARTS.add(path)
+    try:
+      yield path
+    finally:
+      _PARTS.discard(path)
 
 
 @contextlib.contextmanager

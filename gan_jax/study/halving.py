@@ -46,8 +46,8 @@ def check(config: configs.Config, names: Iterable[str]) -> None:
   names = list(names)
   if config.population.halving and order(config).figure not in names:
     raise ValueError(
-      f'population.halving_by={config.population.halving_by!r}: the looks give '
-      f'no such figure; they give {", ".join(names) or "none"}'
+      f'population.halving_by={config.population.halving_by!r}: evaluations '
+      f'give no such figure; they give {", ".join(names) or "none"}'
     )
 
 
