@@ -52,7 +52,9 @@ EACH = [
   for argument in getattr(module_of(path), 'ARGUMENTS', {'': None})
 ]
 IMAGES = ('digits', 'images', 'mnist', 'stacked_mnist')
-TFDS = ('cifar10', 'imagenet', 'mnist', 'mnist_2014', 'stacked_mnist')
+TFDS = (
+  'cifar10', 'few_clothes', 'imagenet', 'mnist', 'mnist_2014', 'stacked_mnist'
+)  # fmt: skip
 
 
 def shrunken(net: Any, width: int) -> Any:
