@@ -9,7 +9,7 @@ import pathlib
 import stat
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -262,7 +262,7 @@ def _listed(listing: Listing) -> dict[str, object] | None:
   return found if isinstance(found, dict) and 'labels' in found else None
 
 
-def _is_pair(value: object) -> bool:
+def _is_pair(value: object) -> TypeGuard[list[Any]]:
   """Whether it is a name with something beside it."""
   return (
     isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
@@ -310,8 +310,7 @@ def _pairs(listing: Listing, labels: object) -> Iterator[tuple[str, object]]:
         f'{listing.place.path}: labels in its {LABELS} must be null or '
         f'[[name, number], ...]'
       )
-    name, number = pair  # type: ignore[misc]
-    yield name, number
+    yield pair[0], pair[1]
 
 
 def by_suffix(names: Sequence[str]) -> dict[str, int]:

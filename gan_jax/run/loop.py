@@ -247,6 +247,13 @@ def _record(
     outputs.page.offer()
 
 
+def _member(game: program.Game, i: int) -> str:
+  """What tells a member that plays from the others, in words."""
+  seed, setting = game.members[i]
+  varied = population.setting_name(setting)
+  return f'member {game.places[i]} (seed {seed}{varied and f", {varied}"})'
+
+
 def _check_finite(
   game: program.Game,
   step: int,
@@ -269,12 +276,10 @@ def _check_finite(
   if len(found) < len(broken):
     for where, what, i in found:
       if outputs and game.places[i] not in named:
-        seed, setting = game.members[i]
-        who = [f'seed {seed}', population.setting_name(setting)]
+        at = f'step {step + where + 1:,}: {_member(game, i)}'
         outputs.sinks.say(
-          f'step {step + where + 1:,}: member {game.places[i]} '
-          f'({", ".join(filter(None, who))}): not finite in {what}; it has '
-          'no figures from here, and the others go on'
+          f'{at}: not finite in {what}; it has no figures from here, and the '
+          'others go on'
         )
         named.add(game.places[i])
     return
