@@ -177,11 +177,11 @@ def test_absent_images_have_the_shapes_of_those_that_are(
   data = configs.Data(name='folder', stack=stack)
   given = absent.ImageSpec((6, 5, 1), 4, examples)
   key = jax.random.key(0)
-  source = absent.open_absent(data, key, 8, given)
+  source = absent.open_absent(data, key, (2, 4), given)
   arrays = absent.chunk_shapes(source, 10)
   batch = jax.eval_shape(source.batch, arrays, key, jnp.int32(3))
-  assert batch.x.shape == (8, 6, 5, stack)
-  assert batch.label.shape == (8,)
+  assert batch.x.shape == (2, 4, 6, 5, stack)
+  assert batch.label.shape == (2, 4)
   np.testing.assert_allclose(sum(source.info.class_shares), 1, rtol=1e-6)
   sizes = {x.size for x in jax.tree.leaves(arrays)}
   # Those of the set, or of ten steps.

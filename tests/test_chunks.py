@@ -41,7 +41,7 @@ def test_each_device_is_given_its_own_rows(streamed: program.Game):
   arrays = batches(4)
   for x, y in zip(arrays['picked'], whole['picked'], strict=True):
     np.testing.assert_array_equal(x, y)
-    assert [s.data.shape[1] for s in x.addressable_shards] == [2] * 4
+    assert [s.data.shape[2] for s in x.addressable_shards] == [2] * 4
   assert int(arrays['first']) == 4
   assert {part for part in asked if part[0] == 4} == {
     (4, start, start + 2) for start in (0, 2, 4, 6)

@@ -68,10 +68,7 @@ def played(config: configs.Config, key: jax.Array = KEY) -> tuple[Any, dict]:
 
   @jax.jit
   def step(state: Any, arrays: Any) -> tuple[Any, dict]:
-    batch = source.batch(arrays, key, jnp.int32(0))
-    rounds = jax.tree.map(
-      lambda a: a.reshape(-1, spec.batch_samples, *a.shape[1:]), batch
-    )
+    rounds = source.batch(arrays, key, jnp.int32(0))
     return steps.make_step(spec)(
       state, hyper, rounds, draws.draw_step(spec, key)
     )
@@ -174,7 +171,7 @@ def test_points_carry_the_number_of_their_part(name: str):
   config.data.name = name
   config.data.standardise = False
   source = build.make_source(config, KEY)
-  x, label = source.batch((), KEY, jnp.int32(0))
+  (x,), (label,) = source.batch((), KEY, jnp.int32(0))
   parts = {'ring': 8, 'grid': 25, 'two_moons': 2}[name]
   assert source.info.class_shares == (1 / parts,) * parts
   shares = np.bincount(label, minlength=parts) / len(label)
@@ -237,8 +234,7 @@ def test_paired_labels_are_those_of_the_real_samples(ring: configs.Config):
   )
   hyper = build.make_hyper(ring)
   state = build.init_state(spec, hyper, KEY)
-  batch = source.batch((), KEY, jnp.int32(0))
-  rounds = jax.tree.map(lambda a: a.reshape(-1, 16, *a.shape[1:]), batch)
+  rounds = source.batch((), KEY, jnp.int32(0))
   for paired, least, most in ((True, 0, 0), (False, 1, 7)):
     step = steps.make_step(spec._replace(paired_labels=paired))
     _, logs = jax.jit(step)(state, hyper, rounds, draws.draw_step(spec, KEY))

@@ -55,11 +55,11 @@ def play(
     0, 256, (32, size, size, 1), np.uint8
   )
   info = sources.Info('images', (size, size, 1), num_examples=len(pixels))
-  drawn = build.samples_per_step(config)
+  shape = build.step_shape(config)
   treatment = sources.Treatment()
   marginals = sources.from_means(pixels.mean(axis=0))
   source = sources.images_on_device(
-    pixels, None, info, drawn, treatment, marginals=marginals
+    pixels, None, info, shape, treatment, marginals=marginals
   )
   spec = build.make_spec(config, info)
   hyper, keys = build.make_hyper(config), program.root_keys(0)

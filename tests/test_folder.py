@@ -475,7 +475,7 @@ def test_without_room_for_the_cache(
   assert source.info == known
   assert source.about.endswith('1 file ignored (1 unreadable: a/cut.png)')
   batch = source.batch(source.chunk(0, 1), KEY, np.int32(0))
-  assert batch.x.shape == (4, 8, 8, 3)
+  assert batch.x.shape == (1, 4, 8, 8, 3)
   (line,) = capsys.readouterr().err.splitlines()
   assert 'decoded images cannot be kept' in line
 

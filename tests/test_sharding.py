@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -94,12 +96,12 @@ def game_on(config: configs.Config, devices: int) -> program.Game:
   return program.game_of(config, source, sharding.make_mesh(devices))
 
 
-@pytest.mark.parametrize('stack', [1, 3])
+@pytest.mark.parametrize(('stack', 'rounds'), [(1, 1), (3, 1), (1, 2)])
 def test_split_images_make_the_batches_of_copied_ones(
-  stack: int, digits: configs.Config
+  stack: int, rounds: int, digits: configs.Config
 ):
   digits.conditional = digits.data.flip = True
-  digits.data.stack = stack
+  digits.data.stack, digits.disc_steps = stack, rounds
   drawn = []
   for placement, devices in (('copy', 1), ('split', 4)):
     digits.data.placement = placement
@@ -169,6 +171,35 @@ def test_images_are_counted_as_they_are_placed(digits: configs.Config):
   assert found['streamed']['data'] == 4 * 2 * 64 + 4
   assert found['streamed']['data_ahead'] == 4 * 2 * 64 + 4
   assert 'data_ahead' not in found['copy']
+
+
+@pytest.mark.parametrize('kind', ['copy', 'split', 'streamed'])
+def test_each_device_treats_its_own_images_alone(
+  kind: str, digits: configs.Config
+):
+  """In a step of two rounds, whose images are floats for two of each."""
+  digits.disc_steps, digits.data.flip = 2, True
+  digits.data.placement = 'split' if kind == 'split' else 'copy'
+  digits.data.device_limit_gb = 0.0 if kind == 'streamed' else 1.0
+  game = game_on(digits, 4)
+  arrays = placing.make_batches(game, 4)(0)
+
+  @jax.jit
+  def draw(arrays: Any, step: jax.Array) -> Any:
+    parts = game.spec, game.source, arrays, game.keys, step, game.mesh
+    return sharding.split_batch(
+      program.draw_batch(*parts).batch, game.mesh, axis=1
+    )
+
+  text = draw.lower(arrays, jnp.int32(3)).compile().as_text()
+  floats = {
+    math.prod(map(int, sizes.split(',')))
+    for sizes in re.findall(r'f32\[([\d,]+)\]', text)
+  }
+  assert max(floats) == 2 * 2 * 64
+  # Split images are exchanged, the others are where they are wanted.
+  assert ('all-to-all' in text) == (kind == 'split')
+  assert not re.search('all-(gather|reduce)|collective-permute', text)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import io
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -211,7 +212,7 @@ def streams(data: dict[str, str]) -> dict[str, list[float]]:
   rounds: dict[str, list[float]] = {'read': [], 'step_ms': [], 'waited': []}
   for part in range(_ROUNDS.value):
     some = functools.partial(read.rows, part * _LENGTH, _LENGTH, slice(None))
-    rounds['read'].append(_LENGTH * read.per_step / _seconds(some))
+    rounds['read'].append(_LENGTH * math.prod(read.shape) / _seconds(some))
   state = game.start()
   play = chunks.Chunks(game, _LENGTH, state, 0)
   for part in range(_PARTS + 1):

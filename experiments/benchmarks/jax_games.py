@@ -25,11 +25,11 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
     labels = rng.integers(0, suites.CLASSES, len(pixels), np.int32)
     shares = (1 / suites.CLASSES,) * suites.CLASSES
     info = info._replace(class_shares=shares)
-  size = build.samples_per_step(config)
+  shape = build.step_shape(config)
   treatment = sources.Treatment()
   marginals = sources.from_means(pixels.mean(axis=0))
   return sources.images_on_device(
-    pixels, labels, info, size, treatment, marginals=marginals
+    pixels, labels, info, shape, treatment, marginals=marginals
   )
 
 

@@ -65,7 +65,7 @@ def form_of(data: configs.Data, given: ImageSpec) -> ImageSpec:
 def open_absent(
   data: configs.Data,
   key: jax.Array,
-  size: int,
+  shape: tuple[int, int],
   given: ImageSpec,
   devices: int = 1,
 ) -> sources.Source:
@@ -77,7 +77,7 @@ def open_absent(
   Args:
     data: of a validated configuration.
     key: the data's key.
-    size: samples a step uses.
+    shape: `(R, B)`, rounds of a step and samples of each.
     given: what the user says of the images.
     devices: on which they are to be.
 
@@ -85,7 +85,7 @@ def open_absent(
     ValueError: the shape of an image is not known.
   """
   if data.name in (*densities.DENSITIES, *densities.POINTS, 'digits'):
-    return opening.open_source(data, key, size, shared=False)
+    return opening.open_source(data, key, shape, shared=False)
   form = form_of(data, given)
   height, width, channels = form.shape
   opening.check_stack(data, channels)
@@ -93,7 +93,7 @@ def open_absent(
   info = sources.Info(
     kind='images',
     shape=(height, width, channels * data.stack),
-    num_examples=form.examples or 2**31 // size // data.stack,
+    num_examples=form.examples or 2**31 // math.prod(shape) // data.stack,
     class_names=tuple(map(str, range(classes))),
     class_shares=(1 / labels,) * labels if classes else (),
   )
@@ -107,7 +107,7 @@ def open_absent(
       one,
       its,
       info,
-      size,
+      shape,
       treatment,
       marginals=marginals,
       split=data.placement == 'split',
@@ -119,7 +119,7 @@ def open_absent(
     return pixels, np.zeros(len(rows), np.int32) if classes else None
 
   return sources.images_streamed(
-    fetch, info, key, size, treatment, marginals=marginals
+    fetch, info, key, shape, treatment, marginals=marginals
   )
 
 

@@ -22,25 +22,31 @@ OWN = (*densities.DENSITIES, *densities.POINTS, 'digits', 'folder')
 
 
 def open_source(
-  data: configs.Data, key: jax.Array, size: int, *, shared: bool
+  data: configs.Data,
+  key: jax.Array,
+  shape: tuple[int, int],
+  *,
+  shared: bool,
 ) -> sources.Source:
   """Opens the data: a density by name, or images.
 
   Args:
     data: of a validated configuration.
     key: the data's key.
-    size: samples a step uses.
+    shape: `(R, B)`, rounds of a step and samples of each.
     shared: whether the members of a population share them.
 
   Raises:
     ValueError: the name is unknown, or the data cannot be read.
   """
   if data.name in densities.DENSITIES or data.name in densities.POINTS:
-    return _density_source(data, size)
-  return _image_source(data, key, size, shared=shared)
+    return _density_source(data, shape)
+  return _image_source(data, key, shape, shared=shared)
 
 
-def _density_source(data: configs.Data, size: int) -> sources.Source:
+def _density_source(
+  data: configs.Data, shape: tuple[int, int]
+) -> sources.Source:
   kind = 'density' if data.name in densities.DENSITIES else 'points'
   if data.stack > 1:
     raise ValueError(f'data.stack={data.stack}: stacks are made of images')
@@ -73,10 +79,10 @@ def _density_source(data: configs.Data, size: int) -> sources.Source:
   if data.num_points:
     # The data set is one and the same for every seed.
     fixed = law.draw(jax.random.key(0), data.num_points)
-    source = sources.points(fixed, info, size)
+    source = sources.points(fixed, info, shape)
     about = f'{data.num_points:,} points of {data.name}'
   else:
-    source = sources.drawn(law.draw, info, size)
+    source = sources.drawn(law.draw, info, shape)
     about = f'{data.name}, drawn afresh at every step'
   return dataclasses.replace(source, about=about)
 
@@ -196,7 +202,11 @@ def check_stack(data: configs.Data, channels: int) -> None:
 
 
 def _image_source(
-  data: configs.Data, key: jax.Array, size: int, *, shared: bool
+  data: configs.Data,
+  key: jax.Array,
+  shape: tuple[int, int],
+  *,
+  shared: bool,
 ) -> sources.Source:
   most = most_on_devices(data, jax.device_count())
   image_set = open_images(data, data.split, most)
@@ -228,7 +238,7 @@ def _image_source(
   )
   if needed > most:
     source = sources.images_streamed(
-      held.fetch, info, key, size, treatment, marginals=marginals
+      held.fetch, info, key, shape, treatment, marginals=marginals
     )
   else:
     assert held.whole is not None
@@ -236,7 +246,7 @@ def _image_source(
       held.whole,
       held.labels,
       info,
-      size,
+      shape,
       treatment,
       marginals=marginals,
       split=data.placement == 'split',

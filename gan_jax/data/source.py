@@ -53,14 +53,14 @@ class Read(NamedTuple):
   """How the images of a set that is streamed are read.
 
   Attributes:
-    per_step: how many a step uses.
-    step_bytes: of them.
-    rows: `rows(first, count, part)`: of the images that each of `count` steps
-      uses, those at these places: `[count, n, H, W, C]` uint8, and labels
-      `[count, n]` or None.
+    shape: `(R, n)`: rounds of a step, and the images that each of them uses.
+    step_bytes: of the images of a step.
+    rows: `rows(first, count, part)`: of the images that each round of `count`
+      steps uses, those at these places: `[count, R, m, H, W, C]` uint8, and
+      labels `[count, R, m]` or None.
   """
 
-  per_step: int
+  shape: tuple[int, int]
   step_bytes: int
   rows: Callable[[int, int, slice], tuple[np.ndarray, np.ndarray | None]]
 
@@ -72,7 +72,8 @@ class Source:
   Attributes:
     info: what is known of the data.
     chunk: `chunk(first, count) -> arrays`, on the host.
-    batch: `batch(arrays, key, step) -> Batch`, traceable.
+    batch: `batch(arrays, key, step) -> Batch`, traceable: `[R, B, ...]`, a
+      round for each update that is given real samples of its own.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`; images only.
     about: one line, printed when a run starts.
     read: of images that are streamed; what `chunk` gives of them are all.
@@ -108,7 +109,7 @@ def permute(index: jax.Array, key: jax.Array, n: int) -> jax.Array:
 
   Args:
     index: `[B]` uint32 below n.
-    key: `[B, 8]` uint32 round keys.
+    key: `[8, B]` uint32 round keys: a chip would fill rows of 8 up to 128.
     n: at most 2^31.
 
   Returns:
@@ -120,7 +121,7 @@ def permute(index: jax.Array, key: jax.Array, n: int) -> jax.Array:
   def encrypt(x: jax.Array) -> jax.Array:
     left, right = x >> half, x & mask
     for i in range(8):
-      left, right = right, left ^ (_mix(right, key[:, i]) & mask)
+      left, right = right, left ^ (_mix(right, key[i]) & mask)
     return (left << half) | right
 
   def walk(x: jax.Array) -> jax.Array:
@@ -156,7 +157,8 @@ def batch_indices(
   first = epoch[0]
   meets = -(-size // n) + 1
   table = keys(first + jnp.arange(meets, dtype=jnp.uint32))
-  return _on_all(permute(place % n, table[epoch - first], n)).astype(jnp.int32)
+  rows = permute(place % n, table.T[:, epoch - first], n)
+  return _on_all(rows).astype(jnp.int32)
 
 
 def _on_all(rows: jax.Array) -> jax.Array:
@@ -178,22 +180,35 @@ def _is_known_split(x: jax.Array) -> bool:
   return traced and not mesh.empty and mesh.are_all_axes_auto
 
 
-def _pick(images: jax.Array, rows: jax.Array) -> jax.Array:
+def _split_rounds(rows: jax.Array) -> jax.Array:
+  """Numbers `[R, n]`, of which each device has its part of every round.
+
+  It then picks and treats the examples of its own samples alone. Were all in
+  one row and cut into rounds later, every device would pick all of them.
+  """
+  if not _is_known_split(rows):
+    return rows
+  (axis,) = jax.sharding.get_abstract_mesh().axis_names
+  split: jax.Array = jax.lax.with_sharding_constraint(rows, jax.P(None, axis))
+  return split
+
+
+def _pick_split(images: jax.Array, rows: jax.Array) -> jax.Array:
   """`images[rows]`, of images that may be split over the devices by rows.
 
-  Each device looks for all B rows in its own part, has zeros for those that are
+  Each device looks for all rows in its own part, has zeros for those that are
   not there, and sends each of the k devices those that it is to have (an
-  all-to-all): the bytes of `B (k - 1) / k` images, and room for those of 2 B
-  meanwhile. The sum of one image and zeros has the bits of `images[rows]`. A
-  reduce-scatter would send as much, but libtpu makes an all-reduce of it, of
-  four bytes for each of these.
+  all-to-all): the bytes of `R n (k - 1) / k` images, and room for those of
+  `2 R n` meanwhile. The sum of one image and zeros has the bits of
+  `images[rows]`. A reduce-scatter would send as much, but libtpu makes an
+  all-reduce of it, of four bytes for each of these.
 
   Args:
-    images: `[N, H, W, C]` uint8; N is a multiple of k.
-    rows: `[B]`, the same on all devices; B is a multiple of k.
+    images: `[N, H W C]` uint8; N is a multiple of k.
+    rows: `[R, n]`, the same on all devices; n is a multiple of k.
 
   Returns:
-    `[B, H, W, C]`, split by rows as well.
+    `[R, n, H W C]`, each round split.
   """
   if not _is_known_split(rows):
     return images[rows]
@@ -204,13 +219,13 @@ def _pick(images: jax.Array, rows: jax.Array) -> jax.Array:
     at = rows - jax.lax.axis_index(axis) * len(images)
     own = (at >= 0) & (at < len(images))
     found = images[jnp.where(own, at, 0)]
-    found = jnp.where(own[:, None, None, None], found, 0)
-    each = found.reshape(mesh.size, -1, *found.shape[1:])
-    each = jax.lax.all_to_all(each, axis, split_axis=0, concat_axis=0)
-    return each.sum(axis=0, dtype=found.dtype)
+    found = jnp.where(own[..., None], found, 0)
+    each = found.reshape(len(rows), mesh.size, -1, found.shape[-1])
+    each = jax.lax.all_to_all(each, axis, split_axis=1, concat_axis=1)
+    return each.sum(axis=1, dtype=found.dtype)
 
   picked: jax.Array = jax.shard_map(
-    local, in_specs=(jax.P(axis), jax.P()), out_specs=jax.P(axis)
+    local, in_specs=(jax.P(axis), jax.P()), out_specs=jax.P(None, axis)
   )(images, rows)
   return picked
 
@@ -218,14 +233,14 @@ def _pick(images: jax.Array, rows: jax.Array) -> jax.Array:
 def drawn(
   draw: Callable[[jax.Array, int], types.Batch],
   info: Info,
-  size: int,
+  shape: tuple[int, int],
 ) -> Source:
   """Fresh, standardised draws from a law at every step.
 
   Args:
     draw: `draw(key, n)`, `[n, D]`.
     info: with the mean and standard deviation to standardise by.
-    size: samples a step uses.
+    shape: `(R, B)`, rounds of a step and samples of each.
   """
   mean, std = np.array(info.mean), np.array(info.std)
 
@@ -233,8 +248,12 @@ def drawn(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
     del arrays
-    drawn = draw(jax.random.fold_in(key, step), size)
-    return drawn._replace(x=_standardised(drawn.x, mean, std))
+    drawn = draw(jax.random.fold_in(key, step), math.prod(shape))
+    drawn = drawn._replace(x=_standardised(drawn.x, mean, std))
+    rounds: types.Batch = jax.tree.map(
+      lambda a: a.reshape(*shape, *a.shape[1:]), drawn
+    )
+    return rounds
 
   return Source(info, lambda first, count: (), batch)
 
@@ -244,15 +263,17 @@ def _standardised(x: jax.Array, mean: np.ndarray, std: np.ndarray) -> jax.Array:
   return (x - jnp.float32(mean)[None]) / jnp.float32(std)[None]
 
 
-def points(fixed: types.Batch, info: Info, size: int) -> Source:
-  """Batches from a fixed set of points `[N, D]`, held on the device."""
+def points(fixed: types.Batch, info: Info, shape: tuple[int, int]) -> Source:
+  """Batches `[R, B, D]` from points `[N, D]`, held on the device."""
   mean, std = np.array(info.mean), np.array(info.std)
   fixed = fixed._replace(x=_standardised(fixed.x, mean, std))
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
+    size = math.prod(shape)
     rows = batch_indices(key, step, size=size, n=info.num_examples)
+    rows = _split_rounds(rows.reshape(shape))
     picked: types.Batch = jax.tree.map(lambda a: a[rows], arrays)
     return picked
 
@@ -289,9 +310,9 @@ def _dequantised(images: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _mirror(images: jax.Array, key: jax.Array) -> jax.Array:
-  """Flips each image `[B, H, W, C]` left to right with probability 1/2."""
-  flip = jax.random.bernoulli(key, shape=(len(images),))
-  return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
+  """Flips images `[R, B, H, W, C]` left to right, each with probability 1/2."""
+  flip = jax.random.bernoulli(key, shape=images.shape[:2])
+  return jnp.where(flip[..., None, None, None], images[..., ::-1, :], images)
 
 
 class Treatment(NamedTuple):
@@ -315,36 +336,41 @@ def images_on_device(
   images: np.ndarray,
   labels: np.ndarray | None,
   info: Info,
-  size: int,
+  shape: tuple[int, int],
   treatment: Treatment,
   *,
   marginals: np.ndarray,
   split: bool = False,
 ) -> Source:
-  """Batches of `size` samples from images `[N, H, W, C]` held on the device.
+  """Batches of samples from images `[N, H, W, C]` held on the device.
 
   Args:
     images: uint8.
     labels: `[N]`, or None.
     info: of the samples; `num_examples` is N.
-    size: samples a step uses.
+    shape: `(R, B)`, rounds of a step and samples of each.
     treatment: what is made of the images.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`.
     split: they are to be split over devices, no one of which may have room for
       all; until then they stay on the host.
   """
-  arrays = (images, labels)
+  # A row each: a chip would lay out `[N, H, W, C]` with the N images side by
+  # side, and read all of them to pick a few.
+  arrays = (images.reshape(len(images), -1), labels)
   if not split:
     arrays = jax.tree.map(jnp.asarray, arrays)
-  per_step = size * treatment.stack
+  rounds, size = shape[0], math.prod(shape) * treatment.stack
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
   ) -> types.Batch:
-    rows = batch_indices(key, step, size=per_step, n=info.num_examples)
-    images, labels = arrays
-    pixels = _pick(images, rows) if split else images[rows]
-    its = None if labels is None else labels[rows]
+    rows = batch_indices(key, step, size=size, n=info.num_examples)
+    rows = rows.reshape(rounds, -1)
+    own = _split_rounds(rows)
+    flat, labels = arrays
+    pixels = _pick_split(flat, rows) if split else flat[own]
+    pixels = pixels.reshape(*own.shape, *images.shape[1:])
+    its = None if labels is None else labels[own]
     return _image_batch((pixels, its), key, step, treatment)
 
   means = _stacked_means(marginals, treatment)
@@ -355,7 +381,7 @@ def images_streamed(
   fetch: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray | None]],
   info: Info,
   key: jax.Array,
-  size: int,
+  shape: tuple[int, int],
   treatment: Treatment,
   *,
   marginals: np.ndarray,
@@ -366,24 +392,24 @@ def images_streamed(
     fetch: rows to images `[n, H, W, C]` uint8 and labels `[n]` or None.
     info: of the data.
     key: the data's key, the one that `batch` will be given.
-    size: samples a step uses.
+    shape: `(R, B)`, rounds of a step and samples of each.
     treatment: what is made of the images.
     marginals: the mean of every pixel in [-1, 1], `[H, W, C]`.
   """
   cpu = jax.local_devices(backend='cpu')[0]
-  per_step = size * treatment.stack
+  rounds, size = shape[0], math.prod(shape) * treatment.stack
 
   @jax.jit
   def rows_of(steps: jax.Array) -> jax.Array:
     return jax.vmap(
-      lambda step: batch_indices(key, step, size=per_step, n=info.num_examples)
-    )(steps)
+      lambda step: batch_indices(key, step, size=size, n=info.num_examples)
+    )(steps).reshape(len(steps), rounds, -1)
 
   def rows(
     first: int, count: int, part: slice
   ) -> tuple[np.ndarray, np.ndarray | None]:
     with jax.default_device(cpu):
-      each = np.asarray(rows_of(jnp.arange(first, first + count)))[:, part]
+      each = np.asarray(rows_of(jnp.arange(first, first + count)))[..., part]
     picked: tuple[np.ndarray, np.ndarray | None] = jax.tree.map(
       lambda a: a.reshape(*each.shape, *a.shape[1:]),
       fetch(each.reshape(-1).tolist()),
@@ -406,7 +432,7 @@ def images_streamed(
     chunk,
     batch,
     _stacked_means(marginals, treatment),
-    read=Read(per_step, size * math.prod(info.shape), rows),
+    read=Read((rounds, size // rounds), math.prod(shape + info.shape), rows),
   )
 
 
@@ -416,7 +442,7 @@ def _image_batch(
   step: jax.Array,
   treatment: Treatment,
 ) -> types.Batch:
-  """Samples in [-1, 1], mirrored or not by (key, step)."""
+  """Samples `[R, B, H, W, C]` in [-1, 1], mirrored or not by (key, step)."""
   images, labels = picked
   # Streams of their own: `batch_indices` folds epochs into the same key.
   flip_key, noise_key = (
@@ -427,7 +453,9 @@ def _image_batch(
   else:
     x = to_unit_range(images)
   if treatment.stack > 1:
-    x, labels = stacked(x, labels, treatment.stack, treatment.classes)
+    x, labels = jax.vmap(
+      lambda x, y: stacked(x, y, treatment.stack, treatment.classes)
+    )(x, labels)
   if treatment.flip:
     x = _mirror(x, flip_key)
   return types.Batch(x, labels)

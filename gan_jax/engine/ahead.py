@@ -233,8 +233,8 @@ def _game(
   config: configs.Config, mesh: Mesh, form: absent.ImageSpec
 ) -> program.Game:
   keys = program.root_keys(config.seed)
-  size = build.samples_per_step(config)
-  source = absent.open_absent(config.data, keys.data, size, form, mesh.size)
+  shape = build.step_shape(config)
+  source = absent.open_absent(config.data, keys.data, shape, form, mesh.size)
   if not config.conditional:
     source = sources.unlabelled(source)
   return program.game_of(config, source, mesh)

@@ -5,6 +5,7 @@ beside it.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -469,11 +470,16 @@ def rule_memory(spec: specs.Spec, state: states.GanState) -> states.Memory:
   return {'rule': memory} if jax.tree.leaves(memory) else {}
 
 
-def samples_per_step(config: configs.Config) -> int:
-  """Real samples that one training step uses."""
+def step_shape(config: configs.Config) -> tuple[int, int]:
+  """Rounds of real samples that a training step uses, and samples of each."""
   loss = values.choose('loss', config.loss, names.LOSSES)
   gen_takes_real = loss.gen_sees_real and config.latents == 'fresh'
-  return values.batch_samples(config) * (config.disc_steps + gen_takes_real)
+  return config.disc_steps + gen_takes_real, values.batch_samples(config)
+
+
+def samples_per_step(config: configs.Config) -> int:
+  """Real samples that one training step uses."""
+  return math.prod(step_shape(config))
 
 
 def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
@@ -489,7 +495,7 @@ def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
   source = opening.open_source(
     config.data,
     key,
-    samples_per_step(config),
+    step_shape(config),
     shared=population.is_population(config),
   )
   return source if config.conditional else sources.unlabelled(source)

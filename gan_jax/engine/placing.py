@@ -59,8 +59,8 @@ def data_sharding(game: program.Game, arrays: types.PyTree) -> types.PyTree:
 
 
 def _of_streamed(mesh: Mesh) -> NamedSharding:
-  """That of `[steps, samples of a step, ...]`."""
-  return NamedSharding(mesh, PartitionSpec(None, sharding.AXIS))
+  """That of `[steps, rounds, samples of a round, ...]`."""
+  return NamedSharding(mesh, PartitionSpec(None, None, sharding.AXIS))
 
 
 def _make_streamed(
@@ -68,11 +68,11 @@ def _make_streamed(
 ) -> Callable[[int], types.PyTree]:
   """`batches(step)` of images that are read chunk by chunk."""
   split = _of_streamed(game.mesh)
-  shape = length, read.per_step
+  shape = length, *read.shape
 
   def rows_of(index: Any) -> tuple[int, int]:
-    """The places of a device's samples among those of a step."""
-    start, stop, _ = index[1].indices(read.per_step)
+    """The places of a device's samples among those of a round."""
+    start, stop, _ = index[2].indices(read.shape[1])
     return start, stop
 
   places = {
@@ -86,7 +86,7 @@ def _make_streamed(
     def put(*each: np.ndarray) -> jax.Array:
       by_rows = dict(zip(parts, each, strict=True))
       return jax.make_array_from_callback(
-        (*shape, *each[0].shape[2:]),
+        (*shape, *each[0].shape[3:]),
         split,
         lambda index: by_rows[rows_of(index)],
       )

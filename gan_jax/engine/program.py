@@ -209,10 +209,7 @@ def draw_batch(
 ) -> Drawn:
   """What step `number` is given, a function of the seed and of that alone."""
   with jax.named_scope('data'), sharding.known(mesh):
-    batch = jax.tree.map(
-      lambda x: x.reshape(-1, spec.batch_samples, *x.shape[1:]),
-      source.batch(arrays, keys.data, number),
-    )
+    batch = source.batch(arrays, keys.data, number)
   key = jax.random.fold_in(keys.steps, number)
   return Drawn(batch, draws.draw_step(spec, key))
 

@@ -306,7 +306,8 @@ def make_measure(
   key, step = jax.random.key(0), jnp.int32(0)
   # Those to be split are on the host, from which compiled code would take all.
   draw = source.batch if source.split else jax.jit(source.batch)
-  real = draw(source.chunk(0, 1), key, step)
+  rounds = draw(source.chunk(0, 1), key, step)
+  real = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), rounds)
   num = min(len(real.x), GRID**2) // spec.packing * spec.packing
   return _measure_images(
     spec,
