@@ -15,8 +15,11 @@ five strengths, three seeds of each, in one program):
 
 The adaptive strength: few_clothes.py:adaptive, without the last line.
 
-Machine: meant for two x86 cores.
-Result: not measured.
+Machine: 1 shared x86 core, about an hour; the adaptive one 11 minutes.
+Result: every strength harms so short a run. Frechet distance 68.9 +- 4.5 at 0,
+137.9 +- 19.2, 183.7 +- 14.8, 293.2 +- 6.7 and 343.0 +- 23.5 at .8; the adaptive
+strength goes back to 0: 64.1 +- 3.2 (standard errors of 3 seeds;
+docs/results.md).
 """
 
 from experiments.configs import few_images

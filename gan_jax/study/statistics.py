@@ -12,15 +12,16 @@ _BOUNDS = {
   **dict.fromkeys(
     (
       'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
-      'd_real', 'coverage', 'high_quality', 'ks', 'precision', 'recall',
-      'max_d_gap', 'total_variation',
+      'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'p', 'precision',
+      'recall', 'total_variation',
     ),
     (0.0, 1.0),
   ),
   **dict.fromkeys(
     (
-      'disc_skipped', 'fd', 'gen_skipped', 'intra_fd', 'memorisation', 'modes',
-      'reverse_kl', 'skipped', 'sliced_wasserstein_1', 'swd', 'wasserstein_1',
+      'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm', 'intra_fd',
+      'memorisation', 'modes', 'nearest', 'reverse_kl', 'skipped',
+      'sliced_wasserstein_1', 'swd', 'wasserstein_1',
     ),
     (0.0, math.inf),
   ),
