@@ -13,9 +13,10 @@ from gan_jax.networks import small_dcgan
 
 @pytest.fixture
 def streamed() -> program.Game:
-  """Digits that are read chunk by chunk, four devices sharing a batch of 8."""
+  """Digits that are read chunk by chunk; four devices, two batches a step."""
   config = configs.Config(steps=12, batch_size=8, log_every=6)
   config.eval.every = config.checkpoint.every = 6
+  config.disc_steps = 2
   config.data.name = 'digits'
   config.data.device_limit_gb = 0.0
   config.gen.name, config.gen.net = 'small_dcgan', small_dcgan.GenSettings()
@@ -59,7 +60,7 @@ def test_memory_bounds_the_steps_of_a_program(
 ):
   read = streamed.source.read
   assert read is not None
-  assert read.step_bytes == 8 * 8 * 8
+  assert read.step_bytes == 2 * 8 * 8 * 8
   assert chunks.part_length(streamed, 6) == 6
   # On each of the devices there is room for a quarter of four steps.
   monkeypatch.setattr(chunks, '_STREAMED_BYTES', read.step_bytes)
@@ -87,7 +88,7 @@ def test_parts_follow_each_other(
     return chunk
 
   monkeypatch.setattr(program, 'compile_chunk', compile_chunk)
-  monkeypatch.setattr(chunks, '_STREAMED_BYTES', 8 * 8 * 8)
+  monkeypatch.setattr(chunks, '_STREAMED_BYTES', 2 * 8 * 8 * 8)
   play = chunks.Chunks(streamed, 6, 0, 0)  # type: ignore[arg-type]
   state, logs, first = play(0, 0)  # type: ignore[arg-type]
   assert (state, logs, first) == (6, {'a': 1.5}, {'a': 6})

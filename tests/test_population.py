@@ -344,8 +344,10 @@ def test_an_interval_is_cut_at_the_bounds_of_its_figure():
   found = statistics.estimate('eval/recall_inception', values)
   assert (found.low, found.high) == pytest.approx((low, 1.0))
   assert statistics.estimate('swd', values).high == pytest.approx(high)
-  low_density = statistics.estimate('eval/density_classifier', [0.0, 0.5])
-  assert low_density.low == 0
+  for name in ('eval/density_classifier', 'overfit/nearest', 'augment/p'):
+    wide = statistics.estimate(name, [0.0, 3.0])
+    assert wide.low == 0
+    assert wide.high > 20
   few = statistics.estimate('modes', [0.0, 1.0])
   assert few.low == 0
   assert few.high > 6

@@ -96,7 +96,7 @@ def game_on(config: configs.Config, devices: int) -> program.Game:
   return program.game_of(config, source, sharding.make_mesh(devices))
 
 
-@pytest.mark.parametrize(('stack', 'rounds'), [(1, 1), (3, 1), (1, 2)])
+@pytest.mark.parametrize(('stack', 'rounds'), [(1, 1), (3, 1), (1, 2), (3, 2)])
 def test_split_images_make_the_batches_of_copied_ones(
   stack: int, rounds: int, digits: configs.Config
 ):
@@ -177,7 +177,7 @@ def test_images_are_counted_as_they_are_placed(digits: configs.Config):
 def test_each_device_treats_its_own_images_alone(
   kind: str, digits: configs.Config
 ):
-  """In a step of two rounds, whose images are floats for two of each."""
+  """Of a step of two rounds of 8, two images of each round."""
   digits.disc_steps, digits.data.flip = 2, True
   digits.data.placement = 'split' if kind == 'split' else 'copy'
   digits.data.device_limit_gb = 0.0 if kind == 'streamed' else 1.0
@@ -192,11 +192,15 @@ def test_each_device_treats_its_own_images_alone(
     )
 
   text = draw.lower(arrays, jnp.int32(3)).compile().as_text()
-  floats = {
-    math.prod(map(int, sizes.split(',')))
-    for sizes in re.findall(r'f32\[([\d,]+)\]', text)
-  }
-  assert max(floats) == 2 * 2 * 64
+
+  def sizes(dtype: str) -> set[int]:
+    found = re.findall(rf'\b{dtype}\[([\d,]+)\]', text)
+    return {math.prod(map(int, shape.split(','))) for shape in found}
+
+  own = 2 * 2 * 64
+  assert max(sizes('f32')) == own
+  if kind == 'copy':
+    assert max(sizes('u8') - {1797 * 64}) == own
   # Split images are exchanged, the others are where they are wanted.
   assert ('all-to-all' in text) == (kind == 'split')
   assert not re.search('all-(gather|reduce)|collective-permute', text)

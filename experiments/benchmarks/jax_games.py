@@ -25,11 +25,11 @@ def source(config: configs.Config, shape: tuple[int, ...]) -> sources.Source:
     labels = rng.integers(0, suites.CLASSES, len(pixels), np.int32)
     shares = (1 / suites.CLASSES,) * suites.CLASSES
     info = info._replace(class_shares=shares)
-  shape = build.step_shape(config)
+  rounds = build.step_shape(config)
   treatment = sources.Treatment()
   marginals = sources.from_means(pixels.mean(axis=0))
   return sources.images_on_device(
-    pixels, labels, info, shape, treatment, marginals=marginals
+    pixels, labels, info, rounds, treatment, marginals=marginals
   )
 
 

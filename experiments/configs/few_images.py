@@ -15,7 +15,7 @@ cifar10.zip/horse; five strengths, three seeds of each, in one program):
 The adaptive strength: few_images.py:adaptive, without the last line.
 
 Machine: meant for two x86 cores.
-Result: not measured; of grey images see few_clothes.py.
+Result: not measured; few_clothes.py is, on grey images.
 """
 
 import dataclasses

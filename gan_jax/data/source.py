@@ -53,11 +53,12 @@ class Read(NamedTuple):
   """How the images of a set that is streamed are read.
 
   Attributes:
-    shape: `(R, n)`: rounds of a step, and the images that each of them uses.
+    shape: `(R, n)`: rounds of a step, and the images that each of them uses,
+      of which a stack takes several.
     step_bytes: of the images of a step.
-    rows: `rows(first, count, part)`: of the images that each round of `count`
-      steps uses, those at these places: `[count, R, m, H, W, C]` uint8, and
-      labels `[count, R, m]` or None.
+    rows: `rows(first, count, part)`: of the n images of each round of `count`
+      steps the m at the places `part`, `[count, R, m, H, W, C]` uint8, and
+      their labels `[count, R, m]` or None.
   """
 
   shape: tuple[int, int]
@@ -109,7 +110,8 @@ def permute(index: jax.Array, key: jax.Array, n: int) -> jax.Array:
 
   Args:
     index: `[B]` uint32 below n.
-    key: `[8, B]` uint32 round keys: a chip would fill rows of 8 up to 128.
+    key: `[8, B]` uint32 round keys; not `[B, 8]`, for a TPU pads the last
+      dimension to 128.
     n: at most 2^31.
 
   Returns:
@@ -354,12 +356,13 @@ def images_on_device(
     split: they are to be split over devices, no one of which may have room for
       all; until then they stay on the host.
   """
-  # A row each: a chip would lay out `[N, H, W, C]` with the N images side by
-  # side, and read all of them to pick a few.
+  # A row each: of `[N, H, W, C]` a TPU makes N the innermost dimension, and
+  # reads all images to pick a few.
   arrays = (images.reshape(len(images), -1), labels)
   if not split:
     arrays = jax.tree.map(jnp.asarray, arrays)
   rounds, size = shape[0], math.prod(shape) * treatment.stack
+  form = images.shape[1:]  # `batch` keeps no images in the host's memory.
 
   def batch(
     arrays: types.PyTree, key: jax.Array, step: jax.Array
@@ -369,7 +372,7 @@ def images_on_device(
     own = _split_rounds(rows)
     flat, labels = arrays
     pixels = _pick_split(flat, rows) if split else flat[own]
-    pixels = pixels.reshape(*own.shape, *images.shape[1:])
+    pixels = pixels.reshape(*own.shape, *form)
     its = None if labels is None else labels[own]
     return _image_batch((pixels, its), key, step, treatment)
 

@@ -12,7 +12,7 @@ _BOUNDS = {
   **dict.fromkeys(
     (
       'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
-      'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'p', 'precision',
+      'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'precision',
       'recall', 'total_variation',
     ),
     (0.0, 1.0),
@@ -20,7 +20,7 @@ _BOUNDS = {
   **dict.fromkeys(
     (
       'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm', 'intra_fd',
-      'memorisation', 'modes', 'nearest', 'reverse_kl', 'skipped',
+      'memorisation', 'modes', 'nearest', 'p', 'reverse_kl', 'skipped',
       'sliced_wasserstein_1', 'swd', 'wasserstein_1',
     ),
     (0.0, math.inf),
