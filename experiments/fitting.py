@@ -50,7 +50,8 @@ def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:
   try:
     return ahead.compile_apart(config, topology, absent.ImageSpec())
   except ValueError as error:
-    return {'topology': topology, 'error': str(error)}
+    said = str(error).removeprefix(f'--topology={topology}: ')
+    return {'topology': topology, 'error': said}
 
 
 def rows(

@@ -71,7 +71,7 @@ def compile_apart(
     if not answer.exists():
       raise ValueError(
         f'--topology={topology}: the compiler ended with exit code '
-        f'{_code(done.returncode)}: {_last_line(done.stderr)}'
+        f'{_code(done.returncode)}{_last_words(done)}'
       )
     report: Report = json.loads(answer.read_text())
   if 'error' in report:
@@ -103,8 +103,12 @@ def _code(code: int) -> str:
   return str(code)
 
 
-def _last_line(text: str) -> str:
-  return next(reversed(text.strip().splitlines()), 'it said nothing')
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+  """The last line that it wrote; after a crash that only says so again."""
+  if done.returncode < 0:
+    return ''
+  lines = done.stderr.strip().splitlines()
+  return f': {lines[-1]}' if lines else ', and said nothing'
 
 
 def _check(config: configs.Config, topology: str) -> None:
