@@ -19,7 +19,7 @@ from gan_jax.engine import (
   ahead,
   build,
   chips,
-  collectives,
+  hlo,
   program,
   scaling,
   sharding,
@@ -37,7 +37,8 @@ needs_libtpu = pytest.mark.skipif(
 
 # One all-reduce of [4] and [] float32 in each round of a loop of 10, one of 2
 # bfloat16 in a nested loop that does not tell its rounds, and outside of the
-# loops a gather to [8, 4] bytes and what is left to each of 4 devices of [2].
+# loops a gather to [8, 4] bytes and what is left to each of 4 devices of [2];
+# there two arrays are copied, in tiles of [8, 128], and one is in the loop.
 TEXT = """HloModule jit_run, is_scheduled=true
 
 %add (a: f32[], b: f32[]) -> f32[] {
@@ -55,6 +56,7 @@ TEXT = """HloModule jit_run, is_scheduled=true
 %body (s: (s32[], f32[4])) -> (s32[], f32[4]) {
   %both = (f32[4]{0:T(128)}, f32[]) all-reduce-start(%x, %y), to_apply=%add
   %done = (f32[4]{0:T(128)}, f32[]) all-reduce-done(%both)
+  %often = f32[4]{0:T(128)S(1)} copy(%y)
   %inner = (u32[]) while(%z), condition=%nested_condition, body=%nested_body
 }
 
@@ -64,6 +66,9 @@ TEXT = """HloModule jit_run, is_scheduled=true
 }
 
 ENTRY %main (p: f32[4]) -> f32[4] {
+  %p = u8[60,784]{0,1:T(8,128)(4,1)} parameter(0), metadata={op_name="arrays"}
+  %near = u8[60,784]{1,0:T(8,128)(4,1)S(1)} copy(%p), metadata={op_name="run"}
+  %back = (f32[3,4]{0,1}, f32[3,4]{1,0:T(1,128)S(1)}, u32[]) copy-start(%q)
   %w = (s32[], f32[4]) while(%t), condition=%condition, body=%body
   %g = u8[8,4]{1,0} all-gather(%u), replica_groups={{0,1,2,3}}
   %h = (f32[2]{0}, f32[8]{0}, u32[]) all-gather-start(%v), dimensions={0}
@@ -75,14 +80,20 @@ ENTRY %main (p: f32[4]) -> f32[4] {
 
 
 def test_collectives_are_counted_through_loops():
-  found = {each.kind: each for each in collectives.in_step(TEXT, length=10)}
+  found = {each.kind: each for each in hlo.collectives(TEXT, length=10)}
   assert found.keys() == {'all-reduce', 'all-gather', 'reduce-scatter'}
   assert found['all-reduce'].num == pytest.approx(2)
   assert found['all-reduce'].num_bytes == pytest.approx(4 * 4 + 4 + 2 * 2)
   # Of one that is started, what it makes and not what it is given.
   assert found['all-gather'].num_bytes == pytest.approx((8 * 4 + 8 * 4) / 10)
   assert found['reduce-scatter'].num_bytes == pytest.approx(4 * 2 * 4 / 10)
-  assert collectives.precisions(TEXT) == {'highest': 1, 'default': 1}
+  assert hlo.precisions(TEXT) == {'highest': 1, 'default': 1}
+
+
+def test_bytes_of_what_is_copied_once_are_those_of_whole_tiles():
+  near = 784 * 128 + 64 * 896
+  back = 4 * (3 * 4 + 3 * 128)
+  assert hlo.copied_once(TEXT) == near + back
 
 
 def test_collectives_of_a_compiled_sum():
@@ -103,13 +114,13 @@ def test_collectives_of_a_compiled_sum():
     .lower(jnp.zeros(5), jnp.zeros((8, 5)))
     .compile()
   )
-  (found,) = collectives.in_step(compiled.as_text() or '', length=6)
-  assert found == collectives.Collective('all-reduce', 1.0, 5 * 4)
+  (found,) = hlo.collectives(compiled.as_text() or '', length=6)
+  assert found == hlo.Collective('all-reduce', 1.0, 5 * 4)
 
 
 def test_a_roofline_by_hand():
   pod = chips.parse('v5e:2x2')
-  sent = [collectives.Collective('all-reduce', 3, 2e6)]
+  sent = [hlo.Collective('all-reduce', 3, 2e6)]
   line = chips.roofline(pod, 197e9, 819e3, sent, 'highest')
   assert line.arithmetic == pytest.approx(6e-3)
   assert line.memory == pytest.approx(1e-6)
@@ -119,7 +130,7 @@ def test_a_roofline_by_hand():
   told = line.to_json(samples=12)
   assert told['samples_per_second'] == pytest.approx(2000)
   assert told['share_of_peak'] == 1
-  few = [collectives.Collective('all-reduce', 3, 8)]
+  few = [hlo.Collective('all-reduce', 3, 8)]
   assert chips.roofline(pod, 1, 1, few, 'default').links == pytest.approx(12e-6)
 
 

@@ -31,9 +31,9 @@ from gan_jax.engine import (
   build,
   chips,
   chunks,
-  collectives,
   compiler,
   flops,
+  hlo,
   placing,
   program,
   sharding,
@@ -305,8 +305,10 @@ def _of_compiled(
     # While the next steps run, a copy is evaluated or saved.
     'copy_of_state': float(analysis.output_size_in_bytes),
   }
-  sent = collectives.in_step(text, report['length'])
-  num_bytes = float(costs.get('bytes accessed', 0.0))
+  sent = hlo.collectives(text, report['length'])
+  # XLA counts what is copied once for a chunk as if each step did it.
+  copied = hlo.copied_once(text) * (1 - 1 / report['length'])
+  num_bytes = max(costs.get('bytes accessed', 0.0) - copied, 0.0)
   counted = float(costs.get('flops', 0.0))
   if game.spec.loop_disc and counted:
     # XLA counts a loop's body once.
@@ -316,7 +318,7 @@ def _of_compiled(
     'xla_operations': counted,
     'bytes': num_bytes,
     'collectives': [each._asdict() for each in sent],
-    'products': collectives.precisions(text),
+    'products': hlo.precisions(text),
   }
   limit = batching.memory_limit()
   if topology.chip != 'cpu':

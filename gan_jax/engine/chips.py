@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from gan_jax.engine import collectives
+from gan_jax.engine import hlo
 
 
 class Chip(NamedTuple):
@@ -157,7 +157,7 @@ def roofline(
   topology: Topology,
   flops: float,
   num_bytes: float,
-  exchanges: list[collectives.Collective],
+  exchanges: list[hlo.Collective],
   matmul_precision: str,
 ) -> Roofline:
   """Of a step on one of the chips of a pod.

@@ -1,6 +1,7 @@
-"""What a compiled program sends between devices, read from its text."""
+"""What a compiled program sends and copies, read from its text."""
 
 import collections
+import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +14,12 @@ KINDS = (
 _BYTES = {'pred': 1, 'f8e4m3fn': 1, 'f8e5m2': 1, 'bf16': 2}
 _HEAD = re.compile(r'^(?:ENTRY )?%?(\S+) \(.*-> .*\{$')
 _ARRAY = re.compile(r'\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]')
+# With its order of sides, the least first, and the tile that ends it.
+_TILED = re.compile(
+  r'\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]\{([\d,]*)(?::T\(([\d,]+)\))?'
+)
+_MADE = re.compile(r'^\s*(?:ROOT )?%?(\S+) = (\S+) ')
+_COPY = re.compile(r'^\s*(?:ROOT )?%?\S+ = (.*) copy(-start)?\(%?([^ ,)]+)\)')
 _CALLS = re.compile(
   r'(?:calls|condition|body|true_computation|false_computation)=%?([^ ,)}]+)'
 )
@@ -36,7 +43,7 @@ class Collective(NamedTuple):
   num_bytes: float
 
 
-def in_step(text: str, length: int) -> list[Collective]:
+def collectives(text: str, length: int) -> list[Collective]:
   """Those of one step, on average over a chunk.
 
   A loop whose number of rounds the text does not tell counts as one round, and
@@ -64,6 +71,34 @@ def in_step(text: str, length: int) -> list[Collective]:
     for kind in KINDS
     if counts[kind]
   ]
+
+
+def copied_once(text: str) -> int:
+  """Bytes that copies read and write before and after the steps of a chunk.
+
+  They are of what stays in a chip's fast memory, such as a small data set, with
+  what the tiles of the chip add.
+
+  Args:
+    text: of the compiled chunk.
+  """
+  computations, entry = _computations(text)
+  lines = computations.get(entry, [])
+  made = {
+    match.group(1): match.group(2)
+    for line in lines
+    for match in [_MADE.match(line)]
+    if match
+  }
+  total = 0
+  for line in lines:
+    copy = _COPY.match(line)
+    if copy:
+      # One that is started names what it reads beside what it writes.
+      arrays, started, operand = copy.groups()
+      read = '' if started else made.get(operand, '')
+      total += sum(_stored(*array) for array in _TILED.findall(arrays + read))
+  return total
 
 
 def precisions(text: str) -> dict[str, int]:
@@ -132,11 +167,25 @@ def _bytes_of(made: str, *, results_alone: bool = False) -> int:
     arrays = [(dtype, shape) for dtype, shape in arrays if shape]
     arrays = arrays[len(arrays) // 2 :]
   for dtype, shape in arrays:
-    size = _BYTES.get(dtype) or int(re.sub(r'\D', '', dtype) or 8) // 8
-    for side in filter(None, shape.split(',')):
-      size *= int(side)
-    total += size
+    total += _bytes_each(dtype) * math.prod(_numbers(shape))
   return total
+
+
+def _bytes_each(dtype: str) -> int:
+  return _BYTES.get(dtype) or int(re.sub(r'\D', '', dtype) or 8) // 8
+
+
+def _numbers(text: str) -> list[int]:
+  return [int(number) for number in text.split(',') if number]
+
+
+def _stored(dtype: str, shape: str, order: str, tile: str) -> int:
+  """Bytes of an array in whole tiles."""
+  sides = _numbers(shape)
+  sizes = reversed(_numbers(tile))
+  for axis, size in zip(_numbers(order), sizes, strict=False):
+    sides[axis] = -(-sides[axis] // size) * size
+  return _bytes_each(dtype) * math.prod(sides)
 
 
 def _called(
