@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gan_jax.config import fields as configs
-from gan_jax.engine import health, program, sharding
+from gan_jax.data import decoding
+from gan_jax.engine import chunks, health, program, sharding
 from gan_jax.game import state as states
 from gan_jax.report import single as reports
 from gan_jax.run import recorder, train
@@ -144,12 +145,13 @@ def test_a_run_is_the_same_in_turn_and_not(
     return frame(self, state)
 
   def make(record: Any, *, in_turn: bool) -> recorder.Recorder:
-    assert not in_turn  # With one device.
+    assert not in_turn  # With one device and several cores.
     return original(record, in_turn=next(turns))
 
   monkeypatch.setattr(sharding, 'make_mesh', lambda: make_mesh(1))
   monkeypatch.setattr(reports.SingleReport, 'frame', slowly)
   monkeypatch.setattr(recorder, 'Recorder', make)
+  monkeypatch.setattr(decoding, 'available', lambda: 2)
   tiny.log_every = 2
   tiny.checkpoint.keep = 10
   files = []
@@ -166,6 +168,35 @@ def test_a_run_is_the_same_in_turn_and_not(
     files.append(((workdir / 'metrics.jsonl').read_bytes(), frames, sums))
   assert files[0] == files[1]
   assert threading.main_thread() not in threads
+
+
+def test_on_one_core_steps_wait_for_figures(
+  tiny: configs.Config, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  make_mesh, frame, play = (
+    sharding.make_mesh, reports.SingleReport.frame, chunks.Chunks.__call__
+  )  # fmt: skip
+  told = []
+
+  def slowly(self: Any, state: states.GanState) -> Any:
+    threading.Event().wait(0.05)
+    told.append(f'figures of {states.step_of(state)}')
+    return frame(self, state)
+
+  def counted(self: Any, state: states.GanState, step: int) -> Any:
+    told.append(f'steps from {step}')
+    return play(self, state, step)
+
+  monkeypatch.setattr(sharding, 'make_mesh', lambda: make_mesh(1))
+  monkeypatch.setattr(reports.SingleReport, 'frame', slowly)
+  monkeypatch.setattr(chunks.Chunks, '__call__', counted)
+  monkeypatch.setattr(decoding, 'available', lambda: 1)
+  tiny.steps = 8
+  train.train(tiny, tmp_path / 'run')
+  assert told == [
+    'figures of 0', 'steps from 0', 'figures of 4', 'steps from 4',
+    'figures of 8',
+  ]  # fmt: skip
 
 
 def test_a_diverged_run_has_its_rows(

@@ -62,7 +62,8 @@ class Recorder:
       record: what is to be done, in that thread.
       in_turn: let `record` return before the caller goes on. Where several
         devices work together, two threads may not give them work: one could
-        get its share of two programs in another order than the others.
+        get its share of two programs in another order than the others. Nor
+        does one thread of a CPU get on with both.
     """
     self._record, self._in_turn = record, in_turn
     self._pool = futures.ThreadPoolExecutor(1)
