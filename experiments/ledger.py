@@ -13,7 +13,7 @@ between the marks of these pages.
 import importlib
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -21,6 +21,7 @@ from absl import flags
 from experiments import launch
 
 if TYPE_CHECKING:
+  from gan_jax.config import fields as configs
   from gan_jax.study import ledger, tables
 
 _RUNS = flags.DEFINE_string('runs', None, 'Folder of the runs.')
@@ -30,13 +31,23 @@ _PAGES = flags.DEFINE_list('pages', [], 'Pages whose blocks to fill.')
 PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
 
+# What a run may have otherwise than its row, beside what is outside of it: its
+# seeds, how often it is looked at, and where what measures it lies.
+_FREE = (
+  'seed', 'population.seeds', 'population.at_once', 'log_every', 'eval.every',
+  'eval.weights', 'eval.cache',
+)  # fmt: skip
+
+
 def _run(
-  folder: pathlib.Path, command: str, asked: Mapping[str, Any]
+  folder: pathlib.Path, command: str, asked: 'configs.Config'
 ) -> 'ledger.Run':
-  """What is there of one row."""
+  """What is there of one row, which is of a configuration."""
+  from gan_jax.config import values
+  from gan_jax.engine import build
   from gan_jax.report import progress
   from gan_jax.storage import workdir as workdirs
-  from gan_jax.study import ledger
+  from gan_jax.study import ledger, tables
 
   if not (folder / 'config.json').is_file():
     return ledger.Run(str(folder), command, ledger.NO_RUN, {})
@@ -48,10 +59,14 @@ def _run(
     word = 'diverged after' if told.state == 'diverged' else 'at'
     state = f'{word} step {told.step:,} of {config.steps:,}'
     return ledger.Run(str(folder), command, state, {}, budget)
-  for name, value in asked.items():
-    used = getattr(config.eval, name)
-    if used != value:
-      state = f'eval.{name}={used!r} where {value!r} is asked for'
+  whole = config.steps >= asked.steps
+  command += _budget(command, config, asked)
+  tables.set_steps(asked, config.steps)
+  for name, (used, value) in values.differing(
+    config, build.complete(asked)
+  ).items():
+    if not name.startswith((*workdirs.OUTSIDE, *_FREE)):
+      state = f'{name}={used!r} where {value!r} is asked for'
       return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
@@ -63,7 +78,22 @@ def _run(
     budget,
     (last['commit'] or 'unknown')[:10],
     f'{len(devices)} x {devices[0]}',
+    whole,
   )
+
+
+def _budget(
+  command: str, config: 'configs.Config', asked: 'configs.Config'
+) -> str:
+  """Flags of another budget than a row's."""
+  of_table = 'experiments.table' in command
+  names = ('', '') if of_table else ('config.', 'config.population.')
+  flags = ''
+  if config.steps != asked.steps:
+    flags += f' --{names[0]}steps={config.steps}'
+  if config.population.seeds != asked.population.seeds:
+    flags += f' --{names[1]}seeds={config.population.seeds}'
+  return flags
 
 
 def _column(
@@ -94,6 +124,7 @@ def _data_flag(name: str, flag: str) -> str:
 def _of_claim(
   claim: 'ledger.Claim', runs: pathlib.Path
 ) -> list[dict[str, Any]]:
+  from gan_jax.config import values
   from gan_jax.study import ledger, tables
 
   table = None
@@ -118,12 +149,16 @@ def _of_claim(
     command += _data_flag(config.data.name, '--config.data.dir')
     if claim.eval.get('features') == 'inception':
       command += ' --config.eval.weights=FILE'
+    for name, value in claim.eval.items():
+      values.assign(config, f'eval.{name}', value)
   entries = []
   for row, figures in claim.rows.items():
-    if table is not None and row not in table.rows:
+    if table is None:
+      run = _run(folder, command, config)
+    elif row in table.rows:
+      run = _run(folder / tables.folder(row), command, table.rows[row])
+    else:
       raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
-    path = folder / tables.folder(row) if table else folder
-    run = _run(path, command, claim.eval)
     for name in figures:
       title, scale = _column(table, claim, name)
       entries.append(ledger.entry(claim, row, name, run, title, scale))
@@ -187,7 +222,10 @@ def main() -> None:
     earlier = json.loads(path.read_text()) if path.exists() else []
   except ValueError as error:
     raise ValueError(f'--out={out}: {path} is damaged ({error})') from None
-  record = ledger.with_earlier(of_runs, earlier)
+  try:
+    record = ledger.with_earlier(of_runs, earlier)
+  except ValueError as error:
+    raise ValueError(f'--out={out}: {path} {error}') from None
   filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], record)
   workdirs.write_json(path, record)
   out.write_text(ledger.as_markdown(record, COMMAND))

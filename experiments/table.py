@@ -12,18 +12,14 @@ first; --rank=-COLUMN puts the greatest first. --status trains nothing: it says
 how far each row has come, the time left at its own pace, and its last figures.
 """
 
-import dataclasses
 import pathlib
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags
 
 from experiments import launch
-
-if TYPE_CHECKING:
-  from gan_jax.config import fields as configs
 
 launch.define_distributed()
 launch.define_deterministic()
@@ -58,18 +54,6 @@ def load(path: pathlib.Path) -> Any:
   return table
 
 
-def set_steps(config: 'configs.Config', steps: int) -> None:
-  """Another budget; schedules that end with the old one end with it."""
-  from gan_jax.config import values
-
-  for name, schedule in config.schedules.items():
-    in_steps = schedule.unit == 'steps'
-    count = 1 if in_steps else values.batch_samples(config)
-    if schedule.end == config.steps * count:
-      config.schedules[name] = dataclasses.replace(schedule, end=steps * count)
-  config.steps = steps
-
-
 def main() -> None:
   if not _TABLE.value or not _WORKDIR.value:
     raise ValueError('--table=FILE and --workdir=DIR must be given')
@@ -93,7 +77,7 @@ def main() -> None:
   for config in rows.values():
     config.population.seeds = _SEEDS.value or config.population.seeds
     if _STEPS.value:
-      set_steps(config, _STEPS.value)
+      tables.set_steps(config, _STEPS.value)
     if _DATA_DIR.value:
       config.data.dir = _DATA_DIR.value
   kept = [c for c in table.comparisons if c[0] in rows and c[1] in rows]

@@ -20,7 +20,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets
 
-from experiments import launch, table as programs
+from experiments import launch
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import prepared
 from gan_jax.engine import build, names, program
@@ -204,7 +204,7 @@ def test_fewer_steps_of_a_table_shorten_its_schedules():
     ('penalties.r1.weight', 4000, 'samples'),
   ):
     config.schedules[name] = configs.Schedule(end=end, unit=unit)
-  programs.set_steps(config, 100)
+  tables.set_steps(config, 100)
   assert config.steps == 100
   assert [x.end for x in config.schedules.values()] == [100, 600, 400]
 

@@ -7,17 +7,17 @@ import re
 import shutil
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 import run_folders
 from scipy import stats
 
 from experiments import launch, ledger as program
+from experiments.tables import pacgan
 from gan_jax.config import fields as configs, overrides
 from gan_jax.engine import build
 from gan_jax.storage import workdir as workdirs
-from gan_jax.study import ledger, statistics
+from gan_jax.study import ledger, statistics, tables
 
 DOCS = pathlib.Path(__file__).parent.parent / 'docs'
 
@@ -56,6 +56,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   assert filled == f'before\n{begin}\n\n{said}\n\n{end}\nafter\n'
   # Of parzen one, and two each of DCGAN and PacDCGAN2.
   own = [e for e in record if e['source'] == 'stacked_mnist']
+  own[1]['whole'] = True
   own[1]['ours'] = {
     'mean': 5.344, 'stderr': 0.12, 'ci95': [5.0, 5.7], 'failed': 0,
     'members': [5.2, 5.3, 5.5],
@@ -64,7 +65,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   assert len(rows) == 8
   cells = [cell.strip() for cell in rows[2].split('|')[1:-1]]
   assert cells[:3] == ['DCGAN', 'reverse KL', '5.21 ± .19']
-  assert cells[3:5] == ['5.34 ± 0.12', '3']
+  assert cells[3:6] == ['5.34 ± 0.12', '3', 'within the error']
   assert rows[4] == said.replace('0 of', '1 of')
   for wrong in ('no block', begin, page + begin):
     with pytest.raises(ValueError, match='has no block of the ledger, or one'):
@@ -100,11 +101,31 @@ def test_what_was_measured_stays_where_its_run_is_gone(tmp_path: pathlib.Path):
   assert merged[1:] == begun[1:]
 
 
-def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
+def begun_row(folder: pathlib.Path, **budget: int) -> configs.Config:
+  """The folder of PacGAN's first row, with another budget."""
+  config = pacgan.get_row('ring', 'gan')
+  tables.set_steps(config, budget['steps'])
+  config.population.seeds = budget['seeds']
+  config = build.complete(config)
+  with workdirs.claim(folder, config, run_folders.POINTS):
+    pass
+  return config
+
+
+def test_a_run_beside_its_paper(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
   folder = tmp_path / 'pacgan' / 'ring_GAN'
-  info = build.make_source(tiny, jax.random.key(0)).info
-  with workdirs.claim(folder, tiny, info):
-    assert program.make_record(tmp_path)[0]['state'] == 'at step 0 of 12'
+  original = pacgan.get_row
+
+  def get_row(law: str, game: str) -> configs.Config:
+    config = original(law, game)
+    config.steps = 12
+    return config
+
+  monkeypatch.setattr(pacgan, 'get_row', get_row)
+  tiny = begun_row(folder, steps=12, seeds=5)
+  assert program.make_record(tmp_path)[0]['state'] == 'at step 0 of 12'
   (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
   assert program.make_record(tmp_path)[0]['state'] == 'at step 7 of 12'
   members = [8.0, 7.0, None, 6.0]
@@ -135,6 +156,10 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   assert found['high_quality']['ours']['mean'] == pytest.approx(85)
   assert found['reverse_kl']['difference'] is None
   page = ledger.as_markdown(list(found.values()), 'x')
+  assert modes['command'].endswith('--workdir=runs/pacgan')
+  assert ledger.verdict(modes) == 'within the error'
+  assert ledger.verdict(found['high_quality']) == 'within the error'
+  assert ledger.verdict(found['reverse_kl']) == 'one run'
   assert '| modes | 6.3 ± .5 | 7.0 ± 0.6 | 4 (1 failed) | [' in page
   assert '| 98.2 ± .2 | 85.0 ± 5.0 | 2 |' in page
   assert '| reverse KL | .45 ± .09 | 0.25 | 1 |' in page
@@ -143,6 +168,68 @@ def test_a_run_beside_its_paper(tiny: configs.Config, tmp_path: pathlib.Path):
   config['config']['steps'] = 2 * tiny.steps
   (folder / 'config.json').write_text(json.dumps(config))
   assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 24'
+
+
+def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
+  folder = tmp_path / 'pacgan' / 'ring_GAN'
+  begun_row(folder, steps=40, seeds=2)
+  (folder / 'metrics.jsonl').write_text('{"step": 40}\n')
+  figures = {
+    'step': 40,
+    'modes': {'members': [7.0, 8.0]},
+    'high_quality': {'members': [0.97, 0.99]},
+    'reverse_kl': {'members': [None, None]},
+  }
+  (folder / 'summary.json').write_text(json.dumps(figures))
+  # Shorter: shown with its own command, and not held against the paper's.
+  modes, _, kl = program.make_record(tmp_path)[:3]
+  assert modes['ours']['mean'] == 7.5
+  assert modes['difference'] is None
+  assert ledger.verdict(modes) == 'too short'
+  assert modes['command'].endswith('runs/pacgan --steps=40 --seeds=2')
+  assert kl['state'] == 'reverse_kl is finite in none of 2 runs'
+  assert kl['ours'] is None
+  # In the place of another row, it is not that row.
+  other = tmp_path / 'pacgan' / 'grid_PacGAN2'
+  shutil.copytree(folder, other)
+  wrong = [
+    e for e in program.make_record(tmp_path) if e['row'] == 'grid, PacGAN2'
+  ]
+  assert wrong[0]['state'] == 'packing=1 where 2 is asked for'
+  shutil.rmtree(other)
+  for summary, message in (
+    ({'step': 40, 'modes': {'mean': 7}}, 'summary.json: modes is no figure$'),
+    (None, r'summary.json: cannot be read \('),
+  ):
+    text = json.dumps(summary) if summary else '{'
+    (folder / 'summary.json').write_text(text)
+    with pytest.raises(ValueError, match=message):
+      program.make_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('ends', 'gap', 'expected'),
+  [
+    ((7.0, 9.0), None, 'within the error'),
+    ((8.5, 9.0), None, 'no'),
+    ((7.0, 9.0), (-2.0, -0.5), 'no'),
+    ((8.5, 9.0), (-0.5, 2.0), 'within the error'),
+  ],
+)
+def test_what_is_not_reproduced(ends: Any, gap: Any, expected: str):
+  entry = {
+    'whole': True,
+    'published': '8.0 ± .1',
+    'ours': {'stderr': 0.1, 'ci95': ends},
+    'difference': gap and {'low': gap[0], 'high': gap[1]},
+  }
+  assert ledger.verdict(entry) == expected
+
+
+@pytest.mark.parametrize('earlier', [{'a': 1}, [{'paper': 'x'}], [1]])
+def test_an_earlier_record_that_is_none(earlier: Any):
+  with pytest.raises(ValueError, match=r'^is no record of this program$'):
+    ledger.with_earlier([], earlier)
 
 
 def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
@@ -166,7 +253,7 @@ def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
 
   # As the configuration has it, without a metric.
   entry = record(fd_inception=9.0)
-  assert entry['state'] == "eval.metrics='' where 'fid,is' is asked for"
+  assert entry['state'] == 'eval.num_samples=100000 where 5000 is asked for'
   assert entry['ours'] is None
   flags = re.findall(r'--config\.(eval\.\S+)=(\S*)', entry['command'])
   assert ('eval.weights', 'FILE') in flags

@@ -8,9 +8,9 @@ stacked_mnist.py:pacdcgan2 is PacGAN2. stacked_mnist.py:veegan is PacGAN's other
 setting, that of VEEGAN: DCGAN at width 64, 50 epochs of 128,000 stacks (there
 two G steps for each of D, here one). stacked_mnist.py:r3gan is Huang et al.
 2024, table 9: 32x32, batch 512, 10 million images. Neither is measured.
-Published, modes and KL: small 78.5 and 5.21 (PacGAN2 484 and 2.61), veegan 78.9
-and 4.50 (PacGAN2 1000 and .06), of 25,600 and 26,000 samples; r3gan 1000 and
-.029.
+Published, modes and KL: small 78.5 and 5.21 (PacGAN2 484.5 and 2.61), veegan
+78.9 and 4.50 (PacGAN2 1000 and .06), of 25,600 and 26,000 samples; r3gan 1000
+and .029.
 
 Command (DIR as `tfds build mnist --file_format=array_record` leaves it):
   python -m experiments.train --config=experiments/configs/stacked_mnist.py \

@@ -62,6 +62,16 @@ def flatten(config: Any) -> dict[str, Any]:
   return {leaf.name: leaf.value for leaf in leaves(config)}
 
 
+def differing(a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
+  """The leaves in which two configurations differ, None where one has none."""
+  old, new = flatten(a), flatten(b)
+  return {
+    name: (old.get(name), new.get(name))
+    for name in dict.fromkeys([*old, *new])
+    if old.get(name) != new.get(name)
+  }
+
+
 def assign(config: Any, name: str, value: Any) -> None:
   """Sets a leaf that is there by its dotted name."""
   first, _, rest = name.partition('.')

@@ -28,6 +28,10 @@ _OURS = (
   'tensorboard', 'wandb',
 )  # fmt: skip
 
+# Fields, or the beginning of their names, that change nothing of what a run
+# finds: where its images and its files are, and which device has what.
+OUTSIDE = ('checkpoint.', 'log.', 'data.dir', 'data.placement', 'sharding')
+
 # With this in XLA_FLAGS a GPU gives the same bits each time: no operation whose
 # result depends on which thread is first, and none chosen by its time.
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
@@ -168,14 +172,10 @@ def check(
         )
     return
   stored, known = load(workdir)
-  old, new = values.flatten(stored), values.flatten(config)
   differing = [
-    f'{name}={old.get(name)!r} there, {new.get(name)!r} here'
-    for name in dict.fromkeys([*old, *new])
-    if old.get(name) != new.get(name)
-    and not name.startswith(('checkpoint.', 'log.'))
-    and not (name == 'steps' and new[name] > old[name])
-    and name not in ('data.dir', 'data.placement', 'sharding')
+    f'{name}={old!r} there, {new!r} here'
+    for name, (old, new) in values.differing(stored, config).items()
+    if not name.startswith(OUTSIDE) and not (name == 'steps' and new > old)
   ]
   if differing:
     raise ValueError(
@@ -300,11 +300,18 @@ def is_at_work(workdir: pathlib.Path) -> bool:
 
 
 def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:
-  """The figures of a run that came to its end, or None."""
+  """The figures of a run that came to its end, or None.
+
+  Raises:
+    ValueError: the file is damaged.
+  """
   path = workdir / 'summary.json'
   if not path.exists():
     return None
-  summary: dict[str, Any] = json.loads(path.read_text())
+  try:
+    summary: dict[str, Any] = json.loads(path.read_text())
+  except (OSError, ValueError) as error:
+    raise ValueError(f'{path}: cannot be read ({error})') from None
   return summary
 
 

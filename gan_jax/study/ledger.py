@@ -69,6 +69,7 @@ class Run(NamedTuple):
     budget: it was trained for, in words.
     commit: of the code at the end.
     machine: the devices of its last session.
+    whole: whether it has the steps that the row asks for.
   """
 
   folder: str
@@ -78,6 +79,7 @@ class Run(NamedTuple):
   budget: str = ''
   commit: str = ''
   machine: str = ''
+  whole: bool = True
 
 
 def read_claims(path: pathlib.Path) -> list[Claim]:
@@ -141,7 +143,8 @@ def entry(
 ) -> dict[str, Any]:
   """One published figure and ours, for the record.
 
-  A run that was measured without this figure says so in its place.
+  A run that was measured without this figure, or with none that is finite, says
+  so in its place. One that is shorter than its row is not tested.
 
   Args:
     claim: it is of.
@@ -150,6 +153,9 @@ def entry(
     run: of ours.
     title: of the figure, for readers.
     scale: what ours is multiplied by.
+
+  Raises:
+    ValueError: what stands in the run's summary is no figure.
   """
   text = claim.rows[row][name]
   theirs = parse(text)
@@ -157,9 +163,17 @@ def entry(
   if state == 'measured' and name not in run.summary:
     state = f'its summary has no {name}'
   elif state == 'measured':
-    found = statistics.of_summary(name, run.summary[name], scale)
-    ours = found.to_json() | {'stderr': _plain(found.stderr)}
-    difference = _difference(found, theirs, claim)
+    try:
+      found = statistics.of_summary(name, run.summary[name], scale)
+    except (KeyError, TypeError, ValueError):
+      raise ValueError(
+        f'{run.folder}/summary.json: {name} is no figure'
+      ) from None
+    if math.isfinite(found.mean):
+      ours = found.to_json() | {'stderr': _plain(found.stderr)}
+      difference = _difference(found, theirs, claim) if run.whole else None
+    else:
+      state = f'{name} is finite in none of {len(found.members)} runs'
   return {
     'paper': claim.paper,
     'source': claim.table or claim.config,
@@ -176,6 +190,7 @@ def entry(
     'ours': ours,
     'difference': difference,
     'budget': run.budget,
+    'whole': run.whole,
     'commit': run.commit,
     'machine': run.machine,
     'command': run.command,
@@ -183,7 +198,10 @@ def entry(
 
 
 _IDENTITY = 'paper', 'source', 'row', 'figure'
-_OURS = 'state', 'ours', 'difference', 'budget', 'commit', 'machine'
+_OURS = (
+  'state', 'ours', 'difference', 'budget', 'whole', 'commit', 'machine',
+  'command',
+)  # fmt: skip
 
 
 def with_earlier(
@@ -194,14 +212,21 @@ def with_earlier(
   Args:
     record: of the runs that are there.
     earlier: of others, as it was written.
+
+  Raises:
+    ValueError: the earlier one is no record.
   """
-  known = {tuple(e.get(name) for name in _IDENTITY): e for e in earlier}
+  if not isinstance(earlier, list) or not all(
+    isinstance(e, dict) and set(_IDENTITY) < set(e) for e in earlier
+  ):
+    raise ValueError('is no record of this program')
+  known = {tuple(e[name] for name in _IDENTITY): e for e in earlier}
   merged = []
   for e in record:
     old = known.get(tuple(e[name] for name in _IDENTITY), {})
     same = old.get('published') == e['published'] and old.get('ours')
     if e['state'] == NO_RUN and same:
-      merged.append(e | {name: old[name] for name in _OURS})
+      merged.append(e | {name: old[name] for name in _OURS if name in old})
     else:
       merged.append(e)
   return merged
@@ -211,12 +236,34 @@ def _number(x: float | None, digits: int) -> str:
   return '-' if x is None else f'{x:.{digits}f}'
 
 
+def verdict(e: Mapping[str, Any]) -> str:
+  """Whether a published figure is reproduced, of an entry of the record.
+
+  'within the error' where the interval, at 95 %, of ours holds the paper's
+  figure, or that of the difference, where it is tested, holds 0; else 'no'. Of
+  one member, or of fewer steps than the row has, there is nothing to tell.
+  """
+  ours, gap = e['ours'], e['difference']
+  if ours is None:
+    return ''
+  if not e['whole']:
+    return 'too short'
+  if ours['stderr'] is None:
+    return 'one run'
+  low, high = ours['ci95']
+  if gap:
+    inside = gap['low'] <= 0 <= gap['high']
+  else:
+    inside = low <= parse(e['published']).mean <= high
+  return 'within the error' if inside else 'no'
+
+
 def _line(e: Mapping[str, Any]) -> list[str]:
   """Cells of a row of the page."""
   head = [e['row'], e['title'], e['published']]
   ours, digits = e['ours'], e['digits']
   if ours is None:
-    return [*head, e['state'], '', '', '', '', '']
+    return [*head, e['state'], '', '', '', '', '', '']
   n = len(ours['members']) - ours.get('dropped', 0)
   failed = f' ({ours["failed"]} failed)' if ours['failed'] else ''
   mean = _number(ours['mean'], digits)
@@ -231,13 +278,13 @@ def _line(e: Mapping[str, Any]) -> list[str]:
     gap = f'{ends[0]} [{ends[1]}, {ends[2]}], p = {_number(gap["p"], 3)}'
   return [
     *head, mean, f'{n}{failed}', f'[{low}, {high}]' if n > 1 else '',
-    gap or '', e['budget'], f'{e["commit"]}, {e["machine"]}',
+    gap or '', verdict(e), e['budget'], f'{e["commit"]}, {e["machine"]}',
   ]  # fmt: skip
 
 
 _HEADER = [
   '', '', 'published', 'ours', 'n', '95 % interval', 'ours - published',
-  'our budget', 'commit, machine',
+  'reproduced', 'our budget', 'commit, machine',
 ]  # fmt: skip
 
 
@@ -253,7 +300,11 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     'runs; the',
     "interval of a difference is Welch's, where the paper says how many trials "
     'it has and',
-    'what stands after its ±.',
+    'what stands after its ±. A figure is not reproduced where that interval '
+    'does not hold 0',
+    "or, where there is none, where ours does not hold the paper's figure; "
+    '`one run` and',
+    '`too short` tell nothing.',
   ]
   for paper in dict.fromkeys(e['paper'] for e in record):
     entries = [e for e in record if e['paper'] == paper]
@@ -281,7 +332,7 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
 
 
 _BLOCK = re.compile(r'<!-- ledger:(.*?)-->\n.*?<!-- ledger ends -->', re.DOTALL)
-_SHORT = ['', '', 'published', 'ours', 'n', 'our budget']
+_SHORT = ['', '', 'published', 'ours', 'n', 'reproduced', 'our budget']
 
 
 def fill(text: str, record: Sequence[Mapping[str, Any]]) -> str:
@@ -321,8 +372,8 @@ def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
   measured = [e for e in own if e['ours'] is not None]
   rows = []
   for e in measured:
-    head, title, theirs, ours, n, _, _, budget, _ = _line(e)
-    rows.append((head, title, theirs, ours, n, budget))
+    head, title, theirs, ours, n, _, _, told, budget, _ = _line(e)
+    rows.append((head, title, theirs, ours, n, told, budget))
   lines = []
   if rows:
     rule = '|---' * len(_SHORT) + '|'

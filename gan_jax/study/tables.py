@@ -1,6 +1,7 @@
 """Tables of results: rows of populations, columns of figures with errors."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -9,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gan_jax.config import checks, fields as configs, words
+from gan_jax.config import checks, fields as configs, values, words
 from gan_jax.study import population, statistics
 
 
@@ -66,6 +67,16 @@ def check(table: Table) -> None:
         raise ValueError(f'comparison: there is no row {title!r}')
     if metric not in columns:
       raise ValueError(f'comparison: there is no column {metric!r}')
+
+
+def set_steps(config: configs.Config, steps: int) -> None:
+  """Another budget; schedules that end with the old one end with it."""
+  for name, schedule in config.schedules.items():
+    in_steps = schedule.unit == 'steps'
+    count = 1 if in_steps else values.batch_samples(config)
+    if schedule.end == config.steps * count:
+      config.schedules[name] = dataclasses.replace(schedule, end=steps * count)
+  config.steps = steps
 
 
 def folder(title: str) -> str:
