@@ -3,13 +3,15 @@
   python -m experiments.table --table=experiments/tables/ring_losses.py \
     --workdir=runs/ring_losses
 
-The table's file has a `get_table()`. Rows that are done are not done again, and
-one that was stopped goes on. --rows=PATTERN trains those whose title matches
-and prints them alone, --seeds=N and --steps=N change every row's budget, for a
-look; schedules that end with the steps end with those. --data_dir=PATH says
-where their images are. --rank=COLUMN orders the rows by a figure, the least
-first; --rank=-COLUMN puts the greatest first. --status trains nothing: it says
-how far each row has come, the time left at its own pace, and its last figures.
+The table's file has a `get_table()`; what a paper has of a row, from the file
+published.toml beside it, stands next to ours. Rows that are done are not done
+again, and one that was stopped goes on. --rows=PATTERN trains those whose title
+matches and prints them alone, --seeds=N and --steps=N change every row's
+budget, for a look; schedules that end with the steps end with those.
+--data_dir=PATH says where their images are. --rank=COLUMN orders the rows by a
+figure, the least first; --rank=-COLUMN puts the greatest first. --status trains
+nothing: it says how far each row has come, the time left at its own pace, and
+its last figures.
 """
 
 import pathlib
@@ -41,16 +43,22 @@ _RANK = flags.DEFINE_string(
 def load(path: pathlib.Path) -> Any:
   """The table that a file describes; the file is code and is run.
 
+  What papers have of its rows is in `published.toml` beside it, if it is there.
+
   Raises:
-    ValueError: there is no such file, or no table in it.
+    ValueError: there is no such file, no table in it, or what is published is
+      not as it should be.
   """
-  from gan_jax.study import tables
+  from gan_jax.study import ledger, tables
 
   module = launch.load_module(path, 'table')
   make = getattr(module, 'get_table', None)
   table = make() if make else None
   if not isinstance(table, tables.Table):
     raise ValueError(f'--table={path}: has no get_table() that gives a Table')
+  beside = path.with_name('published.toml')
+  if beside.is_file():
+    table = table._replace(published=ledger.of_table(beside, path.stem))
   return table
 
 

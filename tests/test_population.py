@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from experiments import table as programs
 from gan_jax.config import checks, fields as configs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
@@ -485,6 +486,22 @@ def test_a_row_of_one_member_has_no_error(tiny: configs.Config):
   assert line.split()[-3:] == ['1', '0', '0.50']
   latex = tables.as_latex(table, summaries, 'command')
   assert r'a\^{}2 \~{} \textbackslash b & 1 & 0 & 0.50 \\' in latex
+
+
+def test_a_paper_s_figures_stand_beside_ours():
+  tables_folder = ROOT / 'experiments' / 'tables'
+  table = programs.load(tables_folder / 'stacked_mnist.py')
+  ours = {'modes': {'members': [80.0, 90.0]}, 'reverse_kl': 5.5}
+  text = tables.as_text(table, dict.fromkeys(table.rows, ours), 'command')
+  header, first, second = text.splitlines()[:3]
+  titles = [title for title in header.split('  ') if title]
+  assert [title.strip() for title in titles] == [
+    'n', 'failed', 'modes of 1000', 'published', 'reverse KL', 'published',
+  ]  # fmt: skip
+  assert '85.0 ± 5.0   78.5 ± 17.56        5.50  5.21 ± .19' in first
+  assert second.endswith('2.61 ± .22')
+  # A table of ours alone has no such column.
+  assert not programs.load(tables_folder / 'ring_losses.py').published
 
 
 def test_rows_in_the_order_of_a_figure(tiny: configs.Config):

@@ -104,6 +104,24 @@ def read_claims(path: pathlib.Path) -> list[Claim]:
   return claims
 
 
+def of_table(path: pathlib.Path, name: str) -> dict[str, Mapping[str, str]]:
+  """The papers' figures of a table of ours, by row.
+
+  Args:
+    path: as `read_claims` takes it.
+    name: of the table.
+
+  Raises:
+    ValueError: the file is not as it should be.
+  """
+  return {
+    row: figures
+    for claim in read_claims(path)
+    if claim.table == name
+    for row, figures in claim.rows.items()
+  }
+
+
 def parse(text: str) -> Published:
   """A figure, with or without what stands after ±.
 

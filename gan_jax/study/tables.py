@@ -38,12 +38,14 @@ class Table(NamedTuple):
     columns: of figures.
     comparisons: (row, row, metric) to hold against each other.
     note: what the reader must know of the budget.
+    published: by row and figure, what a paper has, as it writes it.
   """
 
   rows: Mapping[str, configs.Config]
   columns: Sequence[Column]
   comparisons: Sequence[tuple[str, str, str]] = ()
   note: str = ''
+  published: Mapping[str, Mapping[str, str]] = {}
 
 
 Summaries = Mapping[str, Mapping[str, Any]]
@@ -140,18 +142,26 @@ def _cell(estimate: statistics.Estimate, column: Column) -> str:
 
 
 def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
-  """Title, n, failed, and a cell for each column."""
+  """Title, n, failed, and a cell for each column, the paper's beside it."""
   lines = []
   for title in table.rows:
     found = [figure(summaries[title], c.metric) for c in table.columns]
-    cells = [
-      _cell(estimate, column)
-      for estimate, column in zip(found, table.columns, strict=True)
-    ]
+    cells, theirs = [], table.published.get(title, {})
+    for estimate, column in zip(found, table.columns, strict=True):
+      cells.append(_cell(estimate, column))
+      if _is_published(table, column):
+        cells.append(theirs.get(column.metric, ''))
     failed = max(estimate.failed for estimate in found)
     count = found[0].size
     lines.append([title, str(count), str(failed), *cells])
   return lines
+
+
+def _is_published(table: Table, column: Column) -> bool:
+  """Whether a paper has this figure of any of the rows."""
+  return any(
+    column.metric in table.published.get(title, {}) for title in table.rows
+  )
 
 
 def compared(table: Table, summaries: Summaries) -> list[str]:
@@ -172,7 +182,12 @@ def compared(table: Table, summaries: Summaries) -> list[str]:
 
 
 def _header(table: Table) -> list[str]:
-  return ['', 'n', 'failed', *(c.title or c.metric for c in table.columns)]
+  titles = []
+  for column in table.columns:
+    titles.append(column.title or column.metric)
+    if _is_published(table, column):
+      titles.append('published')
+  return ['', 'n', 'failed', *titles]
 
 
 def as_text(table: Table, summaries: Summaries, command: str) -> str:
