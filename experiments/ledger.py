@@ -35,7 +35,7 @@ PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 # seeds, how often it is looked at, and where what measures it lies.
 _FREE = (
   'seed', 'population.seeds', 'population.at_once', 'log_every', 'eval.every',
-  'eval.weights', 'eval.cache',
+  'eval.weights',
 )  # fmt: skip
 
 
