@@ -349,11 +349,11 @@ def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
   R1 is applied at each 16th step and path length regularisation at each fourth,
   with Adam's numbers corrected as there (Karras et al. 2020, appendix B). There
   a lazy term has an optimiser step of its own; here it is added to the loss of
-  the same step. Also different: D moves first, path lengths are of half of the
-  latents of G's step, gradients that are not finite are handled as
-  `config.nonfinite` says, and without a ramp the moving average forgets its
-  start, as Adam's do. Not here: augmentation, and lower precision at the
-  highest resolutions.
+  the same step. Also different: D moves first, w's average is of G's updates
+  and not also of D's, path lengths are of half of the latents of G's step,
+  gradients that are not finite are handled as `config.nonfinite` says, and
+  without a ramp the moving average forgets its start, as Adam's do. Not here:
+  augmentation, and lower precision at the highest resolutions.
 
   Args:
     c: the configuration.

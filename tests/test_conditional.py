@@ -275,16 +275,6 @@ def test_an_auxiliary_classifier_teaches_both(ring: configs.Config):
   assert 2 * np.log(8) * 0.8 < float(logs['penalties/acgan']) < 9
   assert np.log(8) * 0.7 < float(logs['penalties/acgan_gen']) < 5
   assert state.disc.params['classifier']['kernel'].shape == (8, 8)
-  # Without its terms, nothing moves it.
-  ring.penalties.acgan.weight = ring.penalties.acgan_gen.weight = 0.0
-  source = build.make_source(ring, KEY)
-  spec = build.make_spec(ring, source.info)
-  before = build.init_state(spec, build.make_hyper(ring), KEY)
-  after, _ = played(ring)
-  np.testing.assert_array_equal(
-    after.disc.params['classifier']['kernel'],
-    before.disc.params['classifier']['kernel'],
-  )
 
 
 # What is looked at.
@@ -337,6 +327,10 @@ def test_a_conditional_run_from_the_data_to_its_samples(
   assert x.shape == (20, 8, 8, 1)
   assert not np.allclose(x, y)
   assert runs.class_of(run, '7') == 7
+  shares = (0.0, *run.info.class_shares[1:])
+  gap = run._replace(info=run.info._replace(class_shares=shares))
+  with pytest.raises(ValueError, match='=0: no sample of the data is of this'):
+    runs.class_of(gap, '0')
   digits.eval.metrics = 'class_accuracy,intra_fd'
   judge = evaluator.Evaluator(digits, run.spec, run.info)
   figures = judge.figures(run.state, KEY)
@@ -410,6 +404,8 @@ def test_a_population_of_conditional_games(
     ({'penalties.acgan.weight': 1.0}, 'D has no auxiliary classifier'),
     ({'conditional': False, 'penalties.acgan_gen.weight': 1.0},
      'D has no auxiliary classifier'),
+    ({'disc.net': mlp.DiscSettings(8, 1, conditioning='classifier')},
+     'classifier.: nothing trains it'),
   ],
 )  # fmt: skip
 def test_what_cannot_be_conditional(

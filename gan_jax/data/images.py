@@ -84,6 +84,8 @@ def describe(image_set: ImageSet) -> str:
     more = ['...'] if len(shown) > 4 else []
     classes = f'{len(names):,} class{"es" if len(names) > 1 else ""}'
     parts.append(f'{classes} ({", ".join(shown[:4] + more)})')
+    if 0 in counts:
+      parts.append(f'no image of {counts.count(0):,} of them')
   return ', '.join([*parts, *image_set.notes])
 
 

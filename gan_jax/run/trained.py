@@ -253,18 +253,23 @@ def class_of(run: Run, text: str, flag: str = 'class') -> int:
     flag: its name.
 
   Raises:
-    ValueError: the game has no classes, or not this one.
+    ValueError: the game has no classes, or not this one, or its data have no
+      sample of it.
   """
   count = build.count_classes(run.config, run.info)
   if not count:
     raise ValueError(f'--{flag}={text}: this run is not of a conditional game')
-  names = run.info.class_names
   # Classes of a stack are numbers alone.
-  if len(names) == count and text in names:
-    return names.index(text)
-  if text.isdecimal() and int(text) < count:
-    return int(text)
-  there = ', '.join(names) if len(names) == count else f'0 to {count - 1}'
-  raise ValueError(
-    f'--{flag}={text}: there is no such class; there are {there}'
-  )
+  names = run.info.class_names if len(run.info.class_names) == count else ()
+  if text in names:
+    number = names.index(text)
+  elif text.isdecimal() and int(text) < count:
+    number = int(text)
+  else:
+    there = ', '.join(names) or f'0 to {count - 1}'
+    raise ValueError(
+      f'--{flag}={text}: there is no such class; there are {there}'
+    )
+  if not run.info.class_shares[number]:
+    raise ValueError(f'--{flag}={text}: no sample of the data is of this class')
+  return number
