@@ -14,7 +14,7 @@ Command:
     --workdir=runs/mnist_2014 --config.data.dir=DIR
 
 Machine: 2 shared x86 cores.
-Result: not measured at the full budget (experiments/tables/parzen.py).
+Result: one seed at the full budget (experiments/tables/parzen.py).
 """
 
 import math

@@ -11,8 +11,8 @@ its order: it shuffles, and the paper's 50,000 are the first of MNIST's own):
   TFDS_DATA_DIR=DIR python -m experiments.table \
     --table=experiments/tables/parzen.py --workdir=runs/parzen
 
-Machine: 2 shared x86 cores.
-Result: not measured yet.
+Machine: 2 shared x86 cores; 35 ms a step of one seed, alone on both.
+Result: one seed, 179.7 ± 2.3 (± over test images; docs/results.md).
 """
 
 from experiments.configs import mnist_2014
