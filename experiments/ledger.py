@@ -10,6 +10,7 @@ not ended, says so. --pages=README.md,docs/results.md writes the same figures
 between the marks of these pages.
 """
 
+import copy
 import importlib
 import json
 import pathlib
@@ -40,9 +41,19 @@ _FREE = (
 
 
 def _run(
-  folder: pathlib.Path, command: str, asked: 'configs.Config'
+  folder: pathlib.Path,
+  command: str,
+  budget_flags: tuple[str, str],
+  asked: 'configs.Config',
 ) -> 'ledger.Run':
-  """What is there of one row, which is of a configuration."""
+  """What is there of one row, which is of a configuration.
+
+  Args:
+    folder: of its run.
+    command: that makes it.
+    budget_flags: of that command, the names of those for steps and for seeds.
+    asked: the configuration.
+  """
   from gan_jax.config import values
   from gan_jax.engine import build
   from gan_jax.report import progress
@@ -59,13 +70,16 @@ def _run(
     word = 'diverged after' if told.state == 'diverged' else 'at'
     state = f'{word} step {told.step:,} of {config.steps:,}'
     return ledger.Run(str(folder), command, state, {}, budget)
-  whole = config.steps >= asked.steps
-  command += _budget(command, config, asked)
-  tables.set_steps(asked, config.steps)
-  for name, (used, value) in values.differing(
-    config, build.complete(asked)
-  ).items():
-    if not name.startswith((*workdirs.OUTSIDE, *_FREE)):
+  same = copy.deepcopy(asked)
+  tables.set_steps(same, config.steps)
+  differing = values.differing(config, build.complete(same))
+  steps_flag, seeds_flag = budget_flags
+  if config.steps != asked.steps:
+    command += f' --{steps_flag}={config.steps}'
+  if config.population.seeds != asked.population.seeds:
+    command += f' --{seeds_flag}={config.population.seeds}'
+  for name, (used, value) in differing.items():
+    if not workdirs.is_outside(name) and name not in _FREE:
       state = f'{name}={used!r} where {value!r} is asked for'
       return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
@@ -78,22 +92,8 @@ def _run(
     budget,
     (last['commit'] or 'unknown')[:10],
     f'{len(devices)} x {devices[0]}',
-    whole,
+    config.steps >= asked.steps,
   )
-
-
-def _budget(
-  command: str, config: 'configs.Config', asked: 'configs.Config'
-) -> str:
-  """Flags of another budget than a row's."""
-  of_table = 'experiments.table' in command
-  names = ('', '') if of_table else ('config.', 'config.population.')
-  flags = ''
-  if config.steps != asked.steps:
-    flags += f' --{names[0]}steps={config.steps}'
-  if config.population.seeds != asked.population.seeds:
-    flags += f' --{names[1]}seeds={config.population.seeds}'
-  return flags
 
 
 def _column(
@@ -154,9 +154,11 @@ def _of_claim(
   entries = []
   for row, figures in claim.rows.items():
     if table is None:
-      run = _run(folder, command, config)
+      names = 'config.steps', 'config.population.seeds'
+      run = _run(folder, command, names, config)
     elif row in table.rows:
-      run = _run(folder / tables.folder(row), command, table.rows[row])
+      path, asked = folder / tables.folder(row), table.rows[row]
+      run = _run(path, command, ('steps', 'seeds'), asked)
     else:
       raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
     for name in figures:

@@ -56,7 +56,6 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   assert filled == f'before\n{begin}\n\n{said}\n\n{end}\nafter\n'
   # Of parzen one, and two each of DCGAN and PacDCGAN2.
   own = [e for e in record if e['source'] == 'stacked_mnist']
-  own[1]['whole'] = True
   own[1]['ours'] = {
     'mean': 5.344, 'stderr': 0.12, 'ci95': [5.0, 5.7], 'failed': 0,
     'members': [5.2, 5.3, 5.5],

@@ -231,17 +231,21 @@ def check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
   """Raises ValueError where D's classifier is missing, or without its terms."""
-  has = classes and 'classify' in getattr(disc, 'methods', ())
-  for name in ('acgan', 'acgan_gen'):
-    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
-    if weight and not has:
-      raise ValueError(
-        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
-        "conditional=True and disc.net.conditioning='classifier'"
-      )
-    if has and not weight and name == 'acgan':
+  weights = {
+    name: max(values.swept_values(config, f'penalties.{name}.weight'))
+    for name in ('acgan', 'acgan_gen')
+  }
+  if classes and 'classify' in getattr(disc, 'methods', ()):
+    if not weights['acgan']:
       raise ValueError(
         "disc.net.conditioning='classifier': nothing trains it; set "
         'penalties.acgan.weight, and penalties.acgan_gen.weight for G (1 and 1 '
         'in the paper)'
+      )
+    return
+  for name, weight in weights.items():
+    if weight:
+      raise ValueError(
+        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
+        "conditional=True and disc.net.conditioning='classifier'"
       )

@@ -28,10 +28,6 @@ _OURS = (
   'tensorboard', 'wandb',
 )  # fmt: skip
 
-# Fields, or the beginning of their names, that change nothing of what a run
-# finds: where its images and its files are, and which device has what.
-OUTSIDE = ('checkpoint.', 'log.', 'data.dir', 'data.placement', 'sharding')
-
 # With this in XLA_FLAGS a GPU gives the same bits each time: no operation whose
 # result depends on which thread is first, and none chosen by its time.
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
@@ -132,6 +128,16 @@ def _append(path: pathlib.Path, line: str) -> None:
     os.fsync(file.fileno())
 
 
+def is_outside(name: str) -> bool:
+  """Whether a field of a configuration changes nothing of what a run finds.
+
+  Such fields say where its images and its files are, and which device has what.
+  """
+  return name.startswith(('checkpoint.', 'log.')) or name in (
+    'data.dir', 'data.placement', 'sharding',
+  )  # fmt: skip
+
+
 def check(
   workdir: pathlib.Path,
   config: configs.Config,
@@ -175,7 +181,7 @@ def check(
   differing = [
     f'{name}={old!r} there, {new!r} here'
     for name, (old, new) in values.differing(stored, config).items()
-    if not name.startswith(OUTSIDE) and not (name == 'steps' and new > old)
+    if not is_outside(name) and not (name == 'steps' and new > old)
   ]
   if differing:
     raise ValueError(
