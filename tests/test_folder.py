@@ -444,6 +444,31 @@ def test_a_damaged_cache_is_made_again(root: pathlib.Path):
     assert fingerprint(opened(root)) == known
 
 
+def test_what_no_game_can_use_is_not_decoded(
+  root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  """A size, labels, a stack: all are refused by what the headers tell."""
+
+  def refused(config: configs.Config, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+      program.open_game(config)
+    assert not [*cache.folder().glob('*.npy')]
+
+  monkeypatch.setattr(decoding, 'write', None)
+  config = configs.Config(batch_size=4)
+  config.data = configs.Data(name='folder', dir=str(root), size=20)
+  config.gen.name = config.disc.name = 'r3gan'
+  refused(config, '20')
+  config.data.stack = 2
+  refused(config, '^data.stack=2: ')
+  config.data.stack, config.data.size = 1, 8
+  (root.parent / 'plain').mkdir()
+  for image in root.rglob('*.png'):
+    image.rename(root.parent / 'plain' / f'{image.parent.name}{image.name}')
+  config.data.dir, config.conditional = str(root.parent / 'plain'), True
+  refused(config, '^conditional=True: ')
+
+
 @pytest.mark.parametrize('how', ['no room', 'full', 'closed'])
 @pytest.mark.parametrize('limit', [4.0, 0.0])
 def test_without_room_for_the_cache(

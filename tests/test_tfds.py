@@ -12,7 +12,7 @@ import tensorflow_datasets
 
 from gan_jax.config import fields as configs
 from gan_jax.data import images, opening, pixels, prepared
-from gan_jax.engine import build
+from gan_jax.engine import build, program
 
 REAL = os.environ.get('TFDS_DATA_DIR', '')
 
@@ -88,7 +88,12 @@ def test_an_unknown_name(tmp_path: pathlib.Path):
 def test_real_mnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   config = configs.Config(batch_size=32)
-  config.data = configs.Data(name='mnist', split='test[:500]', size=32)
+  config.data = configs.Data(name='mnist', split='test[:500]', size=30)
+  config.gen.name = config.disc.name = 'r3gan'
+  with pytest.raises(ValueError, match='30'):
+    program.open_game(config)
+  assert not [*tmp_path.rglob('images-*.npy')]
+  config.data.size = 32
   source = build.make_source(config, jax.random.key(0))
   assert source.info.shape == (32, 32, 1)
   assert source.info.num_examples == 500

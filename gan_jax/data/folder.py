@@ -74,6 +74,7 @@ def open_folder(
   split: str = 'train',
   most: float = math.inf,
   field: str = 'data.split',
+  accept: images.Accept = images.accept_all,
 ) -> images.ImageSet:
   """Images below a folder or in a zip file: one sub-folder a class, or none.
 
@@ -86,6 +87,7 @@ def open_folder(
     most: bytes of images that may stay in memory where none can be kept on the
       disk; more are decoded again whenever they are read.
     field: of the configuration, that asks for the split.
+    accept: called before anything is decoded.
 
   Raises:
     ValueError: there are no images, most are broken, sizes differ, or their
@@ -95,7 +97,7 @@ def open_folder(
   listing = files.find(directory)
   key = _key(listing, asked)
   with cache.alone(f'images-{key}'):
-    known, array = _decoded(listing, key, asked, most)
+    known, array = _decoded(listing, key, asked, most, accept)
   names = [listing.names[i] for i in known.good]
   labelled = files.classes(listing, names)
   chosen = splits.by_name(names, split)
@@ -148,7 +150,11 @@ def _key(listing: files.Listing, asked: Asked) -> str:
 
 
 def _decoded(
-  listing: files.Listing, key: str, asked: Asked, most: float
+  listing: files.Listing,
+  key: str,
+  asked: Asked,
+  most: float,
+  accept: images.Accept,
 ) -> tuple[_Known, np.ndarray | None]:
   """What is known of the files, and their images `[names, H, W, C]`.
 
@@ -163,6 +169,8 @@ def _decoded(
       return stored, array
   with decoding.Workers(count) as workers:
     known = stored or _looked(workers, listing, asked)
+    names = [listing.names[i] for i in known.good]
+    accept(known.shape, files.classes(listing, names).names)
     broken: dict[str, str] = {}
     array = _kept(workers, listing, key, known, broken)
     if array is None:

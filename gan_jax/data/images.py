@@ -25,6 +25,9 @@ from gan_jax.data import pixels as looks, splits
 # Images `[n, H, W, C]` uint8, and labels `[n]` int32 or None.
 Pixels = tuple[np.ndarray, np.ndarray | None]
 Shape = tuple[int, int, int]
+# Told the shape and the classes of a set before any of it is decoded; raises
+# ValueError where nothing can be done with them.
+Accept = Callable[[Shape, tuple[str, ...]], None]
 
 # Bytes that are looked at at once, and that the cache leaves free on its disk.
 _BLOCK = 2**26
@@ -68,6 +71,11 @@ class Facts(NamedTuple):
   fingerprint: str
   means: np.ndarray
   counts: np.ndarray
+
+
+def accept_all(shape: Shape, class_names: tuple[str, ...]) -> None:
+  """An `Accept` for who can use all images."""
+  del shape, class_names
 
 
 def describe(image_set: ImageSet) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -27,6 +28,7 @@ def open_source(
   shape: tuple[int, int],
   *,
   shared: bool,
+  accept: Callable[[sources.Info], None] = lambda info: None,
 ) -> sources.Source:
   """Opens the data: a density by name, or images.
 
@@ -35,13 +37,15 @@ def open_source(
     key: the data's key.
     shape: `(R, B)`, rounds of a step and samples of each.
     shared: whether the members of a population share them.
+    accept: told what is known of images before any of them is decoded; raises
+      ValueError where nothing can be done with them.
 
   Raises:
     ValueError: the name is unknown, or the data cannot be read.
   """
   if data.name in densities.DENSITIES or data.name in densities.POINTS:
     return _density_source(data, shape)
-  return _image_source(data, key, shape, shared=shared)
+  return _image_source(data, key, shape, shared=shared, accept=accept)
 
 
 def _density_source(
@@ -92,6 +96,7 @@ def open_images(
   split: str,
   most: float = math.inf,
   field: str = 'data.split',
+  accept: images.Accept = images.accept_all,
 ) -> images.ImageSet:
   """An image set by name.
 
@@ -100,6 +105,7 @@ def open_images(
     split: of the set, or a slice of it.
     most: bytes of images that may stay in memory where the disk has no room.
     field: of the configuration, that asks for the split.
+    accept: called before anything is decoded.
 
   Raises:
     ValueError: it cannot be read, or has no such split.
@@ -109,9 +115,11 @@ def open_images(
     return images.digits(data.size, data.channels, split, field)
   if data.name == 'folder':
     asked = folder.Asked(data.size, data.channels, data.background)
-    return folder.open_folder(data.dir, asked, split, most, field)
+    return folder.open_folder(data.dir, asked, split, most, field, accept)
   form = looks.Form(data.size, data.channels, data.background)
-  return prepared.open_tfds(data.name, data.dir, split, form, OWN, most, field)
+  return prepared.open_tfds(
+    data.name, data.dir, split, form, OWN, most, field, accept
+  )
 
 
 def overlap(data: configs.Data, held_out: str) -> bool:
@@ -201,22 +209,46 @@ def check_stack(data: configs.Data, channels: int) -> None:
     )
 
 
+def _info(
+  data: configs.Data,
+  image: images.Shape,
+  class_names: tuple[str, ...],
+  counts: np.ndarray,
+) -> sources.Info:
+  """What images of a shape and of so many of each class become.
+
+  Raises:
+    ValueError: they cannot be stacked.
+  """
+  height, width, channels = image
+  check_stack(data, channels)
+  classes = len(class_names)
+  if classes**data.stack > 2**31:
+    raise ValueError(
+      f'data.stack={data.stack}: of {classes} classes there are too many stacks'
+    )
+  return sources.Info(
+    kind='images',
+    shape=(height, width, channels * data.stack),
+    class_names=class_names,
+    class_shares=_shares(counts, data.stack),
+  )
+
+
 def _image_source(
   data: configs.Data,
   key: jax.Array,
   shape: tuple[int, int],
   *,
   shared: bool,
+  accept: Callable[[sources.Info], None],
 ) -> sources.Source:
+  def accept_info(image: images.Shape, class_names: tuple[str, ...]) -> None:
+    # As if there were as many of each.
+    accept(_info(data, image, class_names, np.ones(len(class_names))))
+
   most = most_on_devices(data, jax.device_count())
-  image_set = open_images(data, data.split, most)
-  height, width, channels = image_set.shape
-  check_stack(data, channels)
-  classes = len(image_set.class_names)
-  if classes**data.stack > 2**31:
-    raise ValueError(
-      f'data.stack={data.stack}: of {classes} classes there are too many stacks'
-    )
+  image_set = open_images(data, data.split, most, accept=accept_info)
   needed = _num_bytes(image_set)
   if needed > most and shared:
     raise ValueError(
@@ -224,18 +256,15 @@ def _image_source(
       f'{needed / 2**30:.1f} GiB of images would be streamed, and the members '
       'of a population share what is on the device; raise it'
     )
-  treatment = sources.Treatment(data.flip, data.stack, classes, data.dequantise)
+  treatment = sources.Treatment(
+    data.flip, data.stack, len(image_set.class_names), data.dequantise
+  )
   held = _held(image_set, most)
   facts = images.kept_facts(held)
   marginals = sources.from_means(facts.means)
-  info = sources.Info(
-    kind='images',
-    shape=(height, width, channels * data.stack),
-    num_examples=image_set.total,
-    class_names=image_set.class_names,
-    fingerprint=facts.fingerprint,
-    class_shares=_shares(facts.counts, data.stack),
-  )
+  info = _info(
+    data, image_set.shape, image_set.class_names, facts.counts
+  )._replace(num_examples=image_set.total, fingerprint=facts.fingerprint)
   if needed > most:
     source = sources.images_streamed(
       held.fetch, info, key, shape, treatment, marginals=marginals

@@ -31,6 +31,7 @@ def open_tfds(
   others: Sequence[str],
   most: float = math.inf,
   field: str = 'data.split',
+  accept: images.Accept = images.accept_all,
 ) -> images.ImageSet:
   """A TensorFlow Datasets image set.
 
@@ -43,6 +44,7 @@ def open_tfds(
     others: names that are not TFDS's, for the message on an unknown one.
     most: as in `folder.open_folder`.
     field: as in `folder.open_folder`.
+    accept: as in `folder.open_folder`.
 
   Raises:
     ValueError: the set is not prepared there, the split does not exist, or
@@ -69,6 +71,7 @@ def open_tfds(
     shape = len(source), *read([0])[0].shape[1:]
     array = images.kept(key, shape) if 'labels' in known else None
     if array is None:
+      accept(shape[1:], class_names)
       array, known = _decoded(read, key, shape, most)
       images.write_notes(key, known | {'top': form.tops[1]})
   own = known.get('labels')

@@ -482,12 +482,17 @@ def samples_per_step(config: configs.Config) -> int:
   return math.prod(step_shape(config))
 
 
-def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
+def make_source(
+  config: configs.Config,
+  key: jax.Array,
+  accept: Callable[[sources.Info], None] = lambda info: None,
+) -> sources.Source:
   """Opens the data: a density by name, or images.
 
   Args:
     config: validated.
     key: the data's key.
+    accept: as in `opening.open_source`.
 
   Raises:
     ValueError: the name is unknown, or the data cannot be read.
@@ -497,5 +502,6 @@ def make_source(config: configs.Config, key: jax.Array) -> sources.Source:
     key,
     step_shape(config),
     shared=population.is_population(config),
+    accept=accept,
   )
   return source if config.conditional else sources.unlabelled(source)

@@ -137,7 +137,12 @@ def open_game(config: configs.Config) -> Game:
     ValueError: one line on what is wrong with the configuration or the data.
   """
   checks.validate(config)
-  source = build.make_source(config, root_keys(config.seed).data)
+
+  # To decode a large set takes hours, and the networks may not be for it.
+  def accept(info: sources.Info) -> None:
+    build.make_spec(population.program_config(config), info)
+
+  source = build.make_source(config, root_keys(config.seed).data, accept)
   return game_of(config, source)
 
 
