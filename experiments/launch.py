@@ -104,6 +104,8 @@ def _join() -> bool:
     for name, value in zip(names, given, strict=True):
       if value is not None:
         raise ValueError(f'--{name}={value}: needs --distributed')
+    if flags.FLAGS['wait_s'].present:
+      raise ValueError('--wait_s: needs --distributed')
     return False
   from gan_jax.engine import hosts, meeting
 
@@ -112,6 +114,26 @@ def _join() -> bool:
     meeting.checked(place)
   hosts.join(place, flags.FLAGS['wait_s'].value or 0.0)
   return True
+
+
+# Flags that each process may have of its own: where it is, and where things
+# are. Configurations are compared by their values.
+_OWN = (
+  'coordinator', 'num_processes', 'process_id', 'wait_s', 'config', 'workdir',
+  'data_dir', 'out',
+)  # fmt: skip
+
+
+def _shared_flags() -> dict[str, Any]:
+  """Those that must be alike on all processes, by their names."""
+  own = flags.FLAGS.flags_by_module_dict()
+  return {
+    flag.name: flag.value
+    for module, defined in own.items()
+    if module == sys.argv[0] or module.startswith('experiments.')
+    for flag in defined
+    if flag.name not in _OWN
+  }
 
 
 def load_module(path: pathlib.Path, flag: str) -> ModuleType:
@@ -338,6 +360,7 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
 
   code = 0
   try:
+    hosts.agree('command line', _shared_flags())
     if by_first:
       jax.devices()  # Those of several processes are opened together.
     if hosts.is_first() or not by_first:
@@ -385,6 +408,8 @@ def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
       if reason := _one_line(error):
         print(f'error: {reason}', file=sys.stderr)
       _leave(1)
+    except KeyboardInterrupt:
+      _leave(128 + signal.SIGINT)
     if told and (not joined or _is_first()):
       print(told, file=sys.stderr)
     if joined:

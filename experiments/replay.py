@@ -37,6 +37,7 @@ def main() -> None:
     cpu.set_stock()
   threads.choose(config)
   game = program.open_game(config)
+  hosts.agree('data set', {'data.fingerprint': game.source.info.fingerprint})
   hosts.decide(lambda: workdirs.check(workdir, config, game.source.info))
   changed = hosts.decide(lambda: replay.changed_since(workdir))
   for name, (then, now) in changed.items():

@@ -1,7 +1,7 @@
 """Trains small runs one after another, as one of several processes.
 
-Each `--run=WORKDIR:CONFIG.json`; `--die=CHUNK` gets this process a signal after
-that many chunks of all.
+Each `--run=WORKDIR:CONFIG.json`; `--die=PROCESS:CHUNK` gets that process a
+signal after that many chunks of all.
 """
 
 import json
@@ -16,9 +16,16 @@ from experiments import launch
 launch.define_distributed()
 _RUNS = flags.DEFINE_multi_string('run', [], 'WORKDIR:CONFIG.json')
 _REPLAY = flags.DEFINE_string('replay', None, 'WORKDIR to play again.')
-_DIE = flags.DEFINE_integer('die', 0, 'After so many chunks.')
+_DIE = flags.DEFINE_string('die', '', 'PROCESS:CHUNK, after so many chunks.')
 _SIGNAL = flags.DEFINE_integer('signal', 9, 'By this signal.')
-_SEED = flags.DEFINE_integer('seed', None, 'Of the runs.')
+_SEED = flags.DEFINE_string('seed', '', 'PROCESS:SEED of the runs.')
+
+
+def own(text: str) -> int | None:
+  """The number in PROCESS:NUMBER, if that is of this process."""
+  process, _, number = text.partition(':')
+  here = str(flags.FLAGS['process_id'].value)
+  return int(number) if process == here else None
 
 
 def main() -> None:
@@ -34,7 +41,7 @@ def main() -> None:
 
   def dying(stop: bool) -> bool:
     asked.append(stop)
-    if len(asked) == _DIE.value:
+    if len(asked) == own(_DIE.value):
       os.kill(os.getpid(), _SIGNAL.value)
       time.sleep(0.2)  # The thread that reads signals.
     return ask(stop)
@@ -43,8 +50,7 @@ def main() -> None:
   for run in _RUNS.value:
     workdir, _, path = run.partition(':')
     fields = json.loads(pathlib.Path(path).read_text())
-    if _SEED.value is not None:
-      fields['seed'] = _SEED.value
+    fields['seed'] = own(_SEED.value) or fields['seed']
     config = build.complete(values.from_dict(fields))
     try:
       train.train(config, pathlib.Path(workdir))

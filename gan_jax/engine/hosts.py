@@ -66,6 +66,8 @@ class _World:
   number: int = 0
   silent: float = _SILENT
   finished: bool = False
+  # Seconds since the store, which is in process 0, has answered.
+  unanswered: int = 0
   leaving: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
   def set(self, key: str, value: Any) -> None:
@@ -80,7 +82,7 @@ class _World:
         return json.loads(text)
       except jax.errors.JaxRuntimeError as error:
         if 'DEADLINE_EXCEEDED' not in str(error):
-          raise
+          lost(error)
 
   def all(self, folder: str) -> dict[int, Any]:
     """What processes have set below a name, by their index."""
@@ -114,7 +116,8 @@ def join(process: meeting.ProcessAddress, wait_s: float) -> None:
   if process.num_processes == 1:
     return
   assert process.num_processes is not None
-  _filter_native_output()
+  ended = f'process 0 at {process.coordinator}, or the way to it, is lost'
+  _filter_native_output(f'error: {ended}; {_ADVICE}')
   # Its handler would take SIGTERM away from ours.
   jax.config.update('jax_enable_preemption_service', False)
   # With several devices a process, jax 0.10.2 never returns otherwise.
@@ -133,7 +136,8 @@ def join(process: meeting.ProcessAddress, wait_s: float) -> None:
   client = distributed.global_state.client
   _world = _World(process.process_id or 0, process.num_processes, client)
   _world.set(f'beat/{_world.index}', [platform.node(), 0])
-  threading.Thread(target=_watch, args=(_world,), daemon=True).start()
+  for watch in (_watch, *([_watch_store] if _world.index else [])):
+    threading.Thread(target=watch, args=(_world,), daemon=True).start()
 
 
 def _found(wait_s: float) -> tuple[meeting.ProcessAddress, Any]:
@@ -152,15 +156,18 @@ def _found(wait_s: float) -> tuple[meeting.ProcessAddress, Any]:
   return meeting.ProcessAddress(address, count, index), devices
 
 
-def _filter_native_output() -> None:
-  """What libraries print goes through a filter; what Python does, does not."""
+def _filter_native_output(ended: str) -> None:
+  """What libraries print goes through a filter; what Python does, does not.
+
+  Args:
+    ended: said in place of the coordination service's reason to end.
+  """
   for name, number in (('stdout', 1), ('stderr', 2)):
     getattr(sys, name).flush()
     again = open(os.dup(number), 'w', buffering=1, encoding='utf-8')  # noqa: SIM115
     setattr(sys, name, again)
     setattr(sys, f'__{name}__', again)
   script = pathlib.Path(__file__).with_name('native_output.py')
-  ended = f'error: another process or the way to it is lost; {_ADVICE}'
   reader = subprocess.Popen(
     [sys.executable, '-I', '-S', str(script), ended],
     stdin=subprocess.PIPE,
@@ -288,8 +295,16 @@ def finish(code: int) -> int:
   """The exit code of process 0, once all are at their end."""
   if _world is None:
     return code
-  code = decide(lambda: code)
-  _world.finished = True
+  world, code = _world, decide(lambda: code)
+  # Here and not in JAX's own barrier, which waits long for one that has died.
+  world.set(f'done/{world.index}', True)
+
+  def wait() -> None:
+    while len(world.all('done')) < world.count:
+      time.sleep(0.05)
+
+  decide(wait)
+  world.finished = True
   jax.distributed.shutdown()
   return code
 
@@ -382,6 +397,7 @@ def _watch(world: _World) -> None:
       if not world.finished:
         leave(1, f'error: process 0 does not answer any more; {_ADVICE}')
       return
+    world.unanswered = 0
     now = time.monotonic()
     for other, sign in beats.items():
       if other not in seen or seen[other][0] != sign:
@@ -397,6 +413,22 @@ def _watch(world: _World) -> None:
           f'{now - since:.0f} s; {_ADVICE}',
         )
     time.sleep(_BEAT)
+
+
+def _watch_store(world: _World) -> None:
+  """Ends this process where the store does not answer: a call of it waits.
+
+  In steps of its own, for this process may have been stopped as well.
+  """
+  while world.unanswered < world.silent:
+    time.sleep(1)
+    world.unanswered += 1
+    if world.finished:
+      return
+  _end(
+    1,
+    f'error: process 0 has not answered for {world.unanswered} s; {_ADVICE}',
+  )
 
 
 def _follow(world: _World, other: int, end: list[Any]) -> None:
