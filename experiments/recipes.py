@@ -239,29 +239,33 @@ def use_biggan(c: config.Config) -> None:
   c.ema.half_life = _half_life(0.9999, c.batch_size)
 
 
+# The side of the resolution with self-attention in BigGAN, and the size of z:
+# 20 for each block and 20. By the side of its images.
+_BIGGAN = {32: (16, 80), 64: (32, 100), 128: (64, 120), 256: (64, 140)}
+
+
 def use_large_biggan(
-  c: config.Config, *, latent_dim: int, attention: int, batch_size: int = 2048
+  c: config.Config, size: int, *, batch_size: int = 2048
 ) -> None:
   """BigGAN for ImageNet (Brock et al. 2019), by the script of that code.
 
   As `use_biggan`, but one D step to one of G, at rates of 4e-4 and 1e-4,
   orthogonal weights, an embedding of the class that all blocks share, and a
-  part of z for each.
+  part of z for each. Attention at 16x16 for images of 32x32 is ours.
 
   Args:
     c: the configuration.
-    latent_dim: of z; there 20 for each block and 20.
-    attention: the side of the resolution with self-attention, in both.
+    size: the side of the images.
     batch_size: there 2,048, of eight parts with statistics of their own.
   """
   use_biggan(c)
+  attention, c.gen.latent_dim = _BIGGAN[size]
   c.batch_size = batch_size
   c.disc_steps = 1
   c.gen.net = biggan.GenSettings(
     width=96, attention=attention, shared=128, hierarchical=True
   )
   c.disc.net = biggan.DiscSettings(width=96, attention=attention)
-  c.gen.latent_dim = latent_dim
   c.optim.gen.learning_rate = 1e-4
   c.optim.disc.learning_rate = 4e-4
   for player in (c.optim.gen, c.optim.disc):

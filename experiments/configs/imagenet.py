@@ -58,26 +58,16 @@ def _r3gan2(c: config.Config, size: int, *, gamma: float) -> None:
   c.steps = 244_200
 
 
-def _biggan(
-  c: config.Config, name: str, *, latent_dim: int, attention: int
-) -> None:
-  c.data.name = name
-  recipes.use_large_biggan(c, latent_dim=latent_dim, attention=attention)
+def _biggan(c: config.Config, size: int) -> None:
+  c.data.name = f'imagenet_resized/{size}x{size}'
+  recipes.use_large_biggan(c, size)
   # Ours; its authors trained until it collapsed.
   c.steps = 150_000
 
 
-def _biggan_32(c: config.Config) -> None:
-  _biggan(c, 'imagenet_resized/32x32', latent_dim=80, attention=16)
-
-
-def _biggan_64(c: config.Config) -> None:
-  _biggan(c, 'imagenet_resized/64x64', latent_dim=100, attention=32)
-
-
 def _biggan_128(c: config.Config) -> None:
-  _biggan(c, 'imagenet2012', latent_dim=120, attention=64)
-  c.data.size = 128
+  _biggan(c, 128)
+  c.data.name, c.data.size = 'imagenet2012', 128
 
 
 ARGUMENTS = {
@@ -86,8 +76,8 @@ ARGUMENTS = {
   'r3gan2_64': lambda c: _r3gan2(c, 64, gamma=1.0),
   'r3gan2_32': lambda c: _r3gan2(c, 32, gamma=0.5),
   '128': _biggan_128,
-  'biggan_64': _biggan_64,
-  'biggan_32': _biggan_32,
+  'biggan_64': lambda c: _biggan(c, 64),
+  'biggan_32': lambda c: _biggan(c, 32),
 }
 
 

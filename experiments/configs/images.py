@@ -6,10 +6,12 @@ width at all resolutions; as images.py:r3gan2, its authors' second version
 (https://github.com/IFeelBloated/R3GAN2) by their preset FFHQ-64, for 100
 million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
 authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
-as for ImageNet, but with batches of 256 and no classes; as images.py:stylegan2,
-StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it, whose numbers follow
-the size: images.py:stylegan2_128, _256, _512 and _1024 for those, or as it has
-its small sets of photographs: images.py:paper512 and paper1024.
+as for ImageNet, but with batches of 256 and no classes, whose latents and
+attention follow the size: images.py:biggan_32, _128 and _256 for those; as
+images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it,
+whose numbers follow the size: images.py:stylegan2_128, _256, _512 and _1024 for
+those, or as it has its small sets of photographs: images.py:paper512 and
+paper1024.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -56,8 +58,9 @@ def _sngan(c: config.Config) -> None:
   recipes.use_sngan(c, steps=250_000, decay_from=200_000)
 
 
-def _biggan(c: config.Config) -> None:
-  recipes.use_large_biggan(c, latent_dim=100, attention=32, batch_size=256)
+def _biggan(c: config.Config, size: int = 64) -> None:
+  c.data.size = size
+  recipes.use_large_biggan(c, size, batch_size=256)
   c.steps = 100_000
 
 
@@ -74,6 +77,10 @@ ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'r3gan2': _r3gan2,
   'sngan': _sngan,
   'biggan': _biggan,
+  **{
+    f'biggan_{size}': functools.partial(_biggan, size=size)
+    for size in (32, 128, 256)
+  },
   'stylegan2': _stylegan2,
   **{
     f'stylegan2_{size}': functools.partial(_stylegan2, size=size)
