@@ -307,7 +307,8 @@ def test_intra_fd_takes_the_classes_asked_for():
   seen = types.Features(np.arange(4.0)[:, None], np.eye(4))
   block = metrics.Block(np.zeros((4, 1, 1, 1)), np.array([1, 1, 0, 0]), seen)
   facts = metrics.Facts({}, (1, 1, 1), configs.Eval())
-  assert metric.update(metric.init(facts), block).keys() == {0, 1}
+  state = metric.update(metric.init(facts), block)
+  assert state.moments.keys() == {0, 1}
 
 
 def test_a_conditional_run_from_the_data_to_its_samples(

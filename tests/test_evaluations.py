@@ -90,8 +90,8 @@ def test_every_metric_has_its_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   lacking = (
-    'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'swd',
-    'memorisation', 'class_accuracy',
+    'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'memorisation',
+    'class_accuracy',
   )  # fmt: skip
   names = [n for n in catalogue.METRICS if n not in lacking]
   digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'
@@ -107,18 +107,33 @@ def test_every_metric_has_its_figures(
     'density_classifier', 'coverage_classifier', 'modes', 'reverse_kl',
     'intra_fd_classifier', 'fd_infinity_classifier', 'authenticity_classifier',
     'copying_classifier', 'fd_low_classifier', 'fd_high_classifier',
-    'kid_low_classifier', 'kid_high_classifier',
+    'kid_low_classifier', 'kid_high_classifier', 'intra_fd_low_classifier',
+    'intra_fd_high_classifier', 'fd_infinity_low_classifier',
+    'fd_infinity_high_classifier', 'swd', 'swd_low', 'swd_high',
   }  # fmt: skip
-  assert found['fd_low_classifier'] < found['fd_classifier']
-  assert found['fd_classifier'] < found['fd_high_classifier']
+  # An untrained generator makes few classes, and intra_fd has no distance.
+  for name in ('fd', 'kid', 'fd_infinity', 'swd'):
+    of = '_classifier' * (name != 'swd')
+    # Of two resamples it has the figure in its very middle.
+    ends = found[f'{name}_low{of}'], found[f'{name}_high{of}']
+    assert ends[0] < ends[1]
+    assert np.mean(ends) == pytest.approx(found[name + of], rel=1e-4)
   stamp = judge.stamp()
   assert stamp['bootstrap'] == 2
   assert stamp['used']['fd_infinity']['sizes'][::14] == [30, 300]
   assert stamp['used']['copying']['held_out'] == 360
 
 
-def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
-  """One-dimensional features, and a network that is always right."""
+def intra_fd(
+  generated: np.ndarray, named: np.ndarray, rows: list[int] | None = None
+) -> float:
+  """One-dimensional features, and a network that is always right.
+
+  Args:
+    generated: `[N]`.
+    named: their classes.
+    rows: those of them that are resampled, if any.
+  """
   metric = catalogue.METRICS['intra_fd']
   facts = metrics.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
   real = np.array([0.0, 2.0, 10.0, 14.0])
@@ -133,8 +148,13 @@ def intra_fd(generated: np.ndarray, named: np.ndarray) -> float:
     state = metric.update(metric.init(facts), block.first(2))
     rest = jax.tree.map(lambda array: array[2:], block)
     states[name] = metric.update(state, rest)
-  figures = metric.result(metrics.Inputs(facts, states, lambda: iter([]), KEY))
-  return figures['intra_fd']
+  inputs = metrics.Inputs(
+    facts, states, lambda: iter([]), KEY, generated[:, None]
+  )
+  if rows is not None:
+    assert metric.resample is not None
+    return metric.resample(inputs)(np.array(rows))
+  return metric.result(inputs)['intra_fd']
 
 
 def test_the_distance_within_classes_by_hand():
@@ -145,6 +165,14 @@ def test_the_distance_within_classes_by_hand():
   first = 1.0**2 + (std[0] - std[1]) ** 2
   second = 1.0**2 + (std[2] - std[3]) ** 2
   assert found == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_resampled_images_keep_their_classes():
+  x, named = np.array([1.0, 3.0, 10.0, 12.0, 13.0]), np.array([0, 0, 1, 1, 1])
+  for rows in ([0, 1, 2, 3, 4], [1, 4, 2, 0, 2], [0, 0, 4, 4, 1]):
+    expected = intra_fd(x[rows], named[rows])
+    assert intra_fd(x, named, rows) == pytest.approx(expected, rel=1e-6)
+  assert np.isnan(intra_fd(x, named, [0, 1, 1, 0, 2]))
 
 
 def test_a_class_without_samples_has_no_distance():
@@ -296,7 +324,7 @@ MISTAKES = [
     {'metrics': 'fd_classifier', 'features': 'inception'},
     r'fd_classifier is the distance in .* for fd_inception$',
   ),
-  ({'metrics': 'swd', 'bootstrap': 9}, r'bootstrap=9: none of swd has an int'),
+  ({'metrics': 'prdc', 'bootstrap': 9}, r'bootstrap=9: none of prdc has an in'),
   (
     {'metrics': 'fd_classifier', 'bootstrap': 9, 'features_kept': 299},
     r'features_kept=299: eval\.bootstrap resamples all 300 samples, whose',

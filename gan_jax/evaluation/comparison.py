@@ -134,9 +134,10 @@ class Comparison:
   @property
   def _keeps(self) -> bool:
     """Whether the generated images' features are kept for `Inputs`."""
-    if self._facts.settings.bootstrap:
-      return True
-    return any(m.reads_features for m in self._metrics.values())
+    return any(
+      m.reads_features or (m.uses_features and self._ends(m))
+      for m in self._metrics.values()
+    )
 
   def _named(self, figure: str, metric: metrics.Metric) -> str:
     """With the network's name, where the figure is of its features."""
@@ -147,7 +148,8 @@ class Comparison:
   def _check_counts(self) -> None:
     settings, facts = self._facts.settings, self._facts
     config_checks.fields(settings, 'eval.')
-    if settings.bootstrap and settings.features_kept < facts.num['generated']:
+    few = settings.features_kept < facts.num['generated']
+    if self._keeps and settings.bootstrap and few:
       raise ValueError(
         f'eval.features_kept={settings.features_kept}: eval.bootstrap resamples'
         f' all {facts.num["generated"]} samples, whose features must be kept'
@@ -328,10 +330,9 @@ class Comparison:
     if not ends:
       return {}
     assert metric.resample is not None
-    assert inputs.features is not None
     interval = bootstrap.interval(
       metric.resample(inputs),
-      inputs.features,
+      metric.counts(self._facts)['generated'],
       inputs.rng(),
       resamples=self._facts.settings.bootstrap,
     )

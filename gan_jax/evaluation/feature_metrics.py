@@ -27,8 +27,9 @@ K, DENSITY_K = 3, 5
 
 
 def _fd_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
+  features = inputs.generated()
   distance = frechet.distance_from(frechet.result(inputs.states['real']))
-  return lambda features: distance(frechet.statistics(features))
+  return lambda rows: distance(frechet.statistics(features[rows]))
 
 
 def _subset_shortage(facts: metrics.Facts) -> str | None:
@@ -39,10 +40,17 @@ def _subset_shortage(facts: metrics.Facts) -> str | None:
 
 
 def _fd_infinity(inputs: metrics.Inputs) -> metrics.Figures:
-  assert inputs.features is not None
   real = frechet.result(inputs.states['real'])
-  found = frechet.extrapolated(real, inputs.features, inputs.rng())
+  found = frechet.extrapolated(real, inputs.generated(), inputs.rng())
   return {'fd_infinity': found}
+
+
+def _fd_infinity_resampled(
+  inputs: metrics.Inputs,
+) -> Callable[[np.ndarray], float]:
+  features, rng = inputs.generated(), inputs.rng()
+  real = frechet.result(inputs.states['real'])
+  return lambda rows: frechet.extrapolated(real, features[rows], rng)
 
 
 def _fd(name: str) -> metrics.Metric:
@@ -67,7 +75,11 @@ def _fd(name: str) -> metrics.Metric:
   )
 
 
-Classes = dict[int, frechet.Moments]
+class Classes(NamedTuple):
+  """The moments of each class, and the class of each image."""
+
+  moments: dict[int, frechet.Moments]
+  labels: kept.Kept
 
 
 def _update_classes(state: Classes, block: metrics.Block) -> Classes:
@@ -79,10 +91,10 @@ def _update_classes(state: Classes, block: metrics.Block) -> Classes:
   if label is None:
     label = block.logits.argmax(axis=1)
   for name in np.unique(label):
-    moments = state.get(int(name), frechet.init())
+    moments = state.moments.get(int(name), frechet.init())
     rows = block.features[label == name]
-    state[int(name)] = frechet.update(moments, rows)
-  return state
+    state.moments[int(name)] = frechet.update(moments, rows)
+  return state._replace(labels=kept.update(state.labels, label))
 
 
 def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
@@ -92,14 +104,38 @@ def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
   either.
   """
   distances = []
-  for name, real in inputs.states['real'].items():
-    generated = inputs.states['generated'].get(name, frechet.init())
+  of_generated = inputs.states['generated'].moments
+  for name, real in inputs.states['real'].moments.items():
+    generated = of_generated.get(name, frechet.init())
     try:
       pair = frechet.result(real), frechet.result(generated)
     except ValueError:
       return {'intra_fd': float('nan')}
     distances.append(frechet.frechet_distance(*pair))
   return {'intra_fd': float(np.mean(distances))}
+
+
+def _intra_fd_resampled(
+  inputs: metrics.Inputs,
+) -> Callable[[np.ndarray], float]:
+  features = inputs.generated()
+  labels = kept.result(inputs.states['generated'].labels)
+  distances = {
+    name: frechet.distance_from(frechet.result(real))
+    for name, real in inputs.states['real'].moments.items()
+  }
+
+  def mean(rows: np.ndarray) -> float:
+    parts = {name: rows[labels[rows] == name] for name in distances}
+    if min(map(len, parts.values())) < 2:
+      return float('nan')
+    found = [
+      distance(frechet.statistics(features[parts[name]]))
+      for name, distance in distances.items()
+    ]
+    return float(np.mean(found))
+
+  return mean
 
 
 # Whether G makes the class that it is asked for.
@@ -152,15 +188,15 @@ def _kid(inputs: metrics.Inputs) -> metrics.Figures:
 
 
 def _kid_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
-  (real,) = _features(inputs, 'real')
-  return lambda features: (
-    _kernel_distance(inputs, real, jnp.asarray(features)).mean
+  (real,), features = _features(inputs, 'real'), inputs.generated()
+  return lambda rows: (
+    _kernel_distance(inputs, real, jnp.asarray(features[rows])).mean
   )
 
 
 def _cmmd_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
-  (real,) = _features(inputs, 'real')
-  return lambda features: discrepancy.discrepancy(real, jnp.asarray(features))
+  (real,), features = _features(inputs, 'real'), inputs.generated()
+  return lambda rows: discrepancy.discrepancy(real, jnp.asarray(features[rows]))
 
 
 def _cmmd(inputs: metrics.Inputs) -> metrics.Figures:
@@ -257,6 +293,7 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: {'real': 2, 'generated': 2 * frechet.POINTS},
     stateless=('generated',),
     reads_features=True,
+    resample=_fd_infinity_resampled,
   ),
   'kid': metrics.Metric(
     ('kid', 'kid_std'),
@@ -366,9 +403,10 @@ METRICS: dict[str, metrics.Metric] = {
   'intra_fd': metrics.Metric(
     ('intra_fd',),
     counts=metrics.pair,
-    init=lambda facts: {},
+    init=lambda facts: Classes({}, kept.init()),
     update=_update_classes,
     result=_intra_fd,
+    resample=_intra_fd_resampled,
     shortage=_class_shortage,
     one_class=True,
     labels=True,

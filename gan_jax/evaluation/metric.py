@@ -89,6 +89,11 @@ class Inputs(NamedTuple):
   key: jax.Array
   features: np.ndarray | None = None
 
+  def generated(self) -> np.ndarray:
+    """The generated images' features, which are there."""
+    assert self.features is not None
+    return self.features
+
   def rng(self) -> np.random.Generator:
     """Determined by the key."""
     return np.random.default_rng(np.asarray(jax.random.key_data(self.key)))
@@ -121,8 +126,9 @@ class Metric(NamedTuple):
     unsuffixed: its figures' names go without the network's.
     stateless: sets of which it has no state, for `result` reads them.
     reads_features: `result` reads the inputs' `features`.
-    resample: its first figure as a function of other features of generated
-      images, `[N, D]`; None for one that resampling says nothing about.
+    resample: its first figure as a function of the numbers, `[N]`, of the
+      generated images that it is of, some more than once; None for one that
+      resampling says nothing about.
     least_reason: what `least` comes from, for the message.
   """
 

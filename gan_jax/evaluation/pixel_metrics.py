@@ -1,5 +1,7 @@
 """Metrics of the pixels of images."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,15 +51,24 @@ def _swd_counts(facts: metrics.Facts) -> metrics.Counts:
   )
 
 
-def _sliced(inputs: metrics.Inputs) -> metrics.Figures:
+def _sliced_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
   real, generated = (
     kept.result(inputs.states[name]) for name in ('real', 'generated')
   )
-  # A second level for images of 28 x 28 too.
-  found = sliced.image_sliced_wasserstein_1(
-    generated, real, inputs.key, smallest=14
-  )
-  return {'swd': float(found.mean())}
+
+  def distance(rows: np.ndarray) -> float:
+    # A second level for images of 28 x 28 too.
+    found = sliced.image_sliced_wasserstein_1(
+      generated[rows], real, inputs.key, smallest=14
+    )
+    return float(found.mean())
+
+  return distance
+
+
+def _sliced(inputs: metrics.Inputs) -> metrics.Figures:
+  count = len(kept.result(inputs.states['generated']))
+  return {'swd': _sliced_resampled(inputs)(np.arange(count))}
 
 
 def _memorisation_counts(facts: metrics.Facts) -> metrics.Counts:
@@ -107,6 +118,7 @@ METRICS: dict[str, metrics.Metric] = {
     init=lambda facts: kept.init(),
     update=metrics.keep_pixels,
     result=_sliced,
+    resample=_sliced_resampled,
     shortage=lambda facts: sliced.shortage(_swd_counts(facts)['real']),
     uses_features=False,
   ),

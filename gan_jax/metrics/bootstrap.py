@@ -7,7 +7,7 @@ import numpy as np
 
 def interval(
   distance: Callable[[np.ndarray], float],
-  samples: np.ndarray,
+  count: int,
   rng: np.random.Generator,
   *,
   resamples: int,
@@ -23,20 +23,18 @@ def interval(
   degenerate and the interval is too wide: by 1.5 for kernel distances.
 
   Args:
-    distance: of samples, `[N, D]`, to a reference that stays as it is.
-    samples: `[N, D]`.
+    distance: of those of the samples whose numbers it is given, `[N]`, to a
+      reference that stays as it is.
+    count: N, the samples that there are.
     rng: draws.
     resamples: how many times.
 
   Returns:
     Its ends, low and high; not finite where a resampled distance is not.
   """
-  count, value = len(samples), distance(samples)
+  value = distance(np.arange(count))
   found = np.array(
-    [
-      distance(samples[rng.integers(count, size=count)])
-      for _ in range(resamples)
-    ]
+    [distance(rng.integers(count, size=count)) for _ in range(resamples)]
   )
   if not np.isfinite(found).all():
     return float('nan'), float('nan')
