@@ -51,61 +51,6 @@ def shapes(module: nn.Module, example: types.Latent | types.Batch) -> dict:
   return jax.eval_shape(init, KEY, example)['params']
 
 
-def count(module: nn.Module, example: types.Latent | types.Batch) -> int:
-  leaves = jax.tree.leaves(shapes(module, example))
-  return sum(math.prod(leaf.shape) for leaf in leaves)
-
-
-COUNTS = [
-  (sngan, {}, 0, (32, 128), (4_276_739, 1_053_824)),
-  (sngan, {}, 10, (32, 128), (4_304_387, 1_055_104)),
-  # Of G, table 3 with a bias in each layer and pairs of gains and biases.
-  (
-    sngan, {'architecture': 'cnn'}, 0, (32, 128),
-    (128 * 8192 + 8192 + 16 * (512 * 256 + 256 * 128 + 128 * 64)
-     + 3 * (256 + 128 + 64) + 9 * 64 * 3 + 3, 2_935_873),
-  ),
-  (biggan, {}, 10, (32, 128), (4_304_387, 4_207_361)),
-  (
-    biggan,
-    {'width': 96, 'attention': 64, 'hierarchical': True, 'shared': 128},
-    1000, (128, 120), (70_433_988, 87_982_370),
-  ),
-  # compare_gan's, with attention at 128x128 in its G and at 64x64 in its D. D's
-  # block of 768 channels has a shortcut of its own here, as in BigGAN-PyTorch.
-  (
-    biggan,
-    {'width': 96, 'attention': (128, 64), 'hierarchical': True, 'shared': 128},
-    1000, (256, 140), (82_097_604, 98_635_298 + 768 * 768 + 768),
-  ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(('file', 'own', 'classes', 'sizes', 'counts'), COUNTS)
-def test_as_many_parameters_as_the_authors(
-  file: Any,
-  own: dict[str, Any],
-  classes: int,
-  sizes: tuple[int, int],
-  counts: tuple[int, int],
-):
-  of_gen, of_disc = (
-    {
-      k: v[player] if isinstance(v, tuple) else v
-      for k, v in own.items()
-      if k in known.__dataclass_fields__
-    }
-    for player, known in enumerate((file.GenSettings, file.DiscSettings))
-  )
-  size, z = sizes
-  gen = file.Generator(
-    (size, size, 3), file.GenSettings(**of_gen), classes=classes
-  )
-  disc = file.Discriminator(file.DiscSettings(**of_disc), classes=classes)
-  found = count(gen, latent(z, classes)), count(disc, batch(size, classes))
-  assert found == counts
-
-
 # From our layers to those of BigGAN's PyTorch code and of SNGAN's.
 _CONVS = ('conv1', 'conv2', 'conv_sc')
 _ATTENTION = {'query': 'theta', 'key': 'phi', 'value': 'g', 'out': 'o'}

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import math
 from collections.abc import Callable
 
 import jax
@@ -345,9 +344,8 @@ def test_r3gan_refuses_groups_that_do_not_divide():
 
 
 def test_r3gan_for_cifar_is_the_papers():
-  """Blocks of three layers, their constants, and what all of it adds up to."""
-  generator = r3gan.Generator((32, 32, 3))
-  params = shapes(generator, latent(64))
+  """Blocks of three layers, and their constants."""
+  params = shapes(r3gan.Generator((32, 32, 3)), latent(64))
   assert {
     name: leaf['kernel'].shape
     for name, leaf in params['Block_7'].items()
@@ -357,12 +355,6 @@ def test_r3gan_for_cifar_is_the_papers():
     'Conv_1': (3, 3, 16, 1536),
     'Conv_2': (1, 1, 1536, 768),
   }
-  block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536
-  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-  assert size == 8 * block + 16 * 768 + 64 * 768 + 768 * 3
-  params = shapes(r3gan.Discriminator(), batch(32, 32, 3))
-  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-  assert size == 8 * block + 16 * 768 + 768 + 768 * 3
 
 
 def test_r3gan_weights_have_the_papers_variance():
