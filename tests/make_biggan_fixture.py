@@ -32,6 +32,7 @@ class Case(NamedTuple):
     latent: the size of z.
     shared: the size of the shared embedding, with z for each block; or 0.
     attention: in G, at this side; in D, at half of it.
+    step: of every so many rows and columns of samples, one is kept.
   """
 
   size: int
@@ -39,9 +40,14 @@ class Case(NamedTuple):
   latent: int
   shared: int = 0
   attention: int = 0
+  step: int = 1
 
 
-CASES = {'plain': Case(32, 2, 6), 'full': Case(64, 2, 10, 5, 16)}
+CASES = {
+  'plain': Case(32, 2, 6),
+  'full': Case(64, 2, 10, 5, 16),
+  'largest': Case(128, 1, 12, 5, 16, step=5),
+}
 
 
 def weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -114,7 +120,9 @@ def _answers(case: Case, package: Any) -> dict[str, np.ndarray]:
   penalty = 0.5 * grads.square().sum((1, 2, 3)).mean()
   penalty.backward()
   return {
-    'samples': samples.permute(0, 2, 3, 1).numpy(),
+    'samples': samples.permute(0, 2, 3, 1).numpy()[
+      :, :: case.step, :: case.step
+    ],
     'logits': logits.detach().numpy(),
     'penalty': penalty.detach().numpy(),
     **{

@@ -5,7 +5,7 @@ import math
 import re
 import types as python_types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -103,49 +103,78 @@ def chainer_name(path: tuple[str, ...], player: str, blocks: int) -> str:
   return '/l_y/W'
 
 
-def theirs(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+def cnn_name(path: tuple[str, ...]) -> str:
+  """The name in the fixture's standard CNN of a leaf of ours."""
+  layer, leaf = path
+  end = {'kernel': 'W', 'scale': 'gamma', 'bias': 'b'}[leaf]
+  if layer.startswith('BatchNorm'):
+    end = end.replace('b', 'beta')
+  return f'/{layer}/{end}'
+
+
+class Layout(NamedTuple):
+  """How a network's arrays are laid out in the authors' code.
+
+  Attributes:
+    name: of a leaf of ours there.
+    vector: what u is called.
+    side: of the pixels that the linear layer gives or takes, whose rows are
+      [C, side, side] there; 0 if it does neither.
+    axis: of its weights with these rows.
+    up: layers that convolve upwards.
+  """
+
+  name: Callable[[tuple[str, ...]], str]
+  vector: str
+  side: int = 0
+  axis: int = 0
+  up: tuple[str, ...] = ()
+
+
+def theirs(
+  layout: Layout, path: tuple[str, ...], shape: tuple[int, ...]
+) -> tuple[int, ...]:
   """A shape of ours in their order of axes."""
   if len(shape) == 4:
-    return shape[3], shape[2], shape[0], shape[1]
+    last = shape[2:] if path[0] in layout.up else shape[:1:-1]
+    return *last, *shape[:2]
   return shape[::-1] if path[-1] == 'kernel' else shape
 
 
-def ours(
-  path: tuple[str, ...], x: np.ndarray, *, to_pixels: bool
-) -> np.ndarray:
-  """An array of theirs in our order; `to_pixels`: of G's first layer."""
+def ours(layout: Layout, path: tuple[str, ...], x: np.ndarray) -> np.ndarray:
+  """An array of theirs in our order."""
+  if x.ndim == 4 and path[0] in layout.up:
+    # There it is the gradient of a convolution, which turns the kernel.
+    return x.transpose(2, 3, 0, 1)[::-1, ::-1]
   if x.ndim == 4:
     return x.transpose(2, 3, 1, 0)
-  if to_pixels:
-    # Rows are [C, 4, 4] there.
-    x = x.reshape(-1, 4, 4, *x.shape[1:])
-    x = np.moveaxis(x, 0, 2).reshape(-1, *x.shape[3:])
+  side, axis = layout.side, layout.axis
+  if path[0] == 'Dense_0' and side and axis < x.ndim:
+    x = np.moveaxis(x, axis, 0)
+    rest = x.shape[1:]
+    x = x.reshape(-1, side, side, *rest)
+    x = np.moveaxis(np.moveaxis(x, 0, 2).reshape(-1, *rest), 0, axis)
   return x.T if path[-1] == 'kernel' else x
 
 
-Name = Callable[[tuple[str, ...]], str]
-
-
 def weighted(
-  module: nn.Module, example: Any, name: Name, vector: str
+  module: nn.Module, example: Any, layout: Layout
 ) -> tuple[types.Network, types.PyTree, types.PyTree]:
   """A network with the authors' weights, and the first u of each."""
   network = adapter.as_network(module, example)
   params, vars = jax.eval_shape(network.init, KEY)
   drawn = {}
-  flat = traverse_util.flatten_dict(params)
-  for path, leaf in flat.items():
-    shape = theirs(path, leaf.shape)
-    x = fixture.weights({name(path): shape})[name(path)]
-    to_pixels = path[0] == 'Dense_0' and leaf.shape[-1] > 1
-    drawn[path] = ours(path, x, to_pixels=to_pixels)
+  for path, leaf in traverse_util.flatten_dict(params).items():
+    name = layout.name(path)
+    x = fixture.weights({name: theirs(layout, path, leaf.shape)})[name]
+    drawn[path] = ours(layout, path, x)
   given = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
   own = traverse_util.flatten_dict(given.get('spectral', {}))
   for path in [path[:-1] for path in own if path[-1] == 'u']:
-    key = name(path).removesuffix('weight').removesuffix('W') + vector
-    u = fixture.weights({key: own[*path, 'u'].shape})[key]
-    to_pixels = path[0] == 'Dense_0' and len(u) > 1
-    own[*path, 'u'] = ours(('u',), u, to_pixels=to_pixels)
+    name = layout.name(path).removesuffix('weight').removesuffix('W')
+    name += layout.vector
+    u = fixture.weights({name: own[*path, 'u'].shape})[name]
+    own[*path, 'u'] = ours(layout, (path[0], 'u'), u)
   if own:
     given['spectral'] = traverse_util.unflatten_dict(own)
   return network, traverse_util.unflatten_dict(drawn), given
@@ -156,7 +185,8 @@ def check_answers(
   disc: tuple[types.Network, types.PyTree, types.PyTree],
   given: tuple[np.ndarray, np.ndarray, np.ndarray | None],
   kept: dict[str, np.ndarray],
-  name: Name,
+  layout: Layout,
+  step: int,
 ) -> None:
   """Samples and logits to 1e-4, the penalty's gradient to 1e-3, of the largest.
 
@@ -165,7 +195,8 @@ def check_answers(
     disc: likewise.
     given: latents, images and labels.
     kept: the authors' answers.
-    name: of D's leaves there.
+    layout: of D.
+    step: of every so many rows and columns of samples, one is kept.
   """
   z, x, label = given
 
@@ -187,18 +218,19 @@ def check_answers(
     grads = penalties.input_grads(judge, given)
     return penalties.zero_centred(grads), judge(given)
 
-  np.testing.assert_allclose(samples(*gen[1:]), kept['samples'], atol=1e-4)
+  found = samples(*gen[1:])[:, ::step, ::step]
+  np.testing.assert_allclose(found, kept['samples'], atol=1e-4)
   (value, logits), grads = jax.jit(jax.value_and_grad(penalty, has_aux=True))(
     *disc[1:]
   )
   np.testing.assert_allclose(logits, kept['logits'], rtol=1e-4)
   np.testing.assert_allclose(value, kept['penalty'], rtol=1e-4)
   for path, grad in traverse_util.flatten_dict(grads).items():
-    expected = kept.get(f'grad {name(path)}')
+    expected = kept.get(f'grad {layout.name(path)}')
     if expected is None:
       assert not np.any(grad), path
       continue
-    expected = ours(path, expected, to_pixels=False)
+    expected = ours(layout, path, expected)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(grad, expected, atol=1e-3 * scale, rtol=0)
 
@@ -229,17 +261,45 @@ def test_biggan_is_its_authors(case: str):
     biggan.DiscSettings(own.width, attention=own.attention // 2),
     classes=fixture.CLASSES,
   )
-  # The second block of G gives 16x16, and the third of D 8x8.
-  of_gen = functools.partial(torch_name, player='gen', attended=1)
-  of_disc = functools.partial(torch_name, player='disc', attended=2)
+  plan = biggan.PLANS[own.size]
+  up, down = plan.sides_up(own.size), plan.sides_down(own.size)
+  # Blocks after which there is attention, if it is anywhere.
+  attended = (up.index(16), down.index(8))
+  of_gen, of_disc = (
+    Layout(
+      functools.partial(torch_name, player=player, attended=place), 'u0', side
+    )
+    for player, place, side in zip(
+      ('gen', 'disc'), attended, (4, 0), strict=True
+    )
+  )
   label = fixture.LABELS
   z, x = fixture.inputs(own.size, own.latent)
   check_answers(
-    weighted(gen, types.Latent(z, label), of_gen, 'u0'),
-    weighted(disc, types.Batch(x, label), of_disc, 'u0'),
+    weighted(gen, types.Latent(z, label), of_gen),
+    weighted(disc, types.Batch(x, label), of_disc),
     (z, x, label),
     answers(fixture.PATH, case),
     of_disc,
+    own.step,
+  )
+
+
+def resnet_layouts(size: int) -> tuple[Layout, Layout]:
+  plan = sngan.PLANS[size]
+  blocks = len(plan.up) - 1
+  of_gen = functools.partial(chainer_name, player='gen', blocks=blocks)
+  of_disc = functools.partial(
+    chainer_name, player='disc', blocks=len(plan.down)
+  )
+  return Layout(of_gen, 'u', size >> blocks), Layout(of_disc, 'u')
+
+
+def cnn_layouts(size: int) -> tuple[Layout, Layout]:
+  up = 'Conv_0', 'Conv_1', 'Conv_2'
+  return (
+    Layout(cnn_name, 'u', size // 8, up=up),
+    Layout(cnn_name, 'u', size // 8, axis=1),
   )
 
 
@@ -247,23 +307,23 @@ def test_biggan_is_its_authors(case: str):
 def test_sngan_is_its_authors(case: str):
   own = make_sngan_fixture.CASES[case]
   shape = own.size, own.size, 3
-  gen = sngan.Generator(shape, sngan.GenSettings(width=2), classes=own.classes)
-  disc = sngan.Discriminator(sngan.DiscSettings(width=2), classes=own.classes)
-  plan = sngan.PLANS[own.size]
-  of_gen = functools.partial(
-    chainer_name, player='gen', blocks=len(plan.up) - 1
+  kind = 'cnn' if own.cnn else 'resnet'
+  gen = sngan.Generator(
+    shape, sngan.GenSettings(kind, own.width), classes=own.classes
   )
-  of_disc = functools.partial(
-    chainer_name, player='disc', blocks=len(plan.down)
+  disc = sngan.Discriminator(
+    sngan.DiscSettings(kind, own.width), classes=own.classes
   )
+  of_gen, of_disc = (cnn_layouts if own.cnn else resnet_layouts)(own.size)
   label = fixture.LABELS if own.classes else None
   z, x = fixture.inputs(own.size, make_sngan_fixture.LATENT)
   check_answers(
-    weighted(gen, types.Latent(z, label), of_gen, 'u'),
-    weighted(disc, types.Batch(x, label), of_disc, 'u'),
+    weighted(gen, types.Latent(z, label), of_gen),
+    weighted(disc, types.Batch(x, label), of_disc),
     (z, x, label),
     answers(make_sngan_fixture.PATH, case),
     of_disc,
+    own.step,
   )
 
 
