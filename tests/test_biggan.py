@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import make_biggan_fixture as fixture
 import make_inception_fixture
 import make_sngan_fixture
+import make_spectral_fixture as spectral_fixture
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -21,7 +22,7 @@ from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build, names
-from gan_jax.game import penalties
+from gan_jax.game import draws, penalties, steps
 from gan_jax.networks import (
   adapter,
   attention,
@@ -30,6 +31,7 @@ from gan_jax.networks import (
   layers,
   residual,
   sngan,
+  spectral,
 )
 from gan_jax.ops import homogeneous
 
@@ -325,6 +327,121 @@ def test_sngan_is_its_authors(case: str):
     of_disc,
     own.step,
   )
+
+
+def game_name(path: tuple[str, ...], player: str) -> str:
+  """The name in the fixture's game of a leaf of ours."""
+  layer, *rest = path
+  end = 'bias' if path[-1] == 'bias' else 'weight'
+  if layer.startswith('Block'):
+    inner, index = rest[0].rsplit('_', 1)
+    block = f'{player}.blocks.{layer.removeprefix("Block_")}'
+    if inner == 'ClassBatchNorm':
+      return f'{block}.norms.{index}.{rest[1]}.weight'
+    conv = 'shortcut' if index == '2' else f'convs.{index}'
+    return f'{block}.{conv}.{end}'
+  if layer == 'SelfAttention_0':
+    inner = rest[0]
+    at = inner if inner in ('out', 'gamma') else f'convs.{inner[0]}'
+    return f'{player}.attention.{at}' + '.weight' * (inner != 'gamma')
+  there = {
+    'Dense_0': 'linear', 'Conv_0': 'out', 'BatchNorm_0': 'norm.norm',
+    'Projection_0': 'embed',
+  }  # fmt: skip
+  return f'{player}.{there[layer]}.{end}'
+
+
+def played(layout: Layout, network: types.Network) -> tuple[Any, Any]:
+  """The game's first parameters and `vars` of a player, in our order."""
+  params, vars = jax.eval_shape(network.init, KEY)
+  given = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
+  own = traverse_util.flatten_dict(given['spectral'])
+  drawn = {}
+  for path, leaf in traverse_util.flatten_dict(params).items():
+    name = layout.name(path)
+    x = spectral_fixture.weight(name, theirs(layout, path, leaf.shape))
+    drawn[path] = ours(layout, path, x)
+    if (*path, 'u') not in own:
+      continue
+    u, v = spectral_fixture.vectors(name, x.reshape(len(x), -1))
+    own[*path, 'u'] = ours(layout, (path[0], 'u'), u)
+    # Each row of a kernel stands for v.
+    columns = np.broadcast_to(v, (len(x), v.size)).reshape(x.shape)
+    columns = ours(layout, path, columns)
+    own[*path, 'v'] = (
+      v if path[-1] == 'embedding' else columns[..., 0].reshape(-1)
+    )
+  given['spectral'] = traverse_util.unflatten_dict(own)
+  return traverse_util.unflatten_dict(drawn), given
+
+
+def test_ten_steps_of_pytorch():
+  """A small SAGAN in PyTorch, whose weights spectral_norm divides."""
+  config = configs.Config(batch_size=spectral_fixture.BATCH, loss='hinge')
+  config.conditional = True
+  config.gen.name = config.disc.name = 'biggan'
+  config.gen.latent_dim = spectral_fixture.LATENT
+  width = spectral_fixture.WIDTH
+  config.gen.net = biggan.GenSettings(width, attention=16)
+  config.disc.net = biggan.DiscSettings(width, attention=16)
+  adam = spectral_fixture.ADAM
+  for player in (config.optim.gen, config.optim.disc):
+    player.learning_rate, player.eps = adam['lr'], adam['eps']
+    player.b1, player.b2 = adam['betas']
+  side, classes = spectral_fixture.SIDE, fixture.CLASSES
+  info = sources.Info(
+    'images', (side, side, 3), class_shares=(1 / classes,) * classes
+  )
+  spec, hyper = build.make_spec(config, info), build.make_hyper(config)
+  layouts = types.Pair(
+    *(
+      Layout(functools.partial(game_name, player=player), '', first)
+      for player, first in (('gen', 4), ('disc', 0))
+    )
+  )
+  start = jax.eval_shape(lambda: build.init_state(spec, hyper, KEY))
+  state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), start)
+  for player in ('gen', 'disc'):
+    layout, network = getattr(layouts, player), getattr(spec, player)
+    params, vars = jax.tree.map(jnp.asarray, played(layout, network))
+    own = getattr(state, player)._replace(params=params, vars=vars)
+    state = state._replace(**{player: own})
+
+  @jax.jit
+  def step(state: Any, own: spectral_fixture.Round) -> Any:
+    draw = draws.draw_step(spec, KEY)
+    (of_disc,) = draw.disc
+    of_disc = of_disc._replace(latent=types.Latent(own.disc_z, own.disc_label))
+    draw = draw._replace(
+      disc=(of_disc,), gen_latent=types.Latent(own.gen_z, own.gen_label)
+    )
+    real = types.Batch(own.x[None], own.label[None])
+    return steps.make_step(spec)(state, hyper, real, draw)
+
+  with np.load(spectral_fixture.PATH) as file:
+    kept = {
+      name.removeprefix('game '): file[name]
+      for name in file.files
+      if name.startswith('game ')
+    }
+  for i, expected in enumerate(kept['losses']):
+    state, logs = step(state, spectral_fixture.round_of(i))
+    found = logs['disc/loss'], logs['gen/loss']
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+  for player in ('gen', 'disc'):
+    layout, own = getattr(layouts, player), getattr(state, player)
+    spectra = traverse_util.flatten_dict(own.vars['spectral'])
+    divided = traverse_util.flatten_dict(
+      spectral.normalise(own.params, own.vars['spectral'])
+    )
+    for path, leaf in traverse_util.flatten_dict(own.params).items():
+      name = layout.name(path)
+      expected = ours(layout, path, kept[name])
+      np.testing.assert_allclose(leaf, expected, atol=1e-5, err_msg=name)
+      if (*path, 'u') in spectra:
+        sigma = np.linalg.norm(leaf) / np.linalg.norm(divided[path])
+        expected = kept[f'sigma {name}']
+        np.testing.assert_allclose(sigma, expected, rtol=1e-5, err_msg=name)
 
 
 def made(gen: nn.Module, disc: nn.Module, z: int) -> tuple[Any, Any]:
