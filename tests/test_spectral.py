@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import make_spectral_fixture as fixture
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import fields as configs
@@ -241,6 +242,42 @@ def test_vectors_move_once_in_each_update_of_their_player(rule: str):
     chex.assert_trees_all_equal(kept, before.disc.vars)
   logits = sampling.judge(spec, after.disc, batch)
   assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(
+  ('name', 'net'),
+  [('mlp', {'width': 4, 'depth': 1}), ('dcgan', {'width': 4})],
+)
+def test_a_generator_with_kernels_of_norm_one(name: str, net: dict[str, Any]):
+  """In a game of classes, whose gains and biases stay as they are."""
+  info = sources.Info('images', (8, 8, 1), class_shares=(0.5, 0.5))
+
+  def gen(on: bool) -> types.Network:
+    config = configs.Config(conditional=True)
+    config.gen.name, config.gen.latent_dim = name, 3
+    config.gen.net = {**net, 'spectral_norm': on}
+    return build.make_spec(config, info).gen
+
+  normal, plain = gen(True), gen(False)
+  params, vars = normal.init(KEY)
+  assert 'spectral' not in jax.eval_shape(plain.init, KEY)[1]
+  flat = traverse_util.flatten_dict(params)
+  for _ in range(50):
+    vars = normal.advance(params, vars)
+  divided = {
+    path: leaf
+    / np.linalg.svd(leaf.reshape(-1, leaf.shape[-1]), compute_uv=False)[0]
+    if path[-1] == 'kernel'
+    else leaf
+    for path, leaf in flat.items()
+  }
+  latent = types.Latent(jax.random.normal(KEY, (4, 3)), jnp.arange(4) % 2)
+  own = {'key': KEY, 'mode': types.TRAIN}
+  found, _ = normal.apply(params, vars, latent, **own)
+  vars.pop('spectral')
+  divided = traverse_util.unflatten_dict(divided)
+  expected, _ = plain.apply(divided, vars, latent, **own)
+  np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_members_side_by_side_are_as_by_themselves():

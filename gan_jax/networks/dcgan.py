@@ -66,6 +66,8 @@ class GenSettings:
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
   # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
+  # Spectral normalisation of all kernels, as in SAGAN.
+  spectral_norm: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,10 @@ class Generator(nn.Module):
   settings: GenSettings = GenSettings()
   classes: int = 0
   dtype: Any = jnp.float32
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return spectral.norm_if(self.settings.spectral_norm, spectral.is_kernel)
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:

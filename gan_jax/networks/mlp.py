@@ -41,6 +41,8 @@ class GenSettings:
   # and not at 0 alone, and a larger spread lets the network vary faster along
   # them. 0 treats the first layer like the others, whose biases begin at 0.
   spread: float = declare.field(0.0, at_least=0)
+  # Spectral normalisation of all weights.
+  spectral_norm: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +55,6 @@ class DiscSettings(GenSettings):
   conditioning: str = declare.field(
     'concatenation', choices=('concatenation', *conditional.CONDITIONING)
   )
-  # Spectral normalisation of all weights.
-  spectral_norm: bool = False
 
 
 class Generator(nn.Module):
@@ -71,6 +71,10 @@ class Generator(nn.Module):
   settings: GenSettings = GenSettings()
   classes: int = 0
   dtype: Any = jnp.float32
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    return spectral.norm_if(self.settings.spectral_norm)
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
