@@ -403,6 +403,44 @@ def test_r3gan_block_starts_as_the_identity():
   assert moves == {'Conv_2'}
 
 
+def test_r3gan_branches_start_with_fixups_moments():
+  """Of L blocks, each activation has L^-1/2 times the one before it."""
+  blocks = 8
+  x = jax.random.normal(KEY, (16, 16, 16, 64))
+  block = r3gan.Block(4, r3gan.block_gain(blocks))
+  _, variables = block.init_with_output(KEY, x)
+  _, seen = block.apply(variables, x, capture_intermediates=True)
+  moments = [
+    # Away from the borders, beyond which there are zeros.
+    float(jnp.square(values[0][:, 1:-1, 1:-1]).mean())
+    for name in ('BiasedActivation_0', 'BiasedActivation_1', 'Conv_2')
+    for values in seen['intermediates'][name].values()
+  ]
+  assert moments == pytest.approx([blocks**-0.5, 1 / blocks, 0], rel=0.05)
+
+
+def test_r3gan_starts_linear():
+  """All its blocks are the identity, and nothing else is not linear."""
+  own = {'width': (16, 16, 8), 'depth': 2, 'groups': (4, 4, 2)}
+  label = jnp.array([0, 1, 1])
+  disc = r3gan.Discriminator(r3gan.DiscSettings(**own, embedding=16), 2)
+  gen = r3gan.Generator((16, 16, 3), r3gan.GenSettings(**own))
+  a, b = jax.random.normal(KEY, (2, 3, 16, 16, 3))
+  z, w = a[:, 0, :6, 0], b[:, 0, :6, 0]
+  mode = types.EVAL
+
+  @jax.jit
+  def both(x: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    of_x, _ = disc.init_with_output(KEY, types.Batch(x, label), mode)
+    return of_x, gen.init_with_output(KEY, types.Latent(z), mode)[0]
+
+  for one, other, mixed in zip(
+    both(a, z), both(b, w), both(2 * a - b, 2 * z - w), strict=True
+  ):
+    assert np.abs(mixed).max() > 0.01
+    np.testing.assert_allclose(mixed, 2 * one - other, rtol=1e-4, atol=1e-5)
+
+
 def test_r3gan_block_by_hand():
   """Against loops over pixels, taps and groups in numpy."""
   rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """StyleGAN2: statistics, and the authors' own answers."""
 
 import functools
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import draws, penalties, sampling, steps, terms
 from gan_jax.networks import adapter, style_layers, stylegan2
-from gan_jax.ops import cpu
+from gan_jax.ops import cpu, resample
 
 KEY = jax.random.key(0)
 SMALL = {'width': 8, 'channel_base': 64}
@@ -370,6 +371,72 @@ def test_modulation_by_kernels_of_each_sample():
   assert up.shape == (3, 32, 32, 10)
   same = centre(style_layers.modulated(even, kernel, style))
   np.testing.assert_allclose(centre(up), same, atol=1e-4)
+
+
+def test_second_moments_in_the_generator():
+  """Of each layer, from those of its input, for weights of N(0, 1).
+
+  Where weights alone are random, a demodulated convolution gives the mean
+  square under its nine taps, zeros beyond the border included (Karras et al.
+  2020, section 2.2), and the leaky rectifier makes 1.04 of it. Colours have no
+  demodulation: they have the moment of a style of 1 + N(0, 1), which is 2.
+  """
+  synthesis = style_layers.Synthesis((16, 16, 16), 3, 'skip', False)
+  ws = style_layers.unit_moment(jax.random.normal(KEY, (2, 6, 32)))
+
+  @jax.jit
+  @jax.vmap
+  def moments(key: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
+    rngs = {'params': key, 'noise': key}
+    variables = synthesis.init(rngs, ws)
+    _, seen = synthesis.apply(
+      variables, ws, rngs={'noise': key}, capture_intermediates=True
+    )
+    seen = {
+      '/'.join(path[:-1]): values[0]
+      for path, values in traverse_util.flatten_dict(
+        seen['intermediates']
+      ).items()
+    }
+    const = jnp.broadcast_to(variables['params']['b4']['const'], (2, 4, 4, 16))
+
+    def under_taps(x: jax.Array) -> jax.Array:
+      square = jnp.pad(jnp.square(x).mean(axis=3), ((0, 0), (1, 1), (1, 1)))
+      side = x.shape[1]
+      return sum(
+        square[:, i : i + side, j : j + side]
+        for i, j in itertools.product(range(3), range(3))
+      )
+
+    found = {}
+    x = const
+    for block in ('b4', 'b8', 'b16'):
+      for conv in ('conv0', 'conv1'):
+        if (name := f'{block}/{conv}') not in seen:
+          continue
+        y = seen[name]
+        taps = under_taps(resample.upsample(x) if conv == 'conv0' else x)
+        # Borders of what was upsampled first are not those of a convolution
+        # that upsamples.
+        inner = slice(1, -1) if conv == 'conv0' else slice(None)
+        square = jnp.square(y).mean(axis=3)
+        found[name] = (
+          square[:, inner, inner].mean(),
+          1.04 / 9 * taps[:, inner, inner].mean(),
+        )
+        x = y
+      name = f'{block}/torgb'
+      found[name] = jnp.square(seen[name]).mean(), 2 * jnp.square(x).mean()
+    return found
+
+  found = moments(jax.random.split(jax.random.key(1), 400))
+  assert len(found) == 5 + 3
+  for name, (moment, expected) in found.items():
+    ratio = float((moment / expected).mean())
+    assert ratio == pytest.approx(1, abs=0.06), name
+  # N(0, 1) under nine taps, or six at the sides and four in the corners.
+  least = 1.04 * (4 * 9 + 8 * 6 + 4 * 4) / (9 * 16)
+  assert found['b4/conv1'][0].mean() == pytest.approx(least, rel=0.05)
 
 
 @pytest.mark.parametrize('group', [1, 2, 3, 6])
