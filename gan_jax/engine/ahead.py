@@ -37,6 +37,7 @@ from gan_jax.engine import (
   placing,
   program,
   sharding,
+  traffic,
 )
 
 Report = dict[str, Any]
@@ -306,9 +307,8 @@ def _of_compiled(
     'copy_of_state': float(analysis.output_size_in_bytes),
   }
   sent = hlo.collectives(text, report['length'])
-  # XLA counts what is copied once for a chunk as if each step did it.
-  copied = hlo.copied_once(text) * (1 - 1 / report['length'])
-  num_bytes = max(costs.get('bytes accessed', 0.0) - copied, 0.0)
+  num_bytes = costs.get('bytes accessed', 0.0)
+  num_bytes = max(num_bytes - traffic.shared(text, report['length']), 0.0)
   counted = float(costs.get('flops', 0.0))
   if game.spec.loop_disc and counted:
     # XLA counts a loop's body once.

@@ -1,4 +1,4 @@
-"""What a compiled program sends and copies, read from its text."""
+"""A compiled program's text: how often its parts run, and what it sends."""
 
 import collections
 import math
@@ -18,8 +18,6 @@ _ARRAY = re.compile(r'\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]')
 _TILED = re.compile(
   r'\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]\{([\d,]*)(?::T\(([\d,]+)\))?'
 )
-_MADE = re.compile(r'^\s*(?:ROOT )?%?(\S+) = (\S+) ')
-_COPY = re.compile(r'^\s*(?:ROOT )?%?\S+ = (.*) copy(-start)?\(%?([^ ,)]+)\)')
 _CALLS = re.compile(
   r'(?:calls|condition|body|true_computation|false_computation)=%?([^ ,)}]+)'
 )
@@ -53,19 +51,14 @@ def collectives(text: str, length: int) -> list[Collective]:
     text: of the compiled chunk (`Compiled.as_text`), for one of the devices.
     length: its steps.
   """
-  computations, entry = _computations(text)
+  computations, entry = parse(text)
   counts, sizes = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0.0)
-
-  def walk(name: str, times: float) -> None:
-    for line in computations.get(name, ()):
+  for name, times in executions(computations, entry):
+    for line in computations[name]:
       kind = _kind(line)
       if kind:
-        counts[kind] += times
-        sizes[kind] += times * _size(line, kind)
-      for callee, rounds in _called(line, computations):
-        walk(callee, times * rounds)
-
-  walk(entry, 1 / length)
+        counts[kind] += times / length
+        sizes[kind] += times / length * _size(line, kind)
   return [
     Collective(kind, counts[kind], sizes[kind])
     for kind in KINDS
@@ -73,32 +66,15 @@ def collectives(text: str, length: int) -> list[Collective]:
   ]
 
 
-def copied_once(text: str) -> int:
-  """Bytes that copies read and write before and after the steps of a chunk.
+def stored(made: str) -> int:
+  """Bytes of the arrays in a type such as `f32[3,4]{1,0:T(8,128)}`."""
+  return sum(_in_tiles(*array) for array in _TILED.findall(made))
 
-  They are of what stays in a chip's fast memory, such as a small data set, with
-  what the tiles of the chip add.
 
-  Args:
-    text: of the compiled chunk.
-  """
-  computations, entry = _computations(text)
-  lines = computations.get(entry, [])
-  made = {
-    match.group(1): match.group(2)
-    for line in lines
-    for match in [_MADE.match(line)]
-    if match
-  }
-  total = 0
-  for line in lines:
-    copy = _COPY.match(line)
-    if copy:
-      # One that is started names what it reads beside what it writes.
-      arrays, started, operand = copy.groups()
-      read = '' if started else made.get(operand, '')
-      total += sum(_stored(*array) for array in _TILED.findall(arrays + read))
-  return total
+def size(made: str) -> int:
+  """Values in the arrays of such a type."""
+  arrays = _ARRAY.findall(made)
+  return sum(math.prod(_numbers(shape)) for _, shape in arrays)
 
 
 def precisions(text: str) -> dict[str, int]:
@@ -116,7 +92,7 @@ def precisions(text: str) -> dict[str, int]:
   return dict(counts)
 
 
-def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+def parse(text: str) -> tuple[dict[str, list[str]], str]:
   """The lines of each computation by its name, and the entry's name."""
   computations: dict[str, list[str]] = {}
   entry, lines = '', None
@@ -130,6 +106,21 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
     elif lines is not None:
       lines.append(line)
   return computations, entry
+
+
+def executions(
+  computations: dict[str, list[str]], entry: str
+) -> Iterator[tuple[str, int]]:
+  """Each computation that the entry calls, and how often it runs.
+
+  A loop whose number of rounds the text does not tell counts as one round, and
+  of branches all count.
+  """
+  yield entry, 1
+  for line in computations[entry]:
+    for callee, rounds in _called(line, computations):
+      for name, times in executions(computations, callee):
+        yield name, times * rounds
 
 
 def _kind(line: str) -> str | None:
@@ -179,7 +170,7 @@ def _numbers(text: str) -> list[int]:
   return [int(number) for number in text.split(',') if number]
 
 
-def _stored(dtype: str, shape: str, order: str, tile: str) -> int:
+def _in_tiles(dtype: str, shape: str, order: str, tile: str) -> int:
   """Bytes of an array in whole tiles."""
   sides = _numbers(shape)
   sizes = reversed(_numbers(tile))
@@ -197,7 +188,8 @@ def _called(
     names += [name.strip().lstrip('%') for name in branches.split(',')]
   rounds = _rounds(line, computations) if ' while(' in line else 1
   for name in names:
-    yield name, rounds
+    if name in computations:
+      yield name, rounds
 
 
 def _rounds(line: str, computations: dict[str, list[str]]) -> int:
