@@ -34,7 +34,7 @@ test: $(MADE)
 # Apart, for JAX tells of the TPU that it looks for wherever libtpu is at hand.
 aot: $(MADE)
 	$(RUN) -m pip install --quiet --no-deps --upgrade --target .venv/aot \
-	  libtpu==0.0.42.1
+	  'libtpu==0.0.42.*'
 	PYTHONPATH=.venv/aot $(RUN) -m pytest tests/test_ahead.py
 
 # What a new JAX or XLA is most likely to change.

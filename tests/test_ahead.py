@@ -1,9 +1,12 @@
 """Programs compiled for chips that are not there, and what is told of them."""
 
+import importlib.machinery
 import importlib.util
 import json
+import os
 import pathlib
 import subprocess
+import sys
 from typing import Any
 
 import jax
@@ -223,7 +226,15 @@ def test_what_cannot_be_compiled_for(
     ValueError, match=r"needs libtpu.*install -e '\.\[tpu-aot"
   ):
     ahead.compile_apart(config, 'v5e:2x2', NOTHING)
-  monkeypatch.setattr(importlib.util, 'find_spec', lambda _: 'there')
+  # A folder of that name, that Python takes for a package.
+  spec = importlib.machinery.ModuleSpec('libtpu', None, is_package=True)
+  spec.submodule_search_locations = ['here/libtpu']
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda _: spec)
+  with pytest.raises(
+    ValueError, match='needs libtpu, and here/libtpu is a folder of that name'
+  ):
+    ahead.compile_apart(config, 'v5e:2x2', NOTHING)
+  spec.origin = 'there'
   config.batch_size = 9
   with pytest.raises(
     ValueError, match='batch_size=9: must be a multiple of the 4 chips'
@@ -257,6 +268,26 @@ def test_a_compiler_that_crashes_is_one_line(
   line = f'^--topology=cpu: the compiler ended with exit code {said}$'
   with pytest.raises(ValueError, match=line):
     ahead.compile_apart(config, 'cpu', NOTHING)
+
+
+def test_the_compiler_ends_with_who_started_it(tmp_path: pathlib.Path):
+  # Started by a shell that is killed, it waits for what it is asked.
+  os.mkfifo(tmp_path / 'asked')
+  child = f'{sys.executable} -m gan_jax.engine.ahead $$ < asked & echo; wait'
+  with (
+    subprocess.Popen(
+      ['bash', '-c', child],
+      cwd=tmp_path,
+      env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
+      stdout=subprocess.PIPE,
+    ) as shell,
+    open(tmp_path / 'asked', 'w'),
+  ):
+    assert shell.stdout is not None
+    shell.stdout.readline()
+    shell.kill()
+    # To its end, which is when the child too has closed it.
+    shell.communicate(timeout=60)
 
 
 def test_scaling_compares_with_the_first(

@@ -14,7 +14,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -58,23 +58,21 @@ def compile_apart(
     'topology': topology,
     'form': form._asdict(),
   }
-  with tempfile.TemporaryDirectory() as folder:
-    answer = pathlib.Path(folder) / 'report.json'
-    done = subprocess.run(
-      [sys.executable, '-m', __name__, str(answer)],
-      input=json.dumps(asked),
-      env=_environment(kind),
-      cwd=pathlib.Path(__file__).parents[2],
-      capture_output=True,
-      text=True,
-      check=False,
+  done = subprocess.run(
+    [sys.executable, '-m', __name__, str(os.getpid())],
+    input=json.dumps(asked),
+    env=_environment(kind),
+    cwd=pathlib.Path(__file__).parents[2],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  if not done.stdout:
+    raise ValueError(
+      f'--topology={topology}: the compiler ended with exit code '
+      f'{_code(done.returncode)}{_last_words(done)}'
     )
-    if not answer.exists():
-      raise ValueError(
-        f'--topology={topology}: the compiler ended with exit code '
-        f'{_code(done.returncode)}{_last_words(done)}'
-      )
-    report: Report = json.loads(answer.read_text())
+  report: Report = json.loads(done.stdout)
   if 'error' in report:
     raise ValueError(report['error'])
   return report
@@ -128,15 +126,30 @@ def _check(config: configs.Config, topology: str) -> None:
     )
   if asked.chip in chips.OTHERS:
     return
-  if importlib.util.find_spec('libtpu') is None:
-    raise ValueError(
-      f'--topology={topology}: needs libtpu, which compiles for TPUs without '
-      "one: python -m pip install -e '.[tpu-aot]'"
-    )
+  check_compiler(topology)
   if config.batch_size % asked.num_chips:
     raise ValueError(
       f'batch_size={config.batch_size}: must be a multiple of the '
       f'{asked.num_chips} chips of --topology={topology}'
+    )
+
+
+def check_compiler(topology: str) -> None:
+  """Raises ValueError where libtpu is needed and not installed."""
+  if chips.parse(topology).chip in chips.OTHERS:
+    return
+  found = importlib.util.find_spec('libtpu')
+  if found is None:
+    raise ValueError(
+      f'--topology={topology}: needs libtpu, which compiles for TPUs without '
+      "one: python -m pip install -e '.[tpu-aot]', or in a folder of its own "
+      '(docs/pods.md)'
+    )
+  if found.origin is None:  # Python takes any folder of the name for it.
+    (folder, *_) = found.submodule_search_locations or ['libtpu']
+    raise ValueError(
+      f'--topology={topology}: needs libtpu, and {folder} is a folder of that '
+      'name but not libtpu; rename it, or leave it out of PYTHONPATH'
     )
 
 
@@ -334,8 +347,19 @@ def _of_compiled(
   return extra | {'limit': limit, 'fits': sum(memory.values()) <= limit}
 
 
-def _main(path: pathlib.Path) -> None:
-  """Answers what stands on the standard input, in a file."""
+def _end_with(parent: int) -> None:
+  """Ends this process when the one that started it has."""
+  while os.getppid() == parent:
+    time.sleep(0.2)
+  os._exit(1)
+
+
+def _main(parent: int) -> None:
+  """Answers on the standard output what stands on the standard input."""
+  threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+  # Whatever libraries print goes elsewhere.
+  answer = os.fdopen(os.dup(1), 'w')
+  os.dup2(2, 1)
   asked: Mapping[str, Any] = json.load(sys.stdin)
   form = dict(asked['form'])
   form['shape'] = tuple(form['shape'])
@@ -345,8 +369,9 @@ def _main(path: pathlib.Path) -> None:
     report = compile_for(config, asked['topology'], absent.ImageSpec(**form))
   except ValueError as error:
     report = {'error': str(error)}
-  path.write_text(json.dumps(report))
+  with answer:
+    json.dump(report, answer)
 
 
 if __name__ == '__main__':
-  _main(pathlib.Path(sys.argv[1]))
+  _main(int(sys.argv[1]))
