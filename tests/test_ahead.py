@@ -135,6 +135,11 @@ def test_a_roofline_by_hand():
     ('v5p:2x2', 'there are v5p:1x1x1, 2x2x1'),
     ('v5e:0x2', 'there are v5e:1x1'),
     ('v5e:2x-2', 'there are v5e:1x1'),
+    # libtpu crashes.
+    ('v5e:16x32', 'there are v5e:1x1, .*, 16x16$'),
+    ('v4:2x4x6', 'there are .* and those of sides that 4 divides, up to 4,096'),
+    ('v4:16x16x20', 'there are v4:1x1x1'),
+    ('v4:0x4x4', 'there are v4:1x1x1'),
   ],
 )
 def test_topologies_that_do_not_exist(text: str, said: str):
@@ -144,6 +149,7 @@ def test_topologies_that_do_not_exist(text: str, said: str):
 
 def test_topologies():
   assert chips.parse('v5p:2x2x4').num_chips == 16
+  assert chips.parse('v5p:16x20x28').num_chips == chips.CHIPS['v5p'].most
   assert str(chips.of_count('v6e', 64)) == 'v6e:8x8'
   with pytest.raises(
     ValueError, match='--chips=3: of v5e there are pods of 1,'

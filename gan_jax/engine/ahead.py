@@ -154,11 +154,7 @@ def check_compiler(topology: str) -> None:
 
 
 def _mesh(topology: chips.Topology) -> Mesh:
-  """Of its devices, which need not be there; of one for CPUs and GPUs.
-
-  Raises:
-    ValueError: libtpu knows no such pod.
-  """
+  """Of its devices, which need not be there; of one for CPUs and GPUs."""
   if topology.chip in chips.OTHERS:
     return sharding.make_mesh()
   options: dict[str, Any] = {}
@@ -166,14 +162,9 @@ def _mesh(topology: chips.Topology) -> Mesh:
     options['chip_config_name'] = 'megacore'
   if topology.num_chips == 1:
     options['chips_per_host_bounds'] = [1, 1, 1]
-  try:
-    description = topologies.get_topology_desc(
-      str(topology), platform='tpu', **options
-    )
-  except jax.errors.JaxRuntimeError as error:
-    if 'INVALID_ARGUMENT' not in str(error):
-      raise
-    raise chips.unknown_shape(str(topology)) from None
+  description = topologies.get_topology_desc(
+    str(topology), platform='tpu', **options
+  )
   return sharding.mesh_of(description.devices)
 
 

@@ -16,7 +16,9 @@ class Chip(NamedTuple):
     memory: bytes of HBM.
     bandwidth: bytes a second to HBM.
     links: bytes a second that it sends to its neighbours, over all its links.
-    shapes: some that are rented, from the smallest to the largest.
+    shapes: of its pods, from the smallest to the largest; of chips with three
+      links each way there are larger ones.
+    most: chips of the largest pod.
     source: where these figures are.
   """
 
@@ -26,6 +28,7 @@ class Chip(NamedTuple):
   bandwidth: float
   links: float
   shapes: tuple[str, ...]
+  most: int
   source: str
 
 
@@ -41,10 +44,10 @@ _PAGE = 'https://cloud.google.com/tpu/docs/'
 CHIPS = {
   chip.name: chip
   for chip in (
-    Chip('v4', 275e12, 32 * 2**30, 1200e9, 269e9, _DEEP, _PAGE + 'v4'),
-    Chip('v5e', 197e12, 16 * 2**30, 819e9, 200e9, _FLAT, _PAGE + 'v5e'),
-    Chip('v5p', 459e12, 95 * 2**30, 2765e9, 600e9, _DEEP, _PAGE + 'v5p'),
-    Chip('v6e', 918e12, 32 * 2**30, 1638e9, 400e9, _FLAT, _PAGE + 'v6e'),
+    Chip('v4', 275e12, 32 * 2**30, 1200e9, 269e9, _DEEP, 4096, _PAGE + 'v4'),
+    Chip('v5e', 197e12, 16 * 2**30, 819e9, 200e9, _FLAT, 256, _PAGE + 'v5e'),
+    Chip('v5p', 459e12, 95 * 2**30, 2765e9, 600e9, _DEEP, 8960, _PAGE + 'v5p'),
+    Chip('v6e', 918e12, 32 * 2**30, 1638e9, 400e9, _FLAT, 256, _PAGE + 'v6e'),
   )
 }
 
@@ -89,21 +92,21 @@ def parse(text: str) -> Topology:
       f'--topology={text}: there are {", ".join([*CHIPS, *OTHERS])}, as in '
       'v5e:4x4'
     )
-  shapes = CHIPS[name].shapes
+  chip = CHIPS[name]
   sizes = tuple(int(n) for n in re.findall(r'\d+', shape))
-  known = re.fullmatch(r'\d+(x\d+)*', shape)
-  if not known or len(sizes) != shapes[0].count('x') + 1 or 0 in sizes:
-    raise unknown_shape(text)
+  # libtpu has these, and can crash at others.
+  deep = chip.shapes is _DEEP
+  larger = deep and bool(re.fullmatch(r'\d+x\d+x\d+', shape))
+  larger = larger and all(n % 4 == 0 for n in sizes)
+  if shape not in chip.shapes and not (
+    larger and 0 < math.prod(sizes) <= chip.most
+  ):
+    more = f' and those of sides that 4 divides, up to {chip.most:,} chips'
+    raise ValueError(
+      f'--topology={text}: there are {name}:{", ".join(chip.shapes)}'
+      + more * deep
+    )
   return Topology(name, sizes)
-
-
-def unknown_shape(text: str) -> ValueError:
-  """What to raise where a chip has no pod of a shape."""
-  name = text.partition(':')[0]
-  return ValueError(
-    f'--topology={text}: there are {name}:{", ".join(CHIPS[name].shapes)} and '
-    'larger ones of even sides'
-  )
 
 
 def of_count(name: str, count: int) -> Topology:
