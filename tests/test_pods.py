@@ -9,6 +9,10 @@ import pytest
 FOLDER = pathlib.Path(__file__).parent.parent / 'experiments' / 'pods'
 PROGRAM = ['experiments.train', '--config=a.py:b', '--workdir=runs/x y']
 
+GKE = (
+  '--cluster=c', '--workload=w', '--tpu_type=v5litepod-16', '--image=i',
+)  # fmt: skip
+
 
 def start(script: str, *options: str) -> subprocess.CompletedProcess[str]:
   return subprocess.run(
@@ -44,10 +48,7 @@ def test_tpu_vm():
 
 
 def test_gke():
-  (words,) = command(
-    'gke.sh', '--cluster=c', '--workload=w', '--tpu_type=v5litepod-16',
-    '--image=i',
-  )  # fmt: skip
+  (words,) = command('gke.sh', *GKE)
   assert words[:3] == ['xpk', 'workload', 'create']
   assert {'--cluster=c', '--tpu-type=v5litepod-16', '--max-restarts=10'} <= {
     *words
@@ -91,6 +92,36 @@ def test_local():
       'local.sh',
       ['--processes=two'],
       '--processes=two: must be a whole number from 1',
+    ),
+    (
+      'local.sh',
+      ['--processes=2', '--port=abc'],
+      '--port=abc: must be a whole number from 1 to 65535',
+    ),
+    (
+      'local.sh',
+      ['--processes=2', '--port=65536'],
+      '--port=65536: must be a whole number from 1 to 65535',
+    ),
+    (
+      'slurm.sh',
+      ['--nodes=two', '--gpus=8'],
+      '--nodes=two: must be a whole number from 1',
+    ),
+    (
+      'slurm.sh',
+      ['--nodes=2', '--gpus=-1'],
+      '--gpus=-1: must be a whole number from 1',
+    ),
+    (
+      'slurm.sh',
+      ['--nodes=2', '--gpus=8', '--time=soon'],
+      '--time=soon: must be as 24:00:00 or 2-00:00:00',
+    ),
+    (
+      'gke.sh',
+      [*GKE, '--restarts=some'],
+      '--restarts=some: must be a whole number from 0',
     ),
   ],
 )

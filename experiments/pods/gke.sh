@@ -9,6 +9,7 @@
 # The folder of the run must outlive the pods: a mounted volume.
 source "$(dirname "$0")/options.sh"
 read_options cluster workload tpu_type image restarts=10 :: "$@"
+whole restarts 0
 run xpk workload create "--cluster=$cluster" "--workload=$workload" \
   "--tpu-type=$tpu_type" --num-slices=1 "--docker-image=$image" \
   "--max-restarts=$restarts" \

@@ -8,8 +8,8 @@
 # Ends with the first exit code that is not 0.
 source "$(dirname "$0")/options.sh"
 read_options processes port=9876 :: "$@"
-[[ "$processes" =~ ^[1-9][0-9]*$ ]] ||
-  fail "--processes=$processes: must be a whole number from 1"
+whole processes 1
+whole port 1 65535
 python="${PYTHON:-.venv/bin/python}" pids=() code=0
 for ((i = 0; i < processes; i++)); do
   command=(

@@ -9,6 +9,11 @@
 # a checkpoint; --requeue starts it again after a preemption.
 source "$(dirname "$0")/options.sh"
 read_options nodes gpus time=24:00:00 cpus=8 :: "$@"
+whole nodes 1
+whole gpus 1
+whole cpus 1
+[[ "$time" =~ ^(([0-9]+-)?[0-9]+(:[0-9]+){0,2}|UNLIMITED)$ ]] ||
+  fail "--time=$time: must be as 24:00:00 or 2-00:00:00"
 run sbatch "--nodes=$nodes" "--ntasks-per-node=$gpus" "--gpus-per-node=$gpus" \
   "--cpus-per-task=$cpus" "--time=$time" --signal=TERM@120 --requeue \
   --open-mode=append \
