@@ -7,7 +7,8 @@ Compiles each file in experiments/configs/ with each of its arguments, and
 prints a table in Markdown. What is done is in --out, and the same command goes
 on from there. Where one does not fit, its networks are computed again for the
 gradient (remat), then also in bfloat16, then also with its state split (fsdp),
-until it does. A batch that the chips do not divide is rounded up.
+then with half of its batch and so on, until it does. A batch that the chips do
+not divide is rounded up.
 """
 
 import json
@@ -32,14 +33,15 @@ _PRINT = flags.DEFINE_bool(
 def main() -> None:
   if not _OUT.value:
     raise ValueError('--out=FILE must be given')
-  from gan_jax.engine import chips
+  from gan_jax.engine import ahead, chips
   from gan_jax.report import forecast
   from gan_jax.storage import whole, workdir as workdirs
 
   path = pathlib.Path(_OUT.value)
   whole.check_parent('out', path)
   for topology in _TOPOLOGIES.value:
-    chips.parse(topology)
+    if chips.parse(topology).chip in chips.OTHERS:
+      raise ValueError(f'--topologies={topology}: must be pods, as v5e:2x2')
   try:
     wanted = [(t, c) for t, c in fitting.titles() if re.search(_ONLY.value, t)]
     done = json.loads(path.read_text()) if path.exists() else {}
@@ -47,6 +49,10 @@ def main() -> None:
     raise ValueError(
       f'--only={_ONLY.value}, --out={path}: cannot be read ({error})'
     ) from None
+  if not wanted:
+    raise ValueError(f'--only={_ONLY.value}: matches no configuration')
+  if not _PRINT.value:
+    ahead.check_compiler(_TOPOLOGIES.value[0])
   for topology in [] if _PRINT.value else _TOPOLOGIES.value:
     for title, name in wanted:
       key = f'{title} {topology}'
@@ -61,7 +67,11 @@ def main() -> None:
     for topology in _TOPOLOGIES.value
     for row in done.get(f'{title} {topology}', [])
   ]
+  if not rows:
+    raise ValueError(f'--print: --out={path} has none of these')
   print(*forecast.markdown(rows), sep='\n')
+  if all('error' in row for row in rows):
+    raise ValueError('none of these could be compiled')
 
 
 if __name__ == '__main__':

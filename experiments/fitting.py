@@ -59,7 +59,9 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
   """Its row, and where it does not fit, one for each remedy that is tried.
 
-  Where the chips do not divide its batch, it has the next that they do.
+  Where the chips do not divide its batch, it has the next that they do. The
+  last remedy is half of the batch, as often as it needs, down to one sample on
+  each chip.
   """
   from gan_jax.engine import build, chips
 
@@ -79,4 +81,11 @@ def rows(
     config = overrides.apply(config, changes, build.complete)
     title = f'{title} + {name}'
     row = _compiled(config, topology) | {'title': title}
+    yield row
+  batch, whole = config.batch_size, title
+  while row.get('fits') is False and batch > count:
+    batch = -(-batch // 2 // count) * count
+    title = f'{whole} + batch {batch}'
+    smaller = dataclasses.replace(config, batch_size=batch)
+    row = _compiled(smaller, topology) | {'title': title}
     yield row

@@ -252,6 +252,55 @@ def test_what_cannot_be_compiled_for(
 
 
 @pytest.mark.parametrize(
+  ('data', 'form', 'said'),
+  [
+    ('ring', absent.ImageSpec((8, 8, 1)), "data.name='ring' needs none"),
+    ('digits', absent.ImageSpec((), 0, 50), "data.name='digits' needs none"),
+    ('mnist', absent.ImageSpec((), 9), '--classes=9: changes nothing without'),
+  ],
+)
+def test_what_would_change_nothing_is_refused(
+  data: str, form: absent.ImageSpec, said: str, tiny: configs.Config
+):
+  config = build.complete(tiny)
+  config.data.name = data
+  with pytest.raises(ValueError, match=said):
+    ahead.compile_apart(config, 'cpu', form)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'said'),
+  [
+    ('table --only=zzz', '--only=zzz: matches no configuration'),
+    ('table --topologies=v5e:3x5', '--topology=v5e:3x5: there are'),
+    ('table --topologies=cpu', '--topologies=cpu: must be pods'),
+    ('table --print', '--print: --out=OUT has none of these'),
+    (
+      'for --topology=v5e --chips=4,64 --config.batch_size=30 '
+      '--config=experiments/configs/ring_2d.py',
+      '--chips: none is left; strong, v5e:2x2: left out: ',
+    ),
+  ],
+)
+def test_programs_that_compile_nothing_fail(
+  flags: str, said: str, tmp_path: pathlib.Path
+):
+  program, *rest = flags.split()
+  out = tmp_path / 'out.json'
+  rest += [f'--out={out}'] * (program == 'table')
+  done = subprocess.run(
+    [sys.executable, '-m', f'experiments.compile_{program}', *rest],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert (done.returncode, done.stdout) == (1, '')
+  assert done.stderr.startswith(f'error: {said.replace("OUT", str(out))}')
+  assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(
   ('code', 'wrote', 'said'),
   [
     (-11, 'some words\nRAW: signal 11\n', r'-11 \(SIGSEGV\)'),
@@ -403,6 +452,20 @@ def test_the_table_tries_what_may_make_it_fit(
     ('faces + remat', False),
     ('faces + remat + bfloat16', True),
   ]
+  # The last remedy is a smaller batch, down to one sample on each chip.
+  for most, last in ((16, [32, 16]), (0, [32, 16, 8, 4])):
+    monkeypatch.setattr(
+      ahead,
+      'compile_apart',
+      lambda config, *_, most=most: {'fits': config.batch_size <= most},
+    )
+    config = fitting.load(name, '')
+    config.batch_size = 60
+    whole = list(fitting.rows(config, 'faces', 'v5e:2x2'))
+    titles = [row['title'].split(' + ')[-1] for row in whole]
+    remedies = ['remat', 'bfloat16', 'fsdp', *(f'batch {n}' for n in last)]
+    assert titles == ['faces', *remedies]
+  monkeypatch.setattr(ahead, 'compile_apart', compiled)
   # A batch that the chips do not divide is the next that they do.
   (name,) = [c for t, c in fitting.titles() if t == 'cifar10:biggan']
   odd, *_ = fitting.rows(fitting.load(name, ''), 'odd', 'v5e:2x2')
@@ -410,3 +473,8 @@ def test_the_table_tries_what_may_make_it_fit(
   header, _, *lines = forecast.markdown(rows)
   assert header.startswith('| configuration | chips | fits |')
   assert lines[0].startswith('| faces | v5e:2x2 | no |')
+
+
+def test_the_peaks_of_chips_stand_in_the_docs():
+  table = '\n'.join(forecast.peaks())
+  assert f'\n{table}\n' in (ROOT / 'docs' / 'pods.md').read_text()

@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
-from gan_jax.data import absent, source as sources
+from gan_jax.data import absent, densities, source as sources
 from gan_jax.engine import (
   batching,
   build,
@@ -42,6 +42,9 @@ from gan_jax.engine import (
 
 Report = dict[str, Any]
 
+# Data that need no files.
+_COMPLETE = (*densities.DENSITIES, *densities.POINTS, 'digits')
+
 
 def compile_apart(
   config: configs.Config, topology: str, form: absent.ImageSpec
@@ -52,7 +55,7 @@ def compile_apart(
     ValueError: as `compile_for`, or that process crashed.
   """
   kind = chips.parse(topology).chip
-  _check(config, topology)
+  _check(config, topology, form)
   asked = {
     'config': values.to_dict(config),
     'topology': topology,
@@ -110,12 +113,15 @@ def _last_words(done: subprocess.CompletedProcess[str]) -> str:
   return f': {lines[-1]}' if lines else ', and said nothing'
 
 
-def _check(config: configs.Config, topology: str) -> None:
+def _check(
+  config: configs.Config, topology: str, form: absent.ImageSpec
+) -> None:
   """What can be refused without compiling.
 
   Raises:
-    ValueError: libtpu is not installed, the chips do not divide the batch, or
-      the configuration is of a population.
+    ValueError: libtpu is not installed, the chips do not divide the batch, the
+      configuration is of a population, or what is given of its images changes
+      nothing.
   """
   asked = chips.parse(topology)
   checks.validate(config)
@@ -123,6 +129,16 @@ def _check(config: configs.Config, topology: str) -> None:
     raise ValueError(
       'population: its members are trained side by side, and what is compiled '
       'here is a single run; set population.seeds=1 and no population.vary'
+    )
+  if form != absent.ImageSpec() and config.data.name in _COMPLETE:
+    raise ValueError(
+      '--image, --classes, --examples: are of images that are not there, and '
+      f'data.name={config.data.name!r} needs none; leave them out'
+    )
+  if form.classes and not config.conditional:
+    raise ValueError(
+      f'--classes={form.classes}: changes nothing without '
+      '--config.conditional=true; leave it out'
     )
   if asked.chip in chips.OTHERS:
     return
@@ -187,7 +203,7 @@ def compile_for(
   Raises:
     ValueError: one line on what is wrong with the arguments.
   """
-  _check(config, topology)
+  _check(config, topology, form)
   asked = chips.parse(topology)
   game = _game(config, _mesh(asked), form)
   length = chunks.part_length(game, program.chunk_length(config, 0))

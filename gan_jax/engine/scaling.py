@@ -39,7 +39,7 @@ def predict(
     and `efficiency`: the speed of a chip as a share of that in the first row.
 
   Raises:
-    ValueError: there is no such chip, or no pod of so many.
+    ValueError: there is no such chip, no pod of so many, or no row at all.
   """
   if chip not in chips.CHIPS:
     raise ValueError(
@@ -47,6 +47,7 @@ def predict(
     )
   pods = [chips.of_count(chip, count) for count in counts]
   rows: list[dict[str, Any]] = []
+  left: list[str] = []
   reports: dict[tuple[int, int], ahead.Report | None] = {}
   for kind in KINDS:
     for pod in pods:
@@ -56,7 +57,7 @@ def predict(
       if asked not in reports:
         reports[asked], why = _compiled(trial, str(pod), form)
         if why:
-          say(f'{kind}, {pod}: left out: {why}')
+          left.append(f'{kind}, {pod}: left out: {why}')
       report = reports[asked]
       if report is not None:
         first = rows[0]['report'] if rows else report
@@ -67,6 +68,10 @@ def predict(
           'efficiency': _speed(report) / _speed(first),
           'report': report,
         })  # fmt: skip
+  if not rows:
+    raise ValueError(f'--chips: none is left; {left[0]}')
+  for line in left:
+    say(line)
   return rows
 
 
