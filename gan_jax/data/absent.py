@@ -25,6 +25,9 @@ class ImageSpec(NamedTuple):
   examples: int = 0
 
 
+# What needs no files, and is opened as it is.
+NOT_ABSENT = (*densities.DENSITIES, *densities.POINTS, 'digits')
+
 # The training splits, as the pages of TensorFlow Datasets give them.
 KNOWN = {
   'mnist': ImageSpec((28, 28, 1), 10, 60_000),
@@ -84,7 +87,7 @@ def open_absent(
   Raises:
     ValueError: the shape of an image is not known.
   """
-  if data.name in (*densities.DENSITIES, *densities.POINTS, 'digits'):
+  if data.name in NOT_ABSENT:
     return opening.open_source(data, key, shape, shared=False)
   form = form_of(data, given)
   height, width, channels = form.shape

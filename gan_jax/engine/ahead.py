@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
-from gan_jax.data import absent, densities, source as sources
+from gan_jax.data import absent, source as sources
 from gan_jax.engine import (
   batching,
   build,
@@ -41,9 +41,6 @@ from gan_jax.engine import (
 )
 
 Report = dict[str, Any]
-
-# Data that need no files.
-_COMPLETE = (*densities.DENSITIES, *densities.POINTS, 'digits')
 
 
 def compile_apart(
@@ -130,7 +127,7 @@ def _check(
       'population: its members are trained side by side, and what is compiled '
       'here is a single run; set population.seeds=1 and no population.vary'
     )
-  if form != absent.ImageSpec() and config.data.name in _COMPLETE:
+  if form != absent.ImageSpec() and config.data.name in absent.NOT_ABSENT:
     raise ValueError(
       '--image, --classes, --examples: are of images that are not there, and '
       f'data.name={config.data.name!r} needs none; leave them out'
