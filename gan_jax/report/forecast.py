@@ -124,7 +124,7 @@ def save_scaling(
     xlabel='chips', ylabel='speed of a chip, of the first', ylim=(0, 1.05)
   )
   axes.set_title('predicted by published peaks, not measured', fontsize=9)
-  axes.legend(fontsize=7)
+  axes.legend(fontsize=7, handlelength=4)
   plots.save_figure(path, figure)
 
 
