@@ -35,7 +35,7 @@ COUNTS = [
   ),
   # Counted in ajbrock/BigGAN-PyTorch; 128x128 is in compare_gan, too.
   ('cifar10:biggan', {}, 4_304_387, 4_207_361),
-  # There attention at 32x32 is after each of D's blocks, here after the first.
+  # There attention at 16x16 is after each of D's blocks, here after the first.
   (
     'imagenet:biggan_32', {'disc.net.attention': '0'},
     9_542_916, 9_836_929,
