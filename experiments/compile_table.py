@@ -39,6 +39,8 @@ def main() -> None:
 
   path = pathlib.Path(_OUT.value)
   whole.check_parent('out', path)
+  if not _TOPOLOGIES.value:
+    raise ValueError('--topologies: names none')
   for topology in _TOPOLOGIES.value:
     if chips.parse(topology).chip in chips.OTHERS:
       raise ValueError(f'--topologies={topology}: must be pods, as v5e:2x2')

@@ -82,10 +82,10 @@ def rows(
     title = f'{title} + {name}'
     row = _compiled(config, topology) | {'title': title}
     yield row
-  batch, whole = config.batch_size, title
+  batch, of_whole = config.batch_size, title
   while row.get('fits') is False and batch > count:
     batch = -(-batch // 2 // count) * count
-    title = f'{whole} + batch {batch}'
+    title = f'{of_whole} + batch {batch}'
     smaller = dataclasses.replace(config, batch_size=batch)
     row = _compiled(smaller, topology) | {'title': title}
     yield row

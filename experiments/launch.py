@@ -120,16 +120,16 @@ def _join() -> bool:
 # are. Configurations are compared by their values.
 _OWN = (
   'coordinator', 'num_processes', 'process_id', 'wait_s', 'config', 'workdir',
-  'data_dir', 'out',
+  'data_dir', 'table',
 )  # fmt: skip
 
 
 def _shared_flags() -> dict[str, Any]:
   """Those that must be alike on all processes, by their names."""
-  own = flags.FLAGS.flags_by_module_dict()
+  by_module = flags.FLAGS.flags_by_module_dict()
   return {
     flag.name: flag.value
-    for module, defined in own.items()
+    for module, defined in by_module.items()
     if module == sys.argv[0] or module.startswith('experiments.')
     for flag in defined
     if flag.name not in _OWN
@@ -360,9 +360,10 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
 
   code = 0
   try:
-    hosts.agree('command line', _shared_flags())
     if by_first:
       jax.devices()  # Those of several processes are opened together.
+    else:
+      hosts.agree('command line', _shared_flags())
     if hosts.is_first() or not by_first:
       main()
   except SystemExit as error:

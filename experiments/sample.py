@@ -17,6 +17,7 @@ files.
 import itertools
 import json
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ _DEFAULT = 64
 
 def _labels(run: 'runs.Run') -> np.ndarray | None:
   """The class of each sample, as the flags ask for it."""
-  from gan_jax.engine import build
+  from gan_jax.config import words
   from gan_jax.run import trained as runs
 
   name, each = _CLASS.value, _PER_CLASS.value
@@ -67,12 +68,12 @@ def _labels(run: 'runs.Run') -> np.ndarray | None:
     return None
   if _NUM.value is not None:
     raise ValueError('--num and --per_class: give one of them')
-  count = build.count_classes(run.config, run.info)
-  if not count:
-    raise ValueError(
-      f'--per_class={each}: this run is not of a conditional game'
-    )
-  return np.repeat(np.arange(count, dtype=np.int32), each)
+  labels = runs.labels_of_each_class(run, each, 'per_class')
+  empty = len(run.info.class_shares) - len(labels) // each
+  if empty:
+    classes = words.counted(empty, 'class')
+    print(f'{classes} left out, of which the data have none', file=sys.stderr)
+  return labels
 
 
 def _write_folder(

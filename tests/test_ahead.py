@@ -140,6 +140,7 @@ def test_a_roofline_by_hand():
     ('v4:2x4x6', 'there are .* and those of sides that 4 divides, up to 4,096'),
     ('v4:16x16x20', 'there are v4:1x1x1'),
     ('v4:0x4x4', 'there are v4:1x1x1'),
+    ('v4:04x4x4', 'there are v4:1x1x1'),
   ],
 )
 def test_topologies_that_do_not_exist(text: str, said: str):
@@ -326,20 +327,19 @@ def test_a_compiler_that_crashes_is_one_line(
 
 
 def test_the_compiler_ends_with_who_started_it(tmp_path: pathlib.Path):
-  # Started by a shell that is killed, it waits for what it is asked.
-  os.mkfifo(tmp_path / 'asked')
-  child = f'{sys.executable} -m gan_jax.engine.ahead $$ < asked & echo; wait'
-  with (
-    subprocess.Popen(
-      ['bash', '-c', child],
-      cwd=tmp_path,
-      env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
-      stdout=subprocess.PIPE,
-    ) as shell,
-    open(tmp_path / 'asked', 'w'),
-  ):
+  # Of a shell that is killed once its child has begun to look.
+  script = 'print("looks", flush=True); ahead._end_with(int(sys.argv[1]))'
+  (tmp_path / 'child.py').write_text(
+    f'import sys\nfrom gan_jax.engine import ahead\n{script}\n'
+  )
+  with subprocess.Popen(
+    ['bash', '-c', f'{sys.executable} child.py $$ & wait'],
+    cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
+    stdout=subprocess.PIPE,
+  ) as shell:
     assert shell.stdout is not None
-    shell.stdout.readline()
+    assert shell.stdout.readline() == b'looks\n'
     shell.kill()
     # To its end, which is when the child too has closed it.
     shell.communicate(timeout=60)

@@ -330,6 +330,8 @@ def test_a_conditional_run_from_the_data_to_its_samples(
   assert runs.class_of(run, '7') == 7
   shares = (0.0, *run.info.class_shares[1:])
   gap = run._replace(info=run.info._replace(class_shares=shares))
+  rows = runs.labels_of_each_class(gap, 2, 'per_class')
+  assert rows.tolist() == labels.tolist()[2:]
   with pytest.raises(ValueError, match='=0: no sample of the data is of this'):
     runs.class_of(gap, '0')
   digits.eval.metrics = 'class_accuracy,intra_fd'
@@ -428,6 +430,20 @@ def test_what_cannot_be_truncated_is_refused_at_the_start(ring: configs.Config):
   message = r"eval\.truncation=0\.5: gen\.name='mlp' has no truncation"
   with pytest.raises(ValueError, match=message):
     program.open_game(ring)
+
+
+def test_a_truncation_of_zero(digits: configs.Config):
+  """Leaves the mean image of a style network, and no latent of the others."""
+  digits.data.size = 32
+  digits.gen = configs.Gen('stylegan2', latent='normal')
+  digits.disc = configs.Disc('stylegan2')
+  digits.eval.truncation = 0.0
+  game = program.open_game(digits)
+  stamp = evaluator.generator_stamp(digits, game.spec)
+  assert stamp['truncation'] == 'w 0.0'
+  digits.gen.name = digits.disc.name = 'biggan'
+  with pytest.raises(ValueError, match=r'truncation=0\.0: no \|z\| is below'):
+    program.open_game(digits)
 
 
 def test_class_accuracy_needs_a_conditional_game(digits: configs.Config):

@@ -125,7 +125,10 @@ def test_every_metric_has_its_figures(
 
 
 def intra_fd(
-  generated: np.ndarray, named: np.ndarray, rows: list[int] | None = None
+  generated: np.ndarray,
+  named: np.ndarray,
+  rows: list[int] | None = None,
+  real: int = 4,
 ) -> float:
   """One-dimensional features, and a network that is always right.
 
@@ -133,13 +136,14 @@ def intra_fd(
     generated: `[N]`.
     named: their classes.
     rows: those of them that are resampled, if any.
+    real: the real images that there are.
   """
   metric = catalogue.METRICS['intra_fd']
   facts = metrics.Facts({}, (1, 1, 1), configs.Eval(), 1, (2,))
-  real = np.array([0.0, 2.0, 10.0, 14.0])
+  values = np.array([0.0, 2.0, 10.0, 14.0])[:real]
   states = {}
   for name, x, label, classes in (
-    ('real', real, np.array([0, 0, 1, 1]), np.zeros(4, int)),
+    ('real', values, np.array([0, 0, 1, 1])[:real], np.zeros(real, int)),
     ('generated', generated, None, named),
   ):
     seen = types.Features(x[:, None], np.eye(2, dtype=np.float32)[classes])
@@ -173,6 +177,7 @@ def test_resampled_images_keep_their_classes():
     expected = intra_fd(x[rows], named[rows])
     assert intra_fd(x, named, rows) == pytest.approx(expected, rel=1e-6)
   assert np.isnan(intra_fd(x, named, [0, 1, 1, 0, 2]))
+  assert np.isnan(intra_fd(x, named, [*range(5)], real=3))
 
 
 def test_a_class_without_samples_has_no_distance():

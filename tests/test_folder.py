@@ -469,6 +469,19 @@ def test_what_no_game_can_use_is_not_decoded(
   refused(config, '^conditional=True: ')
 
 
+def test_broken_images_need_no_class(root: pathlib.Path):
+  """Whether their headers are sound or not: they are left out."""
+  whole = (root / 'a' / '0.png').read_bytes()
+  (root / 'stray.png').write_bytes(whole[: len(whole) // 2])
+  found = opened(root)
+  assert (found.total, found.class_names) == (5, ('a', 'b'))
+  assert '1 unreadable: stray.png' in images.describe(found)
+  names = [path.relative_to(root) for path in root.rglob('?.png')]
+  labels = {'labels': [[str(name), 0] for name in names]}
+  (root / 'dataset.json').write_text(json.dumps(labels))
+  assert opened(root).class_names == ('0',)
+
+
 @pytest.mark.parametrize('how', ['no room', 'full', 'closed'])
 @pytest.mark.parametrize('limit', [4.0, 0.0])
 def test_without_room_for_the_cache(

@@ -186,7 +186,7 @@ WORKER = str(ROOT / 'tests' / 'hosts_worker.py')
 def pair(
   folder: pathlib.Path, *arguments: str, of: str = '', program: str = WORKER
 ) -> list[Any]:
-  """Two processes of a program; `of`, as in '1:--die=2', is of one alone.
+  """Two processes of a program; `of`, as in '1:--steps=3', is of one alone.
 
   Returns:
     Of each its exit code, stdout and stderr.

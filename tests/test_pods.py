@@ -91,7 +91,7 @@ def test_local():
     (
       'local.sh',
       ['--processes=two'],
-      '--processes=two: must be a whole number from 1',
+      '--processes=two: must be a whole number from 1 to 99999',
     ),
     (
       'local.sh',
@@ -106,22 +106,22 @@ def test_local():
     (
       'slurm.sh',
       ['--nodes=two', '--gpus=8'],
-      '--nodes=two: must be a whole number from 1',
+      '--nodes=two: must be a whole number from 1 to 99999',
     ),
     (
       'slurm.sh',
       ['--nodes=2', '--gpus=-1'],
-      '--gpus=-1: must be a whole number from 1',
+      '--gpus=-1: must be a whole number from 1 to 99999',
     ),
     (
       'slurm.sh',
       ['--nodes=2', '--gpus=8', '--time=soon'],
-      '--time=soon: must be as 24:00:00 or 2-00:00:00',
+      '--time=soon: must be as 24:00:00 or 2-00:00:00, or UNLIMITED',
     ),
     (
       'gke.sh',
       [*GKE, '--restarts=some'],
-      '--restarts=some: must be a whole number from 0',
+      '--restarts=some: must be a whole number from 0 to 99999',
     ),
   ],
 )

@@ -53,10 +53,10 @@ read_options() {
 
 # whole NAME LEAST [MOST]: fails where that option is no such whole number.
 whole() {
-  local _most="${3:-999999}"
-  [[ "${!1}" =~ ^(0|[1-9][0-9]{0,5})$ ]] &&
+  local _most="${3:-99999}"
+  [[ "${!1}" =~ ^(0|[1-9][0-9]{0,4})$ ]] &&
     [ "${!1}" -ge "$2" ] && [ "${!1}" -le "$_most" ] ||
-    fail "--$1=${!1}: must be a whole number from $2${3:+ to $3}"
+    fail "--$1=${!1}: must be a whole number from $2 to $_most"
 }
 
 # The program as a line for another shell.

@@ -13,7 +13,7 @@ whole nodes 1
 whole gpus 1
 whole cpus 1
 [[ "$time" =~ ^(([0-9]+-)?[0-9]+(:[0-9]+){0,2}|UNLIMITED)$ ]] ||
-  fail "--time=$time: must be as 24:00:00 or 2-00:00:00"
+  fail "--time=$time: must be as 24:00:00 or 2-00:00:00, or UNLIMITED"
 run sbatch "--nodes=$nodes" "--ntasks-per-node=$gpus" "--gpus-per-node=$gpus" \
   "--cpus-per-task=$cpus" "--time=$time" --signal=TERM@120 --requeue \
   --open-mode=append \

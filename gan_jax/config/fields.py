@@ -330,8 +330,9 @@ class Eval:
   # ema.half_life.
   ema_length: float | None = declare.field(None, above=0)
   # Samples and metrics of truncated latents: the bound of each |z|, or psi of a
-  # style network's w; none leaves them whole. Not of what training shows.
-  truncation: float | None = declare.field(None, above=0)
+  # style network's w, of whose images that of 0 is the mean; none leaves them
+  # whole. Not of what training shows.
+  truncation: float | None = declare.field(None, at_least=0)
   # Normalise samples by the statistics of their own batch, of as many as a
   # step draws, as some papers' code does, and not by running averages.
   batch_stats: bool = False
@@ -367,7 +368,8 @@ class Eval:
   # The most samples of each set whose features are kept: by kid, cmmd, prdc,
   # fd_infinity, authenticity, copying and the bootstrap.
   features_kept: int = declare.field(10_000, at_least=1)
-  # Resamples for the 95 % interval of fd_*, kid and cmmd; 0 gives none.
+  # Resamples for the 95 % interval of fd_*, intra_fd, kid, cmmd and swd; 0
+  # gives none.
   bootstrap: int = declare.field(0, at_least=0)
   # Random subsets of kid.
   kid_subsets: int = declare.field(100, at_least=1)

@@ -211,6 +211,10 @@ class Classes(NamedTuple):
   listed: bool = False
 
 
+class UnclassedError(ValueError):
+  """An image has no class, and others have one."""
+
+
 def classes(listing: Listing, images: Sequence[str]) -> Classes:
   """The label of each image: of `dataset.json`, or its folder's.
 
@@ -219,8 +223,8 @@ def classes(listing: Listing, images: Sequence[str]) -> Classes:
     images: those of its names that are images.
 
   Raises:
-    ValueError: the labels do not fit the images, images stand beside class
-      folders, or the folders are splits.
+    UnclassedError: an image stands beside class folders, or has no label.
+    ValueError: the labels are none, or the folders are splits.
   """
   if LABELS in listing.names:
     listed = _listed(listing)
@@ -233,7 +237,7 @@ def classes(listing: Listing, images: Sequence[str]) -> Classes:
   where = listing.place.path + '/' + listing.place.inside
   if '' in tops:
     stray = images[tops.index('')]
-    raise ValueError(
+    raise UnclassedError(
       f'{where}{stray}: stands beside class folders, in none of them'
     )
   if all(name.lower() in _SPLITS for name in names):
@@ -296,7 +300,7 @@ def _from_list(
       raise ValueError(f'{where} has a label of {name}, which is not there')
   for name in images:
     if name not in known:
-      raise ValueError(f'{where} has no label of {name}')
+      raise UnclassedError(f'{where} has no label of {name}')
   count = max(known.values(), default=-1) + 1
   numbers = np.array([known[name] for name in images], np.int32)
   return Classes(tuple(map(str, range(count))), numbers, True)

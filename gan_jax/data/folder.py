@@ -5,6 +5,7 @@ left out and named.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import hashlib
 import math
@@ -170,7 +171,10 @@ def _decoded(
   with decoding.Workers(count) as workers:
     known = stored or _looked(workers, listing, asked)
     names = [listing.names[i] for i in known.good]
-    accept(known.shape, files.classes(listing, names).names)
+    # An image without a class may turn out to be broken, and is then left out.
+    with contextlib.suppress(files.UnclassedError):
+      labelled = files.classes(listing, names)
+      accept(known.shape, labelled.names)
     broken: dict[str, str] = {}
     array = _kept(workers, listing, key, known, broken)
     if array is None:

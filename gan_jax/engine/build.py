@@ -292,6 +292,10 @@ def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
       f"eval.truncation={asked}: needs gen.latent='normal', not "
       f'{config.gen.latent!r}'
     )
+  if kind == 'latent' and not asked:
+    raise ValueError(
+      f'eval.truncation={asked}: no |z| is below it; must be above 0'
+    )
 
 
 def check_alone(spec: specs.Spec) -> None:

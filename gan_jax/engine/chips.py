@@ -16,8 +16,8 @@ class Chip(NamedTuple):
     memory: bytes of HBM.
     bandwidth: bytes a second to HBM.
     links: bytes a second that it sends to its neighbours, over all its links.
-    shapes: of its pods, from the smallest to the largest; of chips with three
-      links each way there are larger ones.
+    shapes: of its pods, from the smallest to the largest; of pods with three
+      dimensions there are larger ones.
     most: chips of the largest pod.
     source: where these figures are.
   """
@@ -93,20 +93,23 @@ def parse(text: str) -> Topology:
       'v5e:4x4'
     )
   chip = CHIPS[name]
-  sizes = tuple(int(n) for n in re.findall(r'\d+', shape))
   # libtpu has these, and can crash at others.
-  deep = chip.shapes is _DEEP
-  larger = deep and bool(re.fullmatch(r'\d+x\d+x\d+', shape))
-  larger = larger and all(n % 4 == 0 for n in sizes)
-  if shape not in chip.shapes and not (
-    larger and 0 < math.prod(sizes) <= chip.most
-  ):
-    more = f' and those of sides that 4 divides, up to {chip.most:,} chips'
-    raise ValueError(
-      f'--topology={text}: there are {name}:{", ".join(chip.shapes)}'
-      + more * deep
-    )
+  known = ', '.join(chip.shapes)
+  if chip.shapes is _DEEP:
+    known += f' and those of sides that 4 divides, up to {chip.most:,} chips'
+  sizes = tuple(int(n) for n in re.findall(r'[0-9]+', shape))
+  if shape not in chip.shapes and not _is_larger(chip, shape, sizes):
+    raise ValueError(f'--topology={text}: there are {name}:{known}')
   return Topology(name, sizes)
+
+
+def _is_larger(chip: Chip, shape: str, sizes: tuple[int, ...]) -> bool:
+  """Whether a shape is none of those listed, and libtpu has it too."""
+  if chip.shapes is not _DEEP or shape != 'x'.join(map(str, sizes)):
+    return False
+  if len(sizes) != 3 or any(n % 4 for n in sizes):
+    return False
+  return 0 < math.prod(sizes) <= chip.most
 
 
 def of_count(name: str, count: int) -> Topology:

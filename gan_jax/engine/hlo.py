@@ -21,6 +21,7 @@ _TILED = re.compile(
 _CALLS = re.compile(
   r'(?:calls|condition|body|true_computation|false_computation)=%?([^ ,)}]+)'
 )
+_APPLIED = re.compile(r'to_apply=%?([^ ,)}]+)')
 _BRANCHES = re.compile(r'branch_computations=\{([^}]*)\}')
 _TRIPS = re.compile(r'known_trip_count[^0-9]*(\d+)')
 _BOUND = re.compile(r'= s32\[\]\S* constant\((\d+)\)')
@@ -116,6 +117,8 @@ def executions(
   A loop whose number of rounds the text does not tell counts as one round, and
   of branches all count.
   """
+  if entry not in computations:
+    return
   yield entry, 1
   for line in computations[entry]:
     for callee, rounds in _called(line, computations):
@@ -184,6 +187,8 @@ def _called(
 ) -> Iterator[tuple[str, int]]:
   """What a line calls, and how often."""
   names = _CALLS.findall(line)
+  if ' call(' in line:
+    names += _APPLIED.findall(line)
   for branches in _BRANCHES.findall(line):
     names += [name.strip().lstrip('%') for name in branches.split(',')]
   rounds = _rounds(line, computations) if ' while(' in line else 1

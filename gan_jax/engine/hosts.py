@@ -66,7 +66,7 @@ class _World:
   number: int = 0
   silent: float = _SILENT
   finished: bool = False
-  # Seconds since the store, which is in process 0, has answered.
+  # Seconds since the store, which is in process 0, last answered.
   unanswered: int = 0
   leaving: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
@@ -116,8 +116,10 @@ def join(process: meeting.ProcessAddress, wait_s: float) -> None:
   if process.num_processes == 1:
     return
   assert process.num_processes is not None
-  ended = f'process 0 at {process.coordinator}, or the way to it, is lost'
-  _filter_native_output(f'error: {ended}; {_ADVICE}')
+  lost = 'another process'
+  if process.process_id:
+    lost = f'process 0 at {process.coordinator}'
+  _filter_native_output(f'error: {lost}, or the way to it, is lost; {_ADVICE}')
   # Its handler would take SIGTERM away from ours.
   jax.config.update('jax_enable_preemption_service', False)
   # With several devices a process, jax 0.10.2 never returns otherwise.
@@ -420,7 +422,7 @@ def _watch_store(world: _World) -> None:
 
   In steps of its own, for this process may have been stopped as well.
   """
-  while world.unanswered < world.silent:
+  while world.unanswered < _SILENT:
     time.sleep(1)
     world.unanswered += 1
     if world.finished:

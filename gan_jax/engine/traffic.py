@@ -14,8 +14,9 @@ _SIDES = re.compile(r'\[[\d,]*\]')
 
 # They move nothing, or what they call does.
 _FREE = (
-  'after-all', 'bitcast', 'call', 'conditional', 'constant', 'copy-done',
-  'get-tuple-element', 'parameter', 'tuple', 'while',
+  'after-all', 'async-done', 'async-start', 'async-update', 'bitcast', 'call',
+  'conditional', 'constant', 'copy-done', 'get-tuple-element', 'parameter',
+  'tuple', 'while',
 )  # fmt: skip
 
 
@@ -100,7 +101,8 @@ def _moved(line: _Line, beside: _Lines, by_name: Mapping[str, _Lines]) -> int:
     _read(name, inner[name].made, users) for name in {*given} & {*inner}
   )
   if root.kind == 'dynamic-update-slice':  # In place.
-    return read + hlo.stored(inner[root.operands[1]].made)
+    root = inner.get(root.operands[1], line)
+    return read + hlo.stored(root.made)
   return read + hlo.stored(line.made)
 
 

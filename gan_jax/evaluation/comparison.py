@@ -333,7 +333,8 @@ class Comparison:
     interval = bootstrap.interval(
       metric.resample(inputs),
       metric.counts(self._facts)['generated'],
-      inputs.rng(),
+      # Apart from what the metric itself draws.
+      inputs.rng().spawn(1)[0],
       resamples=self._facts.settings.bootstrap,
     )
     return dict(zip(ends, interval, strict=True))

@@ -249,7 +249,7 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
     'labels': 'as the data have them' if config.conditional else 'none',
     'truncation': (
       f'{spec.gen.truncation} {config.eval.truncation}'
-      if config.eval.truncation
+      if config.eval.truncation is not None
       else 'none'
     ),
   }

@@ -39,18 +39,17 @@ def _subset_shortage(facts: metrics.Facts) -> str | None:
   return f'in the smallest subset {line}' if line else None
 
 
-def _fd_infinity(inputs: metrics.Inputs) -> metrics.Figures:
-  real = frechet.result(inputs.states['real'])
-  found = frechet.extrapolated(real, inputs.generated(), inputs.rng())
-  return {'fd_infinity': found}
-
-
 def _fd_infinity_resampled(
   inputs: metrics.Inputs,
 ) -> Callable[[np.ndarray], float]:
   features, rng = inputs.generated(), inputs.rng()
   real = frechet.result(inputs.states['real'])
   return lambda rows: frechet.extrapolated(real, features[rows], rng)
+
+
+def _fd_infinity(inputs: metrics.Inputs) -> metrics.Figures:
+  count = len(inputs.generated())
+  return {'fd_infinity': _fd_infinity_resampled(inputs)(np.arange(count))}
 
 
 def _fd(name: str) -> metrics.Metric:
@@ -120,10 +119,13 @@ def _intra_fd_resampled(
 ) -> Callable[[np.ndarray], float]:
   features = inputs.generated()
   labels = kept.result(inputs.states['generated'].labels)
-  distances = {
-    name: frechet.distance_from(frechet.result(real))
-    for name, real in inputs.states['real'].moments.items()
-  }
+  try:
+    distances = {
+      name: frechet.distance_from(frechet.result(real))
+      for name, real in inputs.states['real'].moments.items()
+    }
+  except ValueError:  # A class of one image.
+    return lambda rows: float('nan')
 
   def mean(rows: np.ndarray) -> float:
     parts = {name: rows[labels[rows] == name] for name in distances}

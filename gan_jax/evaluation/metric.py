@@ -80,7 +80,7 @@ class Inputs(NamedTuple):
       first.
     key: for metrics that draw subsets.
     features: of the generated images, `[N, D]`, where a metric `reads_features`
-      or intervals are asked for.
+      or an interval of a metric of features is asked for.
   """
 
   facts: Facts
@@ -126,7 +126,7 @@ class Metric(NamedTuple):
     unsuffixed: its figures' names go without the network's.
     stateless: sets of which it has no state, for `result` reads them.
     reads_features: `result` reads the inputs' `features`.
-    resample: its first figure as a function of the numbers, `[N]`, of the
+    resample: its first figure as a function of row indices, `[N]`, of the
       generated images that it is of, some more than once; None for one that
       resampling says nothing about.
     least_reason: what `least` comes from, for the message.

@@ -23,8 +23,8 @@ def interval(
   degenerate and the interval is too wide: by 1.5 for kernel distances.
 
   Args:
-    distance: of those of the samples whose numbers it is given, `[N]`, to a
-      reference that stays as it is.
+    distance: a function of the row indices, `[N]`, of the samples that it is
+      of; the reference stays as it is.
     count: N, the samples that there are.
     rng: draws.
     resamples: how many times.

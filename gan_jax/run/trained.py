@@ -244,6 +244,25 @@ def check_pictures(run: Run, asked: str) -> None:
     )
 
 
+def labels_of_each_class(run: Run, each: int, flag: str) -> np.ndarray:
+  """So many times the number of each class that the data have samples of.
+
+  Args:
+    run: from `load`.
+    each: samples of a class.
+    flag: which asks for them.
+
+  Returns:
+    `[K * each]` int32, one class after another.
+
+  Raises:
+    ValueError: the game has no classes.
+  """
+  if not build.count_classes(run.config, run.info):
+    raise ValueError(f'--{flag}={each}: this run is not of a conditional game')
+  return np.repeat(np.flatnonzero(run.info.class_shares), each).astype(np.int32)
+
+
 def class_of(run: Run, text: str, flag: str = 'class') -> int:
   """The number of a class, by its name or its number.
 
