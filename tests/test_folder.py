@@ -153,6 +153,7 @@ def test_too_many_pixels(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     ('nothing', "data.dir='': the folder or zip file"),
     ('missing', 'there is no such folder'),
     ('empty', r'no image in it \(png, jpeg'),
+    ('packed', r'ppm\); if its images are in x\.zip, give that'),
     ('file', 'x.txt is no folder and no zip file'),
     ('stray', r'stray\.png: stands beside class folders'),
     ('sizes', r'images differ in size \(a/0\.png is 8x8, b/big\.png 9x9\)'),
@@ -169,6 +170,10 @@ def test_what_cannot_be_a_set(root: pathlib.Path, kind: str, message: str):
   elif kind == 'empty':
     where = root.parent / 'empty'
     where.mkdir()
+  elif kind == 'packed':
+    where = root.parent / 'packed'
+    where.mkdir()
+    zipped(root, where / 'x.zip')
   elif kind == 'file':
     where = root.parent / 'x.txt'
     where.write_text('x')

@@ -370,8 +370,10 @@ def _check_enough(
       f'read: {", ".join(told)}{more}'
     )
   if not good:
+    packed = [name for name in listing.names if name.endswith('.zip')]
+    hint = f'; if its images are in {packed[0]}, give that' if packed else ''
     raise ValueError(
-      f'{where}: no image in it ({", ".join(pixels.FORMATS).lower()})'
+      f'{where}: no image in it ({", ".join(pixels.FORMATS).lower()}){hint}'
     )
 
 
