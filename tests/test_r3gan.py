@@ -8,6 +8,9 @@ import pytest
 from flax import traverse_util
 
 from gan_jax import types
+from gan_jax.config import fields as configs
+from gan_jax.data import source as sources
+from gan_jax.engine import build
 from gan_jax.game import penalties
 from gan_jax.networks import adapter, r3gan
 
@@ -162,3 +165,14 @@ def test_a_number_for_each_resolution_or_one_for_all(
   z = types.Latent(jnp.zeros((1, 4)))
   with pytest.raises(ValueError, match=message):
     r3gan.Generator((16, 16, 3), own).init(KEY, z, types.EVAL)
+
+
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_what_is_refused_is_said_to_be_of_a_player(player: str):
+  config = configs.Config()
+  for name, kind in (('gen', r3gan.GenSettings), ('disc', r3gan.DiscSettings)):
+    net = kind(width=3 if name == player else 4, groups=4, depth=1)
+    getattr(config, name).name, getattr(config, name).net = 'r3gan', net
+  info = sources.Info(kind='images', shape=(8, 8, 3))
+  with pytest.raises(ValueError, match=rf'^{player}\.net\.groups=4: must div'):
+    build.make_spec(config, info)

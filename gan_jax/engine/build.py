@@ -312,9 +312,23 @@ def check_alone(spec: specs.Spec) -> None:
 _LARGE = 100_000
 
 
-def _is_large(network: types.Network) -> bool:
-  params, _ = jax.eval_shape(network.init, jax.random.key(0))
+def _is_large(params: types.PyTree) -> bool:
   return sum(leaf.size for leaf in jax.tree.leaves(params)) > _LARGE
+
+
+def _first_shapes(network: types.Network, player: str) -> types.PyTree:
+  """Shapes of its parameters and variables; nothing is compiled.
+
+  Raises:
+    ValueError: it refuses what it is to make, or how it is set. Networks do so
+      when traced, and know not which player's they are.
+  """
+  try:
+    return jax.eval_shape(network.init, jax.random.key(0))
+  except ValueError as error:
+    if not str(error).startswith('net.'):
+      raise
+    raise ValueError(f'{player}.{error}') from None
 
 
 def _make_units(
@@ -393,6 +407,8 @@ def make_spec(
   adaptive = additions.make_adaptive(config)
   of_players = additions.make_terms(config, adaptive)
   networks = _make_networks(config, types.Pair(gen, disc), info, classes)
+  _, gen_vars = _first_shapes(networks.gen, 'gen')
+  disc_params, _ = _first_shapes(networks.disc, 'disc')
   spec = specs.Spec(
     gen=networks.gen,
     disc=networks.disc,
@@ -409,7 +425,7 @@ def make_spec(
     latent=latent,
     eval_latent=eval_latent,
     paired_labels=bool(classes) and names.LABEL_LAWS[config.gen.labels] is None,
-    loop_disc=config.disc_steps > 1 and _is_large(networks.disc),
+    loop_disc=config.disc_steps > 1 and _is_large(disc_params),
     schedule=make_schedule(config),
     terms=of_players,
     batch_samples=values.batch_samples(config),
@@ -432,14 +448,11 @@ def make_spec(
     posthoc=_make_lengths(config),
     ema_length=config.eval.ema_length,
   )
-  # Networks refuse shapes they cannot make when traced; nothing is compiled.
-  _, gen_vars = jax.eval_shape(spec.gen.init, jax.random.key(0))
   if spec.own_statistics and 'batch_stats' not in gen_vars:
     raise ValueError(
       f'eval.batch_stats=True: gen.name={config.gen.name!r} has no batch '
       'normalisation as it is set'
     )
-  jax.eval_shape(spec.disc.init, jax.random.key(0))
   check_truncation(config, spec)
   return spec
 
