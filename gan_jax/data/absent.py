@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.data import densities, opening, source as sources
+from gan_jax.data import opening, source as sources
 
 
 class ImageSpec(NamedTuple):
@@ -24,9 +24,6 @@ class ImageSpec(NamedTuple):
   classes: int = 0
   examples: int = 0
 
-
-# What needs no files, and is opened as it is.
-NOT_ABSENT = (*densities.DENSITIES, *densities.POINTS, 'digits')
 
 # The training splits, as the pages of TensorFlow Datasets give them.
 KNOWN = {
@@ -87,7 +84,7 @@ def open_absent(
   Raises:
     ValueError: the shape of an image is not known.
   """
-  if data.name in NOT_ABSENT:
+  if data.name in opening.WITHOUT_FILES:
     return opening.open_source(data, key, shape, shared=False)
   form = form_of(data, given)
   height, width, channels = form.shape

@@ -18,8 +18,9 @@ from gan_jax.data import (
   splits,
 )
 
-# What is none of TFDS's.
-OWN = (*densities.DENSITIES, *densities.POINTS, 'digits', 'folder')
+# What needs no files, and what is none of TFDS's.
+WITHOUT_FILES = (*densities.DENSITIES, *densities.POINTS, 'digits')
+OWN = (*WITHOUT_FILES, 'folder')
 
 
 def open_source(

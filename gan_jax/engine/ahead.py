@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
-from gan_jax.data import absent, source as sources
+from gan_jax.data import absent, opening, source as sources
 from gan_jax.engine import (
   batching,
   build,
@@ -127,7 +127,7 @@ def _check(
       'population: its members are trained side by side, and what is compiled '
       'here is a single run; set population.seeds=1 and no population.vary'
     )
-  if form != absent.ImageSpec() and config.data.name in absent.NOT_ABSENT:
+  if form != absent.ImageSpec() and config.data.name in opening.WITHOUT_FILES:
     raise ValueError(
       '--image, --classes, --examples: are of images that are not there, and '
       f'data.name={config.data.name!r} needs none; leave them out'
@@ -148,9 +148,7 @@ def _check(
 
 
 def check_compiler(topology: str) -> None:
-  """Raises ValueError where libtpu is needed and not installed."""
-  if chips.parse(topology).chip in chips.OTHERS:
-    return
+  """Raises ValueError where libtpu, which a TPU needs, is not installed."""
   found = importlib.util.find_spec('libtpu')
   if found is None:
     raise ValueError(

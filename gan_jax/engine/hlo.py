@@ -193,8 +193,7 @@ def _called(
     names += [name.strip().lstrip('%') for name in branches.split(',')]
   rounds = _rounds(line, computations) if ' while(' in line else 1
   for name in names:
-    if name in computations:
-      yield name, rounds
+    yield name, rounds
 
 
 def _rounds(line: str, computations: dict[str, list[str]]) -> int:

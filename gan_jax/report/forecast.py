@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gan_jax.config import words
-from gan_jax.engine import chips
 from gan_jax.report import plots
 
 _NAMES = {
@@ -137,20 +136,6 @@ def markdown(reports: Iterable[Mapping[str, Any]]) -> list[str]:
   rule = ['---', '---', '---', '---:', '---:', '---', '---:', '---:']
   rows: list[Sequence[str]] = [header, rule]
   rows += [_row(report) for report in reports]
-  return words.markdown(rows)
-
-
-def peaks() -> list[str]:
-  """A table of what `chips.CHIPS` says that they can do, with its sources."""
-  rows: list[Sequence[str]] = [
-    ('chip', 'TFLOP/s in bfloat16', 'GiB', 'GB/s to memory', 'GB/s of links',
-     'source'),
-    ['---', *['---:'] * 4, '---'],
-  ]  # fmt: skip
-  for chip in chips.CHIPS.values():
-    rates = chip.bandwidth / 1e9, chip.links / 1e9
-    numbers = chip.flops / 1e12, chip.memory / 2**30, *rates
-    rows.append([chip.name, *(f'{n:,.0f}' for n in numbers), chip.source])
   return words.markdown(rows)
 
 

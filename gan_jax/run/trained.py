@@ -244,6 +244,14 @@ def check_pictures(run: Run, asked: str) -> None:
     )
 
 
+def _count_classes(run: Run, asked: str) -> int:
+  """Those of a game that has some; `asked` is the flag that needs them."""
+  count = build.count_classes(run.config, run.info)
+  if not count:
+    raise ValueError(f'{asked}: this run is not of a conditional game')
+  return count
+
+
 def labels_of_each_class(run: Run, each: int, flag: str) -> np.ndarray:
   """So many times the number of each class that the data have samples of.
 
@@ -258,8 +266,7 @@ def labels_of_each_class(run: Run, each: int, flag: str) -> np.ndarray:
   Raises:
     ValueError: the game has no classes.
   """
-  if not build.count_classes(run.config, run.info):
-    raise ValueError(f'--{flag}={each}: this run is not of a conditional game')
+  _count_classes(run, f'--{flag}={each}')
   return np.repeat(np.flatnonzero(run.info.class_shares), each).astype(np.int32)
 
 
@@ -275,9 +282,7 @@ def class_of(run: Run, text: str, flag: str = 'class') -> int:
     ValueError: the game has no classes, or not this one, or its data have no
       sample of it.
   """
-  count = build.count_classes(run.config, run.info)
-  if not count:
-    raise ValueError(f'--{flag}={text}: this run is not of a conditional game')
+  count = _count_classes(run, f'--{flag}={text}')
   # Classes of a stack are numbers alone.
   names = run.info.class_names if len(run.info.class_names) == count else ()
   if text in names:
