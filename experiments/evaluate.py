@@ -72,6 +72,9 @@ _KEPT = flags.DEFINE_integer(
 _BOOTSTRAP = flags.DEFINE_integer(
   'bootstrap', None, 'Resamples for intervals.', lower_bound=0
 )
+_BY_CLASS = flags.DEFINE_bool(
+  'by_class', None, 'intra_fd and class_accuracy of each class, too.'
+)
 _TRUNCATION = flags.DEFINE_float(
   'truncation', None, 'The bound of each |z|, or psi of a style network.'
 )
@@ -84,7 +87,7 @@ _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
 _OF_IMAGES = (
   _METRICS, _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT,
-  _KEPT, _BOOTSTRAP, _SUBSETS, _SUBSET_SIZE, _SPLITS,
+  _KEPT, _BOOTSTRAP, _BY_CLASS, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
 _OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
@@ -202,7 +205,7 @@ def main() -> None:
     record = workdir / 'evaluations.jsonl'
   stamp |= workdirs.provenance()
   for name, value in figures.items():
-    print(f'{name:24s} {value:12.5f}')
+    print(f'{name:28s} {value:12.5f}')
   for name, value in stamp.items():
     if name not in ('versions', 'warnings'):
       print(f'  {name:28s} {value}')

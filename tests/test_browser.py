@@ -187,10 +187,11 @@ def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
     rows={'plain': made, 'with R1': made},
     columns=[tables.Column('ks', 'KS')],
     comparisons=[('plain', 'with R1', 'ks')],
+    parts={'by class': [tables.Column('of_0', 'the first')]},
   )
   summaries = {
-    'plain': {'ks': {'members': [0.1, 0.2, 0.3]}},
-    'with R1': {'ks': {'members': [0.4, None, 0.6]}},
+    'plain': {'ks': {'members': [0.1, 0.2, 0.3]}, 'of_0': 1.0},
+    'with R1': {'ks': {'members': [0.4, None, 0.6]}, 'of_0': 2.0},
   }
   run_folders.make(tmp_path / 'plain', made)
   pages.write_table(table, summaries, 'again', tmp_path)
@@ -200,7 +201,10 @@ def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
   opened.goto((tmp_path / 'report.html').as_uri())
   opened.locator('#table .errorbar').first.wait_for(state='attached')
   opened.get_by_role('button', name='KS').click()
-  rows = opened.locator('#table tbody tr').all_inner_texts()
+  of_classes = opened.locator('#table table').nth(1).inner_text()
+  assert of_classes.split()[3:6] == ['the', 'first', 'plain']
+  table_rows = opened.locator('#table table').first.locator('tbody tr')
+  rows = table_rows.all_inner_texts()
   assert [row.split() for row in rows] == [
     ['plain', '3', '0', '0.200', '±', '0.058'],
     ['with', 'R1', '3', '1', '0.500', '±', '0.100'],

@@ -289,9 +289,10 @@ def test_asked_mode_by_hand():
 
 def test_class_accuracy_counts_the_classes_made():
   metric = catalogue.METRICS['class_accuracy']
-  facts = metrics.Facts({'generated': 5}, (8, 8, 1), configs.Eval())
+  num = {'generated': 5}
+  facts = metrics.Facts(num, (8, 8, 1), configs.Eval(), logits=(4,))
   state = metric.init(facts)
-  logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 2, 1]]
+  logits = np.eye(4, dtype=np.float32)[[0, 1, 2, 2, 1]]
   label = np.array([0, 1, 2, 0, 0])
   for part in (slice(0, 2), slice(2, 5)):
     seen = types.Features(np.zeros((len(label[part]), 1)), logits[part])
@@ -300,6 +301,34 @@ def test_class_accuracy_counts_the_classes_made():
     state = metric.update(state, block)
   inputs = metrics.Inputs(facts, {'generated': state}, lambda: iter(()), KEY)
   assert metric.result(inputs) == {'class_accuracy': 3 / 5}
+  assert metric.by_class is not None
+  # Of the last class no sample was asked for.
+  by_class = [1 / 3, 1.0, 1.0, np.nan]
+  np.testing.assert_array_equal(metric.by_class(inputs), by_class)
+
+
+def test_the_distance_of_each_class_is_that_of_its_images():
+  """Normal features: |m - m'|^2 + (s - s')^2 (Dowson & Landau 1982)."""
+  metric = catalogue.METRICS['intra_fd']
+  facts = metrics.Facts({}, (1, 1, 1), configs.Eval(), logits=(3,))
+
+  def state(first: list[float], second: list[float]) -> object:
+    x = np.array([*first, *second])[:, None]
+    label = np.array([0] * len(first) + [1] * len(second))
+    seen = types.Features(x, np.zeros((len(x), 3)))
+    block = metrics.Block(np.zeros((len(x), 1, 1, 1)), label, seen)
+    return metric.update(metric.init(facts), block)
+
+  root = np.sqrt(2)
+  states = {
+    'real': state([-1.0, 1.0], [-root, root]),
+    'generated': state([2.0, 4.0], [-2 * root, 2 * root]),
+  }
+  inputs = metrics.Inputs(facts, states, lambda: iter(()), KEY)
+  assert metric.by_class is not None
+  expected = [9.0, 4.0, np.nan]
+  np.testing.assert_allclose(metric.by_class(inputs), expected, rtol=1e-5)
+  assert metric.result(inputs)['intra_fd'] == pytest.approx(6.5, rel=1e-5)
 
 
 def test_intra_fd_takes_the_classes_asked_for():
@@ -335,9 +364,14 @@ def test_a_conditional_run_from_the_data_to_its_samples(
   with pytest.raises(ValueError, match='=0: no sample of the data is of this'):
     runs.class_of(gap, '0')
   digits.eval.metrics = 'class_accuracy,intra_fd'
+  digits.eval.by_class = True
   judge = evaluator.Evaluator(digits, run.spec, run.info)
   figures = judge.figures(run.state, KEY)
   assert 0 <= figures['class_accuracy_classifier'] <= 1
+  assert figures['intra_fd_classifier'] == pytest.approx(
+    np.mean([figures[f'intra_fd_{k}_classifier'] for k in range(10)])
+  )
+  assert [*figures] == judge.names
   assert judge.stamp()['labels'] == 'as the data have them'
   assert judge.stamp()['truncation'] == 'none'
   out = tmp_path / 'x.npz'

@@ -329,6 +329,10 @@ MISTAKES = [
     {'metrics': 'fd_classifier', 'features': 'inception'},
     r'fd_classifier is the distance in .* for fd_inception$',
   ),
+  (
+    {'metrics': 'prdc', 'by_class': True},
+    'none of prdc is of classes; intra_f',
+  ),
   ({'metrics': 'prdc', 'bootstrap': 9}, r'bootstrap=9: none of prdc has an in'),
   (
     {'metrics': 'fd_classifier', 'bootstrap': 9, 'features_kept': 299},

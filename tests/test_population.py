@@ -344,6 +344,8 @@ def test_an_interval_is_cut_at_the_bounds_of_its_figure():
   assert high > 1
   found = statistics.estimate('eval/recall_inception', values)
   assert (found.low, found.high) == pytest.approx((low, 1.0))
+  of_class = statistics.estimate('eval/class_accuracy_3_classifier', values)
+  assert of_class.high == pytest.approx(1.0)
   assert statistics.estimate('swd', values).high == pytest.approx(high)
   for name in ('eval/density_classifier', 'overfit/nearest', 'augment/p'):
     wide = statistics.estimate(name, [0.0, 3.0])
@@ -486,6 +488,27 @@ def test_a_row_of_one_member_has_no_error(tiny: configs.Config):
   assert line.split()[-3:] == ['1', '0', '0.50']
   latex = tables.as_latex(table, summaries, 'command')
   assert r'a\^{}2 \~{} \textbackslash b & 1 & 0 & 0.50 \\' in latex
+
+
+def test_a_part_of_a_table_has_its_own_columns(tiny: configs.Config):
+  table = tables.Table(
+    rows={'a': tiny},
+    columns=[tables.Column('ks', 'KS')],
+    parts={'by class': [tables.Column('of_0', 'first', digits=1, scale=100.0)]},
+  )
+  summaries = {'a': {'ks': 0.25, 'of_0': 0.5}}
+  text = tables.as_text(table, summaries, 'command').splitlines()
+  assert [line.split() for line in text[:6]] == [
+    ['n', 'failed', 'KS'], ['a', '1', '0', '0.250'], [],
+    ['by', 'class'], ['n', 'failed', 'first'], ['a', '1', '0', '50.0'],
+  ]  # fmt: skip
+  markdown = tables.as_markdown(table, summaries, 'command')
+  assert '\n\nby class\n\n|  | n | failed | first |\n' in markdown
+  latex = tables.as_latex(table, summaries, 'command')
+  assert latex.count('tabular') == 4
+  assert '\n% by class\n' in latex
+  assert tables.as_csv(table, summaries).splitlines()[2].startswith('a,of_0,1')
+  assert tables.failed(table, 'a').keys() == {'ks', 'of_0'}
 
 
 def test_a_paper_s_figures_stand_beside_ours():

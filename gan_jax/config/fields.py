@@ -371,6 +371,8 @@ class Eval:
   # Resamples for the 95 % interval of fd_*, intra_fd, kid, cmmd and swd; 0
   # gives none.
   bootstrap: int = declare.field(0, at_least=0)
+  # Beside intra_fd and class_accuracy those of each class, as intra_fd_0.
+  by_class: bool = False
   # Random subsets of kid.
   kid_subsets: int = declare.field(100, at_least=1)
   # Samples in each of them.

@@ -51,4 +51,10 @@ def parse(settings: configs.Eval) -> dict[str, metrics.Metric]:
       f'eval.bootstrap={settings.bootstrap}: none of '
       f'{settings.metrics} has an interval; {", ".join(able)} have'
     )
+  if settings.by_class and not any(m.by_class for m in found.values()):
+    able = (name for name, m in METRICS.items() if m.by_class)
+    raise ValueError(
+      f'eval.by_class=True: none of {settings.metrics} is of classes; '
+      f'{", ".join(able)} are'
+    )
   return found

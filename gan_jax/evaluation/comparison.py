@@ -112,7 +112,7 @@ class Comparison:
     self.names = [
       self._named(figure, metric)
       for metric in self._metrics.values()
-      for figure in (*metric.figures, *self._ends(metric))
+      for figure in self._figures(metric)
     ]
     self.warnings = [
       f'{name}: {line}'
@@ -124,6 +124,20 @@ class Comparison:
   def uses_features(self) -> bool:
     """Whether a metric needs a fixed network."""
     return self._extractor is not None
+
+  def _figures(self, metric: metrics.Metric) -> tuple[str, ...]:
+    """The names of all that is found by a metric."""
+    return (
+      *metric.figures, *self._ends(metric), *self._of_classes(metric),
+    )  # fmt: skip
+
+  def _of_classes(self, metric: metrics.Metric) -> tuple[str, ...]:
+    """The names of each class's figure, where they are asked for."""
+    if not (self._facts.settings.by_class and metric.by_class):
+      return ()
+    return tuple(
+      f'{metric.figures[0]}_{k}' for k in range(self._facts.logits[0])
+    )
 
   def _ends(self, metric: metrics.Metric) -> tuple[str, ...]:
     """The names of the interval of a metric's first figure, if it has one."""
@@ -315,7 +329,11 @@ class Comparison:
       inputs = metrics.Inputs(
         self._facts, states, self._train, key, kept_features
       )
-      figures = metric.result(inputs) | self._interval(metric, inputs)
+      figures = (
+        metric.result(inputs)
+        | self._interval(metric, inputs)
+        | self._by_class(metric, inputs)
+      )
       found |= {
         self._named(figure, metric): value for figure, value in figures.items()
       }
@@ -338,6 +356,15 @@ class Comparison:
       resamples=self._facts.settings.bootstrap,
     )
     return dict(zip(ends, interval, strict=True))
+
+  def _by_class(
+    self, metric: metrics.Metric, inputs: metrics.Inputs
+  ) -> metrics.Figures:
+    names = self._of_classes(metric)
+    if not names:
+      return {}
+    assert metric.by_class is not None
+    return dict(zip(names, metric.by_class(inputs).tolist(), strict=True))
 
   def stamp(self) -> dict[str, Any]:
     """All of the network and of the metrics that the figures depend on."""

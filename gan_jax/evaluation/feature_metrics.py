@@ -1,5 +1,7 @@
 """Metrics of the features of images."""
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -96,22 +98,26 @@ def _update_classes(state: Classes, block: metrics.Block) -> Classes:
   return state._replace(labels=kept.update(state.labels, label))
 
 
-def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
-  """The mean Frechet distance within a class (Miyato & Koyama 2018).
-
-  A class with fewer than two samples has no distance, and the mean none
-  either.
-  """
-  distances = []
+def _distances_by_class(inputs: metrics.Inputs) -> np.ndarray:
+  """`[K]`: NaN where there are fewer than two images of either set."""
+  distances = np.full(inputs.facts.logits[0], np.nan)
   of_generated = inputs.states['generated'].moments
   for name, real in inputs.states['real'].moments.items():
     generated = of_generated.get(name, frechet.init())
-    try:
+    with contextlib.suppress(ValueError):
       pair = frechet.result(real), frechet.result(generated)
-    except ValueError:
-      return {'intra_fd': float('nan')}
-    distances.append(frechet.frechet_distance(*pair))
-  return {'intra_fd': float(np.mean(distances))}
+      distances[name] = frechet.frechet_distance(*pair)
+  return distances
+
+
+def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
+  """The mean Frechet distance within a class (Miyato & Koyama 2018).
+
+  It is of the classes of the real images; where one of them has no distance,
+  the mean has none either.
+  """
+  there = sorted(inputs.states['real'].moments)
+  return {'intra_fd': float(np.mean(_distances_by_class(inputs)[there]))}
 
 
 def _intra_fd_resampled(
@@ -144,23 +150,33 @@ def _intra_fd_resampled(
 
 
 class Hits(NamedTuple):
-  """Samples of the class that was asked for, of so many."""
+  """Samples of the class that was asked for, of so many; `[K]` each."""
 
-  hits: int
-  total: int
+  hits: np.ndarray
+  total: np.ndarray
 
 
 def _update_hits(state: Hits, block: metrics.Block) -> Hits:
   assert block.label is not None
-  named = block.logits.argmax(axis=1)
-  hits = int((named == block.label).sum())
-  return Hits(state.hits + hits, state.total + len(named))
+  hit = block.logits.argmax(axis=1) == block.label
+  count = functools.partial(np.bincount, minlength=len(state.total))
+  return Hits(
+    state.hits + count(block.label[hit]), state.total + count(block.label)
+  )
 
 
 def _class_accuracy(inputs: metrics.Inputs) -> metrics.Figures:
   """The share of samples that a classifier gives the class asked for."""
   state = inputs.states['generated']
-  return {'class_accuracy': state.hits / state.total}
+  return {'class_accuracy': float(state.hits.sum() / state.total.sum())}
+
+
+def _accuracies_by_class(inputs: metrics.Inputs) -> np.ndarray:
+  """`[K]`: NaN where no sample of the class was asked for."""
+  state = inputs.states['generated']
+  asked = np.where(state.total, state.total, np.nan)
+  accuracies: np.ndarray = state.hits / asked
+  return accuracies
 
 
 # The kernel distance, the inception score, precision and recall.
@@ -409,6 +425,7 @@ METRICS: dict[str, metrics.Metric] = {
     update=_update_classes,
     result=_intra_fd,
     resample=_intra_fd_resampled,
+    by_class=_distances_by_class,
     shortage=_class_shortage,
     one_class=True,
     labels=True,
@@ -416,9 +433,10 @@ METRICS: dict[str, metrics.Metric] = {
   'class_accuracy': metrics.Metric(
     ('class_accuracy',),
     counts=metrics.generated,
-    init=lambda facts: Hits(0, 0),
+    init=lambda facts: Hits(*np.zeros((2, facts.logits[0]), np.int64)),
     update=_update_hits,
     result=_class_accuracy,
+    by_class=_accuracies_by_class,
     one_class=True,
     labels=True,
     conditional=True,

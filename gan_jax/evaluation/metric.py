@@ -129,6 +129,8 @@ class Metric(NamedTuple):
     resample: its first figure as a function of row indices, `[N]`, of the
       generated images that it is of, some more than once; None for one that
       resampling says nothing about.
+    by_class: its first figure of each class, `[K]`, NaN for one without enough
+      images; None for one that is not of classes.
     least_reason: what `least` comes from, for the message.
   """
 
@@ -151,6 +153,7 @@ class Metric(NamedTuple):
   stateless: tuple[str, ...] = ()
   reads_features: bool = False
   resample: Callable[[Inputs], Callable[[np.ndarray], float]] | None = None
+  by_class: Callable[[Inputs], np.ndarray] | None = None
   least_reason: str = ''
 
 

@@ -77,7 +77,21 @@ def collect(folders: Sequence[pathlib.Path], title: str) -> dict[str, Any]:
 def of_table(
   table: tables.Table, summaries: tables.Summaries, command: str
 ) -> dict[str, Any]:
-  """A table as plain values, with its errors and comparisons."""
+  """A table as plain values, with its parts, errors and comparisons."""
+  return {
+    **_grid(table, summaries),
+    'parts': [
+      {'title': title, **_grid(table._replace(columns=columns), summaries)}
+      for title, columns in table.parts.items()
+    ],
+    'compared': tables.compared(table, summaries),
+    'note': ' '.join(table.note.split()),
+    'command': command,
+  }
+
+
+def _grid(table: tables.Table, summaries: tables.Summaries) -> dict[str, Any]:
+  """The columns of a table, and its rows."""
   rows = []
   for title in table.rows:
     found = [tables.figure(summaries[title], c.metric) for c in table.columns]
@@ -102,9 +116,6 @@ def of_table(
       {'title': c.title or c.metric, 'digits': c.digits} for c in table.columns
     ],
     'rows': rows,
-    'compared': tables.compared(table, summaries),
-    'note': ' '.join(table.note.split()),
-    'command': command,
   }
 
 

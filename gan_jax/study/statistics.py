@@ -28,16 +28,19 @@ _BOUNDS = {
   'is': (1.0, math.inf),
   'r_t': (-1.0, 1.0),
 }  # fmt: skip
+_UNBOUNDED = -math.inf, math.inf
 
 
 def bounds(name: str) -> tuple[float, float]:
   """Between what a figure lies.
 
-  A figure of features has the name of their network at its end.
+  A figure of features has the name of their network at its end, and one of a
+  class its number before that.
   """
   last = name.rpartition('/')[2]
-  found = _BOUNDS.get(last) or _BOUNDS.get(last.rpartition('_')[0])
-  return found or (-math.inf, math.inf)
+  plain = last.rpartition('_')[0]
+  names = last, plain, plain.rstrip('0123456789').removesuffix('_')
+  return next((_BOUNDS[x] for x in names if x in _BOUNDS), _UNBOUNDED)
 
 
 class Estimate(NamedTuple):

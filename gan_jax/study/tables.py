@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import math
 import pathlib
@@ -39,6 +40,7 @@ class Table(NamedTuple):
     comparisons: (row, row, metric) to hold against each other.
     note: what the reader must know of the budget.
     published: by row and figure, what a paper has, as it writes it.
+    parts: more columns of the same rows, by what stands above them.
   """
 
   rows: Mapping[str, configs.Config]
@@ -46,6 +48,12 @@ class Table(NamedTuple):
   comparisons: Sequence[tuple[str, str, str]] = ()
   note: str = ''
   published: Mapping[str, Mapping[str, str]] = {}
+  parts: Mapping[str, Sequence[Column]] = {}
+
+  @property
+  def all_columns(self) -> list[Column]:
+    """Those of its parts, too."""
+    return [*self.columns, *itertools.chain(*self.parts.values())]
 
 
 Summaries = Mapping[str, Mapping[str, Any]]
@@ -62,7 +70,7 @@ def check(table: Table) -> None:
     other = folders.setdefault(folder(title), title)
     if other != title:
       raise ValueError(f'rows {other!r} and {title!r} have one folder')
-  columns = {column.metric for column in table.columns}
+  columns = {column.metric for column in table.all_columns}
   for a, b, metric in table.comparisons:
     for title in (a, b):
       if title not in table.rows:
@@ -181,6 +189,17 @@ def compared(table: Table, summaries: Summaries) -> list[str]:
   return lines
 
 
+def _grids(
+  table: Table, summaries: Summaries
+) -> list[tuple[str, list[list[str]]]]:
+  """Of each part what stands above it, and its header and rows."""
+  grids = []
+  for title, columns in ({'': table.columns} | dict(table.parts)).items():
+    part = table._replace(columns=columns)
+    grids.append((title, [_header(part), *_rows(part, summaries)]))
+  return grids
+
+
 def _header(table: Table) -> list[str]:
   titles = []
   for column in table.columns:
@@ -192,16 +211,19 @@ def _header(table: Table) -> list[str]:
 
 def as_text(table: Table, summaries: Summaries, command: str) -> str:
   """Aligned columns for a terminal."""
-  lines = [_header(table), *_rows(table, summaries)]
-  widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
-  text = [
-    '  '.join(
-      cell.ljust(width) if i == 0 else cell.rjust(width)
-      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ).rstrip()
-    for row in lines
-  ]
-  return '\n'.join([*text, '', *_foot(table, summaries, command)]) + '\n'
+  text = []
+  for title, lines in _grids(table, summaries):
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    text += [title] * bool(title)
+    text += [
+      '  '.join(
+        cell.ljust(width) if i == 0 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+      ).rstrip()
+      for row in lines
+    ]
+    text.append('')
+  return '\n'.join([*text, *_foot(table, summaries, command)]) + '\n'
 
 
 def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
@@ -213,11 +235,13 @@ def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
   """A table of Markdown, and what stands below it."""
-  header, *rows = [_header(table), *_rows(table, summaries)]
-  rule = ['---'] + ['---:'] * (len(header) - 1)
-  lines = words.markdown([header, rule, *rows])
+  lines = []
+  for title, (header, *rows) in _grids(table, summaries):
+    rule = ['---'] + ['---:'] * (len(header) - 1)
+    lines += [title, ''] * bool(title)
+    lines += [*words.markdown([header, rule, *rows]), '']
   *foot, last = _foot(table, summaries, command)
-  return '\n'.join([*lines, '', *foot, '', f'`{last}`']) + '\n'
+  return '\n'.join([*lines, *foot, '', f'`{last}`']) + '\n'
 
 
 def as_latex(table: Table, summaries: Summaries, command: str) -> str:
@@ -229,24 +253,20 @@ def as_latex(table: Table, summaries: Summaries, command: str) -> str:
     text = text.replace('^', r'\^{}').replace('~', r'\~{}')
     return text.replace(' ± ', ' $\\pm$ ')
 
-  header, *rows = [_header(table), *_rows(table, summaries)]
-  lines = [' & '.join(map(escaped, row)) + r' \\' for row in rows]
-  foot = [f'% {line}' for line in _foot(table, summaries, command)]
-  return (
-    '\n'.join(
-      [
-        *foot,
-        f'\\begin{{tabular}}{{l{"r" * (len(header) - 1)}}}',
-        r'\toprule',
-        ' & '.join(map(escaped, header)) + r' \\',
-        r'\midrule',
-        *lines,
-        r'\bottomrule',
-        r'\end{tabular}',
-      ]
-    )
-    + '\n'
-  )
+  lines = [f'% {line}' for line in _foot(table, summaries, command)]
+  for title, grid in _grids(table, summaries):
+    header, *rows = [' & '.join(map(escaped, row)) + r' \\' for row in grid]
+    lines += [f'% {title}'] * bool(title)
+    lines += [
+      f'\\begin{{tabular}}{{l{"r" * (len(grid[0]) - 1)}}}',
+      r'\toprule',
+      header,
+      r'\midrule',
+      *rows,
+      r'\bottomrule',
+      r'\end{tabular}',
+    ]
+  return '\n'.join(lines) + '\n'
 
 
 def as_csv(table: Table, summaries: Summaries) -> str:
@@ -257,7 +277,7 @@ def as_csv(table: Table, summaries: Summaries) -> str:
     ['row', 'metric', 'n', 'failed', 'mean', 'stderr', 'low', 'high']
   )
   for title in table.rows:
-    for column in table.columns:
+    for column in table.all_columns:
       e = figure(summaries[title], column.metric)
       writer.writerow([
         title, column.metric, e.size, e.failed, e.mean, e.stderr,
@@ -269,7 +289,7 @@ def as_csv(table: Table, summaries: Summaries) -> str:
 def failed(table: Table, title: str) -> dict[str, Any]:
   """The summary of a row all of whose members diverged."""
   count = len(population.members(table.rows[title]))
-  return {c.metric: {'members': [None] * count} for c in table.columns}
+  return {c.metric: {'members': [None] * count} for c in table.all_columns}
 
 
 def write(

@@ -62,7 +62,9 @@ function showTable() {
   ] : [];
   section('table', 'Table', sortable(tableColumns(table), table.rows, {}).table,
     el('p', {class: 'note'}, 'Mean ± standard error of n members; failed: '
-      + `without a finite value. ${table.note}`), ...compared,
+      + `without a finite value. ${table.note}`),
+    ...table.parts.flatMap(part => [el('h3', {}, part.title),
+      sortable(tableColumns(part), part.rows, {}).table]), ...compared,
     el('h3', {}, 'Members, means and 95 % intervals'), plots,
     el('h3', {}, 'Repeat this table'), code(table.command));
   onChange(what => { if (what === 'theme') redraw(plots); });
