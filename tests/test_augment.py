@@ -336,7 +336,7 @@ def test_every_use_has_draws_of_its_own():
   for name, key, sign in (
     ('disc/real', draw.disc[0].keys.augment_real, 1),
     ('disc/fake', draw.disc[0].keys.augment_fake, 1),
-    ('gen/loss', draw.gen.keys.augment_fake, -1),
+    ('gen/loss', draw.gen[0].keys.augment_fake, -1),
   ):
     assert logs[name] == pytest.approx(sign * float(mean_logit(key)), rel=1e-5)
   # G's samples do not reach D.
@@ -479,8 +479,8 @@ def test_consistency_terms_by_hand():
     for x in (gen(own.latent), near(own, key))
   )
   expected['zcr'] = np.square(np.subtract(*pair)).mean()
-  key = own_key(draw.gen.keys, spec.terms.gen, 'zcr_gen')
-  apart = gen(draw.gen.latent) - near(draw.gen, key)
+  key = own_key(draw.gen[0].keys, spec.terms.gen, 'zcr_gen')
+  apart = gen(draw.gen[0].latent) - near(draw.gen[0], key)
   expected['zcr_gen'] = -np.square(apart).mean()
   for name in names:
     found = float(logs[f'penalties/{name}'])

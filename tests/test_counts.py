@@ -33,6 +33,8 @@ COUNTS = [
     {'gen.net.architecture': 'cnn', 'disc.net.architecture': 'cnn'},
     3_812_355, 2_935_873,
   ),
+  # The first DCGAN code in TensorFlow, in fjxmlzn/PacGAN, by its layers.
+  ('stacked_mnist:veegan', {}, 4_514_819, 4_310_401),
   # Counted in ajbrock/BigGAN-PyTorch; 128x128 is in compare_gan, too.
   ('cifar10:biggan', {}, 4_304_387, 4_207_361),
   # There attention at 16x16 is after each of D's blocks, here after the first.

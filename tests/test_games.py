@@ -453,10 +453,13 @@ def test_members_of_a_population_follow_the_formula(
   assert new.step.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+  ('loss', 'gen_steps'), [('non_saturating', 1), ('relativistic_paired', 2)]
+)
 def test_alternating_is_the_two_players_updates_bit_for_bit(
-  tiny: configs.Config,
+  tiny: configs.Config, loss: str, gen_steps: int
 ):
-  tiny.disc_steps = 2
+  tiny.disc_steps, tiny.gen_steps, tiny.loss = 2, gen_steps, loss
   tiny.penalties.lecam.weight = 0.1
   for player in (tiny.optim.gen, tiny.optim.disc):
     player.name, player.b1 = 'sgd', 0.0
@@ -469,7 +472,8 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
     batch: types.Batch,
     key: jax.Array,
   ) -> Any:
-    gen_key, *disc_keys = jax.random.split(key, 3)
+    keys = jax.random.split(key, gen_steps + 2)
+    gen_keys, disc_keys = keys[:gen_steps], keys[gen_steps:]
     vars, memory = types.Pair({}, {}), state.memory
     gen, disc = state.gen.params, state.disc.params
     rate = hyper['optim.gen.learning_rate']
@@ -489,11 +493,11 @@ def test_alternating_is_the_two_players_updates_bit_for_bit(
       disc = jax.tree.map(lambda p, g: p + -rate * g, disc, grads)
       memory = carried.memory
     now = states.StepContext(hyper, state.step, {})
-    real = types.Batch(batch.x[-1])
-    grads, _ = jax.grad(objectives.generator_loss, has_aux=True)(
-      gen, disc, vars, real, drawn(gen_key), now, spec
-    )
-    gen = jax.tree.map(lambda p, g: p + -rate * g, gen, grads)
+    for gen_key, x in zip(gen_keys, batch.x[-gen_steps:], strict=True):
+      grads, _ = jax.grad(objectives.generator_loss, has_aux=True)(
+        gen, disc, vars, types.Batch(x), drawn(gen_key), now, spec
+      )
+      gen = jax.tree.map(lambda p, g: p + -rate * g, gen, grads)
     return gen, disc, memory
 
   args = (state, hyper, batch, jax.random.key(6))
@@ -685,10 +689,11 @@ def test_memory_is_in_the_checkpoint(name: str, tmp_path: pathlib.Path):
 
 
 @pytest.mark.parametrize('name', JOINT)
-def test_moving_at_once_allows_one_disc_step(tiny: configs.Config, name: str):
-  tiny.disc_steps = 2
-  with pytest.raises(ValueError, match=f"disc_steps=2: rule.name='{name}'"):
-    build.make_spec(gan(name, tiny), LINE)
+def test_moving_at_once_allows_one_update(tiny: configs.Config, name: str):
+  for field in ('disc_steps', 'gen_steps'):
+    more = dataclasses.replace(tiny, **{field: 2})
+    with pytest.raises(ValueError, match=f"{field}=2: rule.name='{name}'"):
+      build.make_spec(gan(name, more), LINE)
 
 
 def test_wrong_settings_of_the_game(tiny: configs.Config):

@@ -90,6 +90,22 @@ def test_dcgan_32_is_the_papers():
   assert 'BatchNorm_2' not in params  # None on the first stage.
 
 
+def test_dcgan_of_other_stages():
+  """Any size halves as often as is said, rounded up."""
+  assert dcgan.sides((28, 28, 3), 4) == [28, 14, 7, 4, 2]
+  assert dcgan.sides((28, 28, 3), 0) == [28, 14, 7]
+  generator = dcgan.Generator(
+    (9, 9, 3), dcgan.GenSettings(width=16, kernel=5, stages=4, norm_groups=2)
+  )
+  disc = dcgan.Discriminator(dcgan.DiscSettings(width=16, kernel=5, stages=4))
+  assert made(generator, disc) == ((2, 9, 9, 3), (2,))
+  message = 'data.size=8: dcgan of 4 stages .* of at least 9 pixels'
+  with pytest.raises(ValueError, match=message):
+    dcgan.sides((8, 8, 3), 4)
+  with pytest.raises(ValueError, match=r'norm_groups=2: .* by class has one'):
+    made(dcgan.Generator((9, 9, 3), generator.settings, classes=3), disc)
+
+
 @pytest.mark.parametrize('size', [8, 9, 28, 33])
 def test_small_dcgan_sizes(size: int):
   generator = small_dcgan.Generator((size, size, 3))
@@ -163,23 +179,25 @@ def test_groups_must_divide_a_batch(name: str):
     build.make_spec(config, info)
 
 
-def test_small_dcgan_grows_as_tensorflow_does():
-  """From 4 to 7 by the transpose of its 'SAME' convolution from 7 to 4."""
+@pytest.mark.parametrize('side', [7, 8])
+@pytest.mark.parametrize('kernel', [3, 4, 5])
+def test_images_grow_as_in_tensorflow(kernel: int, side: int):
+  """From 4 by the transpose of its 'SAME' convolution to 4."""
   x = jax.random.normal(KEY, (2, 4, 4, 5))
-  grow = layers.Conv(3, 3, 2, True, use_bias=False)
+  grow = layers.Conv(3, kernel, 2, True, use_bias=False)
   variables = grow.init(KEY, x)
   # Its kernel, turned and with the channels exchanged, shrinks again.
-  kernel = variables['params']['kernel'][::-1, ::-1].swapaxes(2, 3)
+  turned = variables['params']['kernel'][::-1, ::-1].swapaxes(2, 3)
   shrink = functools.partial(
     jax.lax.conv_general_dilated,
-    rhs=kernel,
+    rhs=turned,
     window_strides=(2, 2),
     padding='SAME',
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
-  large = jax.ShapeDtypeStruct((2, 7, 7, 3), jnp.float32)
+  large = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
   expected = jax.linear_transpose(shrink, large)(x)[0]
-  ours = layers.crop(grow.apply(variables, x), 7)
+  ours = layers.crop(grow.apply(variables, x), side, kernel)
   np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

@@ -263,8 +263,8 @@ def test_schedules_and_ema_count_generator_steps(
 
 def test_fresh_and_shared_latents(tiny: configs.Config):
   """Recorded through the latent function itself."""
-  for latents, expected in (('fresh', 3), ('shared', 2)):
-    tiny.latents, tiny.disc_steps = latents, 2
+  for latents, expected in (('fresh', 4), ('shared', 2)):
+    tiny.latents, tiny.disc_steps, tiny.gen_steps = latents, 2, 2
     spec, hyper, state, batch = start(tiny, LINE)
     seen = []
 
@@ -282,10 +282,11 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
     step = keyed_step(spec._replace(latent=record, gen=gen))
     step(state, hyper, batch, jax.random.key(8))
     assert len(seen) == len({tuple(key) for key in seen}) == expected
-    # G's own pass is that of the last D step, or like none of them.
-    (first, *_), (last, key), (own, own_key) = passed
+    # G's own passes are that of the last D step, or like none of them.
+    (first, *_), (last, key), (own, own_key), (again, again_key) = passed
     shares = latents == 'shared'
     assert np.array_equal(own, last) == (own_key == key) == shares
+    assert np.array_equal(own, again) == (own_key == again_key) == shares
     assert not np.array_equal(own, first)
 
 
@@ -297,13 +298,13 @@ def test_larger_batches_of_g(tiny: configs.Config):
     tiny.gen_batches = batches
     spec, hyper, state, batch = start(tiny, LINE)
     draw = draws.draw_step(spec, jax.random.key(8))
-    assert len(draw.gen.latent.z) == batches * tiny.batch_size
+    assert len(draw.gen[0].latent.z) == batches * tiny.batch_size
     after, logs = steps.make_step(spec)(state, hyper, batch, draw)
     losses.append(logs['disc/loss'])
     x, _ = spec.gen.apply(
       state.gen.params,
       {},
-      draw.gen.latent,
+      draw.gen[0].latent,
       key=jax.random.key(0),
       mode=types.TRAIN,
     )

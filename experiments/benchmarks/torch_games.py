@@ -239,7 +239,8 @@ class Game:
     for _ in range(steps):
       for _ in range(self.config.disc_steps):
         self._discriminator_step()
-      self._generator_step()
+      for _ in range(self.config.gen_steps):
+        self._generator_step()
       if half_life:
         rate = 1 - 0.5 ** (samples / half_life)
         torch._foreach_lerp_(self.average, params, rate)

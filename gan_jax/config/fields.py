@@ -439,7 +439,7 @@ class Config:
 
   # Of the first weights, the batches and all draws.
   seed: int = declare.field(0, at_least=0, at_most=2**32 - 1)
-  # Generator updates.
+  # Steps of the game: of one generator update, unless gen_steps says more.
   steps: int = declare.field(10_000, at_least=1)
   # What D judges at once: real and generated, this many of each.
   batch_size: int = declare.field(128, at_least=1)
@@ -451,10 +451,12 @@ class Config:
   gen_top_k: float = declare.field(1.0, swept=True, above=0, at_most=1)
   # Both players know the class of each sample; the data must have labels.
   conditional: bool = False
-  # Discriminator updates for each generator update.
+  # Discriminator updates in a step, before the generator's.
   disc_steps: int = declare.field(1, at_least=1)
-  # 'fresh': the generator's step draws its own latents (and real batch, where
-  # its loss has one); 'shared': it reuses those of the last D step.
+  # Generator updates in a step; 2 in the first DCGAN code in TensorFlow.
+  gen_steps: int = declare.field(1, at_least=1)
+  # 'fresh': each of the generator's updates draws its own latents (and real
+  # batch, where its loss has one); 'shared': it reuses those of D's last.
   latents: str = 'fresh'
   # How many times batch_size samples the generator's own update draws, of fresh
   # latents; 2 in SNGAN's code.

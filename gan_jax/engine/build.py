@@ -171,14 +171,16 @@ def _make_networks(
 
 
 def _make_rule(config: configs.Config) -> rules.Rule:
-  """How the players move; raises ValueError where D is to move more often."""
+  """How the players move; raises ValueError where one is to move more often."""
   make = values.choose('rule.name', config.rule.name, names.RULES)
   rule = make(config.rule)
-  if config.disc_steps > 1 and not rule.takes_turns:
-    raise ValueError(
-      f'disc_steps={config.disc_steps}: rule.name={config.rule.name!r} moves '
-      'both players at once; set disc_steps=1'
-    )
+  for name in ('disc_steps', 'gen_steps'):
+    count = getattr(config, name)
+    if count > 1 and not rule.takes_turns:
+      raise ValueError(
+        f'{name}={count}: rule.name={config.rule.name!r} moves both players at '
+        f'once; set {name}=1'
+      )
   return rule
 
 
@@ -430,6 +432,7 @@ def make_spec(
     terms=of_players,
     batch_samples=values.batch_samples(config),
     disc_steps=config.disc_steps,
+    gen_steps=config.gen_steps,
     share_latents=values.choose(
       'latents', config.latents, names.LATENT_SHARING
     ),
@@ -490,8 +493,10 @@ def rule_memory(spec: specs.Spec, state: states.GanState) -> states.Memory:
 def step_shape(config: configs.Config) -> tuple[int, int]:
   """Rounds of real samples that a training step uses, and samples of each."""
   loss = values.choose('loss', config.loss, names.LOSSES)
-  gen_takes_real = loss.gen_sees_real and config.latents == 'fresh'
-  return config.disc_steps + gen_takes_real, values.batch_samples(config)
+  rounds = config.disc_steps
+  if loss.gen_sees_real and config.latents == 'fresh':
+    rounds += config.gen_steps
+  return rounds, values.batch_samples(config)
 
 
 def samples_per_step(config: configs.Config) -> int:

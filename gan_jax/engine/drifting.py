@@ -29,7 +29,7 @@ def make_step(spec: specs.Spec, temperature: float) -> steps.Step:
     draw: draws.StepDraw,
   ) -> tuple[states.GanState, types.Logs]:
     hyper = spec.schedule(hyper, state.step)
-    drawn = draw.gen
+    drawn, *_ = draw.gen
     vars = spec.gen.advance(state.gen.params, state.gen.vars)
 
     def loss(params: types.PyTree) -> tuple[jax.Array, types.PyTree]:

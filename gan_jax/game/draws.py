@@ -52,22 +52,25 @@ class StepDraw(NamedTuple):
 
   Attributes:
     disc: D's updates, one after another.
-    gen_keys: the keys of G's update.
-    gen_latent: G's own; None where it has those of D's last update.
+    gen_keys: the keys of G's updates.
+    gen_latents: G's own; None where it has those of D's last update.
   """
 
   disc: tuple[UpdateDraw, ...]
-  gen_keys: Keys
-  gen_latent: types.Latent | None
+  gen_keys: tuple[Keys, ...]
+  gen_latents: tuple[types.Latent, ...] | None
 
   @property
-  def gen(self) -> UpdateDraw:
-    """What G's update draws."""
-    if self.gen_latent is not None:
-      return UpdateDraw(self.gen_latent, self.gen_keys)
+  def gen(self) -> tuple[UpdateDraw, ...]:
+    """G's updates, one after another."""
+    if self.gen_latents is not None:
+      return tuple(map(UpdateDraw, self.gen_latents, self.gen_keys))
     # Without batch normalisation the compiler merges G's two passes.
     last = self.disc[-1]
-    return UpdateDraw(last.latent, self.gen_keys._replace(gen=last.keys.gen))
+    return tuple(
+      UpdateDraw(last.latent, keys._replace(gen=last.keys.gen))
+      for keys in self.gen_keys
+    )
 
 
 def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
@@ -81,13 +84,13 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
   def latent(keys: Keys, batches: int = 1) -> types.Latent:
     return spec.latent(keys.latents, batches * spec.batch_samples)
 
-  gen_keys, *disc_keys = map(
-    split_keys, jax.random.split(key, spec.disc_steps + 1)
-  )
+  updates = jax.random.split(key, spec.gen_steps + spec.disc_steps)
+  keys = tuple(map(split_keys, updates))
+  gen_keys, disc_keys = keys[: spec.gen_steps], keys[spec.gen_steps :]
   return StepDraw(
     disc=tuple(UpdateDraw(latent(keys), keys) for keys in disc_keys),
     gen_keys=gen_keys,
-    gen_latent=None
+    gen_latents=None
     if spec.share_latents
-    else latent(gen_keys, spec.gen_batches),
+    else tuple(latent(keys, spec.gen_batches) for keys in gen_keys),
   )

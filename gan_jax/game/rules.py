@@ -40,14 +40,14 @@ class Losses(NamedTuple):
   """What each player minimises.
 
   Attributes:
-    gen: L_G.
-    disc: L_D of each of D's updates in one step, of samples of their own. A
-      rule that moves both players at once plays the first.
-    disc_in_loop: the same of the number `[]` of the update, for a loop over
+    gen: L_G of each of G's updates in one step. A rule that moves both players
+      at once plays the first.
+    disc: the same of D's, of samples of their own.
+    disc_in_loop: L_D of the number `[]` of the update, for a loop over
       them that is compiled once; None compiles one after another.
   """
 
-  gen: Loss
+  gen: tuple[Loss, ...]
   disc: tuple[Loss, ...]
   disc_in_loop: Callable[[jax.Array], Loss] | None = None
 
@@ -60,7 +60,7 @@ def exact(
   def carries_nothing(loss: Callable[[Any, Any], jax.Array]) -> Loss:
     return lambda params, carried: (loss(*params), ((), {}))
 
-  return Losses(carries_nothing(gen), (carries_nothing(disc),))
+  return Losses((carries_nothing(gen),), (carries_nothing(disc),))
 
 
 class Position(NamedTuple):
@@ -116,7 +116,7 @@ class Rule(NamedTuple):
     hyper: from the game's hyperparameters to `update`'s keyword arguments.
     memory: from the initial parameters to the initial `Position.memory`.
     takes_turns: D moves first and G answers D's new parameters, so that each
-      can draw samples of its own and D can move more than once.
+      can draw samples of its own and move more than once.
     second_order: it differentiates a player's loss with respect to the other's
       parameters, which must then not be frozen.
     through_optimiser: it differentiates through D's optimiser, too.
@@ -166,7 +166,7 @@ def vector_field(
   losses: Losses, params: types.Pair, carried: types.Pair = NOTHING
 ) -> _Field:
   """`(v, (carried, logs))` with v = (grad_theta L_G, grad_phi L_D)."""
-  gen = _gradient(losses.gen, 'gen', params, carried)
+  gen = _gradient(losses.gen[0], 'gen', params, carried)
   disc = _gradient(losses.disc[0], 'disc', params, carried)
   grads, carried, logs = map(types.Pair, gen, disc)
   return grads, (carried, logs)
@@ -224,15 +224,26 @@ def _turn(
   return guard(position, after, player, grads, logs), (grads, logs)
 
 
+def _turns(
+  player: str,
+  position: Position,
+  losses: tuple[Loss, ...],
+  optimisers: types.Pair,
+  guard: Guard,
+) -> tuple[Position, tuple[types.PyTree, Any]]:
+  """A player moved along each of its losses, with what it followed last."""
+  for loss in losses:
+    position, last = _turn(player, position, loss, optimisers, guard)
+  return position, last
+
+
 def _disc_turns(
   position: Position, losses: Losses, optimisers: types.Pair, guard: Guard
 ) -> tuple[Position, tuple[types.PyTree, Any]]:
-  """D moved along each of its losses, with what it followed last."""
+  """`_turns` of D, which may be in a loop."""
   in_loop = losses.disc_in_loop
   if in_loop is None:
-    for loss in losses.disc:
-      position, last = _turn('disc', position, loss, optimisers, guard)
-    return position, last
+    return _turns('disc', position, losses.disc, optimisers, guard)
 
   def turn(
     i: jax.Array, position: Position
@@ -273,7 +284,7 @@ def alternating(
   """D moves first and G follows its gradient at D's new parameters.
 
   Goodfellow et al. 2014, algorithm 1: k updates of D, each of samples of its
-  own, and one of G. With k = 1
+  own, and one of G, or of G several, too. With one of each
 
       phi' = phi - eta grad_phi L_D(theta, phi)
       theta' = theta - eta grad_theta L_G(theta, phi')
@@ -282,15 +293,15 @@ def alternating(
 
   Args:
     position: before the step.
-    losses: k of D's and one of G's.
+    losses: of each update of either.
     optimisers: of both.
     guard: which updates stand.
 
   Returns:
-    The position after the step, and what D's last update and G's followed.
+    The position after the step, and what the last update of either followed.
   """
   position, disc = _disc_turns(position, losses, optimisers, guard)
-  position, gen = _turn('gen', position, losses.gen, optimisers, guard)
+  position, gen = _turns('gen', position, losses.gen, optimisers, guard)
   grads, logs = map(types.Pair, gen, disc)
   position = position._replace(step=position.step + 1)
   return position, Outcome(grads, logs)
@@ -510,7 +521,7 @@ def unrolled(
       None,
       length=steps - 1,
     )
-    value, (gen_carried, logs) = losses.gen(
+    value, (gen_carried, logs) = losses.gen[0](
       types.Pair(gen_params, disc_params), here
     )
     return value, (gen_carried, logs, first, followed)

@@ -33,7 +33,8 @@ class Spec(NamedTuple):
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
     batch_samples: `B`, those that a player draws at once, `packing` included.
-    disc_steps: D updates for each G update.
+    disc_steps: D's updates in a step.
+    gen_steps: G's, which follow them.
     loop_disc: they are compiled once, as a loop, and not one after another.
     share_latents: whether G reuses the draws of the last D update.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
@@ -66,6 +67,7 @@ class Spec(NamedTuple):
   terms: types.Pair
   batch_samples: int
   disc_steps: int
+  gen_steps: int
   share_latents: bool
   packing: int
   own_statistics: bool

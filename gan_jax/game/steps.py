@@ -38,10 +38,10 @@ def make_step(spec: specs.Spec) -> Step:
   """Makes `step(state, hyper, batch, draw) -> (state, logs)`, not jitted.
 
   `batch` has leading axes `[rounds, B]`: a round for each D update and, where
-  the generator's loss compares with real samples of its own, one more for it.
+  the generator's loss compares with real samples of its own, for each of its.
   Each loss keeps its batch, latents and keys for the whole step, however often
   the rule evaluates it. Batch statistics and logs are of the evaluation whose
-  gradients moved the players; of several D updates, the logs of the last.
+  gradients moved the players; of several updates, the logs of the last.
   """
 
   def step(
@@ -130,8 +130,13 @@ def make_losses(
     def in_loop(round: jax.Array) -> rules.Loss:
       return of_disc(round, jax.tree.map(lambda x: x[round], each))
 
+  def of_gen(number: int, drawn: draws.UpdateDraw) -> rules.Loss:
+    # The last of D's, where G has none of its own.
+    round = min(spec.disc_steps + number, len(batch.x) - 1)
+    return closed(objectives.generator_loss, 'gen', 'disc', round, drawn)
+
   return rules.Losses(
-    gen=closed(objectives.generator_loss, 'gen', 'disc', -1, draw.gen),
+    gen=tuple(of_gen(i, drawn) for i, drawn in enumerate(draw.gen)),
     disc=tuple(of_disc(i, drawn) for i, drawn in enumerate(draw.disc)),
     disc_in_loop=in_loop,
   )

@@ -1,7 +1,9 @@
 """DCGAN (Radford et al. 2016) for square images of many sizes.
 
 An image of size `base * 2**k`, with 4 <= base <= 7 and k >= 1, takes k
-resampling stages: 28 is 7 * 4, 32 is 4 * 8, 96 is 6 * 16.
+resampling stages: 28 is 7 * 4, 32 is 4 * 8, 96 is 6 * 16. With a number of
+stages of its own any size halves so often, rounded up, as in the first code in
+TensorFlow (carpedm20/DCGAN-tensorflow): 28, 14, 7, 4, 2.
 """
 
 import dataclasses
@@ -41,6 +43,27 @@ def stages(shape: tuple[int, ...]) -> int:
   return halvings
 
 
+def sides(shape: tuple[int, ...], count: int) -> list[int]:
+  """The side of an image and of each of its halvings.
+
+  Args:
+    shape: of one image, `(H, W, C)`.
+    count: halvings, rounded up; 0 for those of `stages`.
+
+  Raises:
+    ValueError: it is not a square image, or of a size for other halvings.
+  """
+  if not count:
+    return [shape[0] // 2**stage for stage in range(stages(shape) + 1)]
+  layers.check_square('dcgan', shape)
+  if shape[0] <= 2 ** (count - 1):
+    raise ValueError(
+      f'data.size={shape[0]}: dcgan of {count} stages (net.stages) makes '
+      f'images of at least {2 ** (count - 1) + 1} pixels'
+    )
+  return [-(-shape[0] // 2**stage) for stage in range(count + 1)]
+
+
 def _widths(player: str, width: int, depth: int) -> list[int]:
   """Channels of each stage, from the lowest resolution on.
 
@@ -57,21 +80,34 @@ def _widths(player: str, width: int, depth: int) -> list[int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class GenSettings:
-  """Of the generator."""
+class _Settings:
+  """Of both players."""
 
   # Channels at the lowest resolution; they halve with each stage.
   width: int = declare.field(512, at_least=1)
+  # The side of all kernels; 5 in the first code in TensorFlow.
+  kernel: int = declare.field(4, at_least=2)
+  # How often the side halves, rounded up; 0 is until it is 4, 5, 6 or 7.
+  stages: int = declare.field(0, at_least=0)
   # The distribution of the initial weights: a name in layers.INITIALISERS.
   kernel_init: str = declare.field('normal', choices=layers.INITIALISERS)
   # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(0.02, at_least=0)
-  # Spectral normalisation of all kernels, as in SAGAN.
-  spectral_norm: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(GenSettings):
+class GenSettings(_Settings):
+  """Of the generator."""
+
+  # Spectral normalisation of all kernels, as in SAGAN.
+  spectral_norm: bool = False
+  # Equal parts of a batch that are normalised apart: with as many as `packing`,
+  # each of the samples that D judges at once, as in PacGAN's code.
+  norm_groups: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(_Settings):
   """Of the discriminator, the generator's mirror."""
 
   # On every stage but the first.
@@ -105,13 +141,18 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
-    depth = stages(self.shape)
-    base = self.shape[0] // 2**depth
-    settings = self.settings
-    first, *features = _widths('gen', settings.width, depth)
+    settings, groups = self.settings, self.settings.norm_groups
+    *targets, base = sides(self.shape, settings.stages)
+    first, *features = _widths('gen', settings.width, len(targets))
     label = latent.label if self.classes else None
+    if self.classes and groups > 1:
+      raise ValueError(
+        f'net.norm_groups={groups}: batch normalisation by class has one group'
+      )
 
     def norm(h: jax.Array) -> jax.Array:
+      if label is None:
+        return layers.batch_norm(mode, self.dtype, groups=groups)(h)
       return conditional.normalised(
         h, label, mode=mode, classes=self.classes, dtype=self.dtype
       )
@@ -122,9 +163,10 @@ class Generator(nn.Module):
       first,
       [*features, self.shape[-1]],
       norm,
-      kernel=4,
+      kernel=settings.kernel,
       init=(settings.kernel_init, settings.kernel_scale),
       dtype=self.dtype,
+      sides=targets[::-1],
     )
     return nn.tanh(h)
 
@@ -152,14 +194,14 @@ class Discriminator(conditional.Judge):
   def judge(
     self, batch: types.Batch, mode: types.Mode
   ) -> tuple[jax.Array, jax.Array]:
-    depth = stages(batch.x.shape[1:])
     settings = self.settings
+    depth = len(sides(batch.x.shape[1:], settings.stages)) - 1
     init = settings.kernel_init, settings.kernel_scale
     logit, h = layers.shrink(
       batch.x,
       _widths('disc', settings.width, depth)[::-1],
       mode,
-      kernel=4,
+      kernel=settings.kernel,
       init=init,
       dtype=self.dtype,
       normalised=1 if settings.batch_norm else None,

@@ -286,14 +286,20 @@ def at_each(
   return each
 
 
-def crop(x: jax.Array, side: int) -> jax.Array:
+def crop(x: jax.Array, side: int, kernel: int) -> jax.Array:
   """`[B, 2H, 2H, C]` to an odd side, as TensorFlow grows to it.
 
-  There a transposed convolution is the gradient of a 'SAME' one, which pads an
-  odd side by as much before as after, and an even one only after.
+  There a transposed convolution is the gradient of a 'SAME' one, which pads a
+  side of 2H - 1 by one pixel more than one of 2H: with an odd kernel before it,
+  with an even one after it.
+
+  Args:
+    x: what a transposed convolution gives.
+    side: 2H - 1, or 2H to leave it as it is.
+    kernel: the side of the convolution's.
   """
-  odd = x.shape[1] - side
-  return x[:, odd:, odd:]
+  first = (x.shape[1] - side) * (kernel % 2)
+  return x[:, first : first + side, first : first + side]
 
 
 def grow(
@@ -306,7 +312,7 @@ def grow(
   kernel: int,
   init: Init,
   dtype: Any,
-  sides: Sequence[int] | None = None,
+  sides: Sequence[int],
 ) -> jax.Array:
   """DCGAN's way up (Radford et al. 2016, section 3); called inside a module.
 
@@ -322,14 +328,13 @@ def grow(
     kernel: its side.
     init: of the initial weights.
     dtype: of the activations.
-    sides: to which each stage is cropped.
+    sides: after each stage, which is cropped to them.
   """
   h = dense(base * base * width, *init, dtype)(z).reshape(-1, base, base, width)
   for stage, channels in enumerate(features):
     h = nn.relu(norm(h))
     h = Conv(channels, kernel, 2, True, *init, dtype=dtype)(h)
-    if sides is not None:
-      h = crop(h, sides[stage])
+    h = crop(h, sides[stage], kernel)
   return h
 
 
