@@ -273,6 +273,23 @@ def use_large_biggan(
   c.ema.half_life = _half_life(0.9999, batch_size)
 
 
+def use_sagan(c: config.Config) -> None:
+  """SAGAN for ImageNet (Zhang et al. 2019), by the script of that code.
+
+  As `use_biggan`, but one D step to one of G, at rates of 4e-4 and 1e-4, with
+  attention at 64x64 and Glorot's weights. The paper's beta_2 is .9.
+  """
+  use_biggan(c)
+  c.batch_size = 256
+  c.disc_steps = 1
+  init: dict[str, Any] = {'kernel_init': 'glorot_uniform', 'kernel_scale': 1.0}
+  c.gen.net = biggan.GenSettings(attention=64, **init)
+  c.disc.net = biggan.DiscSettings(attention=64, **init)
+  c.optim.gen.learning_rate = 1e-4
+  c.optim.disc.learning_rate = 4e-4
+  c.ema.half_life = _half_life(0.9999, c.batch_size)
+
+
 def _half_life(decay: float, batch_size: int) -> float:
   """In samples, of an average that keeps so much at each step."""
   return batch_size * math.log(2) / -math.log(decay)

@@ -24,6 +24,12 @@ COUNTS = [
   ('cifar10:sngan', {'conditional': 'true'}, 4_304_387, 1_055_104),
   ('images:sngan', {}, 12_220_675, 10_141_441),
   ('images:sngan', {'data.size': '128'}, 32_150_787, 29_017_857),
+  # With classes: the above, and of G's 4,928 channels under class batch
+  # normalisation 999 pairs more, of D an embedding of 1,000 x 1,024.
+  (
+    'imagenet:sngan', {},
+    32_150_787 + 2 * 4_928 * 999, 29_017_857 + 1_000 * 1_024,
+  ),
   # Counted in kwotsin/mimicry: tables 5 and 6 of Miyato et al. 2018.
   ('images:sngan', {'data.size': '48'}, 4_878_083, 10_141_441),
   # Their table 3, by hand: each layer of G has a bias, and its convolutions
@@ -42,6 +48,7 @@ COUNTS = [
     'imagenet:biggan_32', {'disc.net.attention': '0'},
     9_542_916, 9_836_929,
   ),
+  ('imagenet:sagan', {}, 42_017_412, 39_448_258),
   ('imagenet:biggan_64', {}, 70_222_212, 45_511_970),
   ('imagenet:128', {}, 70_433_988, 87_982_370),
   # With attention at 128x128 in G and at 64x64 in D, as compare_gan has it,
