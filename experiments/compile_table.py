@@ -25,9 +25,19 @@ _TOPOLOGIES = flags.DEFINE_list(
 )
 _OUT = flags.DEFINE_string('out', None, 'The file of the rows, in JSON.')
 _ONLY = flags.DEFINE_string('only', '', 'Only titles that match this.')
+_PRECISION = flags.DEFINE_enum(
+  'matmul_precision', '', ['', 'default', 'high', 'highest'],
+  'That of all configurations, in place of their own.'
+)  # fmt: skip
 _PRINT = flags.DEFINE_bool(
   'print', False, 'Print what is done; compile nothing.'
 )
+
+
+def _key(title: str, topology: str) -> str:
+  """Of its rows in --out."""
+  precision = _PRECISION.value
+  return f'{title} {topology}' + (f' at {precision}' if precision else '')
 
 
 def main() -> None:
@@ -57,17 +67,18 @@ def main() -> None:
     ahead.check_compiler(_TOPOLOGIES.value[0])
   for topology in [] if _PRINT.value else _TOPOLOGIES.value:
     for title, name in wanted:
-      key = f'{title} {topology}'
+      key = _key(title, topology)
       if key in done and not any('error' in row for row in done[key]):
         continue
       print(key, file=sys.stderr)
-      done[key] = list(fitting.rows(fitting.load(name, title), title, topology))
+      config = fitting.load(name, title, _PRECISION.value)
+      done[key] = list(fitting.rows(config, title, topology))
       workdirs.write_json(path, done)
   rows = [
     row
     for title, _ in wanted
     for topology in _TOPOLOGIES.value
-    for row in done.get(f'{title} {topology}', [])
+    for row in done.get(_key(title, topology), [])
   ]
   if not rows:
     raise ValueError(f'--print: --out={path} has none of these')

@@ -33,10 +33,13 @@ def titles() -> Iterator[tuple[str, str]]:
       yield f'{path.stem}{colon}', f'{path}{colon}'
 
 
-def load(name: str, title: str) -> configs.Config:
+def load(name: str, title: str, matmul_precision: str = '') -> configs.Config:
+  """As `titles` has it; at its own precision where none is given."""
   from gan_jax.engine import build
 
   config = launch.load_config(name)
+  if matmul_precision:
+    config.matmul_precision = matmul_precision
   if not config.data.size:
     config.data.size = _SIDES.get(title.partition(':')[0], 0)
   return build.complete(config)

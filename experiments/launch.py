@@ -151,6 +151,8 @@ def load_module(path: pathlib.Path, flag: str) -> ModuleType:
       here += f'; there is one in {_ROOT}, so run this from there'
     raise ValueError(f'--{flag}={path}: there is no such file{here}')
   module = importlib.util.module_from_spec(spec)
+  # Known with its file: what it defines may be part of a program (kept.py).
+  sys.modules[f'{flag} {path}'] = module
   spec.loader.exec_module(module)
   return module
 

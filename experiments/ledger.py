@@ -78,12 +78,15 @@ def _run(
     command += f' --{steps_flag}={config.steps}'
   if config.population.seeds != asked.population.seeds:
     command += f' --{seeds_flag}={config.population.seeds}'
-  for name, (used, value) in differing.items():
-    if not workdirs.is_outside(name) and name not in _FREE:
-      state = f'{name}={used!r} where {value!r} is asked for'
-      return ledger.Run(str(folder), command, state, {}, budget)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
+  # A CPU multiplies in one way.
+  on_cpus = all(device.startswith('cpu') for device in devices)
+  free = (*_FREE, *('matmul_precision',) * on_cpus)
+  for name, (used, value) in differing.items():
+    if not workdirs.is_outside(name) and name not in free:
+      state = f'{name}={used!r} where {value!r} is asked for'
+      return ledger.Run(str(folder), command, state, {}, budget)
   return ledger.Run(
     str(folder),
     command,

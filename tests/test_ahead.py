@@ -113,7 +113,7 @@ def test_collectives_of_a_compiled_sum():
 def test_a_roofline_by_hand():
   pod = chips.parse('v5e:2x2')
   sent = [hlo.Collective('all-reduce', 3, 2e6)]
-  line = chips.roofline(pod, 197e9, 819e3, sent, 'highest')
+  line = chips.roofline(pod, 197e9, 819e3, sent, 6)
   assert line.arithmetic == pytest.approx(6e-3)
   assert line.memory == pytest.approx(1e-6)
   # Twice 3/4 of 2 MB at 200 GB/s are 15 us; three times four hops are 12.
@@ -123,7 +123,7 @@ def test_a_roofline_by_hand():
   assert told['samples_per_second'] == pytest.approx(2000)
   assert told['share_of_peak'] == 1
   few = [hlo.Collective('all-reduce', 3, 8)]
-  assert chips.roofline(pod, 1, 1, few, 'default').links == pytest.approx(12e-6)
+  assert chips.roofline(pod, 1, 1, few, 1).links == pytest.approx(12e-6)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,6 @@ def test_scaling_compares_with_the_first(
 @pytest.mark.parametrize('kind', ['laws', 'images'])
 def test_two_games_are_compiled_for_tpus(kind: str, tiny: configs.Config):
   tiny.log_every = tiny.steps = 1
-  tiny.matmul_precision = 'highest'
   form = NOTHING
   if kind == 'images':
     tiny.gen.name = tiny.disc.name = 'small_dcgan'

@@ -48,7 +48,8 @@ class Game:
     self.length = suite.length
     args = self._state, *self._rest, self._keys
     began = time.monotonic()
-    self._chunk = compiler.compile(chunk, *args)
+    facts = game.facts(f'{suite.length} steps')
+    self._chunk = compiler.compile(chunk, *args, facts=facts)
     compiled = time.monotonic()
     self.compile_seconds = compiled - began
     # All of a chunk but the step has no linear layers.

@@ -465,12 +465,12 @@ class Config:
   packing: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.
   precision: str = 'float32'
-  # Of the products of both networks, where a device has faster ones for float32
-  # (a TPU, a GPU with TF32): 'default' is the fastest (bfloat16 on a TPU),
-  # 'high' three such products for one, 'highest' all of float32. What measures
-  # is always at 'highest'.
+  # Of the products of both networks in float32, where a device has faster ones
+  # (a TPU, a GPU with TF32): 'highest' is float32 itself, 'default' the fastest
+  # (bfloat16 on a TPU), 'high' three such products for one. What measures is
+  # always at 'highest'.
   matmul_precision: str = declare.field(
-    'default', choices=('default', 'high', 'highest')
+    'highest', choices=('default', 'high', 'highest')
   )
   # On several devices: 'replicated', a copy of the state on each, or 'fsdp',
   # large arrays of it split over them, for networks that one cannot hold.

@@ -338,12 +338,13 @@ def _of_compiled(
   limit = batching.memory_limit()
   if topology.chip != 'cpu':
     limit = chips.CHIPS[topology.chip].memory
+    whole = game.config.precision == 'float32'
     line = chips.roofline(
       topology,
       report['operations'],
       num_bytes,
       sent,
-      report['matmul_precision'],
+      chips.PASSES[game.config.matmul_precision] if whole else 1,
     )
     extra['roofline'] = line.to_json(report['samples'])
   return extra | {'limit': limit, 'fits': sum(memory.values()) <= limit}

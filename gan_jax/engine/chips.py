@@ -54,7 +54,7 @@ CHIPS = {
 # Without hardware: this machine's CPU compiles, for a GPU it is only lowered.
 OTHERS = ('cpu', 'cuda')
 
-# Products of bfloat16 that stand for one of float32.
+# Products of bfloat16 that stand for one of float32, by `matmul_precision`.
 PASSES = {'default': 1, 'high': 3, 'highest': 6}
 
 # What one step from chip to chip takes at least, however little is sent
@@ -164,7 +164,7 @@ def roofline(
   flops: float,
   num_bytes: float,
   exchanges: list[hlo.Collective],
-  matmul_precision: str,
+  passes: int,
 ) -> Roofline:
   """Of a step on one of the chips of a pod.
 
@@ -177,7 +177,7 @@ def roofline(
     flops: operations of a chip.
     num_bytes: that it reads and writes.
     exchanges: its collectives.
-    matmul_precision: as in the configuration.
+    passes: products of bfloat16 for each of its.
   """
   chip = CHIPS[topology.chip]
   count = topology.num_chips
@@ -189,7 +189,7 @@ def roofline(
     hops = sum(-(-side // 2) for side in topology.shape if side > 1)
     links += max(sent, rounds * each.num * hops * HOP_SECONDS)
   return Roofline(
-    flops * PASSES[matmul_precision] / chip.flops,
+    flops * passes / chip.flops,
     num_bytes / chip.bandwidth,
     links,
   )

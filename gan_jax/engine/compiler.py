@@ -18,17 +18,17 @@ that still holds: they time it without fast paths too.
 
 import contextlib
 import functools
-import math
 import os
+import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jaxlib.version
 
 from gan_jax import types
-from gan_jax.engine import flops
+from gan_jax.engine import flops, kept
 from gan_jax.ops import cpu, onednn
 
 _Options = dict[str, Any]
@@ -61,34 +61,65 @@ def is_tuned() -> bool:
   return jax.default_backend() == 'cpu' and not cpu.is_stock()
 
 
-def compile(chunk: jax.stages.Wrapped, *args: Any) -> jax.stages.Compiled:
+def compile(
+  chunk: jax.stages.Wrapped, *args: Any, facts: Mapping[str, Any] | None = None
+) -> jax.stages.Compiled:
   """Compiles a chunk of steps as suits its products.
 
   A program with oneDNN's convolutions (grouped ones, on a single device) is
-  compiled anew by every process: XLA's cache cannot serialise oneDNN calls.
+  compiled anew by every process: no cache can serialise oneDNN calls.
 
   Args:
     chunk: jitted. Its largest product or convolution decides.
     args: arrays, on one device or several, or shapes for one.
+    facts: all that the chunk depends on (`kept.question`), where it may be
+      taken from another process and kept for the next.
   """
   if not is_tuned():
     return chunk.lower(*args).compile()
-  devices = {
-    device
-    for x in jax.tree.leaves(args)
-    if isinstance(x, jax.Array)
-    for device in x.devices()
-  }
+  devices = _devices(args)
+  question = None if facts is None else kept.question(facts, args)
+  if found := kept.answer(question, devices):
+    return found
   split = len(devices) > 1
   with contextlib.nullcontext() if split else onednn.allowed():
     traced = chunk.trace(*args)
     lowered = traced.lower()
   options = _WIDELY | _options(flops.largest(traced.jaxpr))
-  has_onednn = onednn.TARGET in lowered.as_text()
-  if has_onednn:
-    options = options | _FOR_ONEDNN
-  with _storing_nothing() if has_onednn else contextlib.nullcontext():
+  if onednn.TARGET in lowered.as_text():
+    with kept.storing_nothing():
+      return _compile(lowered, options | _FOR_ONEDNN)
+  return _kept(question, lowered, options, devices)
+
+
+def _devices(tree: types.PyTree) -> list[jax.Device]:
+  """Of arrays or shardings, in order; the first, where there are none."""
+  found = {
+    device
+    for x in jax.tree.leaves(tree)
+    if isinstance(x, jax.Array | jax.sharding.Sharding)
+    for device in (x.sharding if isinstance(x, jax.Array) else x).device_set
+  }
+  return sorted(found, key=lambda device: device.id) or jax.devices()[:1]
+
+
+def _kept(
+  question: pathlib.Path | None,
+  lowered: jax.stages.Lowered,
+  options: _Options,
+  devices: list[jax.Device],
+) -> jax.stages.Compiled:
+  """Compiled, or taken from where it is kept, and kept if there is a question.
+
+  Args:
+    question: of `kept.question`, which has no answer yet, or None.
+    lowered: what is compiled.
+    options: as of `_compile`.
+    devices: that run it.
+  """
+  if question is None:
     return _compile(lowered, options)
+  return kept.compiled(question, lowered, options, _compile, devices)
 
 
 def _compile(
@@ -137,7 +168,10 @@ def _options(largest: float) -> _Options:
 
 
 def run_once(
-  make: Callable[[], types.PyTree], where: types.PyTree = None
+  make: Callable[[], types.PyTree],
+  where: types.PyTree = None,
+  *,
+  facts: Mapping[str, Any],
 ) -> types.PyTree:
   """The result of a traceable function that is not called again.
 
@@ -147,18 +181,14 @@ def run_once(
   Args:
     make: takes nothing.
     where: the shardings of what it gives; on the first device if not given.
+    facts: all that it depends on, as of `compile`.
   """
-  lowered = jax.jit(make, out_shardings=where).lower()
-  return _compile(lowered, _QUICKLY if is_tuned() else {})()
-
-
-@contextlib.contextmanager
-def _storing_nothing() -> Iterator[None]:
-  """Within, what is compiled is not written to the disk."""
-  name = 'jax_persistent_cache_min_compile_time_secs'
-  before = getattr(jax.config, name)
-  jax.config.update(name, math.inf)
-  try:
-    yield
-  finally:
-    jax.config.update(name, before)
+  devices = _devices(where)
+  facts = {**facts, 'where': where}
+  question = kept.question(facts, ()) if is_tuned() else None
+  compiled = kept.answer(question, devices)
+  if compiled is None:
+    lowered = jax.jit(make, out_shardings=where).lower()
+    options = _QUICKLY if is_tuned() else {}
+    compiled = _kept(question, lowered, options, devices)
+  return compiled()

@@ -81,10 +81,24 @@ class Game(NamedTuple):
     """The state before the first step, on the devices."""
     if self.config.sharding == 'replicated' or self.mesh.is_multi_process:
       # Its bits do not depend on the devices.
-      return self.place(compiler.run_once(self.initial_state))
+      make = self.initial_state
+      facts = self.facts('start on the first device')
+      return self.place(compiler.run_once(make, facts=facts))
     # No device need hold all of it.
     where = self.shardings(jax.eval_shape(self.initial_state))
-    return compiler.run_once(self.initial_state, where)
+    facts = self.facts('start')
+    return compiler.run_once(self.initial_state, where, facts=facts)
+
+  def facts(self, program: str) -> dict[str, Any]:
+    """What tells one of its programs from all others, of this game or not."""
+    return {
+      'program': program,
+      'game': values.to_dict(self.config),
+      'data': self.source.info,
+      'members': self.places,
+      'mesh': self.mesh,
+      'stock': cpu.is_stock(),
+    }
 
   def local(self) -> 'Game':
     """The same game for a process that evaluates it without the others."""
@@ -383,7 +397,9 @@ def compile_chunk(
   """
   at_once = most_at_once(game) if game.members else 1
   while True:
-    compiled = compiler.compile(make_chunk(game, length, at_once), *args)
+    chunk = make_chunk(game, length, at_once)
+    facts = game.facts(f'{length} steps, {at_once} members at once')
+    compiled = compiler.compile(chunk, *args, facts=facts)
     needed, limit = (
       batching.memory_needed(compiled),
       batching.memory_limit(),

@@ -15,7 +15,7 @@ _SPECTRAL = 'spectral'
 
 
 def as_network(
-  module: nn.Module, example: Any, matmul_precision: str = 'default'
+  module: nn.Module, example: Any, matmul_precision: str = 'highest'
 ) -> types.Network:
   """Wraps a linen module, called as `module(input, mode)`.
 

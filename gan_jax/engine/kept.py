@@ -1,0 +1,216 @@
+"""Compiled programs, kept on the disk for the next process that asks for them.
+
+JAX's own cache is asked with the text of a program, for which it must be traced
+and lowered first: most of a start. Here the question is all that the text
+depends on: the configuration, what is known of the data, the shapes of the
+arguments, the versions, devices and flags, and the sources of this package and
+of every other that is imported from outside of Python's libraries. A change in
+any of them is another question, which may lead to the same text, and so to the
+same compiled program.
+
+Of processes that may have replaced something in their own memory nothing is
+kept: of all but one of the programs in experiments/. Nor of several processes
+that play together, or of accelerators, of which none was at hand to try it.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+from jax.experimental import serialize_executable
+
+from gan_jax import types
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
+_VARIABLES = ('XLA_', 'JAX_', 'TF_', 'NPROC', 'OMP_')
+_ROOT = pathlib.Path(__file__).parents[1]
+# XLA's own default: JAX's cache takes it for another program, and XLA on a CPU
+# does not write rightly what it has read from there.
+ANEW = {'xla_embed_ir_in_executable': False}
+# Seconds after which what nobody asked for is removed.
+_UNUSED = 30 * 24 * 3600
+
+
+def question(
+  facts: Mapping[str, Any], args: types.PyTree
+) -> pathlib.Path | None:
+  """The file that says which program it leads to, or None where none is kept.
+
+  Args:
+    facts: all that it depends on, besides the sources and the machine; plain
+      values, or what has a telling `repr`.
+    args: arrays or shapes like those that it takes.
+  """
+  settings = jax.config.values
+  folder = settings['jax_compilation_cache_dir']
+  if not folder or '://' in folder or jax.default_backend() != 'cpu':
+    return None
+  if not settings['jax_enable_compilation_cache'] or jax.process_count() > 1:
+    return None
+  main = getattr(sys.modules['__main__'], '__spec__', None)
+  if main is None or not main.name.startswith('experiments.'):
+    return None
+  leaves, tree = jax.tree.flatten(args)
+  arrays = [
+    (str(jax.typeof(x)), str(getattr(x, 'sharding', ''))) for x in leaves
+  ]
+  asked = [main.name, facts, str(tree), arrays, _machine(), settings]
+  return pathlib.Path(folder, f'question-{_hash([*asked, _sources()])}')
+
+
+def _hash(values: Any) -> str:
+  text = json.dumps(values, sort_keys=True, default=repr)
+  return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _machine() -> list[Any]:
+  """The devices and what compiles for them."""
+  cores = getattr(os, 'sched_getaffinity', lambda _: ())(0)
+  processor: list[str] = []
+  with contextlib.suppress(OSError):
+    lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+    parts = ('model name', 'flags', 'Features')
+    processor = sorted({line for line in lines if line.startswith(parts)})
+  return [
+    [str(device) for device in jax.devices()],
+    jax.devices()[0].client.platform_version,
+    [importlib.metadata.version(name) for name in _PACKAGES],
+    sys.version,
+    len(cores),
+    processor,
+    {k: v for k, v in os.environ.items() if k.startswith(_VARIABLES)},
+  ]
+
+
+def _files() -> Iterator[pathlib.Path]:
+  """Of this package, and of what is imported from outside of the libraries."""
+  yield from sorted(_ROOT.rglob('*.py'))
+  libraries = {sys.prefix, sys.base_prefix}
+  for name in sorted(sys.modules):
+    file = getattr(sys.modules[name], '__file__', None)
+    if file and not any(file.startswith(f'{x}{os.sep}') for x in libraries):
+      yield pathlib.Path(file)
+
+
+def _sources() -> str:
+  """A hash of their text."""
+  found = hashlib.sha256()
+  for path in dict.fromkeys(_files()):
+    found.update(f'{path}\n'.encode())
+    with contextlib.suppress(OSError):
+      found.update(path.read_bytes())
+  return found.hexdigest()
+
+
+def answer(
+  question: pathlib.Path | None, devices: Sequence[jax.Device]
+) -> jax.stages.Compiled | None:
+  """The program to which a question has led before, if it has.
+
+  Args:
+    question: or None.
+    devices: that run it.
+  """
+  if question is None:
+    return None
+  try:
+    program = question.with_name(question.read_text())
+    os.utime(question)
+  except (OSError, ValueError):
+    return None
+  return _read(program, devices)
+
+
+def compiled(
+  question: pathlib.Path,
+  lowered: jax.stages.Lowered,
+  options: dict[str, Any],
+  make: Callable[[jax.stages.Lowered, dict[str, Any]], jax.stages.Compiled],
+  devices: Sequence[jax.Device],
+) -> jax.stages.Compiled:
+  """A program, from now on the answer to a question.
+
+  Args:
+    question: that led to it.
+    lowered: its text.
+    options: of the compiler.
+    make: compiles it.
+    devices: that run it.
+  """
+  asked = [lowered.as_text(), options, _machine(), jax.config.values]
+  program = question.with_name(f'program-{_hash(asked)}')
+  if found := _read(program, devices):
+    _write(question, program.name.encode())
+    return found
+  if program.exists():  # It cannot be kept.
+    return make(lowered, options)
+  with storing_nothing():
+    made = make(lowered, {**options, **ANEW})
+  try:
+    packed = pickle.dumps(serialize_executable.serialize(made))
+  except Exception:  # Of a program with large constants, for one.
+    packed = b''
+  _write(program, packed)
+  _write(question, program.name.encode())
+  return made
+
+
+@contextlib.contextmanager
+def storing_nothing() -> Iterator[None]:
+  """Within, JAX's cache is given no program."""
+  name = 'jax_persistent_cache_min_compile_time_secs'
+  before = getattr(jax.config, name)
+  jax.config.update(name, math.inf)
+  try:
+    yield
+  finally:
+    jax.config.update(name, before)
+
+
+def _read(
+  program: pathlib.Path, devices: Sequence[jax.Device]
+) -> jax.stages.Compiled | None:
+  try:
+    packed = program.read_bytes()
+  except OSError:
+    return None
+  if not packed:
+    return None
+  try:
+    serialised, in_tree, out_tree = pickle.loads(packed)
+    found: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+      serialised, in_tree, out_tree, execution_devices=devices
+    )
+  except Exception as error:  # Whatever a reader trips over.
+    print(f'{program}: cannot be used ({error}); compiling', file=sys.stderr)
+    program.unlink(missing_ok=True)
+    return None
+  os.utime(program)
+  return found
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+  """Whole or not at all; a full disk is no reason to stop."""
+  with contextlib.suppress(OSError):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+      prefix='partial-', dir=path.parent, delete=False
+    ) as new:
+      new.write(content)
+    pathlib.Path(new.name).replace(path)
+    for old in path.parent.glob(f'{path.name.partition("-")[0]}-*'):
+      if time.time() - old.stat().st_mtime > _UNUSED:
+        old.unlink()
