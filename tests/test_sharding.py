@@ -229,3 +229,19 @@ def test_members_of_a_population_are_not_split(digits: configs.Config):
     ValueError, match="sharding='fsdp': each member of a popu"
   ):
     program.open_game(digits)
+
+
+@pytest.mark.parametrize('policy', ['ada.bgcfnc', 'r3gan'])
+def test_each_device_warps_its_own_images(policy: str, digits: configs.Config):
+  """On four devices the game of one, and nothing is sent but sums."""
+  digits.augment.policy, digits.augment.p = policy, 0.9
+  digits.penalties.r1.weight = 1.0
+  digits.steps = digits.log_every = 12
+  digits.eval.every = digits.checkpoint.every = 12
+  digits.optim.gen.name = digits.optim.disc.name = 'sgd'
+  one, four = (end_of(digits, 'copy', devices) for devices in (1, 4))
+  for a, b in zip(one, four, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+  digits.data.name, given = 'folder', absent.ImageSpec((8, 8, 1), 0, 1797)
+  report = ahead.compile_for(build.complete(digits), 'cpu', given)
+  assert {each['kind'] for each in report['collectives']} == {'all-reduce'}

@@ -254,7 +254,8 @@ def _make_drawn_step(
     if mesh is None:
       return step(state, hyper, drawn.batch, drawn.draw)
     batch = sharding.split_batch(drawn.batch, mesh, axis=1)
-    state, logs = step(state, hyper, batch, drawn.draw)
+    with sharding.known(mesh):
+      state, logs = step(state, hyper, batch, drawn.draw)
     return sharding.keep_split(state, mesh, kind), logs
 
   return drawn_step

@@ -207,9 +207,17 @@ def _seen(index: jax.Array, size: int) -> jax.Array:
 
 
 def _bind(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
-  if cpu.is_stock():
-    return _by_products(images, y, x)
-  out: jax.Array = _sample_p.bind(images, y, x)
+  """On several devices each samples its own part of the images.
+
+  A compiler does not split a loop over all of them: every device would be sent
+  the images of the others, one after another.
+  """
+  run = _by_products if cpu.is_stock() else _sample_p.bind
+  mesh = jax.sharding.get_abstract_mesh()
+  if not mesh.empty and len(images) % mesh.size == 0:
+    part = jax.P(mesh.axis_names)
+    run = jax.shard_map(run, in_specs=part, out_specs=part, check_vma=False)
+  out: jax.Array = run(images, y, x)
   return out
 
 
