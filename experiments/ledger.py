@@ -34,10 +34,10 @@ PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
 # What a run may have otherwise than its row, beside what is outside of it: its
 # seeds, how often it is looked at, and where what measures it lies.
-_FREE = (
+_FREE = frozenset((
   'seed', 'population.seeds', 'population.at_once', 'log_every', 'eval.every',
-  'eval.weights',
-)  # fmt: skip
+  'eval.weights', 'eval.by_class',
+))  # fmt: skip
 
 
 def _run(
@@ -80,9 +80,9 @@ def _run(
     command += f' --{seeds_flag}={config.population.seeds}'
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
-  # A CPU multiplies in one way.
-  on_cpus = all(device.startswith('cpu') for device in devices)
-  free = (*_FREE, *('matmul_precision',) * on_cpus)
+  free = _FREE
+  if workdirs.is_on_cpus(folder):
+    free |= {'matmul_precision'}
   for name, (used, value) in differing.items():
     if not workdirs.is_outside(name) and name not in free:
       state = f'{name}={used!r} where {value!r} is asked for'
@@ -109,7 +109,7 @@ def _column(
   """
   if table is None:
     return name, claim.scale.get(name, 1.0)
-  columns = [c for c in table.columns if c.metric == name]
+  columns = [c for c in table.all_columns if c.metric == name]
   if not columns:
     raise ValueError(f'{PUBLISHED}: {claim.table} has no column {name!r}')
   return columns[0].title or name, columns[0].scale

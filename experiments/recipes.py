@@ -260,16 +260,21 @@ def use_large_biggan(
   """
   use_biggan(c)
   attention, c.gen.latent_dim = _BIGGAN[size]
-  c.batch_size = batch_size
-  c.disc_steps = 1
+  _use_two_rates(c, batch_size)
   c.gen.net = biggan.GenSettings(
     width=96, attention=attention, shared=128, hierarchical=True
   )
   c.disc.net = biggan.DiscSettings(width=96, attention=attention)
-  c.optim.gen.learning_rate = 1e-4
-  c.optim.disc.learning_rate = 4e-4
   for player in (c.optim.gen, c.optim.disc):
     player.eps = 1e-6
+
+
+def _use_two_rates(c: config.Config, batch_size: int) -> None:
+  """One D step to one of G, and a rate for each."""
+  c.batch_size = batch_size
+  c.disc_steps = 1
+  c.optim.gen.learning_rate = 1e-4
+  c.optim.disc.learning_rate = 4e-4
   c.ema.half_life = _half_life(0.9999, batch_size)
 
 
@@ -280,14 +285,10 @@ def use_sagan(c: config.Config) -> None:
   attention at 64x64 and Glorot's weights. The paper's beta_2 is .9.
   """
   use_biggan(c)
-  c.batch_size = 256
-  c.disc_steps = 1
+  _use_two_rates(c, batch_size=256)
   init: dict[str, Any] = {'kernel_init': 'glorot_uniform', 'kernel_scale': 1.0}
   c.gen.net = biggan.GenSettings(attention=64, **init)
   c.disc.net = biggan.DiscSettings(attention=64, **init)
-  c.optim.gen.learning_rate = 1e-4
-  c.optim.disc.learning_rate = 4e-4
-  c.ema.half_life = _half_life(0.9999, c.batch_size)
 
 
 def _half_life(decay: float, batch_size: int) -> float:

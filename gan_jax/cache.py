@@ -22,18 +22,25 @@ def folder() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def writing(name: str) -> Iterator[pathlib.Path]:
+def writing(
+  name: str, where: pathlib.Path | None = None
+) -> Iterator[pathlib.Path]:
   """A new file, kept under its name when the body ends: whole or not at all.
+
+  Args:
+    name: of the file.
+    where: `folder()`, if not given.
 
   Raises:
     OSError: it cannot be written.
   """
-  folder().mkdir(parents=True, exist_ok=True)
-  _remove_stale()
-  with tempfile.TemporaryDirectory(prefix='partial-', dir=folder()) as partial:
+  where = where or folder()
+  where.mkdir(parents=True, exist_ok=True)
+  _remove_stale(where)
+  with tempfile.TemporaryDirectory(prefix='partial-', dir=where) as partial:
     new = pathlib.Path(partial, name)
     yield new
-    new.replace(folder() / name)
+    new.replace(where / name)
 
 
 @contextlib.contextmanager
@@ -62,9 +69,9 @@ def alone(name: str) -> Iterator[None]:
     yield
 
 
-def _remove_stale() -> None:
+def _remove_stale(where: pathlib.Path) -> None:
   """Removes unfinished files that no process has written to for a day."""
-  for partial in folder().glob('partial-*'):
+  for partial in where.glob('partial-*'):
     with contextlib.suppress(OSError):
       times = [path.stat().st_mtime for path in (partial, *partial.iterdir())]
       if time.time() - max(times) > _STALE:

@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import pathlib
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.engine import compiler, kept
+from gan_jax.engine import batching, compiler, kept
 
 FACTS = {'game': 'a game'}
 X = jnp.arange(8.0)
@@ -25,6 +26,8 @@ def folder(
   """As in a program of experiments/, with a cache of its own."""
   spec = importlib.machinery.ModuleSpec('experiments.train', None)
   monkeypatch.setattr(sys.modules['__main__'], '__spec__', spec)
+  # Whoever has just edited a file may still run this.
+  monkeypatch.setattr(kept, '_IMPORTED', time.time() + 1e6)
   before = jax.config.jax_compilation_cache_dir
   jax.config.update('jax_compilation_cache_dir', str(tmp_path))
   yield tmp_path
@@ -46,6 +49,7 @@ def test_a_program_is_found_again_without_tracing(folder: pathlib.Path):
   made = compiler.compile(jax.jit(doubled), X, facts=FACTS)
   found = compiler.compile(Untraceable(), X, facts=FACTS)
   np.testing.assert_array_equal(found(X), made(X))
+  assert batching.memory_needed(found) == batching.memory_needed(made)
   np.testing.assert_array_equal(found(X), 2 * np.arange(8.0))
   # Another question with the same text leads to the same program.
   compiler.compile(jax.jit(doubled), X, facts={'game': 'another'})
@@ -83,7 +87,25 @@ def test_whatever_changes_a_program_changes_the_question(
   assert kept.question(FACTS, X) == asked[0]
   file.write_text('RATE = 2\n')
   asked.append(kept.question(FACTS, X))
+  asked += [kept.question({'data': np.full(2000, x)}, X) for x in (0, 1)]
+  assert None not in asked
   assert len({*asked}) == len(asked)
+  # It is not known whether this is what was imported.
+  monkeypatch.setattr(kept, '_IMPORTED', time.time() - 10)
+  assert kept.question(FACTS, X) is None
+
+
+def test_one_text_of_other_trees_or_devices_is_another_program(
+  folder: pathlib.Path,
+):
+  def first(x: dict[str, jax.Array]) -> jax.Array:
+    return 2 * next(iter(x.values()))
+
+  for x in ({'a': X}, {'b': X}, {'a': jax.device_put(X, jax.devices()[1])}):
+    for _ in range(2):
+      made = compiler.compile(jax.jit(first), x, facts=FACTS)
+      np.testing.assert_array_equal(made(x), 2 * np.arange(8.0))
+  assert len([*folder.glob('program-*')]) == 3
 
 
 def test_nothing_is_kept_of_what_may_have_been_changed(

@@ -506,7 +506,7 @@ def test_a_part_of_a_table_has_its_own_columns(tiny: configs.Config):
   assert '\n\nby class\n\n|  | n | failed | first |\n' in markdown
   latex = tables.as_latex(table, summaries, 'command')
   assert latex.count('tabular') == 4
-  assert '\n% by class\n' in latex
+  assert '\n\\paragraph{by class}\n' in latex
   assert tables.as_csv(table, summaries).splitlines()[2].startswith('a,of_0,1')
   assert tables.failed(table, 'a').keys() == {'ks', 'of_0'}
 

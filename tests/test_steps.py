@@ -618,3 +618,15 @@ def test_only_a_large_d_moves_in_a_loop(tiny: configs.Config):
   assert build.make_spec(tiny, LINE).loop_disc
   tiny.disc_steps = 1
   assert not build.make_spec(tiny, LINE).loop_disc
+
+
+def test_averages_follow_whichever_update_of_g_stands(tiny: configs.Config):
+  """The second of two is of real samples that are infinite."""
+  tiny.loss, tiny.gen_steps, tiny.nonfinite = 'relativistic_paired', 2, 'skip'
+  spec, hyper, state, batch = start(tiny, LINE)
+  batch = batch._replace(x=batch.x.at[-1].set(jnp.inf))
+  after, logs = train_step(spec)(state, hyper, batch, jax.random.key(2))
+  assert float(logs['gen/skipped']) == 1
+  assert not identical(after.gen.params, state.gen.params)
+  # The first average is the parameters themselves.
+  assert identical(after.gen_ema, after.gen.params)

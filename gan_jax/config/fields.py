@@ -283,9 +283,9 @@ class Rule:
   """How the two players move.
 
   All but 'alternating' and 'lookahead' move both players at once, which allows
-  one D step for each of G's. 'consensus', 'sga' and 'unrolled' differentiate
-  each player's loss with respect to the other's parameters, too; the points
-  that R2 and WGAN-GP are taken at stay constants there.
+  one update of either in a step. 'consensus', 'sga' and 'unrolled'
+  differentiate each player's loss with respect to the other's parameters, too;
+  the points that R2 and WGAN-GP are taken at stay constants there.
   """
 
   # 'alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus',
@@ -371,7 +371,8 @@ class Eval:
   # Resamples for the 95 % interval of fd_*, intra_fd, kid, cmmd and swd; 0
   # gives none.
   bootstrap: int = declare.field(0, at_least=0)
-  # Beside intra_fd and class_accuracy those of each class, as intra_fd_0.
+  # Beside intra_fd and class_accuracy those of each class, such as
+  # intra_fd_0_classifier.
   by_class: bool = False
   # Random subsets of kid.
   kid_subsets: int = declare.field(100, at_least=1)
@@ -456,7 +457,7 @@ class Config:
   # Generator updates in a step; 2 in the first DCGAN code in TensorFlow.
   gen_steps: int = declare.field(1, at_least=1)
   # 'fresh': each of the generator's updates draws its own latents (and real
-  # batch, where its loss has one); 'shared': it reuses those of D's last.
+  # batch, where its loss has one); 'shared': all have those of D's last.
   latents: str = 'fresh'
   # How many times batch_size samples the generator's own update draws, of fresh
   # latents; 2 in SNGAN's code.

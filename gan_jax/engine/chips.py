@@ -177,7 +177,7 @@ def roofline(
     flops: operations of a chip.
     num_bytes: that it reads and writes.
     exchanges: its collectives.
-    passes: products of bfloat16 for each of its.
+    passes: products of bfloat16 that stand for one of its products.
   """
   chip = CHIPS[topology.chip]
   count = topology.num_chips

@@ -74,4 +74,8 @@ def make_chunk(
       'population.seeds=1: a drifting model needs at least 2 seeds'
     )
   make = functools.partial(make_step, temperature=temperature)
+  if game.config.gen_steps > 1:
+    raise ValueError(
+      f'gen_steps={game.config.gen_steps}: a drifting model takes one in a step'
+    )
   return program.make_chunk(game, length, make=make)

@@ -8,37 +8,39 @@ of every other that is imported from outside of Python's libraries. A change in
 any of them is another question, which may lead to the same text, and so to the
 same compiled program.
 
-Of processes that may have replaced something in their own memory nothing is
-kept: of all but one of the programs in experiments/. Nor of several processes
-that play together, or of accelerators, of which none was at hand to try it.
+Only programs of experiments/ (`python -m experiments...`) keep any: another
+process, such as a notebook or a test, may have replaced parts of this package
+in its memory. Several processes that play together keep none, and none is kept
+of accelerators, because none was at hand to try it.
 """
 
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
 import pickle
 import sys
-import tempfile
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import serialize_executable
 
-from gan_jax import types
+from gan_jax import cache, types
 
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 _VARIABLES = ('XLA_', 'JAX_', 'TF_', 'NPROC', 'OMP_')
 _ROOT = pathlib.Path(__file__).parents[1]
-# XLA's own default: JAX's cache takes it for another program, and XLA on a CPU
-# does not write rightly what it has read from there.
-ANEW = {'xla_embed_ir_in_executable': False}
+# XLA's default, said aloud: JAX's cache then takes it for another program. What
+# XLA (of jaxlib 0.10) on a CPU has read from a cache it cannot write rightly.
+_ANEW = {'xla_embed_ir_in_executable': False}
+# Sources that changed after this may not be those that were imported.
+_IMPORTED = time.time() - 10
 # Seconds after which what nobody asked for is removed.
 _UNUSED = 30 * 24 * 3600
 
@@ -62,17 +64,27 @@ def question(
   main = getattr(sys.modules['__main__'], '__spec__', None)
   if main is None or not main.name.startswith('experiments.'):
     return None
+  sources = _sources()
+  if sources is None:
+    return None
   leaves, tree = jax.tree.flatten(args)
   arrays = [
     (str(jax.typeof(x)), str(getattr(x, 'sharding', ''))) for x in leaves
   ]
-  asked = [main.name, facts, str(tree), arrays, _machine(), settings]
-  return pathlib.Path(folder, f'question-{_hash([*asked, _sources()])}')
+  asked = [main.name, facts, str(tree), arrays, _machine(), settings, sources]
+  return pathlib.Path(folder, f'question-{_hash(asked)}')
 
 
 def _hash(values: Any) -> str:
-  text = json.dumps(values, sort_keys=True, default=repr)
+  text = json.dumps(values, sort_keys=True, default=_plain)
   return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: Any) -> str:
+  if isinstance(value, np.ndarray):
+    of_bytes = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
+    return f'{value.dtype}{value.shape} {of_bytes}'
+  return repr(value)
 
 
 @functools.cache
@@ -87,7 +99,7 @@ def _machine() -> list[Any]:
   return [
     [str(device) for device in jax.devices()],
     jax.devices()[0].client.platform_version,
-    [importlib.metadata.version(name) for name in _PACKAGES],
+    sorted(path.name for x in _libraries() for path in x.glob('*.dist-info')),
     sys.version,
     len(cores),
     processor,
@@ -95,23 +107,33 @@ def _machine() -> list[Any]:
   ]
 
 
+def _libraries() -> set[pathlib.Path]:
+  """The folders of Python's own libraries and of what is installed."""
+  names = 'stdlib', 'platstdlib', 'purelib', 'platlib'
+  return {pathlib.Path(sysconfig.get_path(name)) for name in names}
+
+
 def _files() -> Iterator[pathlib.Path]:
   """Of this package, and of what is imported from outside of the libraries."""
   yield from sorted(_ROOT.rglob('*.py'))
-  libraries = {sys.prefix, sys.base_prefix}
+  libraries = tuple(f'{folder}{os.sep}' for folder in _libraries())
   for name in sorted(sys.modules):
     file = getattr(sys.modules[name], '__file__', None)
-    if file and not any(file.startswith(f'{x}{os.sep}') for x in libraries):
+    if file and not file.startswith(libraries):
       yield pathlib.Path(file)
 
 
-def _sources() -> str:
-  """A hash of their text."""
+def _sources() -> str | None:
+  """A hash of their text, or None where one has changed since the start."""
   found = hashlib.sha256()
   for path in dict.fromkeys(_files()):
     found.update(f'{path}\n'.encode())
-    with contextlib.suppress(OSError):
+    try:
+      if path.stat().st_mtime > _IMPORTED:
+        return None
       found.update(path.read_bytes())
+    except OSError:  # It names no file, and so cannot be changed.
+      continue
   return found.hexdigest()
 
 
@@ -150,7 +172,11 @@ def compiled(
     make: compiles it.
     devices: that run it.
   """
-  asked = [lowered.as_text(), options, _machine(), jax.config.values]
+  asked = [
+    lowered.as_text(), str(lowered.in_tree), str(lowered.out_tree),
+    repr(lowered.args_info), [device.id for device in devices], options,
+    _machine(), jax.config.values,
+  ]  # fmt: skip
   program = question.with_name(f'program-{_hash(asked)}')
   if found := _read(program, devices):
     _write(question, program.name.encode())
@@ -158,7 +184,7 @@ def compiled(
   if program.exists():  # It cannot be kept.
     return make(lowered, options)
   with storing_nothing():
-    made = make(lowered, {**options, **ANEW})
+    made = make(lowered, {**options, **_ANEW})
   try:
     packed = pickle.dumps(serialize_executable.serialize(made))
   except Exception:  # Of a program with large constants, for one.
@@ -196,21 +222,22 @@ def _read(
     )
   except Exception as error:  # Whatever a reader trips over.
     print(f'{program}: cannot be used ({error}); compiling', file=sys.stderr)
-    program.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      program.unlink()
     return None
-  os.utime(program)
+  with contextlib.suppress(OSError):
+    os.utime(program)
   return found
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
   """Whole or not at all; a full disk is no reason to stop."""
-  with contextlib.suppress(OSError):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-      prefix='partial-', dir=path.parent, delete=False
-    ) as new:
-      new.write(content)
-    pathlib.Path(new.name).replace(path)
-    for old in path.parent.glob(f'{path.name.partition("-")[0]}-*'):
+  with (
+    contextlib.suppress(OSError),
+    cache.writing(path.name, path.parent) as new,
+  ):
+    new.write_bytes(content)
+  for old in path.parent.glob(f'{path.name.partition("-")[0]}-*'):
+    with contextlib.suppress(OSError):
       if time.time() - old.stat().st_mtime > _UNUSED:
         old.unlink()

@@ -94,7 +94,7 @@ class Game(NamedTuple):
     return {
       'program': program,
       'game': values.to_dict(self.config),
-      'data': self.source.info,
+      'data': [self.source.info, self.source.marginals],
       'members': self.places,
       'mesh': self.mesh,
       'stock': cpu.is_stock(),

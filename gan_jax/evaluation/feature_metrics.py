@@ -1,6 +1,5 @@
 """Metrics of the features of images."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -104,9 +103,11 @@ def _distances_by_class(inputs: metrics.Inputs) -> np.ndarray:
   of_generated = inputs.states['generated'].moments
   for name, real in inputs.states['real'].moments.items():
     generated = of_generated.get(name, frechet.init())
-    with contextlib.suppress(ValueError):
+    try:
       pair = frechet.result(real), frechet.result(generated)
-      distances[name] = frechet.frechet_distance(*pair)
+    except ValueError:
+      continue
+    distances[name] = frechet.frechet_distance(*pair)
   return distances
 
 

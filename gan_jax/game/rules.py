@@ -284,7 +284,7 @@ def alternating(
   """D moves first and G follows its gradient at D's new parameters.
 
   Goodfellow et al. 2014, algorithm 1: k updates of D, each of samples of its
-  own, and one of G, or of G several, too. With one of each
+  own, then one of G (or several). With one of each
 
       phi' = phi - eta grad_phi L_D(theta, phi)
       theta' = theta - eta grad_theta L_G(theta, phi')

@@ -38,7 +38,8 @@ def make_step(spec: specs.Spec) -> Step:
   """Makes `step(state, hyper, batch, draw) -> (state, logs)`, not jitted.
 
   `batch` has leading axes `[rounds, B]`: a round for each D update and, where
-  the generator's loss compares with real samples of its own, for each of its.
+  the generator's loss compares with real samples of its own, one more for each
+  G update.
   Each loss keeps its batch, latents and keys for the whole step, however often
   the rule evaluates it. Batch statistics and logs are of the evaluation whose
   gradients moved the players; of several updates, the logs of the last.
@@ -131,8 +132,8 @@ def make_losses(
       return of_disc(round, jax.tree.map(lambda x: x[round], each))
 
   def of_gen(number: int, drawn: draws.UpdateDraw) -> rules.Loss:
-    # The last of D's, where G has none of its own.
-    round = min(spec.disc_steps + number, len(batch.x) - 1)
+    has_own = len(batch.x) > spec.disc_steps
+    round = spec.disc_steps + number if has_own else spec.disc_steps - 1
     return closed(objectives.generator_loss, 'gen', 'disc', round, drawn)
 
   return rules.Losses(
@@ -267,14 +268,14 @@ def _left_out(
     for player in _PLAYERS
   }
   if spec.rule.takes_turns:
-    # Of all updates of D, of which the logs are the last one's.
+    # Of all updates of a player, of which the logs are the last one's.
     skipped = {
       f'{player}/skipped': (
         _num_left_out(after, player) - _num_left_out(before, player)
       ).astype(jnp.float32)
       for player in _PLAYERS
     }
-    return after, logs | skipped, fine['gen']
+    return after, logs | skipped, skipped['gen/skipped'] < spec.gen_steps
   logs = logs | {f'{player}/skipped': 1.0 - x for player, x in fine.items()}
   both = fine['gen'] & fine['disc']
   kept: rules.Position = _choose(both, after, before)

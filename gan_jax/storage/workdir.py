@@ -146,9 +146,9 @@ def check(
   """Looks whether this configuration may run here; changes nothing.
 
   A run may be taken up with more steps, with other checkpoints, with its state
-  or its images split differently over devices, shown in other places, and with
-  its images at another place, whose fingerprint says that they are the same;
-  any other difference is refused.
+  or its images split differently over devices, shown in other places, on CPUs
+  with another `matmul_precision`, and with its images at another place, whose
+  fingerprint says that they are the same; any other difference is refused.
 
   Args:
     workdir: which need not be there.
@@ -181,7 +181,9 @@ def check(
   differing = [
     f'{name}={old!r} there, {new!r} here'
     for name, (old, new) in values.differing(stored, config).items()
-    if not is_outside(name) and not (name == 'steps' and new > old)
+    if not is_outside(name)
+    and not (name == 'steps' and new > old)
+    and not (name == 'matmul_precision' and _multiplies_the_same(workdir))
   ]
   if differing:
     raise ValueError(
@@ -196,6 +198,17 @@ def check(
       f'{info.fingerprint[:12]} here); bring them back or choose another '
       'folder'
     )
+
+
+def is_on_cpus(workdir: pathlib.Path) -> bool:
+  """Whether all of a run was played on CPUs, which multiply in one way."""
+  return all(
+    device == 'cpu' for each in sessions(workdir) for device in each['devices']
+  )
+
+
+def _multiplies_the_same(workdir: pathlib.Path) -> bool:
+  return jax.default_backend() == 'cpu' and is_on_cpus(workdir)
 
 
 def _check_local(workdir: pathlib.Path) -> None:

@@ -110,7 +110,7 @@ def figure(summary: Mapping[str, Any], metric: str) -> statistics.Estimate:
 
 def check_rank(table: Table, metric: str) -> None:
   """Raises ValueError unless a column has this figure; '-' may precede it."""
-  there = [column.metric for column in table.columns]
+  there = [column.metric for column in table.all_columns]
   if metric.removeprefix('-') not in there:
     raise ValueError(
       f'--rank={metric}: is no column; there are {", ".join(there)}, each with '
@@ -256,7 +256,8 @@ def as_latex(table: Table, summaries: Summaries, command: str) -> str:
   lines = [f'% {line}' for line in _foot(table, summaries, command)]
   for title, grid in _grids(table, summaries):
     header, *rows = [' & '.join(map(escaped, row)) + r' \\' for row in grid]
-    lines += [f'% {title}'] * bool(title)
+    if title:
+      lines += ['', rf'\paragraph{{{escaped(title)}}}', '']
     lines += [
       f'\\begin{{tabular}}{{l{"r" * (len(grid[0]) - 1)}}}',
       r'\toprule',
