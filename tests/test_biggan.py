@@ -413,7 +413,7 @@ def test_ten_steps_of_pytorch():
     (of_disc,) = draw.disc
     of_disc = of_disc._replace(latent=types.Latent(own.disc_z, own.disc_label))
     draw = draw._replace(
-      disc=(of_disc,), gen_latent=types.Latent(own.gen_z, own.gen_label)
+      disc=(of_disc,), gen_latents=(types.Latent(own.gen_z, own.gen_label),)
     )
     real = types.Batch(own.x[None], own.label[None])
     return steps.make_step(spec)(state, hyper, real, draw)

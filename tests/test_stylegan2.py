@@ -616,7 +616,7 @@ def test_the_average_of_w_moves_in_updates_of_the_generator(
   before, (after, _), _, keys, spec = stepped
   first = jax.tree.map(lambda x: x[0], before.gen)
   moved = jax.tree.map(lambda x: x[0], after.gen.vars)
-  draw = draws.draw_step(spec, keys[0]).gen
+  (draw,) = draws.draw_step(spec, keys[0]).gen
   w, same = spec.gen.methods['map'](
     first.params, moved, draw.latent, key=KEY, mode=types.OPPONENT
   )
