@@ -33,6 +33,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 
 from gan_jax import cache, types
+from gan_jax.ops import cpu
 
 _VARIABLES = ('XLA_', 'JAX_', 'TF_', 'NPROC', 'OMP_')
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def _machine() -> list[Any]:
     jax.devices()[0].client.platform_version,
     sorted(path.name for x in _libraries() for path in x.glob('*.dist-info')),
     sys.version,
-    len(cores),
+    [len(cores), cpu.threads()],
     processor,
     {k: v for k, v in os.environ.items() if k.startswith(_VARIABLES)},
   ]

@@ -45,6 +45,7 @@ def choose(config: configs.Config) -> None:
     jax.devices()
   finally:
     del os.environ[_VARIABLE]  # For this process only.
+  cpu.set_threads(1)
 
 
 def suit_one(config: configs.Config) -> bool:

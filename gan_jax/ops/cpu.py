@@ -13,6 +13,7 @@ import contextlib
 import jax
 
 _stock = jax.make_user_context(False)  # Part of the key of jit's cache.
+_threads = 0
 
 
 def stock() -> contextlib.AbstractContextManager[None]:
@@ -35,6 +36,17 @@ def is_stock() -> bool:
   """Whether fast paths are off."""
   value: bool = _stock.value
   return value
+
+
+def set_threads(count: int) -> None:
+  """Tells that XLA has so many, and not as many as there are processors."""
+  global _threads
+  _threads = count
+
+
+def threads() -> int:
+  """XLA's, where they were chosen; else 0."""
+  return _threads
 
 
 # Compiling (engine/compiler.py).
