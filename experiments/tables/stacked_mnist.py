@@ -16,6 +16,11 @@ from experiments.configs import stacked_mnist
 from gan_jax.config import fields as config
 from gan_jax.study import tables
 
+COLUMNS = [
+  tables.Column('modes', 'modes of 1000', digits=1),
+  tables.Column('reverse_kl', 'reverse KL', digits=2),
+]
+
 
 def get_row(setting: str) -> config.Config:
   c = stacked_mnist.get_config(setting)
@@ -27,10 +32,7 @@ def get_row(setting: str) -> config.Config:
 def get_table() -> tables.Table:
   return tables.Table(
     rows={'DCGAN': get_row('small'), 'PacDCGAN2': get_row('pacdcgan2')},
-    columns=[
-      tables.Column('modes', 'modes of 1000', digits=1),
-      tables.Column('reverse_kl', 'reverse KL', digits=2),
-    ],
+    columns=COLUMNS,
     comparisons=[('PacDCGAN2', 'DCGAN', 'modes')],
     note='500,000 steps of batch 128, 25,600 samples.',
   )
