@@ -287,6 +287,12 @@ def test_asked_mode_by_hand():
   assert float(modes.asked_mode(samples, centres)) == 0.5
 
 
+def by_class(inputs: metrics.Inputs) -> metrics.Inputs:
+  """The same, with the figures of each class asked for."""
+  facts = inputs.facts._replace(settings=configs.Eval(by_class=True))
+  return inputs._replace(facts=facts)
+
+
 def test_class_accuracy_counts_the_classes_made():
   metric = catalogue.METRICS['class_accuracy']
   num = {'generated': 5}
@@ -301,10 +307,14 @@ def test_class_accuracy_counts_the_classes_made():
     state = metric.update(state, block)
   inputs = metrics.Inputs(facts, {'generated': state}, lambda: iter(()), KEY)
   assert metric.result(inputs) == {'class_accuracy': 3 / 5}
-  assert metric.by_class is not None
   # Of the last class no sample was asked for.
-  by_class = [1 / 3, 1.0, 1.0, np.nan]
-  np.testing.assert_array_equal(metric.by_class(inputs), by_class)
+  expected = [3 / 5, 1 / 3, 1.0, 1.0, np.nan]
+  found = metric.result(by_class(inputs))
+  assert [*found] == [
+    'class_accuracy',
+    *(f'class_accuracy_{k}' for k in range(4)),
+  ]
+  np.testing.assert_array_equal([*found.values()], expected)
 
 
 def test_the_distance_of_each_class_is_that_of_its_images():
@@ -325,9 +335,9 @@ def test_the_distance_of_each_class_is_that_of_its_images():
     'generated': state([2.0, 4.0], [-2 * root, 2 * root]),
   }
   inputs = metrics.Inputs(facts, states, lambda: iter(()), KEY)
-  assert metric.by_class is not None
-  expected = [9.0, 4.0, np.nan]
-  np.testing.assert_allclose(metric.by_class(inputs), expected, rtol=1e-5)
+  found = metric.result(by_class(inputs))
+  expected = [6.5, 9.0, 4.0, np.nan]
+  np.testing.assert_allclose([*found.values()], expected, rtol=1e-5)
   assert metric.result(inputs)['intra_fd'] == pytest.approx(6.5, rel=1e-5)
 
 

@@ -19,7 +19,6 @@ that still holds: they time it without fast paths too.
 import contextlib
 import functools
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -89,7 +88,7 @@ def compile(
   if onednn.TARGET in lowered.as_text():
     with kept.storing_nothing():
       return _compile(lowered, options | _FOR_ONEDNN)
-  return _kept(question, lowered, options, devices)
+  return kept.compiled(question, lowered, options, _compile, devices)
 
 
 def _devices(tree: types.PyTree) -> list[jax.Device]:
@@ -101,25 +100,6 @@ def _devices(tree: types.PyTree) -> list[jax.Device]:
     for device in (x.sharding if isinstance(x, jax.Array) else x).device_set
   }
   return sorted(found, key=lambda device: device.id) or jax.devices()[:1]
-
-
-def _kept(
-  question: pathlib.Path | None,
-  lowered: jax.stages.Lowered,
-  options: _Options,
-  devices: list[jax.Device],
-) -> jax.stages.Compiled:
-  """Compiled, or taken from where it is kept, and kept if there is a question.
-
-  Args:
-    question: of `kept.question`, which has no answer yet, or None.
-    lowered: what is compiled.
-    options: as of `_compile`.
-    devices: that run it.
-  """
-  if question is None:
-    return _compile(lowered, options)
-  return kept.compiled(question, lowered, options, _compile, devices)
 
 
 def _compile(
@@ -190,5 +170,5 @@ def run_once(
   if compiled is None:
     lowered = jax.jit(make, out_shardings=where).lower()
     options = _QUICKLY if is_tuned() else {}
-    compiled = _kept(question, lowered, options, devices)
+    compiled = kept.compiled(question, lowered, options, _compile, devices)
   return compiled()

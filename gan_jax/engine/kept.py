@@ -158,21 +158,23 @@ def answer(
 
 
 def compiled(
-  question: pathlib.Path,
+  question: pathlib.Path | None,
   lowered: jax.stages.Lowered,
   options: dict[str, Any],
   make: Callable[[jax.stages.Lowered, dict[str, Any]], jax.stages.Compiled],
   devices: Sequence[jax.Device],
 ) -> jax.stages.Compiled:
-  """A program, from now on the answer to a question.
+  """A program, from now on the answer to a question if there is one.
 
   Args:
-    question: that led to it.
+    question: that led to it, or None.
     lowered: its text.
     options: of the compiler.
     make: compiles it.
     devices: that run it.
   """
+  if question is None:
+    return make(lowered, options)
   asked = [
     lowered.as_text(), str(lowered.in_tree), str(lowered.out_tree),
     repr(lowered.args_info), [device.id for device in devices], options,

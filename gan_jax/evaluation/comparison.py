@@ -127,17 +127,9 @@ class Comparison:
 
   def _figures(self, metric: metrics.Metric) -> tuple[str, ...]:
     """The names of all that is found by a metric."""
-    return (
-      *metric.figures, *self._ends(metric), *self._of_classes(metric),
-    )  # fmt: skip
-
-  def _of_classes(self, metric: metrics.Metric) -> tuple[str, ...]:
-    """The names of each class's figure, where they are asked for."""
-    if not (self._facts.settings.by_class and metric.by_class):
-      return ()
-    return tuple(
-      f'{metric.figures[0]}_{k}' for k in range(self._facts.logits[0])
-    )
+    first = metric.figures[0]
+    classes = metrics.class_names(self._facts, first) if metric.by_class else ()
+    return *metric.figures, *classes, *self._ends(metric)
 
   def _ends(self, metric: metrics.Metric) -> tuple[str, ...]:
     """The names of the interval of a metric's first figure, if it has one."""
@@ -329,11 +321,7 @@ class Comparison:
       inputs = metrics.Inputs(
         self._facts, states, self._train, key, kept_features
       )
-      figures = (
-        metric.result(inputs)
-        | self._interval(metric, inputs)
-        | self._by_class(metric, inputs)
-      )
+      figures = metric.result(inputs) | self._interval(metric, inputs)
       found |= {
         self._named(figure, metric): value for figure, value in figures.items()
       }
@@ -356,15 +344,6 @@ class Comparison:
       resamples=self._facts.settings.bootstrap,
     )
     return dict(zip(ends, interval, strict=True))
-
-  def _by_class(
-    self, metric: metrics.Metric, inputs: metrics.Inputs
-  ) -> metrics.Figures:
-    names = self._of_classes(metric)
-    if not names:
-      return {}
-    assert metric.by_class is not None
-    return dict(zip(names, metric.by_class(inputs).tolist(), strict=True))
 
   def stamp(self) -> dict[str, Any]:
     """All of the network and of the metrics that the figures depend on."""

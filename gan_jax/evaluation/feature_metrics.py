@@ -117,8 +117,18 @@ def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
   It is of the classes of the real images; where one of them has no distance,
   the mean has none either.
   """
+  distances = _distances_by_class(inputs)
   there = sorted(inputs.states['real'].moments)
-  return {'intra_fd': float(np.mean(_distances_by_class(inputs)[there]))}
+  mean = float(np.mean(distances[there]))
+  return {'intra_fd': mean} | _of_classes(inputs, 'intra_fd', distances)
+
+
+def _of_classes(
+  inputs: metrics.Inputs, figure: str, values: np.ndarray
+) -> metrics.Figures:
+  """A figure of each class, `[K]`, where they are asked for."""
+  names = metrics.class_names(inputs.facts, figure)
+  return dict(zip(names, values.tolist(), strict=True)) if names else {}
 
 
 def _intra_fd_resampled(
@@ -169,15 +179,12 @@ def _update_hits(state: Hits, block: metrics.Block) -> Hits:
 def _class_accuracy(inputs: metrics.Inputs) -> metrics.Figures:
   """The share of samples that a classifier gives the class asked for."""
   state = inputs.states['generated']
-  return {'class_accuracy': float(state.hits.sum() / state.total.sum())}
-
-
-def _accuracies_by_class(inputs: metrics.Inputs) -> np.ndarray:
-  """`[K]`: NaN where no sample of the class was asked for."""
-  state = inputs.states['generated']
-  asked = np.where(state.total, state.total, np.nan)
-  accuracies: np.ndarray = state.hits / asked
-  return accuracies
+  mean = float(state.hits.sum() / state.total.sum())
+  # NaN where no sample of the class was asked for.
+  accuracies = state.hits / np.where(state.total, state.total, np.nan)
+  return {
+    'class_accuracy': mean, **_of_classes(inputs, 'class_accuracy', accuracies)
+  }  # fmt: skip
 
 
 # The kernel distance, the inception score, precision and recall.
@@ -426,7 +433,7 @@ METRICS: dict[str, metrics.Metric] = {
     update=_update_classes,
     result=_intra_fd,
     resample=_intra_fd_resampled,
-    by_class=_distances_by_class,
+    by_class=True,
     shortage=_class_shortage,
     one_class=True,
     labels=True,
@@ -437,7 +444,7 @@ METRICS: dict[str, metrics.Metric] = {
     init=lambda facts: Hits(*np.zeros((2, facts.logits[0]), np.int64)),
     update=_update_hits,
     result=_class_accuracy,
-    by_class=_accuracies_by_class,
+    by_class=True,
     one_class=True,
     labels=True,
     conditional=True,

@@ -129,8 +129,7 @@ class Metric(NamedTuple):
     resample: its first figure as a function of row indices, `[N]`, of the
       generated images that it is of, some more than once; None for one that
       resampling says nothing about.
-    by_class: its first figure of each class, `[K]`, NaN for one without enough
-      images; None for one that is not of classes.
+    by_class: `result` adds its first figure of each class, where asked for.
     least_reason: what `least` comes from, for the message.
   """
 
@@ -153,8 +152,15 @@ class Metric(NamedTuple):
   stateless: tuple[str, ...] = ()
   reads_features: bool = False
   resample: Callable[[Inputs], Callable[[np.ndarray], float]] | None = None
-  by_class: Callable[[Inputs], np.ndarray] | None = None
+  by_class: bool = False
   least_reason: str = ''
+
+
+def class_names(facts: Facts, figure: str) -> tuple[str, ...]:
+  """Of a figure of each class, where they are asked for."""
+  if not facts.settings.by_class:
+    return ()
+  return tuple(f'{figure}_{k}' for k in range(facts.logits[0]))
 
 
 def pair(facts: Facts, most: int | None = None) -> Counts:
