@@ -40,10 +40,24 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # XLA's default, said aloud: JAX's cache then takes it for another program. What
 # XLA (of jaxlib 0.10) on a CPU has read from a cache it cannot write rightly.
 _ANEW = {'xla_embed_ir_in_executable': False}
-# Sources that changed after this may not be those that were imported.
-_IMPORTED = time.time() - 10
 # Seconds after which what nobody asked for is removed.
 _UNUSED = 30 * 24 * 3600
+
+
+def _started() -> float:
+  """When this process began; where that is not told, some seconds ago."""
+  try:
+    fields = pathlib.Path('/proc/self/stat').read_text().rpartition(')')[2]
+    uptime = float(pathlib.Path('/proc/uptime').read_text().split()[0])
+    ticks = int(fields.split()[19])
+  except (OSError, ValueError):
+    return time.time() - 10
+  return time.time() - uptime + ticks / os.sysconf('SC_CLK_TCK')
+
+
+# Sources that changed after this may not be those that were imported. Python
+# takes longer than that to begin, and a tick is a hundredth of a second.
+_IMPORTED = _started() + 0.02
 
 
 def question(
