@@ -1,6 +1,7 @@
 """The cycles of a Wasserstein game whose critic's weight is clipped.
 
-  python -m experiments.clipping --out=docs/clipping.png
+  python -m experiments.clipping --out=docs/clipping.png \
+    --page=docs/results.md:clipping
 
 The data are at 0, G's only sample is at theta and the critic is D(x) = psi x
 with |psi| <= c: WGAN's algorithm (Arjovsky et al. 2017) in two numbers, the
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import launch, listed
+from experiments import launch, listed, printed
 from gan_jax.storage import whole
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def main() -> None:
     'clips', _CLIPS.value, float, 'numbers of 0 or more', 0
   )
   paths = {}
-  print(f'{"":14s}{"clip":>6s}{"radius":>20s}{"period":>20s}')
+  sheet = printed.Sheet({
+    '': 14, 'clip': 6, 'radius / closed form': 22, 'period / 2 pi': 20,
+  })  # fmt: skip
   for name, rule, outwards in (
     ('alternating', rules.ALTERNATING, 0.0),
     # sqrt(1 + rate^2) a step where both move at once.
@@ -129,9 +132,9 @@ def main() -> None:
   ):
     for clip in clips:
       theta, psi = _played(rule, clip)
-      cells = map(str, _measured(theta, clip, outwards))
-      print(f'{name:14s}{clip:6g}' + ''.join(f'{cell:>20s}' for cell in cells))
+      sheet.add(name, f'{clip:g}', *map(str, _measured(theta, clip, outwards)))
       paths[f'{name}, clip {clip:g}'] = np.stack([theta, psi], axis=-1)[:8]
+  sheet.write()
   charts.save_cycles(pathlib.Path(_OUT.value), paths)
   print(_OUT.value)
 

@@ -1,6 +1,7 @@
 """Critical damping by R1: how fast the Dirac-GAN converges at each weight.
 
-  python -m experiments.damping --out=docs/damping.png
+  python -m experiments.damping --out=docs/damping.png \
+    --page=docs/results.md:damping
 
 Durr et al. 2022 (arXiv 2212.04580): of gradient penalties an intermediate
 strength converges fastest, where the generator's dynamics is critically damped.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import launch, listed
+from experiments import launch, listed, printed
 from gan_jax.storage import whole
 
 if TYPE_CHECKING:
@@ -116,13 +117,17 @@ def main() -> None:
   times = _RATE.value * np.arange(_length() + 1)
   play = _played()
   rates, paths = {}, {}
-  print(f'{"R1":>6s}{"closed form":>13s}{"fitted":>22s}{"time to 1/1000":>24s}')
+  sheet = printed.Sheet({
+    'weight of R1': 12, 'rate, closed form': 19, 'fitted': 22,
+    'time to a thousandth': 24,
+  })  # fmt: skip
   for weight in weights:
     distances = play(weight)
     rate, time = _measured(times, distances)
     exact = dynamics.dirac_decay(weight)
-    print(f'{weight:6g}{exact:13.4f}{rate!s:>22s}{time!s:>24s}')
+    sheet.add(f'{weight:g}', f'{exact:.4f}', f'{rate}', f'{time}')
     rates[weight], paths[weight] = rate, distances[0]
+  sheet.write()
   charts.save_damping(
     pathlib.Path(_OUT.value), rates, dynamics.dirac_decay, times, paths
   )

@@ -1,6 +1,7 @@
 """Drifting models beside GANs, on the ring and on the Swiss roll.
 
-  python -m experiments.drifting --out=docs/drifting.png
+  python -m experiments.drifting --out=docs/drifting.png \
+    --page=docs/results.md:drifting
 
 Deng et al. 2026 (arXiv 2602.04770) train a one-step generator without D: it
 regresses on its own samples, moved by a field (game/drift.py). All rows have
@@ -13,12 +14,13 @@ first row's. `data` are real samples in the place of generated ones.
 """
 
 import pathlib
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from experiments import launch, listed
+from experiments import launch, listed, printed
 from gan_jax.storage import whole
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ _SEEDS = flags.DEFINE_integer('seeds', 5, 'Of each row.', lower_bound=2)
 _BATCHES = flags.DEFINE_list(
   'batches', ['256', '512'], 'Of the drifting model; of the GANs the first.'
 )
-_TEMPERATURE = flags.DEFINE_float(
-  'temperature', 0.05, "Of the field's kernel, in the data's units."
+_TEMPERATURES = flags.DEFINE_list(
+  'temperatures', ['0.05'], "Of the field's kernel, in the data's units."
 )
 _LAWS = flags.DEFINE_list('laws', ['ring', 'swiss_roll'], 'Of the data.')
 _METHODS = flags.DEFINE_list(
@@ -131,14 +133,13 @@ def _floor(law: str) -> dict[str, list[float]]:
   return {n: [float(f[n]) for f in rows] for n in names}
 
 
-def _line(name: str, figures: dict[str, list[float]], ratio: str) -> str:
+def _cells(figures: dict[str, list[float]]) -> list[str]:
   from gan_jax.study import statistics
 
-  cells = [
+  return [
     str(statistics.estimate(n, figures[n])) if n in figures else '-'
     for n in _FIGURES
   ]
-  return f'{name:32s}' + ''.join(f'{x:>22s}' for x in cells) + f'{ratio:>8s}'
 
 
 def _rows() -> dict[str, _Row]:
@@ -153,14 +154,19 @@ def _rows() -> dict[str, _Row]:
   most = _SAMPLES.value
   what = f'whole numbers from 2 to --samples={most}'
   batches = listed.numbers('batches', _BATCHES.value, int, what, 2, most)
-  if _TEMPERATURE.value <= 0:
-    raise ValueError(f'--temperature={_TEMPERATURE.value}: must be above 0')
+  temperatures = listed.numbers(
+    'temperatures', _TEMPERATURES.value, float, 'numbers above 0',
+    sys.float_info.min,
+  )  # fmt: skip
   known = {
     'GAN': {'GAN': _Row(batches[0])},
     'R1+R2': {'GAN, R1 and R2': _Row(batches[0], 0.1)},
     'drifting': {
-      f'drifting, batch {batch}': _Row(batch, temperature=_TEMPERATURE.value)
+      f'drifting, batch {batch}, temperature {temperature:g}': _Row(
+        batch, temperature=temperature
+      )
       for batch in batches
+      for temperature in temperatures
     },
   }
   for law in _LAWS.value:
@@ -181,21 +187,24 @@ def main() -> None:
   from gan_jax.engine import program
   from gan_jax.report import charts
 
-  titles = (*_FIGURES[:3], 'sliced W1')
-  print(f'{"":32s}' + ''.join(f'{t:>22s}' for t in titles) + f'{"time":>8s}')
+  figures = dict.fromkeys(
+    ('modes', 'high quality', 'reverse KL', 'sliced W1'), 22
+  )
+  sheet = printed.Sheet({'': 46} | figures | {'time': 8})
   drawn: dict[str, dict[str, Any]] = {}
   for law in _LAWS.value:
-    print(_line(f'{law}, data', _floor(law), '-'))
+    sheet.add(f'{law}, data', *_cells(_floor(law)), '-')
     drawn[law], times = {}, []
     for name, row in rows.items():
       game = program.open_game(_config(law, row))
       state, seconds = _trained(game, row.temperature)
       times.append(seconds)
-      figures, cloud = _measured(game, state)
+      measured, cloud = _measured(game, state)
       drawn[law].setdefault('data', cloud['real'])
       drawn[law][name] = cloud['generated']
       ratio = f'{seconds / times[0]:.2g}'
-      print(_line(f'{law}, {name}', figures, ratio), flush=True)
+      sheet.add(f'{law}, {name}', *_cells(measured), ratio)
+  sheet.write()
   charts.save_samples(out, drawn)
   print(out)
 

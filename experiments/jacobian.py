@@ -1,6 +1,7 @@
 """Eigenvalues of a real game's Jacobian while it is trained, on the ring.
 
-  python -m experiments.jacobian --out=docs/jacobian.png
+  python -m experiments.jacobian --out=docs/jacobian.png \
+    --page=docs/results.md:jacobian
 
 Small MLPs on the ring, each kind of game from the same seeds: without a
 penalty, with R1, with R2, with both, and by each rule of play. At each snapshot
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, printed
 from gan_jax.storage import whole
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def main() -> None:
 
   drawn, games = [], _games()
   titles = ('modes', *dynamics.SpectrumShape._fields)
-  print(f'{"":16s}' + ''.join(f'{title:>22s}' for title in titles))
+  sheet = printed.Sheet({'': 16} | dict.fromkeys(titles, 22))
   for name, config in games.items():
     steps, shapes = [], []
     for snapshot in spectrum.train(config, _EVERY.value, _SAMPLES.value):
@@ -134,9 +135,9 @@ def main() -> None:
       ]
       for field in dynamics.SpectrumShape._fields
     }
-    cells = [str(modes), *(str(figures[field][-1]) for field in figures)]
-    print(f'{name:16s}' + ''.join(f'{cell:>22s}' for cell in cells), flush=True)
+    sheet.add(name, f'{modes}', *(f'{figures[x][-1]}' for x in figures))
     drawn.append(spectra.Spectrum(name, last.spectra, steps, figures))
+  sheet.write()
   spectra.save(out, drawn)
   print(out)
 

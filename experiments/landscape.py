@@ -1,6 +1,7 @@
 """Separable against relativistic losses in the n-point game, from collapse.
 
-  python -m experiments.landscape --out=docs/landscape.png
+  python -m experiments.landscape --out=docs/landscape.png \
+    --page=docs/results.md:landscape
 
 Sun et al. 2020: all generated points begin near one of the n real ones. On the
 way of one of them to another real point D's best loss, which G raises, first
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, printed
 from gan_jax.storage import whole
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _played(real: 'jax.Array', loss: 'losses.GanLoss') -> 'types.Pair':
 
 def _measured(
   real: 'jax.Array', points: 'np.ndarray', costs: 'np.ndarray'
-) -> str:
+) -> list[str]:
   """D's loss while all points are at the first; how many seeds come to all.
 
   Args:
@@ -99,7 +100,10 @@ def _measured(
   done = at_ends[:, -1]
   first = statistics.estimate('step', at_ends.argmax(axis=1)[done].tolist())
   measured = np.median(costs[there]) if there.any() else np.nan
-  return f'{measured:10.4f}{done.sum():4d}/{len(done):<4d}  {first}'
+  return [
+    f'{measured:.4f}', f'{done.sum()} of {len(done)}',
+    f'{first}' if done.any() else '-',
+  ]  # fmt: skip
 
 
 def main() -> None:
@@ -121,7 +125,10 @@ def main() -> None:
   collapsed: list[int | None] = [0] * n
   ways = (collapsed, [*collapsed[:-1], None], [*collapsed[:-1], n - 1])
   lines, walks = {}, {}
-  print(f'{"":14s}{"closed form":>12s}{"measured":>10s}{"covered":>9s}  step')
+  sheet = printed.Sheet({
+    '': 14, 'loss of D, closed form': 24, 'in the game': 13,
+    'all points covered': 20, 'at step': 20,
+  })  # fmt: skip
   for name, loss, value, scale in (
     ('separable', losses.NON_SATURATING, points.separable_loss, 0.5),
     ('relativistic', losses.RELATIVISTIC_PAIRED, points.paired_loss, 1.0),
@@ -129,9 +136,10 @@ def main() -> None:
     played = _played(real, loss)
     costs = scale * np.asarray(played.disc)
     cells = _measured(real, np.asarray(played.gen), costs)
-    print(f'{name:14s}{value(collapsed):12.4f}{cells}')
+    sheet.add(name, f'{value(collapsed):.4f}', *cells)
     walks[name] = [value(way) for way in ways]
     lines[name] = costs
+  sheet.write()
   charts.save_landscape(pathlib.Path(_OUT.value), walks, lines)
   print(_OUT.value)
 

@@ -11,7 +11,7 @@ budget, for a look; schedules that end with the steps end with those.
 --data_dir=PATH says where their images are. --rank=COLUMN orders the rows by a
 figure, the least first; --rank=-COLUMN puts the greatest first. --status trains
 nothing: it says how far each row has come, the time left at its own pace, and
-its last figures.
+its last figures. --page=FILE.md:NAME writes the table into a page, too.
 """
 
 import pathlib
@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, printed
 
 launch.define_distributed()
 launch.define_deterministic()
@@ -94,6 +94,7 @@ def main() -> None:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
   table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
+  printed.check_page()
   if _STATUS.value:
     print('\n'.join(progress.lines(table, workdir)))
     return
@@ -118,6 +119,7 @@ def main() -> None:
     return
   if _RANK.value:
     table = tables.ranked(table, summaries, _RANK.value)
+  printed.write_page(tables.markdown(table, summaries))
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
     print(tables.as_text(table, summaries, command))

@@ -70,6 +70,15 @@ def test_commands_name_what_is_there(page: pathlib.Path):
           overrides.apply(config, changes, build.complete)
 
 
+def test_tables_have_their_commands():
+  """Each block of a page is filled by a command of it, and by one alone."""
+  page = ROOT / 'docs' / 'results.md'
+  text = page.read_text()
+  filled = re.findall(r'--page=docs/results\.md:(\w+)', text)
+  assert sorted(filled) == sorted(re.findall(r'<!-- table: (\w+) -->', text))
+  assert len(filled) == text.count('<!-- table ends -->') > 0
+
+
 def test_all_names_are_told():
   """What a field chooses by name, in the table of names."""
   page = (ROOT / 'docs' / 'running.md').read_text()

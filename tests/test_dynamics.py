@@ -254,6 +254,26 @@ def started(name: str, flags: str) -> 'subprocess.CompletedProcess[str]':
   )  # fmt: skip
 
 
+def test_a_page_without_the_block(tmp_path: pathlib.Path):
+  """One line, before anything is measured."""
+  page = tmp_path / 'a.md'
+  flags = f'{TINY["damping"]} --out={tmp_path}/a.png --page={page}'
+  ends = '<!-- table ends -->'
+  for text, name, line in (
+    (None, ':damping', f'there is no file {page}'),
+    ('<!-- table: a -->', ':a', f'{page} has no block of the kind table, or '
+     f"one that does not end: '<!-- table: NAME -->' and '{ends}' stand each "
+     'on a line'),
+    (f'<!-- table: a -->\n{ends}', '', f'must name one block of {page}: a'),
+  ):  # fmt: skip
+    if text:
+      page.write_text(text)
+    done = started('damping', flags + name)
+    assert done.stderr == f'error: --page={page}{name}: {line}\n'
+    assert (done.returncode, done.stdout) == (1, '')
+  assert page.read_text() == text
+
+
 def test_too_short_to_fit(tmp_path: pathlib.Path):
   flags = f'--weights=1 --seeds=2 --rate=0.1 --time=1 --out={tmp_path}/a.png'
   done = started('damping', flags)
@@ -263,8 +283,23 @@ def test_too_short_to_fit(tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize('name', TINY)
 def test_programs_of_small_games(name: str, tmp_path: pathlib.Path):
-  done = started(name, f'{TINY[name]} --out={tmp_path}/a.png')
+  page, end = tmp_path / 'a.md', '<!-- table ends -->'
+  begin, other = f'<!-- table: {name} -->', f'<!-- table: other -->\n1\n{end}'
+  page.write_text(f'before\n{begin}\nan old one\n{end}\n{other}\nafter\n')
+  done = started(
+    name, f'{TINY[name]} --out={tmp_path}/a.png --page={page}:{name}'
+  )
   assert (done.returncode, done.stderr) == (0, '')
+  # What is printed stands in its block of the page, and nothing else is new.
+  before, _, text = page.read_text().partition(f'{begin}\n\n')
+  table, _, after = text.partition(f'\n\n{end}\n')
+  assert (before, after) == ('before\n', f'{other}\nafter\n')
+  header, rule, *rows = table.splitlines()
+  assert rule == '| --- |' + ' ---: |' * (header.count('|') - 2)
+  assert len(rows) == len(done.stdout.splitlines()) - 2
+  for row in [header, *rows]:
+    for cell in row.strip('| ').split(' | '):
+      assert cell in done.stdout
   assert done.stdout.splitlines()[-1] == f'{tmp_path}/a.png'
   with PIL.Image.open(tmp_path / 'a.png') as picture:
     assert picture.size[0] > 200

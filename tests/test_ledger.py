@@ -67,7 +67,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
   assert cells[3:6] == ['5.34 ± 0.12', '3', 'within the error']
   assert rows[4] == said.replace('0 of', '1 of')
   for wrong in ('no block', begin, page + begin):
-    with pytest.raises(ValueError, match='has no block of the ledger, or one'):
+    with pytest.raises(ValueError, match='has no block of the kind ledger, or'):
       ledger.fill(wrong, record)
   message = '<!-- ledger: parzan -->: is none of pacgan, stacked_mnist'
   with pytest.raises(ValueError, match=message):

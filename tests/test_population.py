@@ -359,6 +359,8 @@ def test_an_interval_is_cut_at_the_bounds_of_its_figure():
   assert scaled.members == (90.0, 100.0, 100.0, 100.0)
   # Half of it is that of its longer side.
   assert str(found) == f'0.975 ± {0.975 - low:.2g}'
+  # Numbers above a hundred have no exponent: t of one degree is 12.706.
+  assert str(statistics.estimate('step', [2000.0, 2100.0])) == '2050 ± 635'
 
 
 @pytest.mark.parametrize('count', [3, 5, 10])

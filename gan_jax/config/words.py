@@ -9,6 +9,11 @@ def counted(count: int, noun: str) -> str:
   return f'{count:,} {noun}{ending if count != 1 else ""}'
 
 
+def rule(header: Sequence[str]) -> list[str]:
+  """Below the header of a Markdown table: names left, figures right."""
+  return ['---'] + ['---:'] * (len(header) - 1)
+
+
 def markdown(rows: Iterable[Sequence[str]]) -> list[str]:
   """The lines of a Markdown table; the rule below the header is a row, too."""
   return [f'| {" | ".join(row)} |' for row in rows]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gan_jax.config import words
-from gan_jax.study import statistics
+from gan_jax.study import blocks, statistics
 
 _ERRORS = ('standard error', 'standard deviation', '')
 # The state of a row of which there is no run.
@@ -349,15 +349,13 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
   return '\n'.join(lines) + '\n'
 
 
-_BLOCK = re.compile(r'<!-- ledger:(.*?)-->\n.*?<!-- ledger ends -->', re.DOTALL)
 _SHORT = ['', '', 'published', 'ours', 'n', 'reproduced', 'our budget']
 
 
 def fill(text: str, record: Sequence[Mapping[str, Any]]) -> str:
   """A page with the figures of a record in its blocks.
 
-  A block begins with the line `<!-- ledger: NAMES -->` and ends with
-  `<!-- ledger ends -->`. NAMES, with commas between them, are tables or
+  In `<!-- ledger: NAMES -->` the names, with commas between them, are tables or
   configurations of the record, whose measured figures stand there, and how many
   there are in all.
 
@@ -368,17 +366,11 @@ def fill(text: str, record: Sequence[Mapping[str, Any]]) -> str:
   Raises:
     ValueError: there is no block, one does not end, or a name is not known.
   """
-  begun = text.count('<!-- ledger:')
-  if not begun or len(_BLOCK.findall(text)) != begun:
-    raise ValueError(
-      "has no block of the ledger, or one that does not end: '<!-- ledger: "
-      "TABLE -->' and '<!-- ledger ends -->' stand each on a line"
-    )
-  return _BLOCK.sub(lambda match: _filled(match[1].strip(), record), text)
+  return blocks.fill(text, 'ledger', lambda names: _block(names, record))
 
 
-def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
-  """A block with its two marks."""
+def _block(names: str, record: Sequence[Mapping[str, Any]]) -> list[str]:
+  """What stands between the two marks."""
   asked = [name.strip() for name in names.split(',')]
   known = list(dict.fromkeys(e['source'] for e in record))
   for name in asked:
@@ -396,11 +388,7 @@ def _filled(names: str, record: Sequence[Mapping[str, Any]]) -> str:
   if rows:
     rule = '|---' * len(_SHORT) + '|'
     lines = [*words.markdown([_SHORT]), rule, *words.markdown(rows), '']
-  return '\n'.join([
-    f'<!-- ledger: {names} -->',
-    '',
-    *lines,
-    f'{len(measured)} of {len(own)} figures of {names} are measured so far.',
-    '',
-    '<!-- ledger ends -->',
-  ])  # fmt: skip
+  said = (
+    f'{len(measured)} of {len(own)} figures of {names} are measured so far.'
+  )
+  return [*lines, said]

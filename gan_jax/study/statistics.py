@@ -92,7 +92,8 @@ class Estimate(NamedTuple):
     """`mean ± half of the interval`, of the longer half where it is cut."""
     half = max(self.high - self.mean, self.mean - self.low)
     failed = f' ({self.failed} failed)' if self.failed else ''
-    return f'{self.mean:.4g} ± {half:.2g}{failed}'
+    short = f'{half:.0f}' if 100 <= half < 1e6 else f'{half:.2g}'
+    return f'{self.mean:.4g} ± {short}{failed}'
 
 
 def estimate(name: str, values: Sequence[float], dropped: int = 0) -> Estimate:

@@ -214,7 +214,8 @@ def as_text(table: Table, summaries: Summaries, command: str) -> str:
   text = []
   for title, lines in _grids(table, summaries):
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    text += [title] * bool(title)
+    if title:
+      text.append(title)
     text += [
       '  '.join(
         cell.ljust(width) if i == 0 else cell.rjust(width)
@@ -235,13 +236,19 @@ def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
   """A table of Markdown, and what stands below it."""
+  lines = markdown(table, summaries)
+  *foot, last = _foot(table, summaries, command)
+  return '\n'.join([*lines, '', *foot, '', f'`{last}`']) + '\n'
+
+
+def markdown(table: Table, summaries: Summaries) -> list[str]:
+  """The lines of the table, and of each of its parts below its title."""
   lines = []
   for title, (header, *rows) in _grids(table, summaries):
-    rule = ['---'] + ['---:'] * (len(header) - 1)
-    lines += [title, ''] * bool(title)
-    lines += [*words.markdown([header, rule, *rows]), '']
-  *foot, last = _foot(table, summaries, command)
-  return '\n'.join([*lines, *foot, '', f'`{last}`']) + '\n'
+    if title:
+      lines += ['', title, '']
+    lines += words.markdown([header, words.rule(header), *rows])
+  return lines
 
 
 def as_latex(table: Table, summaries: Summaries, command: str) -> str:

@@ -1,0 +1,95 @@
+"""The table of a study: printed as it is measured, and written into a page.
+
+--page=docs/results.md:damping replaces what stands in that page between
+`<!-- table: damping -->` and `<!-- table ends -->`.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+
+from gan_jax.config import words
+from gan_jax.study import blocks
+
+_PAGE = flags.DEFINE_string(
+  'page', None, "FILE.md:NAME, a page and which of its blocks '<!-- table: "
+  "NAME -->' the table fills."
+)  # fmt: skip
+
+
+def check_page() -> None:
+  """Before anything is measured.
+
+  Raises:
+    ValueError: --page names no page, or no block of it.
+  """
+  if _PAGE.value:
+    _filled(_PAGE.value, [])
+
+
+def write_page(lines: Sequence[str]) -> None:
+  """Fills the block that --page names, if it is given, with lines of Markdown.
+
+  Raises:
+    ValueError: as `check_page`.
+  """
+  if _PAGE.value:
+    page, text = _filled(_PAGE.value, lines)
+    page.write_text(text)
+
+
+def _filled(asked: str, lines: Sequence[str]) -> tuple[pathlib.Path, str]:
+  """The page, and its text with these lines in the block that is asked for."""
+  file, _, name = asked.partition(':')
+  page, names = pathlib.Path(file), []
+
+  def make(found: str) -> Sequence[str] | None:
+    names.append(found)
+    return lines if found == name else None
+
+  if not page.is_file():
+    raise ValueError(f'--page={asked}: there is no file {file}')
+  try:
+    text = blocks.fill(page.read_text(), 'table', make)
+  except ValueError as error:
+    raise ValueError(f'--page={asked}: {file} {error}') from None
+  if names.count(name) != 1:
+    raise ValueError(
+      f'--page={asked}: must name one block of {file}: '
+      f'{", ".join(sorted(names))}'
+    )
+  return page, text
+
+
+class Sheet:
+  """A table whose rows are printed one by one.
+
+  Args:
+    columns: the width of each by its title; the first is that of names.
+
+  Raises:
+    ValueError: as `check_page`.
+  """
+
+  def __init__(self, columns: Mapping[str, int]) -> None:
+    check_page()
+    self._columns = columns
+    self._rows: list[Sequence[str]] = []
+    self._print([*columns])
+
+  def _print(self, cells: Sequence[str]) -> None:
+    """In columns, the first to the left."""
+    first, *others = zip(cells, self._columns.values(), strict=True)
+    aligned = [f'{cell:>{width}s}' for cell, width in others]
+    print(''.join([first[0].ljust(first[1]), *aligned]), flush=True)
+
+  def add(self, *cells: str) -> None:
+    """A row, printed at once."""
+    self._print(cells)
+    self._rows.append(cells)
+
+  def write(self) -> None:
+    """Fills the block that --page names, if it is given."""
+    header = [*self._columns]
+    write_page(words.markdown([header, words.rule(header), *self._rows]))
