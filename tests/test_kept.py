@@ -65,6 +65,24 @@ def test_a_value_that_is_made_once_is_found_again(folder: pathlib.Path):
   np.testing.assert_array_equal(found, jax.random.normal(key, (3,)))
 
 
+def test_shapes_are_found_again(folder: pathlib.Path):
+  def refuse() -> None:
+    raise AssertionError
+
+  made = {'x': jax.eval_shape(doubled, X), 'n': 3}
+  assert kept.value(FACTS, lambda: made) == made
+  found: Any = kept.value(FACTS, refuse)
+  assert found == made
+  assert kept.value({'game': 'another'}, lambda: 4) == 4
+  # What cannot be pickled is made each time, and a damaged file made anew.
+  local = {'game': 'a third'}
+  assert kept.value(local, lambda: refuse) is refuse
+  assert kept.value(local, lambda: doubled) is doubled
+  for file in folder.glob('value-*'):
+    file.write_bytes(b'half')
+  assert kept.value(FACTS, lambda: made) == made
+
+
 def test_whatever_changes_a_program_changes_the_question(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -46,7 +46,7 @@ def measure(
       if x.dtype == np.float32
       else np.zeros(x.shape, x.dtype)
     ),
-    jax.eval_shape(game.initial_state),
+    game.shapes(),
   )
   state = game.place(state)
   held: list[float] = []

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import additions, latents, names
+from gan_jax.engine import additions, kept, latents, names
 from gan_jax.game import (
   posthoc,
   projection,
@@ -318,15 +318,25 @@ def _is_large(params: types.PyTree) -> bool:
   return sum(leaf.size for leaf in jax.tree.leaves(params)) > _LARGE
 
 
-def _first_shapes(network: types.Network, player: str) -> types.PyTree:
+def _first_shapes(
+  network: types.Network, player: str, facts: Mapping[str, Any]
+) -> types.PyTree:
   """Shapes of its parameters and variables; nothing is compiled.
+
+  Args:
+    network: of the player.
+    player: 'gen' or 'disc'.
+    facts: all that it depends on; tracing a large network takes a second.
 
   Raises:
     ValueError: it refuses what it is to make, or how it is set. Networks do so
       when traced, and know not which player's they are.
   """
   try:
-    return jax.eval_shape(network.init, jax.random.key(0))
+    return kept.value(
+      {**facts, 'shapes': player},
+      lambda: jax.eval_shape(network.init, jax.random.key(0)),
+    )
   except ValueError as error:
     if not str(error).startswith('net.'):
       raise
@@ -409,8 +419,9 @@ def make_spec(
   adaptive = additions.make_adaptive(config)
   of_players = additions.make_terms(config, adaptive)
   networks = _make_networks(config, types.Pair(gen, disc), info, classes)
-  _, gen_vars = _first_shapes(networks.gen, 'gen')
-  disc_params, _ = _first_shapes(networks.disc, 'disc')
+  facts = {'game': values.to_dict(config), 'data': [info, marginals]}
+  _, gen_vars = _first_shapes(networks.gen, 'gen', facts)
+  disc_params, _ = _first_shapes(networks.disc, 'disc', facts)
   spec = specs.Spec(
     gen=networks.gen,
     disc=networks.disc,

@@ -26,7 +26,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -34,6 +34,8 @@ from jax.experimental import serialize_executable
 
 from gan_jax import cache, types
 from gan_jax.ops import cpu
+
+T = TypeVar('T')
 
 _VARIABLES = ('XLA_', 'JAX_', 'TF_', 'NPROC', 'OMP_')
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -150,6 +152,27 @@ def _sources() -> str | None:
     except OSError:  # It names no file, and so cannot be changed.
       continue
   return found.hexdigest()
+
+
+def value(facts: Mapping[str, Any], make: Callable[[], T]) -> T:
+  """What a function gives, or gave to another process that knew the same.
+
+  Args:
+    facts: all that it depends on, as of `question`.
+    make: takes nothing; what it gives is kept if it can be pickled.
+  """
+  asked = question(facts, ())
+  if asked is None:
+    return make()
+  path = asked.with_name(asked.name.replace('question', 'value'))
+  try:
+    found: T = pickle.loads(path.read_bytes())
+    os.utime(path)
+  except Exception:  # It is not there, or not whole.
+    found = make()
+    with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+      _write(path, pickle.dumps(found))
+  return found
 
 
 def answer(

@@ -19,6 +19,7 @@ from gan_jax.engine import (
   compiler,
   health,
   hosts,
+  kept,
   sharding,
 )
 from gan_jax.game import draws, spec as specs, state as states, steps
@@ -85,9 +86,14 @@ class Game(NamedTuple):
       facts = self.facts('start on the first device')
       return self.place(compiler.run_once(make, facts=facts))
     # No device need hold all of it.
-    where = self.shardings(jax.eval_shape(self.initial_state))
+    where = self.shardings(self.shapes())
     facts = self.facts('start')
     return compiler.run_once(self.initial_state, where, facts=facts)
+
+  def shapes(self) -> states.GanState:
+    """Shapes and dtypes of a state; a large network takes a second to trace."""
+    facts = self.facts('shapes')
+    return kept.value(facts, lambda: jax.eval_shape(self.initial_state))
 
   def facts(self, program: str) -> dict[str, Any]:
     """What tells one of its programs from all others, of this game or not."""
@@ -140,7 +146,7 @@ class Game(NamedTuple):
 
   def abstract_state(self) -> states.GanState:
     """Shapes, dtypes and shardings of a state on the devices."""
-    shapes = jax.eval_shape(self.initial_state)
+    shapes = self.shapes()
     return sharding.abstract(shapes, self.shardings(shapes))
 
 
@@ -353,7 +359,7 @@ def make_chunk(
     if kind == 'replicated':
       return jax.jit(run, donate_argnums=0)
     # As the next chunk takes it, where the compiler would choose.
-    state = jax.eval_shape(game.initial_state)
+    state = game.shapes()
     split = sharding.state_sharding(state, game.mesh, kind)
     return jax.jit(run, donate_argnums=0, out_shardings=(split, None, None))
   one = make_steps(game.spec, game.source, None, length, make=make)
@@ -374,7 +380,7 @@ def most_at_once(game: Game) -> int:
   here = len(game.members) // game.mesh.size
   if game.config.population.at_once:
     return min(game.config.population.at_once, here)
-  size = sharding.num_bytes(jax.eval_shape(game.initial_state))
+  size = sharding.num_bytes(game.shapes())
   return batching.choose_at_once(here, size // len(game.members))
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import densities, source as sources
+from gan_jax.engine import compiler
 from gan_jax.evaluation import overfitting
 from gan_jax.game import sampling, spec as specs, state as states
 from gan_jax.metrics import modes, one_dimensional, sliced
@@ -303,10 +304,19 @@ def make_measure(
     points = densities.POINTS[config.data.name]
     return _measure_points(spec, points, num=num, ema=ema)
   # The same images for every seed, unless they are streamed.
-  key, step = jax.random.key(0), jnp.int32(0)
+  draw, args = (
+    source.batch,
+    (source.chunk(0, 1), jax.random.key(0), jnp.int32(0)),
+  )
   # Those to be split are on the host, from which compiled code would take all.
-  draw = source.batch if source.split else jax.jit(source.batch)
-  rounds = draw(source.chunk(0, 1), key, step)
+  if not source.split:
+    facts = {
+      'program': 'first images',
+      'game': values.to_dict(config),
+      'data': source.info,
+    }
+    draw = compiler.compile(jax.jit(draw), *args, facts=facts)
+  rounds = draw(*args)
   real = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), rounds)
   num = min(len(real.x), GRID**2) // spec.packing * spec.packing
   return _measure_images(

@@ -3,8 +3,6 @@
 import json
 import pathlib
 
-import jax
-
 from gan_jax.engine import program
 from gan_jax.game import state as states
 from gan_jax.run import loop, trained as runs
@@ -48,7 +46,7 @@ def export_member(workdir: pathlib.Path, index: int, out: pathlib.Path) -> int:
     lines = ''.join(json.dumps(row) + '\n' for row in rows)
     (out / 'metrics.jsonl').write_text(lines)
     averages.export(workdir, out, index)
-    form = jax.eval_shape(game.initial_state)
+    form = game.shapes()
     own = runs.fitted(run.state, form)
     saved.save(own, loop.facts(game, len(rows)), {})
   out.rename(final)

@@ -129,7 +129,7 @@ def first_steps(
   every = game.config.log_every
   own = game.local()
   first = beginning.start(own) if hosts.is_first() else None
-  state = game.place(hosts.share(first, jax.eval_shape(game.initial_state)))
+  state = game.place(hosts.share(first, game.shapes()))
   begin = hosts.decide(lambda: states.step_of(first) if first else 0)
   until = min(-(-(begin + num_steps) // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
@@ -161,7 +161,7 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
     stored = _last_two(game, workdir)
   before, last = hosts.decide(lambda: list(stored))
   game = halving.playing(game, workdir, before)
-  template = jax.eval_shape(game.initial_state)
+  template = game.shapes()
   state = game.place(hosts.share(stored.get(before), template))
   *_, end = _play(game, state, last, workdir)
   again: states.GanState = sharding.whole(end.state, end.game.mesh)
@@ -244,7 +244,7 @@ def find_nonfinite(workdir: pathlib.Path, step: int, member: int | None) -> str:
     before = max(there for there in saved.steps if there < step)
   run = runs.load(workdir, str(before), member)
   game = program.open_game(run.config)
-  state = runs.fitted(run.state, jax.eval_shape(game.initial_state))
+  state = runs.fitted(run.state, game.shapes())
   batches = placing.make_batches(game, 1)
   one = program.make_step(game.spec, game.source, game.mesh)
   compiled = jax.jit(one)
