@@ -105,7 +105,7 @@ def save_scaling(
     curves: rows of `scaling.predict` by what they are of.
   """
   plt = plots.pyplot()
-  figure, axes = plt.subplots(figsize=(6, 3.6), dpi=130, layout='constrained')
+  figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=130, layout='constrained')
   for colour, (name, rows) in enumerate(curves.items()):
     for kind, style in (('weak', '-'), ('strong', '--')):
       own = [row for row in rows if row['kind'] == kind]
@@ -123,7 +123,8 @@ def save_scaling(
     xlabel='chips', ylabel='speed of a chip, of the first', ylim=(0, 1.05)
   )
   axes.set_title('predicted by published peaks, not measured', fontsize=9)
-  axes.legend(fontsize=7, handlelength=4)
+  # Beside the lines, which go everywhere.
+  figure.legend(loc='outside right center', fontsize=7, handlelength=4)
   plots.save_figure(path, figure)
 
 
