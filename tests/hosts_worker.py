@@ -31,12 +31,8 @@ def own(text: str) -> int | None:
 def main() -> None:
   from gan_jax.config import values
   from gan_jax.engine import build, hosts, program
-  from gan_jax.report import frames, single
   from gan_jax.run import interrupt, replay, train
 
-  # Drawing takes longer than these runs.
-  single.save_health = lambda *_: None
-  frames.Frames.save = lambda *_: None
   ask, asked = hosts.asked_to_stop, []
 
   def dying(stop: bool) -> bool:
@@ -52,6 +48,8 @@ def main() -> None:
     fields = json.loads(pathlib.Path(path).read_text())
     fields['seed'] = own(_SEED.value) or fields['seed']
     config = build.complete(values.from_dict(fields))
+    # Drawing takes longer than these runs.
+    config.log.pictures = False
     try:
       train.train(config, pathlib.Path(workdir))
     except interrupt.Stopped as stopped:

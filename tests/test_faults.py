@@ -36,6 +36,7 @@ FLAGS = (
   GAUSSIAN, '--config.steps=60', '--config.log_every=10',
   '--config.eval.every=20', '--config.checkpoint.every=20',
   '--config.eval.num_samples=512', '--config.batch_size=8',
+  '--config.log.pictures=false', '--config.log.page=false',
 )  # fmt: skip
 
 

@@ -195,6 +195,24 @@ def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
   assert build.complete(restored) == build.complete(tiny)
 
 
+@pytest.mark.pictures
+@pytest.mark.parametrize('seeds', [1, 2])
+def test_a_run_that_draws_nothing(
+  seeds: int, tiny: configs.Config, tmp_path: pathlib.Path
+):
+  """The rest is there, and the same."""
+  tiny.population.seeds, tiny.log.page = seeds, False
+  rows = []
+  for draws in (True, False):
+    tiny.log.pictures, workdir = draws, tmp_path / f'{draws}'
+    train.train(tiny, workdir)
+    rows.append((workdir / 'metrics.jsonl').read_text())
+    drawn = {path.name for path in workdir.glob('*.[pg][ni][gf]')}
+    assert ('health.png' in drawn) == draws == bool(drawn)
+    assert (workdir / 'frames').is_dir() == (seeds == 1)
+  assert rows[0] == rows[1]
+
+
 def run_chunk(config: configs.Config, devices: int) -> states.GanState:
   mesh = jax.make_mesh(
     (devices,),

@@ -404,6 +404,9 @@ class Log:
 
   # Write report.html, the page of the run, at its evaluations and at its end.
   page: bool = True
+  # Draw health.png, population.png, figure.png, loss_path.png, evolution.gif,
+  # which takes some seconds. What they show is kept in any case.
+  pictures: bool = True
   # The project of Weights & Biases that it is sent to; '' sends it nowhere.
   # Without a key it is kept offline, in the run's folder.
   wandb: str = ''

@@ -84,7 +84,7 @@ class PopulationReport:
     # Figures of a group are for `health.png`. A game of images whose D is no
     # classifier may have no others.
     shown = [name for name in names if '/' not in name]
-    if shown:
+    if shown and self._config.log.pictures:
       spreads = _spreads(rows, self._config, shown)
       charts.save_population(self._workdir / 'population.png', spreads)
     finals: single.Figures = {name: last[name].tolist() for name in names}

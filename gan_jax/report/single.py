@@ -61,6 +61,8 @@ class SingleReport:
     names: Sequence[str],
     album: Album,
     evaluate: Evaluate | None,
+    *,
+    draws: bool = True,
   ):
     """Takes the parts.
 
@@ -70,8 +72,9 @@ class SingleReport:
       names: of the figures in the summary.
       album: where the pictures go.
       evaluate: more figures, on the host.
+      draws: the album's pictures at the end.
     """
-    self._evaluate = evaluate
+    self._evaluate, self._draws = evaluate, draws
     self._measure = jax.jit(measure)
     self._last: tuple[int, Figures, Figures] | None = None
     self._key, self._names, self._album = key, names, album
@@ -97,7 +100,8 @@ class SingleReport:
     # A member that became a run has only its rows.
     if not self._album.has(step):
       self._album.add(step, arrays)
-    self._album.save()
+    if self._draws:
+      self._album.save()
     finals: Figures = {
       name: float(figures[name]) if name in figures else None
       for name in self._names

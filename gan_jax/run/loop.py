@@ -236,7 +236,8 @@ def _record(
   """Evaluates a moment, writes its row and saves it, as far as is due."""
   if outputs is None:
     return
-  plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
+  if game.config.log.pictures:
+    plots.pyplot()  # Its import is slow, and this thread is not the steps' own.
   logs = moment.logs | figures.scheduled(game, moment.step)
   row = figures.of_row(game, logs)
   if moment.evaluated:

@@ -227,7 +227,8 @@ def _run(
       try:
         end = loop.play(game, state, outputs, stop)
       finally:
-        reports.save_health(workdir)
+        if config.log.pictures:
+          reports.save_health(workdir)
       assert end.outputs is not None
       finals = end.outputs.report.finish(end.state)
       rows_now = halving.rows(config, workdir)
@@ -287,7 +288,9 @@ def _reporting(
     if not game.members:
       album = reports.make_album(info, workdir, sinks)
       key = game.keys.eval
-      return reports.SingleReport(measure, key, names, album, evaluate)
+      return reports.SingleReport(
+        measure, key, names, album, evaluate, draws=config.log.pictures
+      )
     keys = game.place(game.keys.eval)
     return population_report.PopulationReport(
       measure, keys, names, game.mesh, config, workdir, evaluate
