@@ -1,7 +1,7 @@
 """The cycles of a Wasserstein game whose critic's weight is clipped.
 
   python -m experiments.clipping --out=docs/clipping.png \
-    --page=docs/results.md:clipping
+    --fill=docs/results.md:clipping
 
 The data are at 0, G's only sample is at theta and the critic is D(x) = psi x
 with |psi| <= c: WGAN's algorithm (Arjovsky et al. 2017) in two numbers, the
@@ -134,8 +134,8 @@ def main() -> None:
       theta, psi = _played(rule, clip)
       sheet.add(name, f'{clip:g}', *map(str, _measured(theta, clip, outwards)))
       paths[f'{name}, clip {clip:g}'] = np.stack([theta, psi], axis=-1)[:8]
-  sheet.write()
   charts.save_cycles(pathlib.Path(_OUT.value), paths)
+  sheet.write()
   print(_OUT.value)
 
 

@@ -1,7 +1,7 @@
 """Critical damping by R1: how fast the Dirac-GAN converges at each weight.
 
   python -m experiments.damping --out=docs/damping.png \
-    --page=docs/results.md:damping
+    --fill=docs/results.md:damping
 
 Durr et al. 2022 (arXiv 2212.04580): of gradient penalties an intermediate
 strength converges fastest, where the generator's dynamics is critically damped.
@@ -127,10 +127,10 @@ def main() -> None:
     exact = dynamics.dirac_decay(weight)
     sheet.add(f'{weight:g}', f'{exact:.4f}', f'{rate}', f'{time}')
     rates[weight], paths[weight] = rate, distances[0]
-  sheet.write()
   charts.save_damping(
     pathlib.Path(_OUT.value), rates, dynamics.dirac_decay, times, paths
   )
+  sheet.write()
   print(_OUT.value)
 
 

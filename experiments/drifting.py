@@ -1,7 +1,7 @@
 """Drifting models beside GANs, on the ring and on the Swiss roll.
 
   python -m experiments.drifting --out=docs/drifting.png \
-    --page=docs/results.md:drifting
+    --fill=docs/results.md:drifting
 
 Deng et al. 2026 (arXiv 2602.04770) train a one-step generator without D: it
 regresses on its own samples, moved by a field (game/drift.py). All rows have
@@ -9,8 +9,9 @@ the generator, latents, rates, average and samples seen of the non-saturating
 rows of experiments/tables/ring_losses.py; the GANs also train a D. A larger
 batch takes as many steps fewer. Printed for each law and method, mean and 95 %
 interval over the seeds: of the ring alone modes, high quality and reverse KL,
-the sliced Wasserstein distance to as many real samples, and the time over the
-first row's. `data` are real samples in the place of generated ones.
+the sliced Wasserstein distance to as many real samples, and the processor time
+of the steps over the first row's. `data` are real samples in the place of
+generated ones.
 """
 
 import pathlib
@@ -72,7 +73,10 @@ def _config(law: str, row: _Row) -> 'configs.Config':
 def _trained(
   game: 'program.Game', temperature: float | None
 ) -> 'tuple[states.GanState, float]':
-  """The population after its last step, and the seconds of all steps."""
+  """The population after its last step, and all steps' processor seconds.
+
+  Other programs of the machine disturb these less than its clock.
+  """
   import jax
 
   from gan_jax.engine import drifting, placing, program
@@ -84,9 +88,9 @@ def _trained(
     chunk = drifting.make_chunk(game, length, temperature)
   given = game.start(), game.hyper, placing.make_batches(game, length)(0)
   compiled = chunk.lower(*given, game.keys).compile()
-  start = time.perf_counter()
+  start = time.process_time()
   state = jax.block_until_ready(compiled(*given, game.keys)[0])
-  return state, time.perf_counter() - start
+  return state, time.process_time() - start
 
 
 def _measured(
@@ -162,13 +166,17 @@ def _rows() -> dict[str, _Row]:
     'GAN': {'GAN': _Row(batches[0])},
     'R1+R2': {'GAN, R1 and R2': _Row(batches[0], 0.1)},
     'drifting': {
-      f'drifting, batch {batch}, temperature {temperature:g}': _Row(
+      f'drifting, batch {batch}, temperature {temperature!r}': _Row(
         batch, temperature=temperature
       )
       for batch in batches
       for temperature in temperatures
     },
   }
+  if len(set(temperatures)) < len(temperatures):
+    raise ValueError(
+      f'--temperatures={",".join(_TEMPERATURES.value)}: has one twice'
+    )
   for law in _LAWS.value:
     values.choose('--laws', law, densities.POINTS)
   rows: dict[str, _Row] = {}
@@ -190,7 +198,7 @@ def main() -> None:
   figures = dict.fromkeys(
     ('modes', 'high quality', 'reverse KL', 'sliced W1'), 22
   )
-  sheet = printed.Sheet({'': 46} | figures | {'time': 8})
+  sheet = printed.Sheet({'': 50} | figures | {'CPU time': 10})
   drawn: dict[str, dict[str, Any]] = {}
   for law in _LAWS.value:
     sheet.add(f'{law}, data', *_cells(_floor(law)), '-')
@@ -204,8 +212,8 @@ def main() -> None:
       drawn[law][name] = cloud['generated']
       ratio = f'{seconds / times[0]:.2g}'
       sheet.add(f'{law}, {name}', *_cells(measured), ratio)
-  sheet.write()
   charts.save_samples(out, drawn)
+  sheet.write()
   print(out)
 
 

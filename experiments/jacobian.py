@@ -1,7 +1,7 @@
 """Eigenvalues of a real game's Jacobian while it is trained, on the ring.
 
   python -m experiments.jacobian --out=docs/jacobian.png \
-    --page=docs/results.md:jacobian
+    --fill=docs/results.md:jacobian
 
 Small MLPs on the ring, each kind of game from the same seeds: without a
 penalty, with R1, with R2, with both, and by each rule of play. At each snapshot
@@ -137,8 +137,8 @@ def main() -> None:
     }
     sheet.add(name, f'{modes}', *(f'{figures[x][-1]}' for x in figures))
     drawn.append(spectra.Spectrum(name, last.spectra, steps, figures))
-  sheet.write()
   spectra.save(out, drawn)
+  sheet.write()
   print(out)
 
 

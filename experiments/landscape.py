@@ -1,7 +1,7 @@
 """Separable against relativistic losses in the n-point game, from collapse.
 
   python -m experiments.landscape --out=docs/landscape.png \
-    --page=docs/results.md:landscape
+    --fill=docs/results.md:landscape
 
 Sun et al. 2020: all generated points begin near one of the n real ones. On the
 way of one of them to another real point D's best loss, which G raises, first
@@ -87,6 +87,9 @@ def _measured(
     real: `[n, 1]`.
     points: G's, `[S, T, n]`.
     costs: D's loss, `[S, T]`.
+
+  Returns:
+    Cells of a table; the last is the step, of those that come to all.
   """
   import numpy as np
 
@@ -139,8 +142,8 @@ def main() -> None:
     sheet.add(name, f'{value(collapsed):.4f}', *cells)
     walks[name] = [value(way) for way in ways]
     lines[name] = costs
-  sheet.write()
   charts.save_landscape(pathlib.Path(_OUT.value), walks, lines)
+  sheet.write()
   print(_OUT.value)
 
 

@@ -120,7 +120,7 @@ def _join() -> bool:
 # are. Configurations are compared by their values.
 _OWN = (
   'coordinator', 'num_processes', 'process_id', 'wait_s', 'config', 'workdir',
-  'data_dir', 'table',
+  'data_dir', 'table', 'fill',
 )  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def fill_pages(
 def main() -> None:
   if not _RUNS.value or not _OUT.value:
     raise ValueError('--runs=DIR and --out=FILE.md must be given')
-  from gan_jax.storage import workdir as workdirs
+  from gan_jax.storage import whole, workdir as workdirs
   from gan_jax.study import ledger
 
   runs, out = pathlib.Path(_RUNS.value), pathlib.Path(_OUT.value)
@@ -235,7 +235,8 @@ def main() -> None:
   workdirs.write_json(path, record)
   out.write_text(ledger.as_markdown(record, COMMAND))
   for page, text in filled.items():
-    page.write_text(text)
+    with whole.replacing(page) as part:
+      part.write_text(text)
   measured, here = (
     sum(e['ours'] is not None for e in entries) for entries in (record, of_runs)
   )

@@ -11,7 +11,7 @@ budget, for a look; schedules that end with the steps end with those.
 --data_dir=PATH says where their images are. --rank=COLUMN orders the rows by a
 figure, the least first; --rank=-COLUMN puts the greatest first. --status trains
 nothing: it says how far each row has come, the time left at its own pace, and
-its last figures. --page=FILE.md:NAME writes the table into a page, too.
+its last figures. --fill=FILE.md:NAME writes the table into a page, too.
 """
 
 import pathlib
@@ -94,10 +94,10 @@ def main() -> None:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
   table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
-  printed.check_page()
   if _STATUS.value:
     print('\n'.join(progress.lines(table, workdir)))
     return
+  hosts.decide(printed.check_page)
   if _RANK.value:
     tables.check_rank(table, _RANK.value)
   summaries = {}
@@ -119,7 +119,6 @@ def main() -> None:
     return
   if _RANK.value:
     table = tables.ranked(table, summaries, _RANK.value)
-  printed.write_page(tables.markdown(table, summaries))
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
     print(tables.as_text(table, summaries, command))
@@ -127,6 +126,7 @@ def main() -> None:
     print(tables.write(table, summaries, command, workdir))
     pages.write_table(table, summaries, command, workdir)
     print(f'the page of it all: {workdir / pages.NAME}')
+  printed.write_page(tables.markdown(table, summaries))
 
 
 if __name__ == '__main__':

@@ -74,9 +74,14 @@ def test_tables_have_their_commands():
   """Each block of a page is filled by a command of it, and by one alone."""
   page = ROOT / 'docs' / 'results.md'
   text = page.read_text()
-  filled = re.findall(r'--page=docs/results\.md:(\w+)', text)
+  filled = re.findall(r'--fill=docs/results\.md:(\w+)', text)
   assert sorted(filled) == sorted(re.findall(r'<!-- table: (\w+) -->', text))
   assert len(filled) == text.count('<!-- table ends -->') > 0
+  # As the commands write them.
+  rules = re.findall(r'<!-- table: .*\n\n\|.*\n(.*)\n', text)
+  assert len(rules) == len(filled)
+  for rule in rules:
+    assert re.fullmatch(r'\| --- \|( ---: \|)+', rule)
 
 
 def test_all_names_are_told():

@@ -257,19 +257,20 @@ def started(name: str, flags: str) -> 'subprocess.CompletedProcess[str]':
 def test_a_page_without_the_block(tmp_path: pathlib.Path):
   """One line, before anything is measured."""
   page = tmp_path / 'a.md'
-  flags = f'{TINY["damping"]} --out={tmp_path}/a.png --page={page}'
+  flags = f'{TINY["damping"]} --out={tmp_path}/a.png --fill={page}'
   ends = '<!-- table ends -->'
   for text, name, line in (
     (None, ':damping', f'there is no file {page}'),
     ('<!-- table: a -->', ':a', f'{page} has no block of the kind table, or '
      f"one that does not end: '<!-- table: NAME -->' and '{ends}' stand each "
      'on a line'),
-    (f'<!-- table: a -->\n{ends}', '', f'must name one block of {page}: a'),
+    (f'<!-- table: a -->\n{ends}', ':b', f'must name one block of {page}: a'),
+    (f'<!-- table: a -->\n{ends}', '', 'must be FILE.md:NAME'),
   ):  # fmt: skip
     if text:
       page.write_text(text)
     done = started('damping', flags + name)
-    assert done.stderr == f'error: --page={page}{name}: {line}\n'
+    assert done.stderr == f'error: --fill={page}{name}: {line}\n'
     assert (done.returncode, done.stdout) == (1, '')
   assert page.read_text() == text
 
@@ -287,7 +288,7 @@ def test_programs_of_small_games(name: str, tmp_path: pathlib.Path):
   begin, other = f'<!-- table: {name} -->', f'<!-- table: other -->\n1\n{end}'
   page.write_text(f'before\n{begin}\nan old one\n{end}\n{other}\nafter\n')
   done = started(
-    name, f'{TINY[name]} --out={tmp_path}/a.png --page={page}:{name}'
+    name, f'{TINY[name]} --out={tmp_path}/a.png --fill={page}:{name}'
   )
   assert (done.returncode, done.stderr) == (0, '')
   # What is printed stands in its block of the page, and nothing else is new.

@@ -81,6 +81,7 @@ def test_shapes_are_found_again(folder: pathlib.Path):
   for file in folder.glob('value-*'):
     file.write_bytes(b'half')
   assert kept.value(FACTS, lambda: made) == made
+  assert kept.value(FACTS, refuse) == made
 
 
 def test_whatever_changes_a_program_changes_the_question(

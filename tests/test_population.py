@@ -360,7 +360,12 @@ def test_an_interval_is_cut_at_the_bounds_of_its_figure():
   # Half of it is that of its longer side.
   assert str(found) == f'0.975 ± {0.975 - low:.2g}'
   # Numbers above a hundred have no exponent: t of one degree is 12.706.
-  assert str(statistics.estimate('step', [2000.0, 2100.0])) == '2050 ± 635'
+  for values, text in (
+    ([2000.0, 2100.0], '2050 ± 635'),
+    ([12300.0, 12315.68], '12308 ± 100'),
+    ([0.0, 2e6], '1e+06 ± 1.3e+07'),
+  ):
+    assert str(statistics.estimate('step', values)) == text
 
 
 @pytest.mark.parametrize('count', [3, 5, 10])
@@ -429,7 +434,9 @@ def test_a_table(tmp_path: pathlib.Path):
     )
 
   # One row, and then the other: as a stopped table goes on.
-  assert play('--rows=^c$').returncode == 0
+  page = tmp_path / 'page.md'
+  page.write_text('of mine\n<!-- table: x -->\n\n<!-- table ends -->\n')
+  assert play('--rows=^c$', f'--fill={page}:x').returncode == 0
   before = (tmp_path / 'runs' / 'c' / 'metrics.jsonl').stat().st_mtime_ns
   done = play()
   assert done.returncode == 0, done.stderr
@@ -446,6 +453,15 @@ def test_a_table(tmp_path: pathlib.Path):
     assert 'A note.' in text
     assert 'experiments.table' in text
     assert 'p = ' in text
+  # One row alone was asked for.
+  filled = page.read_text().splitlines()
+  assert filled[:5] == [
+    'of mine', '<!-- table: x -->', '', '|  | n | failed | KS % |',
+    '| --- | ---: | ---: | ---: |',
+  ]  # fmt: skip
+  assert filled[5:] == [
+    f'| c | 3 | 0 | {cell} |', '', '<!-- table ends -->'
+  ]  # fmt: skip
   assert 'a \\& b' in (tmp_path / 'runs' / 'table.tex').read_text()
   table = (tmp_path / 'runs' / 'table.csv').read_text().splitlines()
   assert table[0] == 'row,metric,n,failed,mean,stderr,low,high'

@@ -196,12 +196,15 @@ def test_what_a_run_leaves(tiny: configs.Config, tmp_path: pathlib.Path):
 
 
 @pytest.mark.pictures
-@pytest.mark.parametrize('seeds', [1, 2])
+@pytest.mark.parametrize(
+  ('seeds', 'data'), [(1, 'normal'), (2, 'normal'), (1, 'digits')]
+)
 def test_a_run_that_draws_nothing(
-  seeds: int, tiny: configs.Config, tmp_path: pathlib.Path
+  seeds: int, data: str, tiny: configs.Config, tmp_path: pathlib.Path
 ):
   """The rest is there, and the same."""
-  tiny.population.seeds, tiny.log.page = seeds, False
+  tiny.population.seeds, tiny.data.name = seeds, data
+  tiny.log.page = False
   rows = []
   for draws in (True, False):
     tiny.log.pictures, workdir = draws, tmp_path / f'{draws}'
@@ -210,6 +213,7 @@ def test_a_run_that_draws_nothing(
     drawn = {path.name for path in workdir.glob('*.[pg][ni][gf]')}
     assert ('health.png' in drawn) == draws == bool(drawn)
     assert (workdir / 'frames').is_dir() == (seeds == 1)
+    assert (workdir / 'samples').is_dir() == (data == 'digits')
   assert rows[0] == rows[1]
 
 

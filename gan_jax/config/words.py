@@ -16,4 +16,5 @@ def rule(header: Sequence[str]) -> list[str]:
 
 def markdown(rows: Iterable[Sequence[str]]) -> list[str]:
   """The lines of a Markdown table; the rule below the header is a row, too."""
-  return [f'| {" | ".join(row)} |' for row in rows]
+  cells = ((cell.replace('|', r'\|') for cell in row) for row in rows)
+  return [f'| {" | ".join(row)} |' for row in cells]

@@ -1,5 +1,7 @@
 """Compiled programs, kept on the disk for the next process that asks for them.
 
+And plain values that take as long, such as the shapes of large networks.
+
 JAX's own cache is asked with the text of a program, for which it must be traced
 and lowered first: most of a start. Here the question is all that the text
 depends on: the configuration, what is known of the data, the shapes of the
@@ -141,17 +143,27 @@ def _files() -> Iterator[pathlib.Path]:
 
 
 def _sources() -> str | None:
-  """A hash of their text, or None where one has changed since the start."""
+  """A hash of their text, or None where one has changed since the start.
+
+  What is imported only when a function is traced may not be among them.
+  """
   found = hashlib.sha256()
   for path in dict.fromkeys(_files()):
     found.update(f'{path}\n'.encode())
     try:
-      if path.stat().st_mtime > _IMPORTED:
+      told = path.stat()
+      if told.st_mtime > _IMPORTED:
         return None
-      found.update(path.read_bytes())
+      found.update(_text_hash(path, told.st_mtime_ns, told.st_size))
     except OSError:  # It names no file, and so cannot be changed.
       continue
   return found.hexdigest()
+
+
+@functools.cache
+def _text_hash(path: pathlib.Path, time_ns: int, size: int) -> bytes:
+  """Of a file that was changed at that time; several questions ask for it."""
+  return hashlib.sha256(path.read_bytes()).digest()
 
 
 def value(facts: Mapping[str, Any], make: Callable[[], T]) -> T:
@@ -165,14 +177,15 @@ def value(facts: Mapping[str, Any], make: Callable[[], T]) -> T:
   if asked is None:
     return make()
   path = asked.with_name(asked.name.replace('question', 'value'))
-  try:
+  with contextlib.suppress(Exception):  # It is not there, or not whole.
     found: T = pickle.loads(path.read_bytes())
-    os.utime(path)
-  except Exception:  # It is not there, or not whole.
-    found = make()
-    with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
-      _write(path, pickle.dumps(found))
-  return found
+    with contextlib.suppress(OSError):
+      os.utime(path)
+    return found
+  made = make()
+  with contextlib.suppress(Exception):  # It is no plain value.
+    _write(path, pickle.dumps(made))
+  return made
 
 
 def answer(

@@ -91,7 +91,10 @@ class Game(NamedTuple):
     return compiler.run_once(self.initial_state, where, facts=facts)
 
   def shapes(self) -> states.GanState:
-    """Shapes and dtypes of a state; a large network takes a second to trace."""
+    """Shapes, `[P, ...]` for a population, and dtypes of a state.
+
+    They are kept, for a large network takes a second to trace.
+    """
     facts = self.facts('shapes')
     return kept.value(facts, lambda: jax.eval_shape(self.initial_state))
 

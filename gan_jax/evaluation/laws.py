@@ -304,10 +304,8 @@ def make_measure(
     points = densities.POINTS[config.data.name]
     return _measure_points(spec, points, num=num, ema=ema)
   # The same images for every seed, unless they are streamed.
-  draw, args = (
-    source.batch,
-    (source.chunk(0, 1), jax.random.key(0), jnp.int32(0)),
-  )
+  draw = source.batch
+  args = source.chunk(0, 1), jax.random.key(0), jnp.int32(0)
   # Those to be split are on the host, from which compiled code would take all.
   if not source.split:
     facts = {

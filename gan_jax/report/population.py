@@ -77,7 +77,6 @@ class PopulationReport:
     return {name: np.where(sound, x, np.nan) for name, x in figures.items()}
 
   def finish(self, state: states.GanState) -> single.Figures:
-    rows = writers.read_rows(self._workdir)
     last = self._figures(state)
     names = [name for name in self._names if name in last]
     names += [name for name in last if name not in names]
@@ -85,6 +84,7 @@ class PopulationReport:
     # classifier may have no others.
     shown = [name for name in names if '/' not in name]
     if shown and self._config.log.pictures:
+      rows = writers.read_rows(self._workdir)
       spreads = _spreads(rows, self._config, shown)
       charts.save_population(self._workdir / 'population.png', spreads)
     finals: single.Figures = {name: last[name].tolist() for name in names}

@@ -386,8 +386,7 @@ def _block(names: str, record: Sequence[Mapping[str, Any]]) -> list[str]:
     rows.append((head, title, theirs, ours, n, told, budget))
   lines = []
   if rows:
-    rule = '|---' * len(_SHORT) + '|'
-    lines = [*words.markdown([_SHORT]), rule, *words.markdown(rows), '']
+    lines = [*words.markdown([_SHORT, words.rule(_SHORT), *rows]), '']
   said = (
     f'{len(measured)} of {len(own)} figures of {names} are measured so far.'
   )

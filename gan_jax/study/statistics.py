@@ -89,11 +89,17 @@ class Estimate(NamedTuple):
     }
 
   def __str__(self) -> str:
-    """`mean ± half of the interval`, of the longer half where it is cut."""
+    """`mean ± half of the interval`, of the longer half where it is cut.
+
+    In whole numbers from a hundred on, without an exponent.
+    """
     half = max(self.high - self.mean, self.mean - self.low)
     failed = f' ({self.failed} failed)' if self.failed else ''
-    short = f'{half:.0f}' if 100 <= half < 1e6 else f'{half:.2g}'
-    return f'{self.mean:.4g} ± {short}{failed}'
+    mean, short = (
+      f'{x:.0f}' if most <= abs(x) < 1e6 else f'{x:.{digits}g}'
+      for x, digits, most in ((self.mean, 4, 999.5), (half, 2, 99.5))
+    )
+    return f'{mean} ± {short}{failed}'
 
 
 def estimate(name: str, values: Sequence[float], dropped: int = 0) -> Estimate:
