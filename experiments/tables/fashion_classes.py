@@ -12,8 +12,8 @@ it):
 
 Machine: 2 shared x86 cores.
 Result: DCGAN makes the class asked for in 83.7 +- .1 % of its samples, but of
-shirts in 28.2 +- 2.6 %, Frechet distance 15.4 +- 1.0; SNGAN in 71.4 +- 3.6 %,
-50.5 +- 1.7; R3GAN, which has hardly begun by then, in 37.9 +- 3.4 %, 173.9 +-
+shirts in 28.2 +- 2.6 %, Frechet distance 15.4 +- 1.0; SNGAN in 72.3 +- 1.2 %,
+58.0 +- 1.8; R3GAN, which has hardly begun by then, in 37.9 +- 3.4 %, 173.9 +-
 11.3.
 """
 
