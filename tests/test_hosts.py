@@ -177,7 +177,7 @@ def test_alone_a_process_decides_for_itself():
   assert hosts.is_first()
   assert hosts.decide(lambda: 3) == 3
   assert hosts.asked_to_stop(True)
-  assert hosts.share('state', None) == 'state'
+  assert hosts.share('state', dict) == 'state'
 
 
 WORKER = str(ROOT / 'tests' / 'hosts_worker.py')

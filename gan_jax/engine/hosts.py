@@ -208,16 +208,18 @@ def decide(make: Callable[[], T]) -> T:
   return value
 
 
-def share(tree: types.PyTree, template: types.PyTree) -> types.PyTree:
+def share(
+  tree: types.PyTree, shapes_of: Callable[[], types.PyTree]
+) -> types.PyTree:
   """Process 0's arrays on all, as numpy arrays of the same bits.
 
   Args:
     tree: of arrays that process 0 has whole; not read elsewhere.
-    template: their shapes and dtypes.
+    shapes_of: gives their shapes and dtypes; a process alone does not ask it.
   """
   if _world is None:
     return tree
-  shapes, form = jax.tree.flatten(template)
+  shapes, form = jax.tree.flatten(shapes_of())
   sizes = [x.size * x.dtype.itemsize for x in shapes]
   if _world.index:
     whole = np.zeros(sum(sizes), np.uint8)

@@ -129,7 +129,7 @@ def first_steps(
   every = game.config.log_every
   own = game.local()
   first = beginning.start(own) if hosts.is_first() else None
-  state = game.place(hosts.share(first, game.shapes()))
+  state = game.place(hosts.share(first, game.shapes))
   begin = hosts.decide(lambda: states.step_of(first) if first else 0)
   until = min(-(-(begin + num_steps) // every) * every, game.config.steps)
   rows = {row['step']: row for row in writers.read_rows(workdir)}
@@ -161,8 +161,7 @@ def last_steps(game: program.Game, workdir: pathlib.Path) -> Part:
     stored = _last_two(game, workdir)
   before, last = hosts.decide(lambda: list(stored))
   game = halving.playing(game, workdir, before)
-  template = game.shapes()
-  state = game.place(hosts.share(stored.get(before), template))
+  state = game.place(hosts.share(stored.get(before), game.shapes))
   *_, end = _play(game, state, last, workdir)
   again: states.GanState = sharding.whole(end.state, end.game.mesh)
   return Part(

@@ -115,7 +115,7 @@ def _follow(game: program.Game) -> dict[str, Any]:
   with interrupt.Interrupt('stopped on another process') as stop:
     if not hosts.decide(lambda: False):
       game = halving.playing(game, None, 0)
-      state = hosts.share(None, game.shapes())
+      state = hosts.share(None, game.shapes)
       loop.play(game, game.place(state), None, stop)
     summary: dict[str, Any] = hosts.decide(dict)
     return summary
@@ -204,7 +204,7 @@ def _run(
       print(f'{workdir} is at its last step, {step:,}: done', file=sys.stderr)
     return hosts.decide(lambda: summary or {})
   game = halving.playing(game, workdir, step)
-  state = game.place(hosts.share(state, game.shapes()))
+  state = game.place(hosts.share(state, game.shapes))
   write = functools.partial(pages.write_run, workdir)
   with (
     session.Pages(write if config.log.page else None) as page,
