@@ -206,7 +206,7 @@ def fill_pages(
       raise ValueError(f'--pages={page}: there is no such file')
     try:
       filled[page] = ledger.fill(page.read_text(), record)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
       raise ValueError(f'--pages={page}: {error}') from None
   return filled
 
@@ -232,11 +232,15 @@ def main() -> None:
   except ValueError as error:
     raise ValueError(f'--out={out}: {path} {error}') from None
   filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], record)
+  with whole.file(out) as part:
+    part.write_text(ledger.as_markdown(record, COMMAND))
   workdirs.write_json(path, record)
-  out.write_text(ledger.as_markdown(record, COMMAND))
   for page, text in filled.items():
-    with whole.replacing(page) as part:
-      part.write_text(text)
+    try:
+      with whole.replacing(page) as part:
+        part.write_text(text)
+    except OSError as error:
+      raise ValueError(f'--pages={page}: {error}') from None
   measured, here = (
     sum(e['ours'] is not None for e in entries) for entries in (record, of_runs)
   )

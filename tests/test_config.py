@@ -177,6 +177,27 @@ def test_a_run_of_another_configuration(
     train.train(tiny, tmp_path / 'a')
 
 
+def test_a_run_that_is_older_than_a_setting(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  train.train(tiny, tmp_path)
+  path = tmp_path / 'config.json'
+  stored = json.loads(path.read_text())
+  assert stored['config']['gen']['net'].pop('activation') == 'relu'
+  path.write_text(json.dumps(stored))
+  tiny.gen.net = mlp.GenSettings(width=8, depth=1, activation='tanh')
+  with pytest.raises(ValueError, match=r"activation='relu' there, 'tanh' here"):
+    train.train(tiny, tmp_path)
+  tiny.gen.net = mlp.GenSettings(width=8, depth=1)
+  tiny.steps = 16
+  assert train.train(tiny, tmp_path)['step'] == 16
+  # One that has been taken away since.
+  stored['config']['gen']['net']['gone'] = 3
+  path.write_text(json.dumps(stored))
+  with pytest.raises(ValueError, match='gone=3 there, None here'):
+    train.train(tiny, tmp_path)
+
+
 def test_a_workdir_that_cannot_be_written(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):

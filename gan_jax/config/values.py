@@ -1,5 +1,6 @@
 """A configuration as plain values: read, written, flattened, chosen from."""
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -62,14 +63,34 @@ def flatten(config: Any) -> dict[str, Any]:
   return {leaf.name: leaf.value for leaf in leaves(config)}
 
 
-def differing(a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
-  """The leaves in which two configurations differ, None where one has none."""
-  old, new = flatten(a), flatten(b)
+def differing(
+  a: configs.Config, b: configs.Config
+) -> dict[str, tuple[Any, Any]]:
+  """The leaves in which two configurations differ, None where one has none.
+
+  Settings of a network that have not been read are compared as they would be
+  read: one that is missing, as in a run older than it, has its default.
+  """
+  old, new = flatten(_read_as(b, a)), flatten(_read_as(a, b))
   return {
     name: (old.get(name), new.get(name))
     for name in dict.fromkeys([*old, *new])
     if old.get(name) != new.get(name)
   }
+
+
+def _read_as(other: configs.Config, config: configs.Config) -> configs.Config:
+  """`config`, its networks' settings of the kinds that those of `other` are."""
+  players = {}
+  for name in ('gen', 'disc'):
+    player, like = getattr(config, name), getattr(other, name)
+    unread = isinstance(player.net, Mapping) and player.name == like.name
+    if unread and dataclasses.is_dataclass(like.net):
+      # One that is no longer there is told as it stands.
+      with contextlib.suppress(ValueError):
+        net = from_dict(player.net, type(like.net))
+        players[name] = dataclasses.replace(player, net=net)
+  return dataclasses.replace(config, **players)
 
 
 def assign(config: Any, name: str, value: Any) -> None:
