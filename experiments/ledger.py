@@ -14,6 +14,7 @@ import copy
 import importlib
 import json
 import pathlib
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,10 @@ def _of_claim(
     command = (
       f'python -m experiments.train --config=experiments/configs/{claim.config}'
       f' --workdir=runs/{folder.name}'
-      + ''.join(f' --config.eval.{k}={v}' for k, v in claim.eval.items())
+      + ''.join(
+        f' --config.eval.{k}={shlex.quote(str(v))}'
+        for k, v in claim.eval.items()
+      )
     )
     config = launch.load_config(f'experiments/configs/{claim.config}')
     command += _data_flag(config.data.name, '--config.data.dir')

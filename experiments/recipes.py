@@ -340,6 +340,10 @@ STYLEGAN2 = {
     100_000_000, 64, 32, 1, 0.0025, 0.01, 500_000.0, ramp=0.05, depth=2,
     disc='orig', path_length=0.0, mixing=0.0,
   ),
+  # Of their TensorFlow code alone: StyleGAN2 as it was before they tuned it.
+  'cifarbaseline': StyleGan2(
+    100_000_000, 64, 32, 0.5, 0.0025, 0.01, 500_000.0, ramp=0.05
+  ),
 }  # fmt: skip
 
 

@@ -46,8 +46,8 @@ def load(path: pathlib.Path) -> Any:
   What papers have of its rows is in `published.toml` beside it, if it is there.
 
   Raises:
-    ValueError: there is no such file, no table in it, or what is published is
-      not as it should be.
+    ValueError: there is no such file, no table in it, or the table or what is
+      published is not as it should be.
   """
   from gan_jax.study import ledger, tables
 
@@ -56,6 +56,7 @@ def load(path: pathlib.Path) -> Any:
   table = make() if make else None
   if not isinstance(table, tables.Table):
     raise ValueError(f'--table={path}: has no get_table() that gives a Table')
+  tables.check(table)
   beside = path.with_name('published.toml')
   if beside.is_file():
     table = table._replace(published=ledger.of_table(beside, path.stem))
@@ -88,7 +89,8 @@ def main() -> None:
       tables.set_steps(config, _STEPS.value)
     if _DATA_DIR.value:
       config.data.dir = _DATA_DIR.value
-  kept = [c for c in table.comparisons if c[0] in rows and c[1] in rows]
+  titles = tables.lines(table._replace(rows=rows))
+  kept = [c for c in table.comparisons if c[0] in titles and c[1] in titles]
   note = table.note
   if _STEPS.value:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
@@ -117,16 +119,18 @@ def main() -> None:
       raise ValueError(f'row {title!r}: {error}') from None
   if not hosts.is_first():
     return
+  folders = [workdir / tables.folder(title) for title in rows]
+  table, shown = tables.by_setting(table, summaries)
   if _RANK.value:
-    table = tables.ranked(table, summaries, _RANK.value)
+    table = tables.ranked(table, shown, _RANK.value)
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
-    print(tables.as_text(table, summaries, command))
+    print(tables.as_text(table, shown, command))
   else:
-    print(tables.write(table, summaries, command, workdir))
-    pages.write_table(table, summaries, command, workdir)
+    print(tables.write(table, shown, command, workdir))
+    pages.write_table(table, shown, command, workdir, folders)
     print(f'the page of it all: {workdir / pages.NAME}')
-  printed.write_page(tables.markdown(table, summaries))
+  printed.write_page(tables.markdown(table, shown))
 
 
 if __name__ == '__main__':

@@ -43,10 +43,10 @@ def weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 def images() -> np.ndarray:
-  """`[2, 40, 52, 3]` float32 in [0, 1]: noise, of which one half is smooth."""
+  """`[2, 40, 52, 3]` in [0, 1], of 8 bits: noise, of which half is smooth."""
   noise = rng('images').uniform(size=(2, 40, 52, 3)).astype(np.float32)
   noise[:, 20:] = np.cumsum(noise[:, 20:], axis=2) / 52
-  return noise
+  return np.round(255 * noise) / np.float32(255)
 
 
 def tensors() -> dict[str, np.ndarray]:

@@ -194,7 +194,8 @@ def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
     'with R1': {'ks': {'members': [0.4, None, 0.6]}, 'of_0': 2.0},
   }
   run_folders.make(tmp_path / 'plain', made)
-  pages.write_table(table, summaries, 'again', tmp_path)
+  folders = [tmp_path / 'plain', tmp_path / 'with_R1']
+  pages.write_table(table, summaries, 'again', tmp_path, folders)
   opened = browser.new_page()
   said: list[str] = []
   opened.on('pageerror', lambda error: said.append(str(error)))

@@ -218,11 +218,13 @@ def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
 def test_what_is_not_reproduced(ends: Any, gap: Any, expected: str):
   entry = {
     'whole': True,
+    'smaller': False,
     'published': '8.0 ± .1',
     'ours': {'stderr': 0.1, 'ci95': ends},
     'difference': gap and {'low': gap[0], 'high': gap[1]},
   }
   assert ledger.verdict(entry) == expected
+  assert ledger.verdict(entry | {'smaller': True}) == 'smaller setting'
 
 
 @pytest.mark.parametrize('earlier', [{'a': 1}, [{'paper': 'x'}], [1]])

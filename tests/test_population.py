@@ -1,5 +1,6 @@
 """Populations: a member is a run, and its errors are told."""
 
+import copy
 import json
 import math
 import pathlib
@@ -466,6 +467,38 @@ def test_a_table(tmp_path: pathlib.Path):
   table = (tmp_path / 'runs' / 'table.csv').read_text().splitlines()
   assert table[0] == 'row,metric,n,failed,mean,stderr,low,high'
   assert float(table[2].split(',')[4]) == pytest.approx(np.mean(members))
+
+
+def test_a_row_for_each_setting(tiny: configs.Config):
+  varied = copy.deepcopy(tiny)
+  varied.population.seeds = tiny.population.seeds = 2
+  varied.population.vary = {'penalties.r1.weight': [0.0, 0.1, 2.0]}
+  table = tables.Table(
+    rows={'R1': varied, 'none': tiny},
+    columns=[tables.Column('ks', 'KS', digits=1)],
+    comparisons=[('R1, penalties.r1.weight=2', 'none', 'ks')],
+  )
+  tables.check(table)
+  summaries = {
+    'R1': {'step': 3, 'ks': {'members': [0.1, 0.3, 0.5, None, 0.7, 0.9]}},
+    'none': {'step': 3, 'ks': {'members': [0.5, 0.7]}},
+  }
+  table, shown = tables.by_setting(table, summaries)
+  assert tables.markdown(table, shown)[2:6] == [
+    '| R1, penalties.r1.weight=0 | 2 | 0 | 0.2 ± 0.1 |',
+    '| R1, penalties.r1.weight=0.1 | 2 | 1 | 0.5 |',
+    '| R1, penalties.r1.weight=2 | 2 | 0 | 0.8 ± 0.1 |',
+    '| none | 2 | 0 | 0.6 ± 0.1 |',
+  ]
+  (line,) = tables.compared(table, shown)
+  assert 'R1, penalties.r1.weight=2 - none = 0.2 ' in line
+  assert next(iter(tables.ranked(table, shown, '-ks').rows)).endswith('=2')
+  with pytest.raises(ValueError, match="comparison: there is no row 'R1'"):
+    tables.check(tables.Table({'R1': varied}, [], [('R1', 'R1', 'ks')]))
+  halved = copy.deepcopy(varied)
+  halved.population.halving, halved.population.halving_by = 8, 'ks'
+  with pytest.raises(ValueError, match=r"row 'R1': .* drops settings"):
+    tables.check(tables.Table({'R1': halved}, []))
 
 
 def test_mistakes_in_a_table(tiny: configs.Config):

@@ -6,20 +6,12 @@ images of Fashion-MNIST at 32x32. Colour's hue and saturation are left out, as
 images are grey. few_clothes.py:none augments nothing; few_clothes.py:adaptive
 moves the strength, from 0.
 
-Command (DIR as `tfds build fashion_mnist --file_format=array_record` leaves it;
-five strengths, three seeds of each, in one program):
+Command (DIR as `tfds build fashion_mnist --file_format=array_record` leaves
+it):
   TFDS_DATA_DIR=DIR python -m experiments.train \
-    --config=experiments/configs/few_clothes.py:ada --workdir=runs/few_clothes \
-    --config.population.seeds=3 \
-    --config.population.vary=augment.p=0,0.2,0.4,0.6,0.8
+    --config=experiments/configs/few_clothes.py:ada --workdir=runs/few_clothes
 
-The adaptive strength: few_clothes.py:adaptive, without the last line.
-
-Machine: 1 shared x86 core, 71 minutes; the adaptive one 12.
-Result: every strength harms so short a run. Frechet distance 68.9 +- 4.5 at 0,
-137.9 +- 19.2, 183.7 +- 14.8, 293.2 +- 6.7 and 343.0 +- 23.5 at .8; the adaptive
-strength goes back to 0: 64.1 +- 3.2 (standard errors of 3 seeds;
-docs/results.md).
+experiments/tables/few_clothes.py has five strengths, and the adaptive one.
 """
 
 from experiments.configs import few_images

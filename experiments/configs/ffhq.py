@@ -9,8 +9,8 @@ images.py:r3gan2. ffhq.py:stylegan2_1024 is StyleGAN2's configuration F (Karras
 et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"), and
 ffhq.py:stylegan2_256 the baseline paper256 of StyleGAN2-ADA.
 Published: FID of 50,000 samples against the whole set of 70,000: of R3GAN 1.95
-at 64x64 and 2.75 at 256x256, of StyleGAN2 2.84 at 1024x1024 and 3.78 at 256x256
-(as Huang et al. 2024 quote it).
+at 64x64 and 2.75 at 256x256, of StyleGAN2 3.78 at 256x256 (as Huang et al. 2024
+quote it); and 2.84 at 1024x1024, against 50,000 of them.
 
 Command (FILE: the images as a folder or a zip file, 256x256 ones shrunken by a
 box filter, as the published figures are of such):

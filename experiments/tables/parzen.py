@@ -6,8 +6,8 @@ training has the length over which the authors' configuration moves its
 momentum; it names no end. `parzen_of_data` is the figure of 10,000 training
 images in place of samples.
 
-Command (DIR as `tfds build mnist --file_format=array_record` leaves it, but for
-its order: it shuffles, and the paper's 50,000 are the first of MNIST's own):
+Command (DIR is the folder of MNIST's own four files, whose first 50,000 images
+are the paper's; `tfds build` shuffles them):
   TFDS_DATA_DIR=DIR python -m experiments.table \
     --table=experiments/tables/parzen.py --workdir=runs/parzen
 

@@ -61,8 +61,13 @@ def get_table() -> tables.Table:
       tables.Column('reverse_kl', 'reverse KL', digits=2),
     ],
     comparisons=[
-      ('RpGAN + R1 + R2', 'GAN + R1 + R2', 'modes'),
-      ('RpGAN + R1 + R2', 'RpGAN + R1', 'modes'),
+      (one, other, figure)
+      for one, other in (
+        ('RpGAN + R1 + R2', 'GAN + R1 + R2'),
+        ('RpGAN + R1', 'RpGAN + R1 + R2'),
+        ('GAN + R1', 'GAN + R1 + R2'),
+      )
+      for figure in ('modes', 'reverse_kl')
     ],
     note='4,000 steps of batch 64, 16x16 images, 25,600 samples.',
   )

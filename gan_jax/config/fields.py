@@ -17,8 +17,9 @@ class Data:
   # A density (normal, exponential, ring, ...), 'digits', 'folder' (of images,
   # or a zip file of them), or the name of any TFDS image data set.
   name: str = 'normal'
-  # The image folder or zip file (or a folder in it: faces.zip/train), or the
-  # TFDS data directory ('' is $TFDS_DATA_DIR, then ~/tensorflow_datasets).
+  # The image folder or zip file (or a folder in it: faces.zip/train), the TFDS
+  # data directory, or for MNIST and sets in its form the folder of their own
+  # files ('' is $TFDS_DATA_DIR, then ~/tensorflow_datasets).
   dir: str = ''
   # A TFDS split; sub-splits such as 'train[:90%]' work. Folders, zip files and
   # digits have 'train' and slices of it in per cent.

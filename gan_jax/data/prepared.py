@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 
 from gan_jax import cache
-from gan_jax.data import decoding, images, pixels
+from gan_jax.data import decoding, idx, images, pixels
 
 # Raised by a change of what decoding gives.
 _DECODING = 2
@@ -37,8 +37,8 @@ def open_tfds(
 
   Args:
     name: as TFDS knows it, with or without a config ('mnist', 'emnist/mnist').
-    directory: the TFDS data directory; '' is $TFDS_DATA_DIR, then
-      ~/tensorflow_datasets.
+    directory: the TFDS data directory, or a folder of MNIST's own files (see
+      `idx`); '' is $TFDS_DATA_DIR, then ~/tensorflow_datasets.
     split: such as 'train' or 'test[:90%]'.
     asked: what the images are to become; 0 channels are those of the data.
     others: names that are not TFDS's, for the message on an unknown one.
@@ -266,6 +266,8 @@ def _open(
   """TFDS's random-access source; the arguments and errors of `open_tfds`."""
   import tensorflow_datasets  # Imported here: slow, and rarely needed.
 
+  if idx.are_there(name, root):
+    return idx.open_source(name, root, split, field)
   if not (root / name).is_dir():
     # TFDS's own message would be of a file format.
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
@@ -277,7 +279,7 @@ def _open(
     raise ValueError(
       f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '
       f'build {name} --data_dir={root} --file_format=array_record` where there '
-      'is TensorFlow, or point data.dir or TFDS_DATA_DIR at where it is'
+      f'is TensorFlow, or point data.dir or TFDS_DATA_DIR at {idx.places(name)}'
     )
   try:
     return tensorflow_datasets.data_source(name, split=split, data_dir=root)

@@ -36,13 +36,11 @@ class Resizer(NamedTuple):
 
   Attributes:
     taps: `taps(old, new)` of one axis.
-    rounds_first: images to 8 bits, as a file has them.
-    rounds_after: to 8 bits after each axis, by Pillow's integer arithmetic.
+    rounds: to 8 bits after each axis, by Pillow's integer arithmetic.
   """
 
   taps: Callable[[int, int], Taps]
-  rounds_first: bool = True
-  rounds_after: bool = False
+  rounds: bool = False
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -117,24 +115,23 @@ def corner(old: int, new: int) -> Taps:
   return _linear(np.arange(new) * (old / new), old)
 
 
-def _pillow(name: str, *, rounds_after: bool) -> Resizer:
-  taps = functools.partial(antialiased, name)
-  return Resizer(taps, rounds_after=rounds_after)
+def _pillow(name: str, *, rounds: bool) -> Resizer:
+  return Resizer(functools.partial(antialiased, name), rounds)
 
 
 RESIZERS: dict[str, Resizer] = {
   # pytorch-fid.
-  'legacy_pytorch': Resizer(half_pixel, rounds_first=False),
+  'legacy_pytorch': Resizer(half_pixel),
   # The first FID (Heusel et al. 2017), and StyleGAN's.
   'legacy_tensorflow': Resizer(corner),
   # clean-fid: of floats, by Pillow.
-  'clean': _pillow('bicubic', rounds_after=False),
+  'clean': _pillow('bicubic', rounds=False),
   # StudioGAN's "friendly" one for Inception's weights of 2015.
-  'friendly': _pillow('bilinear', rounds_after=False),
+  'friendly': _pillow('bilinear', rounds=False),
   # Pillow's own, as of an image that is opened, resized and seen.
-  'pillow_bilinear': _pillow('bilinear', rounds_after=True),
-  'pillow_bicubic': _pillow('bicubic', rounds_after=True),
-  'pillow_lanczos': _pillow('lanczos', rounds_after=True),
+  'pillow_bilinear': _pillow('bilinear', rounds=True),
+  'pillow_bicubic': _pillow('bicubic', rounds=True),
+  'pillow_lanczos': _pillow('lanczos', rounds=True),
 }
 
 
@@ -166,8 +163,9 @@ def resize(images: jax.Array, side: int, name: str) -> jax.Array:
     name: of `RESIZERS`.
 
   Returns:
-    `[N, side, side, 3]` float32 in [-1, 1]. Nothing is smoothed or rounded
-    along an axis whose length stays.
+    `[N, side, side, 3]` float32 in [-1, 1], of images that are rounded to 8
+    bits first, as a file has them. Nothing is smoothed along an axis whose
+    length stays.
 
   Raises:
     ValueError: the images have another shape.
@@ -179,15 +177,13 @@ def resize(images: jax.Array, side: int, name: str) -> jax.Array:
     )
   resizer = RESIZERS[name]
   x = images.astype(jnp.float32)
-  if resizer.rounds_first:
-    x = jnp.round(jnp.clip(x * 127.5 + 127.5, 0, 255))
-  if resizer.rounds_after:
+  x = jnp.round(jnp.clip(x * 127.5 + 127.5, 0, 255))
+  if resizer.rounds:
     x = x.astype(jnp.int32)
   for axis in (2, 1):  # Rows first, as Pillow does.
     if x.shape[axis] != side:
       taps = resizer.taps(x.shape[axis], side)
-      x = _along(x, axis, taps, resizer.rounds_after)
-  if resizer.rounds_first:
-    # Filters with negative weights go beyond the ends.
-    x = x.astype(jnp.float32).clip(0, 255) / 127.5 - 1
+      x = _along(x, axis, taps, resizer.rounds)
+  # Filters with negative weights go beyond the ends.
+  x = x.astype(jnp.float32).clip(0, 255) / 127.5 - 1
   return jnp.broadcast_to(x, (*x.shape[:3], 3))

@@ -177,13 +177,13 @@ def write_table(
   summaries: tables.Summaries,
   command: str,
   workdir: pathlib.Path,
+  folders: Sequence[pathlib.Path],
 ) -> None:
-  """The page of a table, in its folder, with the runs of its rows.
+  """The page of a table, in its folder, with the runs in `folders`.
 
   Raises:
     ValueError: it cannot be written.
   """
-  folders = [workdir / tables.folder(title) for title in table.rows]
   data = collect(folders, workdir.absolute().name)
   data['table'] = of_table(table, summaries, command)
   with workdirs.writing(workdir, lambda: 'the rows are whole'):

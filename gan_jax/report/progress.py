@@ -1,7 +1,7 @@
 """How far the rows of a table have come, as their folders tell it."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gan_jax.config import fields as configs
@@ -112,18 +112,20 @@ def lines(table: tables.Table, workdir: pathlib.Path) -> list[str]:
   found = []
   for title, config in table.rows.items():
     own = of_row(config, workdir / tables.folder(title))
-    found.append((f'{title:{width}}  {_line(own, table)}', own))
+    # Of several settings a mean tells nothing.
+    columns = [] if config.population.vary else table.columns
+    found.append((f'{title:{width}}  {_line(own, columns)}', own))
   done = sum(own.state == 'done' for _, own in found)
   return [*(line for line, _ in found), f'{done} of {len(found)} rows are done']
 
 
-def _line(own: Progress, table: tables.Table) -> str:
+def _line(own: Progress, columns: Sequence[tables.Column]) -> str:
   parts = [f'{own.state}, step {own.step:,} of {own.steps:,}']
   if own.state in ('at work', 'waiting') and own.seconds_left is not None:
     parts.append(f'{_duration(own.seconds_left)} left')
   cells = [
     f'{c.title or c.metric} {_cell(own.figures[c.metric], c)}'
-    for c in table.columns
+    for c in columns
     if c.metric in own.figures
   ]
   if cells:

@@ -29,6 +29,7 @@ class Claim(NamedTuple):
     rows: by title and name, the figures as the paper writes them.
     scale: by name, what ours is multiplied by.
     eval: fields of `config.eval` that the figures ask for, of a configuration.
+    smaller: whether ours is another, smaller setting on purpose.
   """
 
   paper: str
@@ -41,6 +42,7 @@ class Claim(NamedTuple):
   config: str = ''
   scale: Mapping[str, float] = {}
   eval: Mapping[str, Any] = {}
+  smaller: bool = False
 
 
 class Published(NamedTuple):
@@ -204,6 +206,7 @@ def entry(
     'published_error': claim.error,
     'published_budget': claim.budget,
     'differences': claim.differences,
+    'smaller': claim.smaller,
     'state': state,
     'ours': ours,
     'difference': difference,
@@ -259,7 +262,8 @@ def verdict(e: Mapping[str, Any]) -> str:
 
   'within the error' where the interval, at 95 %, of ours holds the paper's
   figure, or that of the difference, where it is tested, holds 0; else 'no'. Of
-  one member, or of fewer steps than the row has, there is nothing to tell.
+  one member, of fewer steps than the row has, or of a smaller setting there is
+  nothing to tell.
   """
   ours, gap = e['ours'], e['difference']
   if ours is None:
@@ -268,6 +272,8 @@ def verdict(e: Mapping[str, Any]) -> str:
     return 'too short'
   if ours['stderr'] is None:
     return 'one run'
+  if e['smaller']:
+    return 'smaller setting'
   low, high = ours['ci95']
   if gap:
     inside = gap['low'] <= 0 <= gap['high']
@@ -321,8 +327,10 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     'what stands after its ±. A figure is not reproduced where that interval '
     'does not hold 0',
     "or, where there is none, where ours does not hold the paper's figure; "
-    '`one run` and',
-    '`too short` tell nothing.',
+    '`one run`,',
+    '`too short` and `smaller setting` tell nothing, and `within the error` '
+    'tells little',
+    'where the interval is wide.',
   ]
   for paper in dict.fromkeys(e['paper'] for e in record):
     entries = [e for e in record if e['paper'] == paper]

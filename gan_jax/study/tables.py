@@ -34,6 +34,9 @@ class Column(NamedTuple):
 class Table(NamedTuple):
   """Rows are populations, whose programs may differ.
 
+  A row whose population varies numbers becomes one for each setting
+  (`by_setting`), such as 'ADA, augment.p=0.2'.
+
   Attributes:
     rows: configurations by title.
     columns: of figures.
@@ -67,16 +70,51 @@ def check(table: Table) -> None:
       checks.validate(config)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
+    if config.population.halving:
+      raise ValueError(
+        f'row {title!r}: population.halving drops settings, and a table has a '
+        'row for each; experiments.train shows such a search'
+      )
     other = folders.setdefault(folder(title), title)
     if other != title:
       raise ValueError(f'rows {other!r} and {title!r} have one folder')
   columns = {column.metric for column in table.all_columns}
+  titles = lines(table)
   for a, b, metric in table.comparisons:
     for title in (a, b):
-      if title not in table.rows:
+      if title not in titles:
         raise ValueError(f'comparison: there is no row {title!r}')
     if metric not in columns:
       raise ValueError(f'comparison: there is no column {metric!r}')
+
+
+def lines(table: Table) -> dict[str, tuple[str, slice]]:
+  """By title those that are shown: their row of the table and its members."""
+  return {
+    f'{title}, {setting}' if setting else title: (title, members)
+    for title, config in table.rows.items()
+    for setting, members in population.settings(config).items()
+  }
+
+
+def by_setting(table: Table, summaries: Summaries) -> tuple[Table, Summaries]:
+  """With a row for each setting of a row whose population varies numbers.
+
+  Args:
+    table: whose rows are all in `summaries`.
+    summaries: of its rows.
+  """
+
+  def part(value: Any, members: slice) -> Any:
+    if not isinstance(value, dict):
+      return value
+    return {'members': value['members'][members]}
+
+  rows, found = {}, {}
+  for line, (title, members) in lines(table).items():
+    rows[line], summary = table.rows[title], summaries[title]
+    found[line] = {k: part(value, members) for k, value in summary.items()}
+  return table._replace(rows=rows), found
 
 
 def set_steps(config: configs.Config, steps: int) -> None:
@@ -173,19 +211,23 @@ def _is_published(table: Table, column: Column) -> bool:
 
 
 def compared(table: Table, summaries: Summaries) -> list[str]:
-  """A line for each comparison that was asked for."""
+  """A line for each comparison that was asked for, as its column is written."""
+  columns = {column.metric: column for column in table.all_columns}
   lines = []
   for a, b, metric in table.comparisons:
     one, other = (figure(summaries[row], metric) for row in (a, b))
+    column = columns[metric]
+    said = f'{column.title or metric}: {a} - {b}'
     try:
       c = statistics.compare(one.members, other.members)
     except ValueError as error:
-      lines.append(f'{metric}: {a} - {b}: {error}')
+      lines.append(f'{said}: {error}')
       continue
-    lines.append(
-      f'{metric}: {a} - {b} = {c.difference:.4g} '
-      f'[{c.low:.4g}, {c.high:.4g}], p = {c.p:.3g}'
+    difference, low, high = (
+      f'{x * column.scale:.{column.digits}f}'
+      for x in (c.difference, c.low, c.high)
     )
+    lines.append(f'{said} = {difference} [{low}, {high}], p = {c.p:.3g}')
   return lines
 
 
@@ -224,31 +266,31 @@ def as_text(table: Table, summaries: Summaries, command: str) -> str:
       for row in lines
     ]
     text.append('')
-  return '\n'.join([*text, *_foot(table, summaries, command)]) + '\n'
+  foot = [*_foot(table), *compared(table, summaries), command]
+  return '\n'.join([*text, *foot]) + '\n'
 
 
-def _foot(table: Table, summaries: Summaries, command: str) -> list[str]:
+def _foot(table: Table) -> list[str]:
   """What stands below every form of the table."""
   said = ['mean ± standard error of n members; failed: without a finite value']
-  note = [' '.join(table.note.split())] if table.note else []
-  return [*said, *note, *compared(table, summaries), command]
+  return [*said, ' '.join(table.note.split())] if table.note else said
 
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
   """A table of Markdown, and what stands below it."""
   lines = markdown(table, summaries)
-  *foot, last = _foot(table, summaries, command)
-  return '\n'.join([*lines, '', *foot, '', f'`{last}`']) + '\n'
+  return '\n'.join([*lines, '', *_foot(table), '', f'`{command}`']) + '\n'
 
 
 def markdown(table: Table, summaries: Summaries) -> list[str]:
-  """The lines of the table, and of each of its parts below its title."""
+  """The lines of the table, of its parts, and of a list of its comparisons."""
   lines = []
   for title, (header, *rows) in _grids(table, summaries):
     if title:
       lines += ['', title, '']
     lines += words.markdown([header, words.rule(header), *rows])
-  return lines
+  listed = [f'- {line}' for line in compared(table, summaries)]
+  return [*lines, '', *listed] if listed else lines
 
 
 def as_latex(table: Table, summaries: Summaries, command: str) -> str:
@@ -260,7 +302,8 @@ def as_latex(table: Table, summaries: Summaries, command: str) -> str:
     text = text.replace('^', r'\^{}').replace('~', r'\~{}')
     return text.replace(' ± ', ' $\\pm$ ')
 
-  lines = [f'% {line}' for line in _foot(table, summaries, command)]
+  foot = [*_foot(table), *compared(table, summaries), command]
+  lines = [f'% {line}' for line in foot]
   for title, grid in _grids(table, summaries):
     header, *rows = [' & '.join(map(escaped, row)) + r' \\' for row in grid]
     if title:
