@@ -108,7 +108,7 @@ def main() -> None:
     raise ValueError(
       '--out=FILE must be given, --rate be positive and --time be 40 or more'
     )
-  whole.check_parent('out', _OUT.value)
+  whole.check_file('out', _OUT.value)
   import numpy as np
 
   from gan_jax.game import rules

@@ -56,7 +56,7 @@ def main() -> None:
   out = pathlib.Path(_JSON.value) if _JSON.value else None
   for path, flag in ((out, 'json'), (_PLOT.value, 'plot')):
     if path:
-      whole.check_parent(flag, path)
+      whole.check_file(flag, path)
 
   form = absent.ImageSpec(
     absent.parse_shape(_IMAGE.value), _CLASSES.value, _EXAMPLES.value

@@ -15,6 +15,7 @@ import json
 import pathlib
 import re
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -40,6 +41,21 @@ def _key(title: str, topology: str) -> str:
   return f'{title} {topology}' + (f' at {precision}' if precision else '')
 
 
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  """The rows that are done, by `_key`.
+
+  Raises:
+    ValueError: the file is none of this program's.
+  """
+  try:
+    done = json.loads(path.read_text()) if path.exists() else {}
+  except (OSError, ValueError) as error:
+    raise ValueError(f'--out={path}: cannot be read ({error})') from None
+  if not isinstance(done, dict):
+    raise ValueError(f'--out={path}: is no file of this program')
+  return done
+
+
 def main() -> None:
   if not _OUT.value:
     raise ValueError('--out=FILE must be given')
@@ -48,7 +64,7 @@ def main() -> None:
   from gan_jax.storage import whole, workdir as workdirs
 
   path = pathlib.Path(_OUT.value)
-  whole.check_parent('out', path)
+  whole.check_file('out', path)
   if not _TOPOLOGIES.value:
     raise ValueError('--topologies: names none')
   for topology in _TOPOLOGIES.value:
@@ -56,11 +72,9 @@ def main() -> None:
       raise ValueError(f'--topologies={topology}: must be pods, as v5e:2x2')
   try:
     wanted = [(t, c) for t, c in fitting.titles() if re.search(_ONLY.value, t)]
-    done = json.loads(path.read_text()) if path.exists() else {}
-  except (re.error, ValueError) as error:
-    raise ValueError(
-      f'--only={_ONLY.value}, --out={path}: cannot be read ({error})'
-    ) from None
+  except re.error as error:
+    raise ValueError(f'--only={_ONLY.value}: no pattern ({error})') from None
+  done = _read(path)
   if not wanted:
     raise ValueError(f'--only={_ONLY.value}: matches no configuration')
   if not _PRINT.value:

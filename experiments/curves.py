@@ -42,7 +42,7 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
 def main() -> None:
   if not (_WORKDIRS.value and _METRIC.value and _OUT.value):
     raise ValueError('--workdirs, --metric and --out must be given')
-  whole.check_parent('out', _OUT.value)
+  whole.check_file('out', _OUT.value)
   from gan_jax.report import charts
 
   workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]

@@ -105,7 +105,7 @@ def _measured(
 def main() -> None:
   if _OUT.value is None or min(_RATE.value, _TIME.value) <= 0:
     raise ValueError('--out=FILE must be given, --rate and --time be positive')
-  whole.check_parent('out', _OUT.value)
+  whole.check_file('out', _OUT.value)
   import numpy as np
 
   from gan_jax.game import dynamics

@@ -191,7 +191,7 @@ def main() -> None:
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
   out, rows = pathlib.Path(_OUT.value), _rows()
-  whole.check_parent('out', out)
+  whole.check_file('out', out)
   from gan_jax.engine import program
   from gan_jax.report import charts
 

@@ -22,7 +22,7 @@ _R1 = flags.DEFINE_float('r1', 0.25, "R1's weight in the second panel.")
 def main() -> None:
   if _OUT.value is None or _RATE.value <= 0:
     raise ValueError('--out=FILE must be given, and --rate be positive')
-  whole.check_parent('out', _OUT.value)
+  whole.check_file('out', _OUT.value)
   import numpy as np
   import optax
 

@@ -109,7 +109,7 @@ def main() -> None:
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
   out = pathlib.Path(_OUT.value)
-  whole.check_parent('out', out)
+  whole.check_file('out', out)
   from gan_jax.engine import spectrum
   from gan_jax.game import dynamics
   from gan_jax.report import spectra

@@ -116,7 +116,7 @@ def main() -> None:
       '--out=FILE must be given, and --apart, --gen_rate and --disc_rate be '
       'positive'
     )
-  whole.check_parent('out', _OUT.value)
+  whole.check_file('out', _OUT.value)
   import jax.numpy as jnp
   import numpy as np
 

@@ -359,15 +359,17 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
   import jax
 
   from gan_jax.engine import hosts
+  from gan_jax.run import interrupt
 
   code = 0
   try:
-    if by_first:
-      jax.devices()  # Those of several processes are opened together.
-    else:
-      hosts.agree('command line', _shared_flags())
-    if hosts.is_first() or not by_first:
-      main()
+    with interrupt.Interrupt(None):
+      if by_first:
+        jax.devices()  # Those of several processes are opened together.
+      else:
+        hosts.agree('command line', _shared_flags())
+      if hosts.is_first() or not by_first:
+        main()
   except SystemExit as error:
     code = int(error.code or 0)
   except KeyboardInterrupt:

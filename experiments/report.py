@@ -28,7 +28,7 @@ def main() -> None:
   out = pathlib.Path(_OUT.value or '')
   if out.is_dir():
     raise ValueError(f'--out={out}: is a folder, not a file')
-  whole.check_parent('out', out)
+  whole.check_file('out', out)
   matches = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
   folders = [pathlib.Path(path) for path in dict.fromkeys(matches)]
   folders = [folder for folder in folders if folder.is_dir()]

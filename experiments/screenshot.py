@@ -31,7 +31,7 @@ def main() -> None:
   if not (_PAGE.value and _OUT.value):
     raise ValueError('--page and --out must be given')
   page, out = pathlib.Path(_PAGE.value), pathlib.Path(_OUT.value)
-  whole.check_parent('out', out)
+  whole.check_file('out', out)
   if not page.is_file():
     raise ValueError(f'--page={page}: there is no such file')
   chromium = shutil.which('chromium') or shutil.which('chromium-browser')

@@ -69,6 +69,7 @@ def main() -> None:
   from gan_jax.engine import health, hosts
   from gan_jax.report import pages, progress
   from gan_jax.run import interrupt, train
+  from gan_jax.storage import workdir as workdirs
   from gan_jax.study import tables
 
   table, workdir = (
@@ -96,9 +97,11 @@ def main() -> None:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
   table = table._replace(rows=rows, comparisons=kept, note=note)
   tables.check(table)
+  workdirs.check_local(workdir)
   if _STATUS.value:
     print('\n'.join(progress.lines(table, workdir)))
     return
+  hosts.agree('table', {'rows': list(rows)})
   hosts.decide(printed.check_page)
   if _RANK.value:
     tables.check_rank(table, _RANK.value)
@@ -107,7 +110,9 @@ def main() -> None:
     print(f'row {i + 1} of {len(rows)}: {title}', file=sys.stderr)
     try:
       summaries[title] = train.train(config, workdir / tables.folder(title))
-      if interrupt.was_asked() and len(summaries) < len(rows):
+      more = len(summaries) < len(rows)
+      # Asked of all: a signal after a row's last chunk came to one alone.
+      if more and hosts.asked_to_stop(interrupt.was_asked()):
         raise interrupt.Stopped(config.steps)
     except interrupt.Stopped as stopped:
       print(f'{title}: {stopped}; the same command takes {workdir} up again')

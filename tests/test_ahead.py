@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments import fitting, listed
+from experiments import compile_table, fitting, listed
 from gan_jax.config import fields as configs, words
 from gan_jax.data import absent
 from gan_jax.engine import (
@@ -29,6 +29,7 @@ from gan_jax.engine import (
 )
 from gan_jax.networks import small_dcgan
 from gan_jax.report import forecast
+from gan_jax.storage import whole
 
 ROOT = pathlib.Path(__file__).parent.parent
 NOTHING = absent.ImageSpec()
@@ -299,6 +300,16 @@ def test_programs_that_compile_nothing_fail(
   assert (done.returncode, done.stdout) == (1, '')
   assert done.stderr.startswith(f'error: {said.replace("OUT", str(out))}')
   assert done.stderr.count('\n') == 1
+
+
+def test_what_cannot_be_the_file_of_rows(tmp_path: pathlib.Path):
+  path = tmp_path / 'rows.json'
+  assert compile_table._read(path) == {}
+  path.write_text('[]')
+  with pytest.raises(ValueError, match=r'rows.json: is no file of this'):
+    compile_table._read(path)
+  with pytest.raises(ValueError, match=r'^--json=.*: is a folder$'):
+    whole.check_file('json', tmp_path)
 
 
 @pytest.mark.parametrize(

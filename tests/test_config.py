@@ -1,6 +1,7 @@
 """What a user can get wrong in a configuration."""
 
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import types
@@ -294,6 +295,14 @@ def test_provenance_without_git(monkeypatch: pytest.MonkeyPatch):
     assert workdirs.provenance()['commit'] is None
   finally:
     workdirs._commit.cache_clear()
+
+
+def test_a_libtpu_that_is_no_package(monkeypatch: pytest.MonkeyPatch):
+  monkeypatch.setattr(workdirs.jax, 'default_backend', lambda: 'tpu')
+  monkeypatch.setenv('TPU_LIBRARY_PATH', '/opt/libtpu.so')
+  if importlib.util.find_spec('libtpu') is None:
+    found = workdirs.provenance()['versions']['libtpu']
+    assert found == '/opt/libtpu.so'
 
 
 def test_devices_must_divide_the_batch():

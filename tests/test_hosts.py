@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from gan_jax.config import fields as configs, values
 from gan_jax.engine import build, hosts, meeting, native_output
 from gan_jax.evaluation import evaluator
 from gan_jax.networks import mlp
-from gan_jax.run import train, trained
+from gan_jax.run import interrupt, train, trained
 from gan_jax.storage import checkpoint, workdir as workdirs, writers
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -250,6 +251,57 @@ def test_processes_of_other_command_lines_say_which(tmp_path: pathlib.Path):
   assert second[1:] == ('', '')
 
 
+TABLE = """
+from gan_jax.config import fields
+from gan_jax.networks import mlp
+from gan_jax.study import tables
+
+def get_table():
+  c = fields.Config(steps=8, batch_size=8, log_every=4)
+  c.gen.net = mlp.GenSettings(width=8, depth=1)
+  c.disc.net = mlp.DiscSettings(width=8, depth=1)
+  c.eval.every = c.checkpoint.every = 8
+  c.eval.num_samples = 256
+  c.population.seeds = 2
+  return tables.Table(rows={'a row': c}, columns=[tables.Column('ks')])
+"""
+
+
+def test_tables_of_other_rows_say_which(tmp_path: pathlib.Path):
+  (tmp_path / 'x.py').write_text(TABLE)
+  (tmp_path / 'y.py').write_text(TABLE.replace('a row', 'another'))
+  first, second = pair(
+    tmp_path,
+    *('--table=x.py', '--workdir=runs'),
+    of='1:--table=y.py',
+    program='-m experiments.table',
+  )
+  assert first[0] == second[0] == 1, (first, second)
+  (line,) = errors(first[2])
+  assert line.endswith("(rows=['another'] there, ['a row'] here)")
+  assert second[1:] == ('', '')
+
+
+def test_what_cannot_be_found_is_a_line(monkeypatch: pytest.MonkeyPatch):
+  def fail(*_: Any) -> None:
+    raise RuntimeError('no\nname server')
+
+  monkeypatch.setattr(
+    hosts.clusters.ClusterEnv, 'auto_detect_unset_distributed_params', fail
+  )
+  with pytest.raises(ValueError, match=r'cannot be found \(no name server\);'):
+    hosts.join(meeting.ProcessAddress(), 1.0)
+
+
+def test_a_signal_ends_a_program_of_several(monkeypatch: pytest.MonkeyPatch):
+  """One that has nothing to take up again."""
+  told: list[int] = []
+  monkeypatch.setattr(hosts, 'leave', lambda code, line='': told.append(code))
+  with interrupt.Interrupt(None):
+    os.kill(os.getpid(), signal.SIGTERM)
+  assert told[0] == 128 + signal.SIGTERM
+
+
 def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch):
   """The process that has it hangs: calls of it would wait, and not fail."""
   world, told = hosts._World(1, 2, None), []
@@ -337,22 +389,6 @@ def test_two_processes_train_die_and_go_on(
       np.testing.assert_allclose([*a.values()], [*b.values()], 1e-3, 1e-4)
   state = trained.load(tmp_path / 'whole').state
   assert len(jax.tree.leaves(state)[0].devices()) == 4
-
-
-TABLE = """
-from gan_jax.config import fields
-from gan_jax.networks import mlp
-from gan_jax.study import tables
-
-def get_table():
-  c = fields.Config(steps=8, batch_size=8, log_every=4)
-  c.gen.net = mlp.GenSettings(width=8, depth=1)
-  c.disc.net = mlp.DiscSettings(width=8, depth=1)
-  c.eval.every = c.checkpoint.every = 8
-  c.eval.num_samples = 256
-  c.population.seeds = 2
-  return tables.Table(rows={'a row': c}, columns=[tables.Column('ks')])
-"""
 
 
 def test_programs_of_two_processes(tmp_path: pathlib.Path):

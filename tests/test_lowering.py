@@ -18,7 +18,7 @@ from gan_jax.evaluation import (
   resizers,
   vit,
 )
-from gan_jax.game import draws, steps
+from gan_jax.game import draws, drift, steps
 from gan_jax.metrics import (
   kernel,
   neighbours,
@@ -149,6 +149,7 @@ def test_what_measures_multiplies_float32():
     lambda x: neighbours._nearest_of_block(x, x, norms),
     lambda x: prdc._block_of_products(x, x),
     lambda x: parzen._of_block(x, x, norms, one),
+    lambda x: drift.field(x, x, 0.1),
   )
   for measure in (
     classify, inception, distance, transformer, *map(rows_of, of_rows)

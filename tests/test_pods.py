@@ -1,8 +1,11 @@
 """The scripts that start a program on several hosts."""
 
+import os
 import pathlib
 import shlex
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -72,6 +75,39 @@ def test_local():
       '--num_processes=2', f'--process_id={i}',
     ]  # fmt: skip
   assert len(lines) == 2
+
+
+STUB = """#!/bin/bash
+# Notes each signal, and ends well some time after the first.
+trap 'echo INT >> {log}' INT
+trap 'echo TERM >> {log}; sleep 0.3; exit 0' TERM
+echo began >> {log}
+while true; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize('by', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_local_is_one_to_each(
+  by: signal.Signals, tmp_path: pathlib.Path
+):
+  log, stub = tmp_path / 'log', tmp_path / 'stub'
+  log.touch()
+  stub.write_text(STUB.format(log=log))
+  stub.chmod(0o755)
+  script = subprocess.Popen(
+    ['bash', FOLDER / 'local.sh', '--processes=2', '--', 'program'],
+    env={**os.environ, 'PYTHON': str(stub)},
+    start_new_session=True,
+  )
+  while log.read_text().count('began') < 2:
+    time.sleep(0.02)
+  # As Ctrl-C in a terminal does, and as a scheduler does.
+  if by == signal.SIGINT:
+    os.killpg(script.pid, by)
+  else:
+    script.send_signal(by)
+  assert script.wait(timeout=20) == 0
+  assert log.read_text().split() == ['began'] * 2 + ['TERM'] * 2
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ _TRAINED = (
   '--config.checkpoint.every=100',
 )  # fmt: skip
 _REPLAYED = 20
+# Seconds for the first row of a training, with all that is compiled.
+_FIRST = 1800.0
 
 _ABOUT = """
 import importlib.metadata, json, platform, jax
@@ -188,6 +190,16 @@ def time_steps(name: str, platform: str, *, torch: bool) -> dict[str, Any]:
   return record
 
 
+def _said_at_end(
+  process: 'subprocess.Popen[bytes]', seconds: float
+) -> bytes | None:
+  """Its stderr, if it ends within so long; it never waits to be read."""
+  try:
+    return process.communicate(timeout=seconds)[1]
+  except subprocess.TimeoutExpired:
+    return None
+
+
 def train() -> dict[str, Any]:
   """A training of so many minutes after its first row, and its replay.
 
@@ -198,11 +210,15 @@ def train() -> dict[str, Any]:
     workdir = pathlib.Path(folder, 'run')
     path = workdir / 'metrics.jsonl'
     process = processes.start([*_TRAINED, '--deterministic'], workdir)
-    while process.poll() is None and not (path.exists() and path.read_text()):
-      time.sleep(0.1)
-    try:
-      _, said = process.communicate(timeout=60 * _MINUTES.value)
-    except subprocess.TimeoutExpired:
+    said, until = None, time.monotonic() + _FIRST
+    while said is None and not (path.exists() and path.read_text()):
+      if time.monotonic() > until:
+        process.kill()
+        raise ValueError(f'training: no row after {_FIRST:g} s')
+      said = _said_at_end(process, 0.1)
+    if said is None:
+      said = _said_at_end(process, 60 * _MINUTES.value)
+    if said is None:
       process.send_signal(signal.SIGTERM)
       _, said = process.communicate()
     if process.returncode:

@@ -13,7 +13,7 @@ _JSON = flags.DEFINE_string('json', None, 'File to write the figures to.')
 
 def _can_be_made(path: str | None) -> bool:
   if path:
-    whole.check_parent('json', path)
+    whole.check_file('json', path)
   return True
 
 

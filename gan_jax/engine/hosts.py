@@ -144,11 +144,18 @@ def join(process: meeting.ProcessAddress, wait_s: float) -> None:
 
 def _found(wait_s: float) -> tuple[meeting.ProcessAddress, Any]:
   """Where this process belongs, and its devices, by the environment."""
-  address, count, index, devices = (
-    clusters.ClusterEnv.auto_detect_unset_distributed_params(
-      None, None, None, None, None, int(wait_s)
+  try:
+    address, count, index, devices = (
+      clusters.ClusterEnv.auto_detect_unset_distributed_params(
+        None, None, None, None, None, int(wait_s)
+      )
     )
-  )
+  except Exception as error:  # Of whatever library asks there.
+    reason = ' '.join(str(error).split())[:300]
+    raise ValueError(
+      f'--distributed: where the others are cannot be found ({reason}); '
+      'give --coordinator=HOST:PORT, --num_processes and --process_id'
+    ) from None
   if address is None or count is None or index is None:
     raise ValueError(
       '--distributed: this is no TPU pod, Kubernetes, Slurm or Open MPI job '

@@ -50,8 +50,12 @@ class Interrupt:
 
   newest: ClassVar['Interrupt | None'] = None
 
-  def __init__(self, advice: str):
-    """Takes the line to say on leaving at once."""
+  def __init__(self, advice: str | None):
+    """Takes the line to say on leaving at once, or None.
+
+    None is of a program that has nothing to take up again: it ends with the
+    signal's exit code.
+    """
     self.asked = False
     self._advice, self._deferred = advice, False
     Interrupt.newest = self
@@ -96,7 +100,7 @@ class Interrupt:
     while received := self._reads.recv(1):
       if received[0] not in _SIGNALS:
         continue
-      if self.asked:
+      if self.asked or self._advice is None:
         whole.discard()
         hosts.leave(128 + received[0])
       self.asked = True

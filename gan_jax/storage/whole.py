@@ -20,12 +20,18 @@ def discard() -> None:
       part.unlink(missing_ok=True)
 
 
-def check_parent(flag: str, path: str | pathlib.Path) -> None:
-  """Before the work, whether what `--FLAG` names can be made.
+def check_file(flag: str, path: str | pathlib.Path) -> None:
+  """Before the work, whether the file that `--FLAG` names can be made.
 
   Raises:
-    ValueError: the folder that it would be in is not there.
+    ValueError: the folder that it would be in is not there, or it is one.
   """
+  _check_parent(flag, path)
+  if pathlib.Path(path).is_dir():
+    raise ValueError(f'--{flag}={path}: is a folder')
+
+
+def _check_parent(flag: str, path: str | pathlib.Path) -> None:
   parent = pathlib.Path(path).absolute().parent
   if not parent.is_dir():
     raise ValueError(f'--{flag}={path}: there is no folder {parent}')
@@ -48,7 +54,7 @@ def suffix(path: str, accepted: Sequence[str], *, folder: bool = False) -> str:
     kinds = ' or '.join(filter(None, [', '.join(accepted[:-1]), accepted[-1]]))
     more = ', or be a folder (no suffix, or / at its end)' if folder else ''
     raise ValueError(f'--out={path}: must end in {kinds}{more}')
-  check_parent('out', path)
+  _check_parent('out', path)
   return found
 
 

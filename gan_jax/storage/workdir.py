@@ -40,7 +40,7 @@ def provenance() -> dict[str, Any]:
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   if jax.default_backend() == 'tpu':
     # What compiles there.
-    versions['libtpu'] = importlib.metadata.version('libtpu')
+    versions['libtpu'] = _libtpu_version()
   xla_flags = os.environ.get('XLA_FLAGS', '')
   return {
     'versions': versions,
@@ -54,6 +54,14 @@ def provenance() -> dict[str, Any]:
     'stock': cpu.is_stock(),
     'commit': _commit(),
   }
+
+
+def _libtpu_version() -> str:
+  """Of the package, or the file that stands in its place."""
+  try:
+    return importlib.metadata.version('libtpu')
+  except importlib.metadata.PackageNotFoundError:
+    return os.environ.get('TPU_LIBRARY_PATH', 'unknown')
 
 
 def topology(devices: Sequence[Any]) -> str | None:
@@ -159,7 +167,7 @@ def check(
     ValueError: the folder holds a run of another configuration or of other
       data, or something that is no run.
   """
-  _check_local(workdir)
+  check_local(workdir)
   path = workdir / 'config.json'
   if workdir.exists() and not workdir.is_dir():
     raise ValueError(f'--workdir={workdir}: is a file, not a folder')
@@ -211,7 +219,7 @@ def _multiplies_the_same(workdir: pathlib.Path) -> bool:
   return jax.default_backend() == 'cpu' and is_on_cpus(workdir)
 
 
-def _check_local(workdir: pathlib.Path) -> None:
+def check_local(workdir: pathlib.Path) -> None:
   """Raises ValueError for a bucket, of which pathlib makes a local name."""
   kind, _, rest = str(workdir).partition(':/')
   if rest and kind in ('gs', 's3'):
@@ -361,7 +369,7 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
     ValueError: there is no run here, another version wrote it, or its
       `config.json` is damaged.
   """
-  _check_local(workdir)
+  check_local(workdir)
   path = workdir / 'config.json'
   try:
     stored: dict[str, Any] = json.loads(path.read_text())
