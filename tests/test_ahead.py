@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments import compile_table, fitting, listed
+from gan_jax import types
 from gan_jax.config import fields as configs, words
 from gan_jax.data import absent
 from gan_jax.engine import (
@@ -27,7 +29,7 @@ from gan_jax.engine import (
   scaling,
   sharding,
 )
-from gan_jax.networks import small_dcgan
+from gan_jax.evaluation import classifier
 from gan_jax.report import forecast
 from gan_jax.storage import whole
 
@@ -79,7 +81,8 @@ ENTRY %main (p: f32[4]) -> f32[4] {
 
 
 def test_collectives_are_counted_through_loops():
-  found = {each.kind: each for each in hlo.collectives(TEXT, length=10)}
+  sent = hlo.collectives(TEXT, length=10)
+  found = {each.kind: each for each in hlo.summed(sent)}
   assert found.keys() == {'all-reduce', 'all-gather', 'reduce-scatter'}
   assert found['all-reduce'].num == pytest.approx(2)
   assert found['all-reduce'].num_bytes == pytest.approx(4 * 4 + 4 + 2 * 2)
@@ -107,7 +110,7 @@ def test_collectives_of_a_compiled_sum():
     .lower(jnp.zeros(5), jnp.zeros((8, 5)))
     .compile()
   )
-  (found,) = hlo.collectives(compiled.as_text() or '', length=6)
+  (found,) = hlo.summed(hlo.collectives(compiled.as_text() or '', length=6))
   assert found == hlo.Collective('all-reduce', 1.0, 5 * 4)
 
 
@@ -213,10 +216,13 @@ def test_a_cpu_is_compiled_for_and_a_gpu_lowered(tiny: configs.Config):
   assert report['memory']['average'] == 4 * numbers
   assert report['chips'] == 4
   assert report['fits'] is True
-  assert [each['kind'] for each in report['collectives']] == ['all-reduce']
+  assert {each['kind'] for each in report['collectives']} == {'all-reduce'}
+  # The logs of both players go with the gradients of the second.
+  parts = [each['part'] for each in report['collectives']]
+  assert parts == ['disc_update', 'gen_update + disc_update']
   text = '\n'.join(forecast.lines(report))
   assert 'fits: 0.00 of' in text
-  assert 'all-reduce' in text
+  assert re.search(r'all-reduce +1 a step, 0\.00 MiB  disc_update', text)
   lowered = ahead.compile_for(config, 'cuda', NOTHING)
   assert lowered['fits'] is None
   assert lowered['operations'] == report['operations']
@@ -408,23 +414,44 @@ def test_scaling_compares_with_the_first(
 
 
 @needs_libtpu
-@pytest.mark.parametrize('kind', ['laws', 'images'])
-def test_two_games_are_compiled_for_tpus(kind: str, tiny: configs.Config):
-  tiny.log_every = tiny.steps = 1
-  form = NOTHING
-  if kind == 'images':
-    tiny.gen.name = tiny.disc.name = 'small_dcgan'
-    tiny.gen.net = small_dcgan.GenSettings(width=8)
-    tiny.disc.net = small_dcgan.DiscSettings(width=4)
-    tiny.data.name, form = 'folder', absent.ImageSpec((8, 8, 1), 0, 100)
-  report = ahead.compile_apart(build.complete(tiny), 'v5e:2x2', form)
+@pytest.mark.parametrize('title', ['ring_2d', 'digits:small_dcgan'])
+def test_two_configurations_are_compiled_for_tpus(title: str):
+  (name,) = [name for each, name in fitting.titles() if each == title]
+  report = ahead.compile_apart(fitting.load(name, title), 'v5e:2x2', NOTHING)
   assert report['chips'] == 4
   assert report['fits'] is True
-  # Products as small as those of the laws become sums.
-  asked = {'laws': set(), 'images': {'highest'}}[kind]
-  assert report['products'].keys() == asked
+  assert report['products'].keys() == {'highest'}
   assert report['roofline']['bound'] in ('memory', 'links')
-  assert sum(each['num'] for each in report['collectives']) >= 1
+  sent = [hlo.Collective(**each) for each in report['collectives']]
+  found = hlo.summed(sent, by_part=True)
+  assert [each.kind for each in found] == ['all-reduce'] * 2
+  # One for each gradient; and for each layer's normalisation, there and back.
+  norms = {'ring_2d': 0, 'digits:small_dcgan': 10}[title]
+  assert {each.part: each.num for each in found} == {
+    'disc_update': pytest.approx(1 + norms - bool(norms), abs=1),
+    'gen_update': pytest.approx(1 + norms, abs=1),
+  }
+
+
+@needs_libtpu
+def test_features_are_of_float32_on_tpus():
+  network = classifier.Classifier()
+  images = jnp.zeros((2, 28, 28, 1))
+  params = network.init(jax.random.key(0), images, train=False)
+
+  def features(params: types.PyTree, images: jax.Array) -> types.Features:
+    found: types.Features = network.apply(params, images, train=False)
+    return found
+
+  mesh = ahead._mesh(chips.parse('v5e:2x2'))
+  whole = NamedSharding(mesh, PartitionSpec())
+  args = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+    (params, images),
+  )
+  lowered = jax.jit(features).trace(*args).lower(lowering_platforms=('tpu',))
+  text = lowered.compile().as_text() or ''
+  assert hlo.precisions(text).keys() == {'highest'}
 
 
 @needs_libtpu

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from gan_jax.config import fields as configs, values
 from gan_jax.data import absent
-from gan_jax.engine import ahead, build, placing, program, sharding
+from gan_jax.engine import ahead, build, hlo, placing, program, sharding
 from gan_jax.networks import mlp
 from gan_jax.run import train
 from gan_jax.storage import checkpoint
@@ -155,16 +155,21 @@ def test_images_are_counted_as_they_are_placed(digits: configs.Config):
       given = given._replace(examples=0)
     report = ahead.compile_for(build.complete(digits), 'cpu', given)
     found[kind] = report['memory']
-    sent = {each['kind']: each for each in report['collectives']}
+    sent = {
+      each.kind: each
+      for each in hlo.summed(
+        hlo.Collective(**each) for each in report['collectives']
+      )
+    }
     # Eight images of bytes, two for each device.
     exchanged = sent.pop('all-to-all', None)
-    assert (exchanged and exchanged['num_bytes']) == (
+    assert (exchanged and exchanged.num_bytes) == (
       8 * 64 if kind == 'split' else None
     )
     # One for each player: to choose images, and to walk in `permute`, sends
     # nothing.
     assert sent.keys() == {'all-reduce'}
-    assert sent['all-reduce']['num'] == 2
+    assert sent['all-reduce'].num == 2
   assert found['copy']['data'] == 1797 * 64
   assert found['split']['data'] == 450 * 64
   # Of four steps, a quarter of eight images, and the number of the first.

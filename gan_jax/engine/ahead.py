@@ -343,7 +343,7 @@ def _of_compiled(
       topology,
       report['operations'],
       num_bytes,
-      sent,
+      hlo.summed(sent),
       chips.PASSES[game.config.matmul_precision] if whole else 1,
     )
     extra['roofline'] = line.to_json(report['samples'])

@@ -176,7 +176,7 @@ def roofline(
     topology: of TPUs.
     flops: operations of a chip.
     num_bytes: that it reads and writes.
-    exchanges: its collectives.
+    exchanges: its collectives, all of a kind as one.
     passes: products of bfloat16 that stand for one of its products.
   """
   chip = CHIPS[topology.chip]

@@ -3,7 +3,7 @@
 import collections
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 KINDS = (
@@ -27,19 +27,30 @@ _TRIPS = re.compile(r'known_trip_count[^0-9]*(\d+)')
 _BOUND = re.compile(r'= s32\[\]\S* constant\((\d+)\)')
 
 
+# Where an operation comes from, of several 'jit(f)/(a/b:c/d)'; and the scopes
+# that steps have by name.
+_OP_NAME = re.compile(r'op_name="([^"]*?)(?:/\(([^"]*:[^"]*)\))?"')
+_SCOPES = re.compile(
+  r'\b(data|(?:disc|gen)_update|augmentation|penalty_\w+|average)\b'
+)
+
+
 class Collective(NamedTuple):
-  """All collectives of one kind.
+  """One of a program's text.
 
   Attributes:
     kind: one of `KINDS`.
-    num: how many are sent one after another.
-    num_bytes: of the whole arrays that they make, or of what a device gives to
-      a `reduce-scatter`.
+    num: how often it is sent.
+    num_bytes: of the whole arrays that it makes, or of what a device gives to a
+      `reduce-scatter`, each time together.
+    part: of the step, such as 'disc_update'; 'gen_update + disc_update' of what
+      XLA made one; '' where the text does not tell.
   """
 
   kind: str
   num: float
   num_bytes: float
+  part: str = ''
 
 
 def collectives(text: str, length: int) -> list[Collective]:
@@ -53,18 +64,30 @@ def collectives(text: str, length: int) -> list[Collective]:
     length: its steps.
   """
   computations, entry = parse(text)
-  counts, sizes = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0.0)
+  runs: collections.Counter[str] = collections.Counter()
   for name, times in executions(computations, entry):
-    for line in computations[name]:
-      kind = _kind(line)
-      if kind:
-        counts[kind] += times / length
-        sizes[kind] += times / length * _size(line, kind)
+    runs[name] += times
   return [
-    Collective(kind, counts[kind], sizes[kind])
-    for kind in KINDS
-    if counts[kind]
+    Collective(kind, num, num * _size(line, kind), _part(line))
+    for name, times in runs.items()
+    for num in [times / length]
+    for line in computations[name]
+    if (kind := _kind(line))
   ]
+
+
+def summed(
+  sent: Iterable[Collective], *, by_part: bool = False
+) -> list[Collective]:
+  """All of a kind as one, or all of a kind in one part of the step."""
+  totals: dict[tuple[str, str], Collective] = {}
+  for kind, num, num_bytes, part in sent:
+    key = kind, part if by_part else ''
+    known = totals.get(key, Collective(kind, 0.0, 0.0, key[1]))
+    totals[key] = known._replace(
+      num=known.num + num, num_bytes=known.num_bytes + num_bytes
+    )
+  return list(totals.values())
 
 
 def stored(made: str) -> int:
@@ -132,6 +155,18 @@ def _kind(line: str) -> str | None:
     if f' {kind}(' in line or f' {kind}-start(' in line:
       return kind
   return None
+
+
+def _part(line: str) -> str:
+  """The scopes that it is in, from without to within, of all that it joins."""
+  name = _OP_NAME.search(line)
+  if not name:
+    return ''
+  first, joined = name.groups('')
+  parts = [
+    '/'.join(_SCOPES.findall(f'{first}/{own}')) for own in joined.split(':')
+  ]
+  return ' + '.join(filter(None, dict.fromkeys(parts)))
 
 
 def _size(line: str, kind: str) -> int:

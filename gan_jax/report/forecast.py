@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gan_jax.config import words
+from gan_jax.engine import hlo
 from gan_jax.report import plots
 
 _NAMES = {
@@ -39,10 +40,11 @@ def lines(report: Mapping[str, Any]) -> list[str]:
       found.append('lowered alone: what a compiler adds is not known')
     return found
   found.append(f'bytes a step          {report["bytes"]:14.4g} on a chip')
-  for each in report['collectives']:
+  sent = [hlo.Collective(**each) for each in report['collectives']]
+  for each in hlo.summed(sent, by_part=True):
     found.append(
-      f'{each["kind"]:22s}{each["num"]:14,.4g} a step, '
-      f'{each["num_bytes"] / 2**20:,.2f} MiB'
+      f'{each.kind:22s}{each.num:14,.4g} a step, '
+      f'{each.num_bytes / 2**20:,.2f} MiB' + f'  {each.part}'.rstrip()
     )
   if not report['collectives']:
     found.append('nothing is sent between devices')
