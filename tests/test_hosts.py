@@ -354,8 +354,12 @@ def test_two_processes_train_die_and_go_on(
   (tmp_path / 'split.json').write_text(json.dumps(values.to_dict(tiny)))
   tiny.data.placement, tiny.sharding = 'copy', 'replicated'
   train.train(tiny, tmp_path / 'copied')
+  # And of which each reads its own rows.
+  tiny.data.device_limit_gb = 0.0
+  (tmp_path / 'streamed.json').write_text(json.dumps(values.to_dict(tiny)))
+  train.train(tiny, tmp_path / 'alone')
   runs = [run(name) for name in ('parts', 'parts', 'whole', 'moved')]
-  runs.append('--run=split:split.json')
+  runs += ['--run=split:split.json', '--run=streamed:streamed.json']
   first, second = pair(
     tmp_path, *runs, '--replay=whole', '--signal=15', '--die=1:1'
   )
@@ -383,7 +387,9 @@ def test_two_processes_train_die_and_go_on(
       sums.append(saved.manifest(32)['checksums'])
   assert sums[0] == sums[1]
   # And as one process with four devices, whose first rows these are.
-  for one, other in (('whole', 'moved'), ('split', 'copied')):
+  for one, other in (
+    ('whole', 'moved'), ('split', 'copied'), ('streamed', 'alone'),
+  ):  # fmt: skip
     rows = (writers.read_rows(tmp_path / name) for name in (one, other))
     for a, b in zip(*rows, strict=True):
       np.testing.assert_allclose([*a.values()], [*b.values()], 1e-3, 1e-4)
