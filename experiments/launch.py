@@ -1,11 +1,13 @@
 """Starts a program so that a user's mistake is one line and an exit code."""
 
+import contextlib
 import gc
 import importlib.metadata
 import importlib.util
 import logging as std_logging
 import os
 import pathlib
+import re
 import signal
 import sys
 import traceback
@@ -296,8 +298,32 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
-    print(f'error: {_one_line(error)}', file=sys.stderr)
+    _tell(argv, _one_line(error))
     sys.exit(2)
+
+
+def _tell(argv: Sequence[str], reason: str) -> None:
+  """Says what is wrong with the flags, by process 0 where that can be reached.
+
+  The others learn that this process does not come.
+  """
+  from gan_jax.engine import meeting
+
+  given = dict(re.findall(r'^--(\w+)=(.*)$', '\n'.join(argv), re.M))
+  place = None
+  if '--distributed' in argv:
+    with contextlib.suppress(KeyError, ValueError):
+      count, index = int(given['num_processes']), int(given['process_id'])
+      place = meeting.checked(
+        meeting.ProcessAddress(given['coordinator'], count, index)
+      )
+  if place is not None and place.process_id:
+    if meeting.stay_away(place, reason):
+      return
+    place = None
+  print(f'error: {reason}', file=sys.stderr, flush=True)
+  if place is not None:
+    meeting.stay_away(place, reason)
 
 
 def _of_backends(error: Exception) -> str:

@@ -96,7 +96,7 @@ def test_a_process_that_comes_again_takes_its_place():
 
   thread = threading.Thread(target=first)
   thread.start()
-  hello = json.dumps({'index': 1, 'count': 3, 'host': 'h'}).encode() + b'\n'
+  hello = {'index': 1, 'count': 3, 'host': 'h', 'why': ''}
 
   def come() -> socket.socket:
     while True:
@@ -104,7 +104,7 @@ def test_a_process_that_comes_again_takes_its_place():
         guest = socket.create_connection(('localhost', port))
       except OSError:
         continue
-      guest.sendall(hello)
+      guest.sendall(json.dumps(hello).encode() + b'\n')
       return guest
 
   come().close()
@@ -265,6 +265,24 @@ def get_table():
   c.population.seeds = 2
   return tables.Table(rows={'a row': c}, columns=[tables.Column('ks')])
 """
+
+
+def test_a_mistake_in_flags_is_told_once(tmp_path: pathlib.Path):
+  first, second = pair(tmp_path, '--bogus=1')
+  assert first[0] == second[0] == 2
+  (line,) = first[2].splitlines()
+  assert line.startswith("error: Unknown command line flag 'bogus'")
+  assert second[1:] == ('', '')
+  # Of one alone: the other does not wait for it.
+  first, second = pair(tmp_path, of='1:--bogus=1')
+  assert (first[0], second[0]) == (1, 2)
+  (line,) = first[2].splitlines()
+  assert line.startswith('error: process 1 on ')
+  assert "Unknown command line flag 'bogus'" in line
+  assert second[1:] == ('', '')
+  first, second = pair(tmp_path, of='0:--bogus=1')
+  assert (first[0], second[0]) == (2, 1)
+  assert second[1:] == ('', '')
 
 
 def test_tables_of_other_rows_say_which(tmp_path: pathlib.Path):

@@ -12,8 +12,10 @@ import socket
 import time
 from typing import Any, NamedTuple
 
-# Seconds for what is sent at once after a connection.
+# Seconds for what is sent at once after a connection, and for which one that
+# does not come waits to say so.
 _PROMPT = 5.0
+_PATIENCE = 30.0
 
 
 class ProcessAddress(NamedTuple):
@@ -75,6 +77,46 @@ def meet(process: ProcessAddress, wait_s: float) -> None:
     _report(process, until, wait_s)
 
 
+def stay_away(process: ProcessAddress, reason: str) -> bool:
+  """Ends the meeting, for this process has found a mistake.
+
+  Args:
+    process: checked.
+    reason: one line.
+
+  Returns:
+    Whether process 0 is there, which says a reason.
+  """
+  until = time.monotonic() + _PATIENCE
+  try:
+    if process.process_id == 0:
+      _send_away(process, until)
+    else:
+      _report(process, until, _PATIENCE, reason)
+  except ValueError as error:
+    return not str(error)
+  return True
+
+
+def _send_away(process: ProcessAddress, until: float) -> None:
+  """Answers all that come that nothing will be."""
+  port = int(str(process.coordinator).rpartition(':')[2])
+  assert process.num_processes is not None
+  there = {0}
+  with _server(process, port) as server:
+    while len(there) < process.num_processes:
+      server.settimeout(max(until - time.monotonic(), 0.001))
+      try:
+        guest = server.accept()[0]
+      except TimeoutError:
+        return
+      with guest:
+        hello = _read(guest, _PROMPT)
+        if hello is not None and 'index' in hello:
+          there.add(hello['index'])
+          _answer({0: ('', guest)}, go=False)
+
+
 def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
   """Waits for the others, and lets all go together."""
   port = int(str(process.coordinator).rpartition(':')[2])
@@ -90,15 +132,19 @@ def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
         except TimeoutError:
           raise ValueError(_missing(process, there, wait_s)) from None
         hello = _read(guest, _PROMPT)
-        if hello is None or hello.keys() != {'index', 'count', 'host'}:
+        if hello is None or hello.keys() != {'index', 'count', 'host', 'why'}:
           continue  # Not one of ours.
-        index, count, host = hello['index'], hello['count'], hello['host']
+        index, count, host, why = (
+          hello[name] for name in ('index', 'count', 'host', 'why')
+        )
         if index in there and not _has_left(there[index][1]):
           raise ValueError(
             f'--process_id={index}: is that of two processes, on '
             f'{there[index][0]} and {host}'
           )
         there[index] = host, guest
+        if why:
+          raise ValueError(f'process {index} on {host}: {why}')
         if count != process.num_processes or index == 0:
           raise ValueError(
             f'--num_processes={process.num_processes}: a process on {host} '
@@ -158,8 +204,10 @@ def _answer(there: dict[int, tuple[str, socket.socket]], *, go: bool) -> None:
       guest.sendall(json.dumps({'go': go}).encode() + b'\n')
 
 
-def _report(process: ProcessAddress, until: float, wait_s: float) -> None:
-  """Tells process 0 who this is, and waits to be let go."""
+def _report(
+  process: ProcessAddress, until: float, wait_s: float, why: str = ''
+) -> None:
+  """Tells process 0 who this is, or why it does not come, and waits to go."""
   host, _, port = str(process.coordinator).rpartition(':')
   while True:
     try:
@@ -176,6 +224,7 @@ def _report(process: ProcessAddress, until: float, wait_s: float) -> None:
     'index': process.process_id,
     'count': process.num_processes,
     'host': platform.node(),
+    'why': why,
   }
   with guest:
     with contextlib.suppress(OSError):
