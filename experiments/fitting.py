@@ -13,6 +13,8 @@ _FOLDER = pathlib.Path(__file__).parent / 'configs'
 
 # Of images.py and digits.py, whose images are the user's own.
 _SIDES = {'images': 64}
+# Classes of a folder that has them, as of faces.py:person.
+_CLASSES = 40
 
 # Each has those before it as well.
 _REMEDIES = (
@@ -50,8 +52,10 @@ def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:
   from gan_jax.data import absent
   from gan_jax.engine import ahead
 
+  labelled = config.conditional and config.data.name == 'folder'
+  form = absent.ImageSpec(classes=_CLASSES if labelled else 0)
   try:
-    return ahead.compile_apart(config, topology, absent.ImageSpec())
+    return ahead.compile_apart(config, topology, form)
   except ValueError as error:
     said = str(error).removeprefix(f'--topology={topology}: ')
     return {'topology': topology, 'error': said}

@@ -503,6 +503,18 @@ def test_the_table_tries_what_may_make_it_fit(
     remedies = ['remat', 'bfloat16', 'fsdp', *(f'batch {n}' for n in last)]
     assert titles == ['faces', *remedies]
   monkeypatch.setattr(ahead, 'compile_apart', compiled)
+  # Of a folder with labels it is not known how many.
+  asked = []
+  monkeypatch.setattr(
+    ahead,
+    'compile_apart',
+    lambda _, __, form: asked.append(form.classes) or {'fits': True},
+  )
+  for title in ('faces:person', 'faces:everyone'):
+    (name,) = [c for t, c in fitting.titles() if t == title]
+    assert [*fitting.rows(fitting.load(name, ''), title, 'v5e:2x2')]
+  assert asked == [40, 0]
+  monkeypatch.setattr(ahead, 'compile_apart', compiled)
   # A batch that the chips do not divide is the next that they do.
   (name,) = [c for t, c in fitting.titles() if t == 'cifar10:biggan']
   odd, *_ = fitting.rows(fitting.load(name, ''), 'odd', 'v5e:2x2')
