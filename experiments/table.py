@@ -17,11 +17,14 @@ its last figures. --fill=FILE.md:NAME writes the table into a page, too.
 import pathlib
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from experiments import launch, printed
+
+if TYPE_CHECKING:
+  from gan_jax.study import tables
 
 launch.define_distributed()
 launch.define_deterministic()
@@ -63,19 +66,14 @@ def load(path: pathlib.Path) -> Any:
   return table
 
 
-def main() -> None:
-  if not _TABLE.value or not _WORKDIR.value:
-    raise ValueError('--table=FILE and --workdir=DIR must be given')
-  from gan_jax.engine import health, hosts
-  from gan_jax.report import pages, progress
-  from gan_jax.run import interrupt, train
-  from gan_jax.storage import workdir as workdirs
+def _chosen(table: 'tables.Table') -> 'tables.Table':
+  """What of a table is asked for, and with which budget.
+
+  Raises:
+    ValueError: no row is, or one cannot run so.
+  """
   from gan_jax.study import tables
 
-  table, workdir = (
-    load(pathlib.Path(_TABLE.value)),
-    pathlib.Path(_WORKDIR.value),
-  )
   try:
     rows = {t: c for t, c in table.rows.items() if re.search(_ROWS.value, t)}
   except re.error as error:
@@ -90,52 +88,82 @@ def main() -> None:
       tables.set_steps(config, _STEPS.value)
     if _DATA_DIR.value:
       config.data.dir = _DATA_DIR.value
-  titles = tables.lines(table._replace(rows=rows))
-  kept = [c for c in table.comparisons if c[0] in titles and c[1] in titles]
   note = table.note
   if _STEPS.value:
     note = f'{_STEPS.value:,} steps, in place of: {note}'
-  table = table._replace(rows=rows, comparisons=kept, note=note)
-  tables.check(table)
-  workdirs.check_local(workdir)
-  if _STATUS.value:
-    print('\n'.join(progress.lines(table, workdir)))
-    return
-  hosts.agree('table', {'rows': list(rows)})
-  hosts.decide(printed.check_page)
-  if _RANK.value:
-    tables.check_rank(table, _RANK.value)
+  chosen = table._replace(rows=rows, note=note)
+  titles = tables.lines(chosen)
+  kept = [c for c in table.comparisons if c[0] in titles and c[1] in titles]
+  chosen = chosen._replace(comparisons=kept)
+  tables.check(chosen)
+  return chosen
+
+
+def _train(
+  table: 'tables.Table', workdir: pathlib.Path
+) -> 'tables.Summaries | None':
+  """The summaries of all rows; None where it was asked to stop.
+
+  Raises:
+    ValueError: one line on what is wrong with a row.
+  """
+  from gan_jax.engine import health, hosts
+  from gan_jax.run import interrupt, train
+  from gan_jax.study import tables
+
   summaries = {}
-  for i, (title, config) in enumerate(rows.items()):
-    print(f'row {i + 1} of {len(rows)}: {title}', file=sys.stderr)
+  for i, (title, config) in enumerate(table.rows.items()):
+    print(f'row {i + 1} of {len(table.rows)}: {title}', file=sys.stderr)
     try:
       summaries[title] = train.train(config, workdir / tables.folder(title))
-      more = len(summaries) < len(rows)
+      more = len(summaries) < len(table.rows)
       # Asked of all: a signal after a row's last chunk came to one alone.
       if more and hosts.asked_to_stop(interrupt.was_asked()):
         raise interrupt.Stopped(config.steps)
     except interrupt.Stopped as stopped:
       print(f'{title}: {stopped}; the same command takes {workdir} up again')
-      return
+      return None
     except health.DivergedError as error:
       print(f'{title}: {error}', file=sys.stderr)
       summaries[title] = tables.failed(table, title)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
-  if not hosts.is_first():
+  return summaries
+
+
+def main() -> None:
+  if not _TABLE.value or not _WORKDIR.value:
+    raise ValueError('--table=FILE and --workdir=DIR must be given')
+  from gan_jax.engine import hosts
+  from gan_jax.report import pages, progress
+  from gan_jax.storage import workdir as workdirs
+  from gan_jax.study import tables
+
+  workdir = pathlib.Path(_WORKDIR.value)
+  table = _chosen(load(pathlib.Path(_TABLE.value)))
+  workdirs.check_local(workdir)
+  if _STATUS.value:
+    print('\n'.join(progress.lines(table, workdir)))
     return
-  folders = [workdir / tables.folder(title) for title in rows]
-  table, shown = tables.by_setting(table, summaries)
   if _RANK.value:
-    table = tables.ranked(table, shown, _RANK.value)
+    tables.check_rank(table, _RANK.value)
+  hosts.agree('table', {'rows': list(table.rows)})
+  hosts.decide(printed.check_page)
+  summaries = _train(table, workdir)
+  if summaries is None or not hosts.is_first():
+    return
+  folders = [workdir / tables.folder(title) for title in table.rows]
+  table, summaries = tables.by_setting(table, summaries)
+  if _RANK.value:
+    table = tables.ranked(table, summaries, _RANK.value)
   command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
   if _ROWS.value:
-    print(tables.as_text(table, shown, command))
+    print(tables.as_text(table, summaries, command))
   else:
-    print(tables.write(table, shown, command, workdir))
-    pages.write_table(table, shown, command, workdir, folders)
+    print(tables.write(table, summaries, command, workdir))
+    pages.write_table(table, summaries, command, workdir, folders)
     print(f'the page of it all: {workdir / pages.NAME}')
-  printed.write_page(tables.markdown(table, shown))
+  printed.write_page(tables.markdown(table, summaries))
 
 
 if __name__ == '__main__':
