@@ -11,11 +11,9 @@ then with half of its batch and so on, until it does. A batch that the chips do
 not divide is rounded up.
 """
 
-import json
 import pathlib
 import re
 import sys
-from typing import Any
 
 from absl import flags
 
@@ -41,21 +39,6 @@ def _key(title: str, topology: str) -> str:
   return f'{title} {topology}' + (f' at {precision}' if precision else '')
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
-  """The rows that are done, by `_key`.
-
-  Raises:
-    ValueError: the file is none of this program's.
-  """
-  try:
-    done = json.loads(path.read_text()) if path.exists() else {}
-  except (OSError, ValueError) as error:
-    raise ValueError(f'--out={path}: cannot be read ({error})') from None
-  if not isinstance(done, dict):
-    raise ValueError(f'--out={path}: is no file of this program')
-  return done
-
-
 def main() -> None:
   if not _OUT.value:
     raise ValueError('--out=FILE must be given')
@@ -74,7 +57,7 @@ def main() -> None:
     wanted = [(t, c) for t, c in fitting.titles() if re.search(_ONLY.value, t)]
   except re.error as error:
     raise ValueError(f'--only={_ONLY.value}: no pattern ({error})') from None
-  done = _read(path)
+  done = fitting.read(path)
   if not wanted:
     raise ValueError(f'--only={_ONLY.value}: matches no configuration')
   if not _PRINT.value:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -45,6 +46,25 @@ def load(name: str, title: str, matmul_precision: str = '') -> configs.Config:
   if not config.data.size:
     config.data.size = _SIDES.get(title.partition(':')[0], 0)
   return build.complete(config)
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+  """The rows of a table that are done, by what they are of.
+
+  Raises:
+    ValueError: the file is none of this program's.
+  """
+  try:
+    done = json.loads(path.read_text()) if path.exists() else {}
+  except (OSError, ValueError) as error:
+    raise ValueError(f'--out={path}: cannot be read ({error})') from None
+  sound = isinstance(done, dict) and all(
+    isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    for rows in done.values()
+  )
+  if not sound:
+    raise ValueError(f'--out={path}: is no file of this program')
+  return done
 
 
 def _compiled(config: configs.Config, topology: str) -> dict[str, Any]:

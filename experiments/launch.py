@@ -298,7 +298,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
-    _tell(argv, _one_line(error))
+    with contextlib.suppress(KeyboardInterrupt):
+      _tell(argv, _one_line(error))
     sys.exit(2)
 
 
@@ -318,12 +319,12 @@ def _tell(argv: Sequence[str], reason: str) -> None:
         meeting.ProcessAddress(given['coordinator'], count, index)
       )
   if place is not None and place.process_id:
-    if meeting.stay_away(place, reason):
-      return
-    place = None
+    if not meeting.excuse(place, reason):
+      print(f'error: {reason}', file=sys.stderr)
+    return
   print(f'error: {reason}', file=sys.stderr, flush=True)
   if place is not None:
-    meeting.stay_away(place, reason)
+    meeting.call_off(place)
 
 
 def _of_backends(error: Exception) -> str:
@@ -394,11 +395,13 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
         jax.devices()  # Those of several processes are opened together.
       else:
         hosts.agree('command line', _shared_flags())
-      if hosts.is_first() or not by_first:
-        main()
-  except SystemExit as error:
-    code = int(error.code or 0)
-  except KeyboardInterrupt:
+      try:
+        if hosts.is_first() or not by_first:
+          main()
+      except SystemExit as error:
+        code = int(error.code or 0)
+      code = hosts.finish(code)
+  except KeyboardInterrupt:  # Before that listens.
     hosts.leave(128 + signal.SIGINT)
   except ValueError as error:
     hosts.leave(1, f'error: {_one_line(error)}')
@@ -409,7 +412,7 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
       hosts.leave(1, f'error: {_of_backends(error)}')
     traceback.print_exc(file=sys.__stderr__)
     hosts.leave(1, 'error: ended by the exception above, which is a bug')
-  sys.exit(hosts.finish(code))
+  sys.exit(code)
 
 
 def run(main: Callable[[], Any], *, by_first: bool = False) -> None:

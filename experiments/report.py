@@ -26,8 +26,6 @@ def main() -> None:
   if not _RUNS.value:
     raise ValueError("--runs='DIR/*' must be given")
   out = pathlib.Path(_OUT.value or '')
-  if out.is_dir():
-    raise ValueError(f'--out={out}: is a folder, not a file')
   whole.check_file('out', out)
   matches = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
   folders = [pathlib.Path(path) for path in dict.fromkeys(matches)]

@@ -63,6 +63,9 @@ def load(path: pathlib.Path) -> Any:
   beside = path.with_name('published.toml')
   if beside.is_file():
     table = table._replace(published=ledger.of_table(beside, path.stem))
+  for title in table.published:
+    if title not in tables.lines(table):
+      raise ValueError(f'{beside}: {path.name} has no row {title!r}')
   return table
 
 
@@ -111,23 +114,26 @@ def _train(
   from gan_jax.run import interrupt, train
   from gan_jax.study import tables
 
-  summaries = {}
+  summaries, again = {}, f'the same command takes {workdir} up again'
   for i, (title, config) in enumerate(table.rows.items()):
     print(f'row {i + 1} of {len(table.rows)}: {title}', file=sys.stderr)
     try:
       summaries[title] = train.train(config, workdir / tables.folder(title))
-      more = len(summaries) < len(table.rows)
-      # Asked of all: a signal after a row's last chunk came to one alone.
-      if more and hosts.asked_to_stop(interrupt.was_asked()):
-        raise interrupt.Stopped(config.steps)
-    except interrupt.Stopped as stopped:
-      print(f'{title}: {stopped}; the same command takes {workdir} up again')
+      stopped = f'done at step {config.steps:,}'
+    except interrupt.Stopped as error:
+      print(f'{title}: {error}; {again}')
       return None
     except health.DivergedError as error:
-      print(f'{title}: {error}', file=sys.stderr)
       summaries[title] = tables.failed(table, title)
+      stopped = str(error)
+      print(f'{title}: {error}', file=sys.stderr)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
+    # Asked of all: a signal after a row's last chunk came to one alone.
+    more = len(summaries) < len(table.rows)
+    if more and hosts.asked_to_stop(interrupt.was_asked()):
+      print(f'{title}: {stopped}; asked to stop; {again}')
+      return None
   return summaries
 
 

@@ -1,7 +1,7 @@
 """What a user can get wrong in a configuration."""
 
 import dataclasses
-import importlib.util
+import importlib.metadata
 import json
 import pathlib
 import types
@@ -195,7 +195,8 @@ def test_a_run_that_is_older_than_a_setting(
   # One that has been taken away since.
   stored['config']['gen']['net']['gone'] = 3
   path.write_text(json.dumps(stored))
-  with pytest.raises(ValueError, match='gone=3 there, None here'):
+  line = r'configuration \(gen.net.gone=3 there, None here\)'
+  with pytest.raises(ValueError, match=line):
     train.train(tiny, tmp_path)
 
 
@@ -300,9 +301,16 @@ def test_provenance_without_git(monkeypatch: pytest.MonkeyPatch):
 def test_a_libtpu_that_is_no_package(monkeypatch: pytest.MonkeyPatch):
   monkeypatch.setattr(workdirs.jax, 'default_backend', lambda: 'tpu')
   monkeypatch.setenv('TPU_LIBRARY_PATH', '/opt/libtpu.so')
-  if importlib.util.find_spec('libtpu') is None:
-    found = workdirs.provenance()['versions']['libtpu']
-    assert found == '/opt/libtpu.so'
+  version = importlib.metadata.version
+
+  def known(name: str) -> str:
+    if name == 'libtpu':
+      raise importlib.metadata.PackageNotFoundError
+    return version(name)
+
+  monkeypatch.setattr(importlib.metadata, 'version', known)
+  found = workdirs.provenance()['versions']['libtpu']
+  assert found == '/opt/libtpu.so'
 
 
 def test_devices_must_divide_the_batch():

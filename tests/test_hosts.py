@@ -96,7 +96,7 @@ def test_a_process_that_comes_again_takes_its_place():
 
   thread = threading.Thread(target=first)
   thread.start()
-  hello = {'index': 1, 'count': 3, 'host': 'h', 'why': ''}
+  hello = {'number': 1, 'of': 3, 'host': 'h', 'why': ''}
 
   def come() -> socket.socket:
     while True:
@@ -181,6 +181,26 @@ def test_alone_a_process_decides_for_itself():
   assert hosts.share('state', dict) == 'state'
 
 
+WAITS = """
+import os, signal, sys, threading, time
+from experiments import launch
+
+launch.define_distributed()
+
+def main():
+  print('begun', flush=True)
+  time.sleep(60)
+
+if '--process_id=1' in sys.argv:
+  def end():
+    from gan_jax.engine import hosts
+    while hosts._world is None:
+      time.sleep(0.1)
+    time.sleep(3)
+    os.kill(os.getpid(), signal.SIGTERM)
+  threading.Thread(target=end, daemon=True).start()
+launch.run(main, by_first=True)
+"""
 WORKER = str(ROOT / 'tests' / 'hosts_worker.py')
 
 
@@ -283,6 +303,15 @@ def test_a_mistake_in_flags_is_told_once(tmp_path: pathlib.Path):
   first, second = pair(tmp_path, of='0:--bogus=1')
   assert (first[0], second[0]) == (2, 1)
   assert second[1:] == ('', '')
+
+
+def test_a_signal_to_one_that_waits_ends_all(tmp_path: pathlib.Path):
+  """Process 0 works for long, and process 1 waits for its end."""
+  (tmp_path / 'waits.py').write_text(WAITS)
+  first, second = pair(tmp_path, program=str(tmp_path / 'waits.py'))
+  assert first[0] == second[0] == 128 + signal.SIGTERM
+  assert first[1].splitlines() == ['begun']
+  assert errors(first[2]) == []
 
 
 def test_tables_of_other_rows_say_which(tmp_path: pathlib.Path):

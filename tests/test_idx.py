@@ -59,6 +59,10 @@ def test_slices_in_their_order(folder: pathlib.Path):
   assert larger.shape == (32, 32, 1)
   assert larger.notes == ('resized from 28x28',)
   assert larger.class_names[9] == 'Ankle boot'
+  # What else is in the folder is not looked at.
+  known = opened(folder, 'train').key
+  (folder / 'notes').symlink_to(folder / 'nowhere')
+  assert opened(folder, 'train').key == known
   data = configs.Data(name='mnist', dir=str(folder), split='train[:40]')
   assert not opening.overlap(data, 'train[40:]')
   assert opening.overlap(data, 'train[39:]')
@@ -89,8 +93,13 @@ def test_what_is_wrong_is_told(folder: pathlib.Path):
   ):
     opened(folder, 'train')
   path = folder / 'train-images-idx3-ubyte.gz'
-  path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(ValueError, match=r'ubyte.gz: cannot be read \('):
+  whole = path.read_bytes()
+  for damaged in (whole[:100], whole[:40] + bytes(40) + whole[80:]):
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r'ubyte.gz: cannot be read \('):
+      opened(folder, 'train')
+  path.write_bytes(gzip.compress(b'abc'))
+  with pytest.raises(ValueError, match=r'ubyte.gz: is no file of MNIST'):
     opened(folder, 'train')
   path.unlink()
   with pytest.raises(ValueError, match='or the folder of train-images-idx3'):

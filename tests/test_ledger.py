@@ -14,7 +14,8 @@ from scipy import stats
 
 from experiments import launch, ledger as program
 from experiments.tables import pacgan
-from gan_jax.config import fields as configs, overrides
+from gan_jax.config import checks, fields as configs, overrides, values
+from gan_jax.data import splits
 from gan_jax.engine import build
 from gan_jax.storage import workdir as workdirs
 from gan_jax.study import ledger, statistics, tables
@@ -36,6 +37,20 @@ def test_the_page_is_of_the_record_and_both_of_the_papers():
   assert published == [
     (e['paper'], e['row'], e['figure'], e['published']) for e in record
   ]
+
+
+def test_what_claims_ask_of_a_configuration_can_run():
+  for claim in ledger.read_claims(program.PUBLISHED):
+    if not claim.config:
+      continue
+    config = launch.load_config(f'experiments/configs/{claim.config}')
+    for name, value in claim.eval.items():
+      values.assign(config, f'eval.{name}', value)
+    checks.validate(config)
+    if config.data.name == 'folder' and config.eval.split:
+      splits.parse(config.eval.split)
+    if config.eval.features == 'inception' and 'Miyato' not in claim.paper:
+      assert config.eval.resizer == 'legacy_tensorflow'
 
 
 def test_pages_show_the_record():

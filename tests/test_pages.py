@@ -262,7 +262,7 @@ def test_a_table_has_its_errors():
   assert (cell['mean'], cell['stderr']) == (60.0, 10.0)
   assert cell['members'] == [50.0, 70.0, None]
   assert data['rows'][0]['failed'] == 1
-  assert data['compared'][0].startswith('hq: one - two = 0.4')
+  assert data['compared'][0].startswith('HQ %: one - two = 40.0 ')
 
 
 def run_report(*flags: str) -> subprocess.CompletedProcess[str]:
@@ -295,7 +295,7 @@ def test_the_program_skips_what_is_no_run(tmp_path: pathlib.Path):
   [
     ('b', 'page.html', 'none of 1 holds a run'),
     ('a', 'no/page.html', 'there is no folder'),
-    ('a', '.', 'is a folder, not a file'),
+    ('a', '.', ': is a folder'),
   ],
 )
 def test_what_cannot_be_shown_is_one_line(

@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -77,37 +78,51 @@ def test_local():
   assert len(lines) == 2
 
 
-STUB = """#!/bin/bash
-# Notes each signal, and ends well some time after the first.
-trap 'echo INT >> {log}' INT
-trap 'echo TERM >> {log}; sleep 0.3; exit 0' TERM
-echo began >> {log}
-while true; do sleep 0.05; done
+STUB = """#!{python}
+# Notes each signal, and ends well some time after a first SIGTERM.
+import os, signal, sys, time
+
+def note(text):
+  with open({log!r}, 'a') as file:
+    file.write(text + '\\n')
+
+def hear(number, _):
+  note(signal.Signals(number).name)
+  if number == signal.SIGTERM:
+    time.sleep(0.3)
+    sys.exit()
+
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+  signal.signal(each, hear)
+note('began')
+time.sleep(30)
 """
 
 
-@pytest.mark.parametrize('by', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_local_is_one_to_each(
-  by: signal.Signals, tmp_path: pathlib.Path
-):
+@pytest.mark.parametrize('by', ['SIGINT', 'SIGHUP', 'SIGTERM'])
+def test_a_signal_to_local_is_one_to_each(by: str, tmp_path: pathlib.Path):
   log, stub = tmp_path / 'log', tmp_path / 'stub'
   log.touch()
-  stub.write_text(STUB.format(log=log))
+  stub.write_text(STUB.format(python=sys.executable, log=str(log)))
   stub.chmod(0o755)
   script = subprocess.Popen(
     ['bash', FOLDER / 'local.sh', '--processes=2', '--', 'program'],
     env={**os.environ, 'PYTHON': str(stub)},
     start_new_session=True,
+    # Ignored where these tests run in the background, it could not be trapped.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
   while log.read_text().count('began') < 2:
+    assert script.poll() is None
     time.sleep(0.02)
-  # As Ctrl-C in a terminal does, and as a scheduler does.
-  if by == signal.SIGINT:
-    os.killpg(script.pid, by)
+  # As a terminal does to its group, and as a scheduler does to the script.
+  number = signal.Signals[by]
+  if by == 'SIGTERM':
+    script.send_signal(number)
   else:
-    script.send_signal(by)
+    os.killpg(script.pid, number)
   assert script.wait(timeout=20) == 0
-  assert log.read_text().split() == ['began'] * 2 + ['TERM'] * 2
+  assert log.read_text().split() == ['began'] * 2 + ['SIGTERM'] * 2
 
 
 @pytest.mark.parametrize(

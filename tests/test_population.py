@@ -461,8 +461,13 @@ def test_a_table(tmp_path: pathlib.Path):
     '| --- | ---: | ---: | ---: |',
   ]  # fmt: skip
   assert filled[5:] == [
-    f'| c | 3 | 0 | {cell} |', '', '<!-- table ends -->'
-  ]  # fmt: skip
+    f'| c | 3 | 0 | {cell} |',
+    '',
+    'Mean ± standard error of n members; failed: without a finite value. '
+    'A note.',
+    '',
+    '<!-- table ends -->',
+  ]
   assert 'a \\& b' in (tmp_path / 'runs' / 'table.tex').read_text()
   table = (tmp_path / 'runs' / 'table.csv').read_text().splitlines()
   assert table[0] == 'row,metric,n,failed,mean,stderr,low,high'
@@ -493,8 +498,13 @@ def test_a_row_for_each_setting(tiny: configs.Config):
   (line,) = tables.compared(table, shown)
   assert 'R1, penalties.r1.weight=2 - none = 0.2 ' in line
   assert next(iter(tables.ranked(table, shown, '-ks').rows)).endswith('=2')
+  assert 'step' not in shown['R1, penalties.r1.weight=0']
   with pytest.raises(ValueError, match="comparison: there is no row 'R1'"):
     tables.check(tables.Table({'R1': varied}, [], [('R1', 'R1', 'ks')]))
+  with pytest.raises(ValueError, match='two rows have one title'):
+    tables.check(
+      tables.Table({'R1': varied, 'R1, penalties.r1.weight=2': tiny}, [])
+    )
   halved = copy.deepcopy(varied)
   halved.population.halving, halved.population.halving_by = 8, 'ks'
   with pytest.raises(ValueError, match=r"row 'R1': .* drops settings"):

@@ -214,6 +214,7 @@ def train() -> dict[str, Any]:
     while said is None and not (path.exists() and path.read_text()):
       if time.monotonic() > until:
         process.kill()
+        process.communicate()
         raise ValueError(f'training: no row after {_FIRST:g} s')
       said = _said_at_end(process, 0.1)
     if said is None:

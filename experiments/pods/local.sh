@@ -10,11 +10,17 @@ source "$(dirname "$0")/options.sh"
 read_options processes port=9876 :: "$@"
 whole processes 1
 whole port 1 65535
-python="${PYTHON:-.venv/bin/python}" pids=() code=0
-# Each is a process group, so that Ctrl-C reaches them by this script alone: a
-# second signal would end them without a checkpoint.
+python="${PYTHON:-.venv/bin/python}" pids=() told=0 code=0 asked=''
+# Each is a process group, so that signals of a terminal reach them by this
+# script alone: a second one would end them without a checkpoint.
 set -m
+stop() {
+  asked=1 told=${#pids[@]}
+  [ $told -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
+}
+trap stop TERM INT HUP
 for ((i = 0; i < processes; i++)); do
+  [ -z "$asked" ] || break
   command=(
     env JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=1 "$python" -m "${program[@]}"
     --distributed "--coordinator=localhost:$port"
@@ -23,11 +29,11 @@ for ((i = 0; i < processes; i++)); do
   if [ -n "$dry_run" ]; then run "${command[@]}"; else
     "${command[@]}" </dev/null &
     pids+=($!)
+    # It may have begun while the others were told.
+    [ -z "$asked" ] || [ ${#pids[@]} -eq $told ] || kill -TERM $!
   fi
 done
-# Whoever stops this script stops them.
-trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null || true' TERM INT
-for pid in "${pids[@]}"; do
+for pid in ${pids[@]+"${pids[@]}"}; do
   asked=1
   # A signal ends the wait, and not the process.
   while [ -n "$asked" ]; do

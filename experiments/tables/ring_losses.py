@@ -7,7 +7,7 @@ Command:
   python -m experiments.table --table=experiments/tables/ring_losses.py \
     --workdir=runs/ring_losses
 
-Machine: 2 shared x86 cores, 7 min 21 s.
+Machine: half of a shared x86 core, an hour.
 """
 
 from experiments.configs import ring_2d

@@ -1,6 +1,5 @@
 """A configuration as plain values: read, written, flattened, chosen from."""
 
-import contextlib
 import dataclasses
 import difflib
 import math
@@ -80,16 +79,15 @@ def differing(
 
 
 def _read_as(other: configs.Config, config: configs.Config) -> configs.Config:
-  """`config`, its networks' settings of the kinds that those of `other` are."""
+  """`config`, with defaults where settings that `other` has are missing."""
   players = {}
   for name in ('gen', 'disc'):
     player, like = getattr(config, name), getattr(other, name)
     unread = isinstance(player.net, Mapping) and player.name == like.name
     if unread and dataclasses.is_dataclass(like.net):
-      # One that is no longer there is told as it stands.
-      with contextlib.suppress(ValueError):
-        net = from_dict(player.net, type(like.net))
-        players[name] = dataclasses.replace(player, net=net)
+      kind: Any = type(like.net)
+      net = dataclasses.asdict(kind()) | dict(player.net)
+      players[name] = dataclasses.replace(player, net=net)
   return dataclasses.replace(config, **players)
 
 

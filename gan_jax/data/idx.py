@@ -10,6 +10,7 @@ import gzip
 import math
 import pathlib
 import types
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ class Source:
   """Examples by their rows; what `prepared` uses of TFDS's data sources.
 
   Attributes:
-    dataset_info: its features, splits, folder and version.
+    dataset_info: its features, splits, files and version.
     data_source: the records themselves.
   """
 
@@ -95,12 +96,13 @@ def read(path: pathlib.Path, axes: int) -> np.ndarray:
     open_ = gzip.open if path.suffix == '.gz' else open
     with open_(path, 'rb') as file:
       data: bytes = file.read()
-  except (OSError, EOFError) as error:
+  except (OSError, EOFError, zlib.error) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None
-  head = np.frombuffer(data[: 4 + 4 * axes], '>i4')
-  if len(head) != 1 + axes or head[0] != _MAGIC[axes]:
+  magic, *shape = (
+    int.from_bytes(data[4 * i : 4 * i + 4]) for i in range(1 + axes)
+  )
+  if len(data) < 4 + 4 * axes or magic != _MAGIC[axes]:
     raise ValueError(f'{path}: is no file of MNIST with {axes} axes')
-  shape = tuple(head[1:].tolist())
   values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
   if len(values) != math.prod(shape):
     raise ValueError(
@@ -126,15 +128,14 @@ def open_source(
   """
   import tensorflow_datasets as tfds  # Imported here: slow, and rarely needed.
 
-  parts = {}
+  parts, found = {}, []
   for part, files in _FILES.items():
-    paths = [_find(root, file) for file in files]
-    for file, path in zip(files, paths, strict=True):
+    for file in files:
+      path = _find(root, file)
       if path is None:
         raise ValueError(f'{root}: there is no {file}.gz, nor {file}')
-    images, labels = (
-      read(path, axes) for path, axes in zip(paths, (3, 1), strict=True) if path
-    )
+      found.append(path)
+    images, labels = read(found[-2], 3), read(found[-1], 1)
     if len(images) != len(labels):
       raise ValueError(
         f'{root}: {part} has {len(images):,} images and {len(labels):,} labels'
@@ -152,7 +153,7 @@ def open_source(
     ]
   )
   info = types.SimpleNamespace(
-    features=features, splits=sizes, data_dir=root, version='idx'
+    features=features, splits=sizes, files=found, version='idx'
   )
   try:
     asked = tfds.core.ReadInstruction.from_spec(split).to_absolute(sizes)

@@ -168,10 +168,10 @@ def _class_names(features: Any) -> tuple[str, ...]:
 def _key(source: Any, asked: tuple[Any, ...]) -> str:
   """Of its files' names, sizes and times, and of a sample of its records."""
   info = source.dataset_info
-  folder = pathlib.Path(str(info.data_dir))
+  own = isinstance(source, idx.Source)
+  files = info.files if own else pathlib.Path(str(info.data_dir)).glob('*')
   stamps = sorted(
-    (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-    for path in folder.glob('*')
+    (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files
   )
   facts = (_DECODING, PIL.__version__, str(info.version), len(source), stamps)
   digest = hashlib.blake2b(repr((facts, asked)).encode(), digest_size=16)

@@ -10,12 +10,15 @@ import json
 import platform
 import socket
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 # Seconds for what is sent at once after a connection, and for which one that
 # does not come waits to say so.
 _PROMPT = 5.0
-_PATIENCE = 30.0
+_PATIENCE = 20.0
+# Characters of a reason.
+_LONGEST = 300
 
 
 class ProcessAddress(NamedTuple):
@@ -77,44 +80,71 @@ def meet(process: ProcessAddress, wait_s: float) -> None:
     _report(process, until, wait_s)
 
 
-def stay_away(process: ProcessAddress, reason: str) -> bool:
-  """Ends the meeting, for this process has found a mistake.
+def excuse(process: ProcessAddress, reason: str) -> bool:
+  """Tells process 0 why this one does not come.
 
   Args:
-    process: checked.
+    process: checked; not process 0.
     reason: one line.
 
   Returns:
-    Whether process 0 is there, which says a reason.
+    Whether process 0 answered; it then says this reason, or one of its own.
   """
   until = time.monotonic() + _PATIENCE
   try:
-    if process.process_id == 0:
-      _send_away(process, until)
-    else:
-      _report(process, until, _PATIENCE, reason)
+    _report(process, until, _PATIENCE, reason[:_LONGEST])
   except ValueError as error:
-    return not str(error)
+    return not str(error)  # Sent away, or there is nobody.
   return True
 
 
-def _send_away(process: ProcessAddress, until: float) -> None:
-  """Answers all that come that nothing will be."""
+def call_off(process: ProcessAddress) -> None:
+  """Sends away the others, as process 0, until all have come or time is up."""
+  until = time.monotonic() + _PATIENCE
   port = int(str(process.coordinator).rpartition(':')[2])
   assert process.num_processes is not None
-  there = {0}
-  with _server(process, port) as server:
-    while len(there) < process.num_processes:
+  missing = {*range(1, process.num_processes)}
+  try:
+    server = _server(process, port)
+  except ValueError:
+    return  # Whoever has the port answers them, or nobody does.
+  with server:
+    while missing:
       server.settimeout(max(until - time.monotonic(), 0.001))
       try:
         guest = server.accept()[0]
       except TimeoutError:
         return
       with guest:
-        hello = _read(guest, _PROMPT)
-        if hello is not None and 'index' in hello:
-          there.add(hello['index'])
-          _answer({0: ('', guest)}, go=False)
+        if hello := _hello(guest):
+          missing.discard(hello.number)
+          _answer([guest], go=False)
+
+
+class _Hello(NamedTuple):
+  """What each process tells process 0.
+
+  Attributes:
+    number: of the process.
+    of: how many it thinks there are.
+    host: its name.
+    why: it does not come; '' where it does.
+  """
+
+  number: int
+  of: int
+  host: str
+  why: str = ''
+
+
+def _hello(guest: socket.socket) -> _Hello | None:
+  """None of who is not one of ours."""
+  said = _read(guest, _PROMPT)
+  if said is None or said.keys() != {*_Hello._fields}:
+    return None
+  hello = _Hello(**said)
+  kinds = [type(value) for value in hello]
+  return hello if kinds == [int, int, str, str] else None
 
 
 def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
@@ -131,12 +161,10 @@ def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
           guest = stack.enter_context(server.accept()[0])
         except TimeoutError:
           raise ValueError(_missing(process, there, wait_s)) from None
-        hello = _read(guest, _PROMPT)
-        if hello is None or hello.keys() != {'index', 'count', 'host', 'why'}:
-          continue  # Not one of ours.
-        index, count, host, why = (
-          hello[name] for name in ('index', 'count', 'host', 'why')
-        )
+        hello = _hello(guest)
+        if hello is None:
+          continue
+        index, count, host, why = hello
         if index in there and not _has_left(there[index][1]):
           raise ValueError(
             f'--process_id={index}: is that of two processes, on '
@@ -151,9 +179,9 @@ def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
             f'says that it is process {index} of {count}'
           )
     except ValueError:
-      _answer(there, go=False)
+      _answer([guest for _, guest in there.values()], go=False)
       raise
-    _answer(there, go=True)
+    _answer([guest for _, guest in there.values()], go=True)
 
 
 def _has_left(guest: socket.socket) -> bool:
@@ -198,8 +226,8 @@ def _missing(
   )
 
 
-def _answer(there: dict[int, tuple[str, socket.socket]], *, go: bool) -> None:
-  for _, guest in there.values():
+def _answer(guests: Iterable[socket.socket], *, go: bool) -> None:
+  for guest in guests:
     with contextlib.suppress(OSError):
       guest.sendall(json.dumps({'go': go}).encode() + b'\n')
 
@@ -220,12 +248,10 @@ def _report(
           f'{wait_s:g} s ({error.strerror or error})'
         ) from None
       time.sleep(0.2)
-  hello = {
-    'index': process.process_id,
-    'count': process.num_processes,
-    'host': platform.node(),
-    'why': why,
-  }
+  index, count = process.process_id, process.num_processes
+  assert index is not None
+  assert count is not None
+  hello = _Hello(index, count, platform.node(), why)._asdict()
   with guest:
     with contextlib.suppress(OSError):
       guest.sendall(json.dumps(hello).encode() + b'\n')

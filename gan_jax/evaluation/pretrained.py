@@ -15,6 +15,7 @@ from gan_jax.evaluation import (
   dinov2 as dinos,
   features,
   inception as inceptions,
+  resizers,
   vit,
   weights,
 )
@@ -51,7 +52,7 @@ def _extractor(
     sha256,
     jax.device_put(params),
     functools.partial(apply, resizer=resizer),
-    {'features_resizer': resizer},
+    {'features_resizer': resizer, 'features_of_bits': resizers.BITS},
   )
 
 

@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Bits after the point of Pillow's weights for 8-bit pixels.
+# Of each number of an image, to which all resizers round first, as a file does.
+BITS = 8
+# After the point of Pillow's weights for such pixels.
 _BITS = 22
 
 

@@ -44,7 +44,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
   for each in hlo.summed(sent, by_part=True):
     found.append(
       f'{each.kind:22s}{each.num:14,.4g} a step, '
-      f'{each.num_bytes / 2**20:,.2f} MiB' + f'  {each.part}'.rstrip()
+      f'{each.num_bytes / 2**20:,.2f} MiB{each.part and f"  {each.part}"}'
     )
   if not report['collectives']:
     found.append('nothing is sent between devices')

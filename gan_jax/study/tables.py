@@ -8,6 +8,7 @@ import json
 import math
 import pathlib
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -80,6 +81,9 @@ def check(table: Table) -> None:
       raise ValueError(f'rows {other!r} and {title!r} have one folder')
   columns = {column.metric for column in table.all_columns}
   titles = lines(table)
+  shown = sum(len(population.settings(c)) for c in table.rows.values())
+  if len(titles) < shown:
+    raise ValueError('two rows have one title: one is that of a setting')
   for a, b, metric in table.comparisons:
     for title in (a, b):
       if title not in titles:
@@ -105,15 +109,17 @@ def by_setting(table: Table, summaries: Summaries) -> tuple[Table, Summaries]:
     summaries: of its rows.
   """
 
-  def part(value: Any, members: slice) -> Any:
-    if not isinstance(value, dict):
-      return value
-    return {'members': value['members'][members]}
-
-  rows, found = {}, {}
+  rows: dict[str, configs.Config] = {}
+  found: dict[str, Mapping[str, Any]] = {}
   for line, (title, members) in lines(table).items():
-    rows[line], summary = table.rows[title], summaries[title]
-    found[line] = {k: part(value, members) for k, value in summary.items()}
+    rows[line], found[line] = table.rows[title], summaries[title]
+    if line != title:
+      # What is no figure is of the whole population.
+      found[line] = {
+        name: {'members': value['members'][members]}
+        for name, value in summaries[title].items()
+        if isinstance(value, dict)
+      }
   return table._replace(rows=rows), found
 
 
@@ -181,10 +187,16 @@ def ranked(table: Table, summaries: Summaries, metric: str) -> Table:
 
 def _cell(estimate: statistics.Estimate, column: Column) -> str:
   """The mean ± its standard error, which one member alone does not have."""
-  mean = f'{estimate.mean * column.scale:.{column.digits}f}'
+  mean = _number(estimate.mean, column)
   if not math.isfinite(estimate.stderr):
     return mean
-  return f'{mean} ± {estimate.stderr * column.scale:.{column.digits}f}'
+  return f'{mean} ± {_number(estimate.stderr, column)}'
+
+
+def _number(x: float, column: Column) -> str:
+  """As the column writes it, 0 without a sign."""
+  text = f'{x * column.scale:.{column.digits}f}'
+  return text if float(text) else text.removeprefix('-')
 
 
 def _rows(table: Table, summaries: Summaries) -> list[list[str]]:
@@ -211,7 +223,11 @@ def _is_published(table: Table, column: Column) -> bool:
 
 
 def compared(table: Table, summaries: Summaries) -> list[str]:
-  """A line for each comparison that was asked for, as its column is written."""
+  """A line for each comparison that was asked for, as its column is written.
+
+  Each has the difference of the means, its 95 % interval by Welch's t, and p by
+  permutations, which need not agree.
+  """
   columns = {column.metric: column for column in table.all_columns}
   lines = []
   for a, b, metric in table.comparisons:
@@ -224,8 +240,7 @@ def compared(table: Table, summaries: Summaries) -> list[str]:
       lines.append(f'{said}: {error}')
       continue
     difference, low, high = (
-      f'{x * column.scale:.{column.digits}f}'
-      for x in (c.difference, c.low, c.high)
+      _number(x, column) for x in (c.difference, c.low, c.high)
     )
     lines.append(f'{said} = {difference} [{low}, {high}], p = {c.p:.3g}')
   return lines
@@ -266,29 +281,34 @@ def as_text(table: Table, summaries: Summaries, command: str) -> str:
       for row in lines
     ]
     text.append('')
-  foot = [*_foot(table), *compared(table, summaries), command]
-  return '\n'.join([*text, *foot]) + '\n'
+  text += [*_foot(table), *compared(table, summaries), command]
+  return '\n'.join(text) + '\n'
 
 
 def _foot(table: Table) -> list[str]:
-  """What stands below every form of the table."""
-  said = ['mean ± standard error of n members; failed: without a finite value']
-  return [*said, ' '.join(table.note.split())] if table.note else said
+  """What stands below every form of the table, before its comparisons."""
+  said = ['Mean ± standard error of n members; failed: without a finite value.']
+  if table.note:
+    said.append(' '.join(table.note.split()))
+  if table.comparisons:
+    said.append("[95 % intervals] are by Welch's t, p is by permutations.")
+  return said
 
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
   """A table of Markdown, and what stands below it."""
   lines = markdown(table, summaries)
-  return '\n'.join([*lines, '', *_foot(table), '', f'`{command}`']) + '\n'
+  return '\n'.join([*lines, '', f'`{command}`']) + '\n'
 
 
 def markdown(table: Table, summaries: Summaries) -> list[str]:
-  """The lines of the table, of its parts, and of a list of its comparisons."""
+  """The lines of the table, of its parts, and of what stands below them."""
   lines = []
   for title, (header, *rows) in _grids(table, summaries):
     if title:
       lines += ['', title, '']
     lines += words.markdown([header, words.rule(header), *rows])
+  lines += ['', *textwrap.wrap(' '.join(_foot(table)), 85)]
   listed = [f'- {line}' for line in compared(table, summaries)]
   return [*lines, '', *listed] if listed else lines
 
