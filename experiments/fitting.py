@@ -59,7 +59,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   except (OSError, ValueError) as error:
     raise ValueError(f'--out={path}: cannot be read ({error})') from None
   sound = isinstance(done, dict) and all(
-    isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    isinstance(rows, list)
+    and all(isinstance(row, dict) and 'title' in row for row in rows)
     for rows in done.values()
   )
   if not sound:

@@ -298,8 +298,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
-    with contextlib.suppress(KeyboardInterrupt):
-      _tell(argv, _one_line(error))
+    _tell(argv, _one_line(error))
     sys.exit(2)
 
 
@@ -318,13 +317,15 @@ def _tell(argv: Sequence[str], reason: str) -> None:
       place = meeting.checked(
         meeting.ProcessAddress(given['coordinator'], count, index)
       )
-  if place is not None and place.process_id:
-    if not meeting.excuse(place, reason):
-      print(f'error: {reason}', file=sys.stderr)
-    return
-  print(f'error: {reason}', file=sys.stderr, flush=True)
-  if place is not None:
-    meeting.call_off(place)
+  told = False
+  with contextlib.suppress(KeyboardInterrupt):
+    if place is not None and place.process_id:
+      told = meeting.excuse(place, reason)
+  if not told:
+    print(f'error: {reason}', file=sys.stderr, flush=True)
+  with contextlib.suppress(KeyboardInterrupt):
+    if place is not None and place.process_id == 0:
+      meeting.call_off(place)
 
 
 def _of_backends(error: Exception) -> str:

@@ -58,6 +58,29 @@ def test_processes_meet():
   assert met((2, 3), (0, 3), (1, 3)) == [None] * 3
 
 
+def test_who_comes_after_a_mistake_is_sent_away():
+  address, told = f'localhost:{free_port()}', {}
+
+  def meet(number: int) -> None:
+    place = meeting.ProcessAddress(address, 3, number)
+    try:
+      meeting.meet(place, 60.0)
+    except ValueError as error:
+      told[number] = str(error)
+
+  threads = [threading.Thread(target=meet, args=(i,)) for i in (0, 2)]
+  threads[0].start()
+  assert meeting.excuse(meeting.ProcessAddress(address, 3, 1), 'x' * 400)
+  began = time.monotonic()
+  threads[1].start()
+  for thread in threads:
+    thread.join()
+  assert time.monotonic() - began < 10
+  assert told[0].startswith('process 1 on ')
+  assert told[0].endswith(': ' + 'x' * 300 + '...')
+  assert told[2] == ''
+
+
 def test_who_does_not_come_is_named():
   first, other = met((0, 4), (2, 4), wait_s=0.5)
   assert first == '--wait_s=0.5: processes 1, 3 of 4 did not come to ADDRESS'
@@ -189,6 +212,7 @@ launch.define_distributed()
 
 def main():
   print('begun', flush=True)
+  open('begun', 'w').close()
   time.sleep(60)
 
 if '--process_id=1' in sys.argv:
@@ -196,7 +220,9 @@ if '--process_id=1' in sys.argv:
     from gan_jax.engine import hosts
     while hosts._world is None:
       time.sleep(0.1)
-    time.sleep(3)
+    while not os.path.exists('begun'):
+      time.sleep(0.1)
+    time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
   threading.Thread(target=end, daemon=True).start()
 launch.run(main, by_first=True)

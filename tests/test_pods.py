@@ -117,6 +117,8 @@ def test_a_signal_to_local_is_one_to_each(by: str, tmp_path: pathlib.Path):
     time.sleep(0.02)
   # As a terminal does to its group, and as a scheduler does to the script.
   number = signal.Signals[by]
+  if by == 'SIGHUP':
+    os.killpg(script.pid, number)
   if by == 'SIGTERM':
     script.send_signal(number)
   else:

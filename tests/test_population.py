@@ -463,8 +463,8 @@ def test_a_table(tmp_path: pathlib.Path):
   assert filled[5:] == [
     f'| c | 3 | 0 | {cell} |',
     '',
-    'Mean ± standard error of n members; failed: without a finite value. '
-    'A note.',
+    'Mean ± standard error of n members less those that failed, which have no '
+    'finite value. A note.',
     '',
     '<!-- table ends -->',
   ]
@@ -501,10 +501,12 @@ def test_a_row_for_each_setting(tiny: configs.Config):
   assert 'step' not in shown['R1, penalties.r1.weight=0']
   with pytest.raises(ValueError, match="comparison: there is no row 'R1'"):
     tables.check(tables.Table({'R1': varied}, [], [('R1', 'R1', 'ks')]))
-  with pytest.raises(ValueError, match='two rows have one title'):
+  with pytest.raises(ValueError, match=r"'R1, .*=2': is also a setting"):
     tables.check(
       tables.Table({'R1': varied, 'R1, penalties.r1.weight=2': tiny}, [])
     )
+  with pytest.raises(ValueError, match="'R1': collapsed is of all settings"):
+    tables.check(tables.Table({'R1': varied}, [tables.Column('collapsed')]))
   halved = copy.deepcopy(varied)
   halved.population.halving, halved.population.halving_by = 8, 'ks'
   with pytest.raises(ValueError, match=r"row 'R1': .* drops settings"):

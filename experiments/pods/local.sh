@@ -18,7 +18,9 @@ stop() {
   asked=1 told=${#pids[@]}
   [ $told -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
 }
-trap stop TERM INT HUP
+trap stop TERM INT
+# A terminal that is closed may say it twice.
+trap 'trap "" HUP; stop' HUP
 for ((i = 0; i < processes; i++)); do
   [ -z "$asked" ] || break
   command=(
@@ -30,9 +32,10 @@ for ((i = 0; i < processes; i++)); do
     "${command[@]}" </dev/null &
     pids+=($!)
     # It may have begun while the others were told.
-    [ -z "$asked" ] || [ ${#pids[@]} -eq $told ] || kill -TERM $!
+    [ -z "$asked" ] || [ ${#pids[@]} -eq $told ] || kill -TERM $! 2>/dev/null || true
   fi
 done
+[ -z "$asked" ] || [ ${#pids[@]} -gt 0 ] || code=143
 for pid in ${pids[@]+"${pids[@]}"}; do
   asked=1
   # A signal ends the wait, and not the process.

@@ -92,7 +92,8 @@ def excuse(process: ProcessAddress, reason: str) -> bool:
   """
   until = time.monotonic() + _PATIENCE
   try:
-    _report(process, until, _PATIENCE, reason[:_LONGEST])
+    short = reason[:_LONGEST] + '...' * (len(reason) > _LONGEST)
+    _report(process, until, _PATIENCE, short)
   except ValueError as error:
     return not str(error)  # Sent away, or there is nobody.
   return True
@@ -109,16 +110,21 @@ def call_off(process: ProcessAddress) -> None:
   except ValueError:
     return  # Whoever has the port answers them, or nobody does.
   with server:
-    while missing:
-      server.settimeout(max(until - time.monotonic(), 0.001))
-      try:
-        guest = server.accept()[0]
-      except TimeoutError:
-        return
-      with guest:
-        if hello := _hello(guest):
-          missing.discard(hello.number)
-          _answer([guest], go=False)
+    _dismiss(server, missing, until)
+
+
+def _dismiss(server: socket.socket, missing: set[int], until: float) -> None:
+  """Sends away each process that comes, until none is missing."""
+  while missing:
+    server.settimeout(max(until - time.monotonic(), 0.001))
+    try:
+      guest = server.accept()[0]
+    except TimeoutError:
+      return
+    with guest:
+      if hello := _hello(guest):
+        missing.discard(hello.number)
+        _answer([guest], go=False)
 
 
 class _Hello(NamedTuple):
@@ -180,6 +186,8 @@ def _receive(process: ProcessAddress, until: float, wait_s: float) -> None:
           )
     except ValueError:
       _answer([guest for _, guest in there.values()], go=False)
+      missing = {*range(1, process.num_processes)} - there.keys()
+      _dismiss(server, missing, min(until, time.monotonic() + _PATIENCE))
       raise
     _answer([guest for _, guest in there.values()], go=True)
 
@@ -272,6 +280,6 @@ def _read(guest: socket.socket, seconds: float) -> dict[str, Any] | None:
   try:
     with guest.makefile('rb') as file:
       message = json.loads(file.readline(10_000))
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return None
   return message if isinstance(message, dict) else None

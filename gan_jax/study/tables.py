@@ -8,7 +8,6 @@ import json
 import math
 import pathlib
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +62,10 @@ class Table(NamedTuple):
 Summaries = Mapping[str, Mapping[str, Any]]
 
 
+# In a summary, what is no figure of a member.
+_OF_ALL = 'step', 'steps_per_second', 'collapsed'
+
+
 def check(table: Table) -> None:
   """Raises ValueError for a row that cannot run or is not there."""
   folders: dict[str, str] = {}
@@ -76,14 +79,21 @@ def check(table: Table) -> None:
         f'row {title!r}: population.halving drops settings, and a table has a '
         'row for each; experiments.train shows such a search'
       )
+    of_all = {column.metric for column in table.all_columns} & {*_OF_ALL}
+    if config.population.vary and of_all:
+      raise ValueError(
+        f'row {title!r}: {", ".join(of_all)} is of all settings together'
+      )
     other = folders.setdefault(folder(title), title)
     if other != title:
       raise ValueError(f'rows {other!r} and {title!r} have one folder')
   columns = {column.metric for column in table.all_columns}
   titles = lines(table)
-  shown = sum(len(population.settings(c)) for c in table.rows.values())
-  if len(titles) < shown:
-    raise ValueError('two rows have one title: one is that of a setting')
+  for title, config in table.rows.items():
+    for line in population.settings(config):
+      line = _title(title, line)
+      if titles[line][0] != title:
+        raise ValueError(f'row {line!r}: is also a setting of another row')
   for a, b, metric in table.comparisons:
     for title in (a, b):
       if title not in titles:
@@ -92,10 +102,14 @@ def check(table: Table) -> None:
       raise ValueError(f'comparison: there is no column {metric!r}')
 
 
+def _title(title: str, setting: str) -> str:
+  return f'{title}, {setting}' if setting else title
+
+
 def lines(table: Table) -> dict[str, tuple[str, slice]]:
   """By title those that are shown: their row of the table and its members."""
   return {
-    f'{title}, {setting}' if setting else title: (title, members)
+    _title(title, setting): (title, members)
     for title, config in table.rows.items()
     for setting, members in population.settings(config).items()
   }
@@ -287,9 +301,12 @@ def as_text(table: Table, summaries: Summaries, command: str) -> str:
 
 def _foot(table: Table) -> list[str]:
   """What stands below every form of the table, before its comparisons."""
-  said = ['Mean ± standard error of n members; failed: without a finite value.']
-  if table.note:
-    said.append(' '.join(table.note.split()))
+  said = [
+    'Mean ± standard error of n members less those that failed, which have no '
+    'finite value.'
+  ]
+  if note := ' '.join(table.note.split()):
+    said.append(note if note.endswith('.') else f'{note}.')
   if table.comparisons:
     said.append("[95 % intervals] are by Welch's t, p is by permutations.")
   return said
@@ -308,7 +325,7 @@ def markdown(table: Table, summaries: Summaries) -> list[str]:
     if title:
       lines += ['', title, '']
     lines += words.markdown([header, words.rule(header), *rows])
-  lines += ['', *textwrap.wrap(' '.join(_foot(table)), 85)]
+  lines += ['', ' '.join(_foot(table))]
   listed = [f'- {line}' for line in compared(table, summaries)]
   return [*lines, '', *listed] if listed else lines
 
