@@ -105,13 +105,18 @@ def test_a_signal_to_local_is_one_to_each(by: str, tmp_path: pathlib.Path):
   log.touch()
   stub.write_text(STUB.format(python=sys.executable, log=str(log)))
   stub.chmod(0o755)
+  # SIGINT is ignored where these tests run in the background of a script, and
+  # what is ignored from the start cannot be trapped.
+  begin = (
+    'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); '
+    'os.execvp("bash", ["bash", *sys.argv[1:]])'
+  )
   script = subprocess.Popen(
-    ['bash', FOLDER / 'local.sh', '--processes=2', '--', 'program'],
+    [sys.executable, '-c', begin, str(FOLDER / 'local.sh'), '--processes=2',
+     '--', 'program'],
     env={**os.environ, 'PYTHON': str(stub)},
     start_new_session=True,
-    # Ignored where these tests run in the background, it could not be trapped.
-    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-  )
+  )  # fmt: skip
   while log.read_text().count('began') < 2:
     assert script.poll() is None
     time.sleep(0.02)
