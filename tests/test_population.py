@@ -15,11 +15,12 @@ import scipy.stats
 
 from experiments import table as programs
 from gan_jax.config import checks, fields as configs
-from gan_jax.engine import program
+from gan_jax.engine import health, program
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
 from gan_jax.run import (
   figures,
+  interrupt,
   loop,
   members,
   replay,
@@ -540,6 +541,30 @@ def test_a_row_that_failed_stays_in_its_table(tiny: configs.Config):
   assert text.splitlines()[1].split()[:3] == ['a', '3', '3']
   assert text.splitlines()[2].split()[:3] == ['b', '1', '1']
   assert 'cannot compare 0 with 0 members' in text
+
+
+def test_a_table_stops_after_a_row_that_diverged(
+  tiny: configs.Config,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+):
+  played: list[str] = []
+
+  def diverge(config: configs.Config, workdir: pathlib.Path) -> None:
+    played.append(workdir.name)
+    raise health.DivergedError(3, None, 'not finite')
+
+  monkeypatch.setattr(train, 'train', diverge)
+  table = tables.Table({'a': tiny, 'b': tiny}, [tables.Column('ks')])
+  summaries = programs._train(table, tmp_path)
+  assert summaries is not None
+  assert played == [*summaries] == ['a', 'b']
+  # Asked in the last chunk of the first, whose end says nothing of it.
+  monkeypatch.setattr(interrupt, 'was_asked', lambda: True)
+  assert programs._train(table, tmp_path) is None
+  assert played == ['a', 'b', 'a']
+  assert 'a: not finite; asked to stop; the same' in capsys.readouterr().out
 
 
 def test_a_row_of_one_member_has_no_error(tiny: configs.Config):
