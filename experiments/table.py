@@ -16,6 +16,7 @@ its last figures. --fill=FILE.md:NAME writes the table into a page, too.
 
 import pathlib
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def main() -> None:
   table, summaries = tables.by_setting(table, summaries)
   if _RANK.value:
     table = tables.ranked(table, summaries, _RANK.value)
-  command = ' '.join(['python -m experiments.table', *sys.argv[1:]])
+  command = shlex.join(['python', '-m', 'experiments.table', *sys.argv[1:]])
   if _ROWS.value:
     print(tables.as_text(table, summaries, command))
   else:
