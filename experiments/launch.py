@@ -317,14 +317,12 @@ def _tell(argv: Sequence[str], reason: str) -> None:
       place = meeting.checked(
         meeting.ProcessAddress(given['coordinator'], count, index)
       )
-  told = False
   with contextlib.suppress(KeyboardInterrupt):
-    if place is not None and place.process_id:
-      told = meeting.excuse(place, reason)
-  if not told:
-    print(f'error: {reason}', file=sys.stderr, flush=True)
+    if place and place.process_id and meeting.excuse(place, reason):
+      return
+  print(f'error: {reason}', file=sys.stderr, flush=True)
   with contextlib.suppress(KeyboardInterrupt):
-    if place is not None and place.process_id == 0:
+    if place and place.process_id == 0:
       meeting.call_off(place)
 
 

@@ -64,9 +64,8 @@ def load(path: pathlib.Path) -> Any:
   beside = path.with_name('published.toml')
   if beside.is_file():
     table = table._replace(published=ledger.of_table(beside, path.stem))
-  for title in table.published:
-    if title not in tables.lines(table):
-      raise ValueError(f'{beside}: {path.name} has no row {title!r}')
+  if unknown := sorted(table.published.keys() - tables.lines(table).keys()):
+    raise ValueError(f'{beside}: {path.name} has no row {unknown[0]!r}')
   return table
 
 
