@@ -5,12 +5,15 @@
 reads experiments/tables/published.toml and, for each of its figures, the run in
 RUNS/TABLE/ROW as `experiments.table --workdir=RUNS/TABLE` leaves it, or in
 RUNS/CONFIG; the record is OUT with .json for .md. What has no run there stays
-as the record that was written before has it; what was never measured, or has
-not ended, says so. --pages=README.md,docs/results.md writes the same figures
-between the marks of these pages.
+as the record that was written before has it, and other seeds of the same row
+join those of the record, so that a table can be measured a few seeds at a time
+and on several machines. What was never measured, or has not ended, says so.
+--pages=README.md,docs/results.md writes the same figures between the marks of
+these pages.
 """
 
 import copy
+import hashlib
 import importlib
 import json
 import pathlib
@@ -44,7 +47,7 @@ _FREE = frozenset((
 def _run(
   folder: pathlib.Path,
   command: str,
-  budget_flags: tuple[str, str],
+  budget_flags: tuple[str, str, str],
   asked: 'configs.Config',
 ) -> 'ledger.Run':
   """What is there of one row, which is of a configuration.
@@ -52,7 +55,8 @@ def _run(
   Args:
     folder: of its run.
     command: that makes it.
-    budget_flags: of that command, the names of those for steps and for seeds.
+    budget_flags: of that command, the names of those for steps, for the number
+      of seeds and for the first of them.
     asked: the configuration.
   """
   from gan_jax.config import values
@@ -61,24 +65,31 @@ def _run(
   from gan_jax.storage import workdir as workdirs
   from gan_jax.study import ledger, tables
 
+  run = ledger.Run(
+    str(folder), command, ledger.NO_RUN, {}, protocol=_protocol(asked)
+  )
   if not (folder / 'config.json').is_file():
-    return ledger.Run(str(folder), command, ledger.NO_RUN, {})
+    return run
   config, _ = workdirs.load(folder)
   summary = workdirs.read_summary(folder)
-  budget = f'{config.steps:,} steps of batch {config.batch_size}'
+  run = run._replace(
+    budget=f'{config.steps:,} steps of batch {config.batch_size}'
+  )
   told = progress.of_row(config, folder)
-  if summary is None or told.state != 'done':
-    word = 'diverged after' if told.state == 'diverged' else 'at'
-    state = f'{word} step {told.step:,} of {config.steps:,}'
-    return ledger.Run(str(folder), command, state, {}, budget)
+  how_far = f'step {told.step:,} of {config.steps:,}'
+  if told.state != 'diverged' and (summary is None or told.state != 'done'):
+    return run._replace(state=f'{ledger.AT} {how_far}')
   same = copy.deepcopy(asked)
   tables.set_steps(same, config.steps)
   differing = values.differing(config, build.complete(same))
-  steps_flag, seeds_flag = budget_flags
+  steps_flag, seeds_flag, first_flag = budget_flags
   if config.steps != asked.steps:
     command += f' --{steps_flag}={config.steps}'
   if config.population.seeds != asked.population.seeds:
     command += f' --{seeds_flag}={config.population.seeds}'
+  if config.seed != asked.seed:
+    command += f' --{first_flag}={config.seed}'
+  run = run._replace(command=command)
   last = workdirs.sessions(folder)[-1]
   devices = last['devices']
   free = _FREE
@@ -87,17 +98,39 @@ def _run(
   for name, (used, value) in differing.items():
     if not workdirs.is_outside(name) and name not in free:
       state = f'{name}={used!r} where {value!r} is asked for'
-      return ledger.Run(str(folder), command, state, {}, budget)
-  return ledger.Run(
-    str(folder),
-    command,
-    'measured',
-    summary,
-    budget,
-    (last['commit'] or 'unknown')[:10],
-    f'{len(devices)} x {devices[0]}',
-    config.steps >= asked.steps,
+      return run._replace(state=state)
+  seeds = range(config.seed, config.seed + config.population.seeds)
+  run = run._replace(
+    commit=(last['commit'] or 'unknown')[:10],
+    machine=f'{len(devices)} x {devices[0]}',
+    whole=config.steps >= asked.steps,
+    seeds=() if config.population.vary else seeds,
   )
+  if summary is None or told.state == 'diverged':
+    return run._replace(state=f'diverged after {how_far}')
+  return run._replace(state=ledger.MEASURED, summary=summary)
+
+
+def _protocol(asked: 'configs.Config') -> str:
+  """A name for what a row asks for, beside what its runs may have otherwise.
+
+  It is of what is set: a field that is added later, with its default, leaves it
+  as it is.
+  """
+  from gan_jax.config import fields, values
+  from gan_jax.engine import build
+  from gan_jax.storage import workdir as workdirs
+
+  asked, plain = build.complete(copy.deepcopy(asked)), fields.Config()
+  named = {
+    name: value
+    for name, (value, _) in values.differing(
+      asked, build.complete(plain)
+    ).items()
+    if not workdirs.is_outside(name) and name not in _FREE
+  }
+  text = json.dumps(named, sort_keys=True, default=str)
+  return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _column(
@@ -161,11 +194,11 @@ def _of_claim(
   entries = []
   for row, figures in claim.rows.items():
     if table is None:
-      names = 'config.steps', 'config.population.seeds'
+      names = 'config.steps', 'config.population.seeds', 'config.seed'
       run = _run(folder, command, names, config)
     elif row in table.rows:
       path, asked = folder / tables.folder(row), table.rows[row]
-      run = _run(path, command, ('steps', 'seeds'), asked)
+      run = _run(path, command, ('steps', 'seeds', 'first_seed'), asked)
     else:
       raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
     for name in figures:

@@ -8,6 +8,8 @@ published.toml beside it, stands next to ours. Rows that are done are not done
 again, and one that was stopped goes on. --rows=PATTERN trains those whose title
 matches and prints them alone, --seeds=N and --steps=N change every row's
 budget, for a look; schedules that end with the steps end with those.
+--first_seed=N trains other seeds, in another folder: experiments.ledger counts
+them with those that it has.
 --data_dir=PATH says where their images are. --rank=COLUMN orders the rows by a
 figure, the least first; --rank=-COLUMN puts the greatest first. --status trains
 nothing: it says how far each row has come, the time left at its own pace, and
@@ -33,6 +35,9 @@ _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
 _ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
 _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
+_FIRST_SEED = flags.DEFINE_integer(
+  'first_seed', None, 'The first seed of every row.', lower_bound=0
+)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'The data.dir of every row.')
 _STEPS = flags.DEFINE_integer('steps', None, 'Steps a row.', lower_bound=1)
 _STATUS = flags.DEFINE_boolean(
@@ -87,6 +92,8 @@ def _chosen(table: 'tables.Table') -> 'tables.Table':
     )
   for config in rows.values():
     config.population.seeds = _SEEDS.value or config.population.seeds
+    if _FIRST_SEED.value is not None:
+      config.seed = _FIRST_SEED.value
     if _STEPS.value:
       tables.set_steps(config, _STEPS.value)
     if _DATA_DIR.value:

@@ -17,7 +17,7 @@ from experiments.tables import pacgan
 from gan_jax.config import checks, fields as configs, overrides, values
 from gan_jax.data import splits
 from gan_jax.engine import build
-from gan_jax.storage import workdir as workdirs
+from gan_jax.storage import history, workdir as workdirs
 from gan_jax.study import ledger, statistics, tables
 
 DOCS = pathlib.Path(__file__).parent.parent / 'docs'
@@ -37,6 +37,28 @@ def test_the_page_is_of_the_record_and_both_of_the_papers():
   assert published == [
     (e['paper'], e['row'], e['figure'], e['published']) for e in record
   ]
+
+
+def test_the_record_is_of_the_settings_of_today(tmp_path: pathlib.Path):
+  """Who changes a row writes the record again, without what it was before."""
+  record = json.loads((DOCS / 'reproductions.json').read_text())
+  asked = program.make_record(tmp_path)
+  assert [e['protocol'] for e in record] == [e['protocol'] for e in asked]
+
+
+def test_settings_are_told_apart_by_what_matters():
+  row = pacgan.get_row('ring', 'gan')
+  name = program._protocol(row)
+  assert program._protocol(build.complete(row)) == name
+  for field, value, matters in (
+    ('seed', 3, False),
+    ('population.seeds', 3, False),
+    ('checkpoint.every', 1000, False),
+    ('packing', 2, True),
+    ('gen.net.norm_momentum', 0.9, True),
+  ):
+    other = overrides.apply(row, [(field, str(value))], build.complete)
+    assert (program._protocol(other) != name) == matters
 
 
 def test_what_claims_ask_of_a_configuration_can_run():
@@ -105,19 +127,30 @@ def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
 def test_what_was_measured_stays_where_its_run_is_gone(tmp_path: pathlib.Path):
   record = program.make_record(tmp_path)
   ours = {'mean': 7.0, 'members': [7.0], 'failed': 0}
-  there = {'state': 'measured', 'ours': ours, 'commit': 'abc'}
-  earlier = [e | there for e in record[:3]]
+  there = {'state': 'measured', 'ours': ours, 'commit': 'abc', 'seeds': [0]}
+  earlier = [e | there for e in record[:5]]
   earlier[1]['published'] = '1.0'  # Another reading of the paper.
-  begun = [e | {'state': 'at step 5 of 10'} if i == 2 else e
-           for i, e in enumerate(record)]  # fmt: skip
+  earlier[3]['protocol'] = earlier[4]['protocol'] = 'other'
+  states = {2: 'at step 5 of 10', 4: 'diverged after step 5 of 10'}
+  begun = [
+    e | {'state': states.get(i, e['state'])} for i, e in enumerate(record)
+  ]
   merged = ledger.with_earlier(begun, earlier)
-  assert merged[0] == record[0] | there
-  assert merged[1:] == begun[1:]
+  for i in (0, 2):
+    assert merged[i] == record[i] | there
+  assert merged[3] == begun[3] | {
+    'state': 'measured with other settings, at abc'
+  }
+  for i in (1, *range(4, len(record))):
+    assert merged[i] == begun[i]
 
 
-def begun_row(folder: pathlib.Path, **budget: int) -> configs.Config:
+def begun_row(
+  folder: pathlib.Path, *, seed: int = 0, **budget: int
+) -> configs.Config:
   """The folder of PacGAN's first row, with another budget."""
   config = pacgan.get_row('ring', 'gan')
+  config.seed = seed
   tables.set_steps(config, budget['steps'])
   config.population.seeds = budget['seeds']
   config = build.complete(config)
@@ -219,6 +252,58 @@ def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
     (folder / 'summary.json').write_text(text)
     with pytest.raises(ValueError, match=message):
       program.make_record(tmp_path)
+
+
+def test_seeds_of_several_machines_are_one_population(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+  """The same as if all of them had been one run."""
+  original = pacgan.get_row
+
+  def get_row(law: str, game: str) -> configs.Config:
+    config = original(law, game)
+    config.steps = 40
+    return config
+
+  monkeypatch.setattr(pacgan, 'get_row', get_row)
+
+  def measure(
+    name: str, seed: int, members: list[float | None], steps: int = 40
+  ) -> list[dict[str, Any]]:
+    folder = tmp_path / name / 'pacgan' / 'ring_GAN'
+    begun_row(folder, steps=steps, seeds=len(members), seed=seed)
+    (folder / 'metrics.jsonl').write_text(f'{{"step": {steps}}}\n')
+    own = {'members': members}
+    figures = {'step': steps, 'modes': own, 'high_quality': own}
+    (folder / 'summary.json').write_text(json.dumps(figures))
+    return program.make_record(tmp_path / name)
+
+  whole = measure('all', 0, [7.0, 8.0, None, 6.0, None])
+  merged = measure('first', 0, [7.0, 1.0])
+  second = measure('second', 1, [8.0, None])
+  third = measure('third', 3, [6.0])
+  fourth = measure('fourth', 4, [9.0])
+  history.add(tmp_path / 'fourth' / 'pacgan' / 'ring_GAN', 'diverge', 7)
+  fourth = program.make_record(tmp_path / 'fourth')
+  assert fourth[0]['state'] == 'diverged after step 40 of 40'
+  shorter = measure('shorter', 5, [1.0], steps=30)
+  for later in (second, third, fourth, third, shorter):
+    merged = ledger.with_earlier(later, merged)
+  for one, other in zip(merged[:2], whole[:2], strict=True):
+    for name in ('state', 'difference', 'seeds', 'protocol', 'budget'):
+      assert one[name] == other[name]
+    for name, x in other['ours'].items():
+      assert one['ours'][name] == pytest.approx(x)
+  assert merged[0]['difference']['difference'] == pytest.approx(7 - 6.3)
+  commands = merged[0]['command'].splitlines()
+  assert [c.partition('pacgan --')[2] for c in commands] == [
+    'seeds=2',
+    'seeds=2 --first_seed=1',
+    'seeds=1 --first_seed=3',
+    'seeds=1 --first_seed=4',
+  ]
+  page = ledger.as_markdown(merged, 'x')
+  assert all(f'\n    {command}\n' in page for command in commands)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Published figures beside ours, as one record and as one page."""
 
+import contextlib
 import math
 import pathlib
 import re
@@ -13,6 +14,9 @@ from gan_jax.study import blocks, statistics
 _ERRORS = ('standard error', 'standard deviation', '')
 # The state of a row of which there is no run.
 NO_RUN = 'not measured yet'
+MEASURED = 'measured'
+# How one begins that has not ended: 'at step 5 of 10'.
+AT = 'at'
 
 
 class Claim(NamedTuple):
@@ -65,13 +69,14 @@ class Run(NamedTuple):
   Attributes:
     folder: of the run.
     command: that makes it.
-    state: 'measured', 'not measured yet', how far it came, or why its figures
-      are others.
+    state: MEASURED, NO_RUN, how far it came, or why its figures are others.
     summary: its figures, where it was measured.
     budget: it was trained for, in words.
     commit: of the code at the end.
     machine: the devices of its last session.
     whole: whether it has the steps that the row asks for.
+    seeds: of its members, in their order; none where these have other settings.
+    protocol: what tells the settings that the row asks for from others.
   """
 
   folder: str
@@ -82,6 +87,8 @@ class Run(NamedTuple):
   commit: str = ''
   machine: str = ''
   whole: bool = True
+  seeds: Sequence[int] = ()
+  protocol: str = ''
 
 
 def read_claims(path: pathlib.Path) -> list[Claim]:
@@ -142,20 +149,28 @@ def _plain(x: float) -> float | None:
   return x if math.isfinite(x) else None
 
 
-def _difference(
-  ours: statistics.Estimate, theirs: Published, claim: Claim
-) -> dict[str, Any] | None:
-  """Ours minus the paper's, where both have a spread over trials."""
-  if not (claim.error and claim.trials > 1 and math.isfinite(theirs.error)):
-    return None
-  root = math.sqrt(claim.trials) if claim.error == 'standard deviation' else 1.0
-  try:
-    found = statistics.compare_published(
-      ours.members, theirs.mean, theirs.error / root, claim.trials
-    )
-  except ValueError:
-    return None
-  return {name: _plain(x) for name, x in found._asdict().items()}
+def _measured(
+  found: statistics.Estimate, e: Mapping[str, Any]
+) -> dict[str, Any]:
+  """What the record has of our figure, beside the published one of an entry.
+
+  The difference is ours minus the paper's, where both have a spread over trials
+  and ours has all of its steps.
+  """
+  ours = found.to_json() | {'stderr': _plain(found.stderr)}
+  theirs, trials = parse(e['published']), e['published_trials']
+  spread = theirs.error
+  if e['published_error'] == 'standard deviation':
+    spread /= math.sqrt(trials)
+  tested = e['published_error'] and trials > 1 and math.isfinite(spread)
+  difference = None
+  if tested and e['whole']:
+    with contextlib.suppress(ValueError):  # Of one member there is no spread.
+      gap = statistics.compare_published(
+        found.members, theirs.mean, spread, trials
+      )
+      difference = {name: _plain(x) for name, x in gap._asdict().items()}
+  return {'ours': ours, 'difference': difference}
 
 
 def entry(
@@ -178,57 +193,66 @@ def entry(
     ValueError: what stands in the run's summary is no figure.
   """
   text = claim.rows[row][name]
-  theirs = parse(text)
-  ours, difference, state = None, None, run.state
-  if state == 'measured' and name not in run.summary:
-    state = f'its summary has no {name}'
-  elif state == 'measured':
-    try:
-      found = statistics.of_summary(name, run.summary[name], scale)
-    except (KeyError, TypeError, ValueError):
-      raise ValueError(
-        f'{run.folder}/summary.json: {name} is no figure'
-      ) from None
-    if math.isfinite(found.mean):
-      ours = found.to_json() | {'stderr': _plain(found.stderr)}
-      difference = _difference(found, theirs, claim) if run.whole else None
-    else:
-      state = f'{name} is finite in none of {len(found.members)} runs'
-  return {
+  e = {
     'paper': claim.paper,
     'source': claim.table or claim.config,
     'row': row,
     'figure': name,
     'title': title,
     'published': text,
-    'digits': theirs.digits,
+    'digits': parse(text).digits,
     'published_trials': claim.trials,
     'published_error': claim.error,
     'published_budget': claim.budget,
     'differences': claim.differences,
     'smaller': claim.smaller,
-    'state': state,
-    'ours': ours,
-    'difference': difference,
+    'scale': scale,
+    'protocol': run.protocol,
+    'state': run.state,
+    'ours': None,
+    'difference': None,
+    'seeds': list(run.seeds),
     'budget': run.budget,
     'whole': run.whole,
     'commit': run.commit,
     'machine': run.machine,
     'command': run.command,
   }
+  if run.state != MEASURED:
+    return e
+  if name not in run.summary:
+    return e | {'state': f'its summary has no {name}', 'seeds': []}
+  try:
+    found = statistics.of_summary(name, run.summary[name], scale)
+  except (KeyError, TypeError, ValueError):
+    raise ValueError(
+      f'{run.folder}/summary.json: {name} is no figure'
+    ) from None
+  if not math.isfinite(found.mean):
+    told = f'{name} is finite in none of {len(found.members)} runs'
+    return e | {'state': told}
+  if len(found.members) != len(run.seeds):
+    e['seeds'] = []
+  return e | _measured(found, e)
 
 
 _IDENTITY = 'paper', 'source', 'row', 'figure'
 _OURS = (
-  'state', 'ours', 'difference', 'budget', 'whole', 'commit', 'machine',
-  'command',
+  'state', 'ours', 'difference', 'seeds', 'budget', 'whole', 'commit',
+  'machine', 'command',
 )  # fmt: skip
 
 
 def with_earlier(
   record: Sequence[dict[str, Any]], earlier: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-  """A record with what an earlier one has of rows whose runs are gone.
+  """A record with what an earlier one has and its runs have not.
+
+  What was measured stays where the row's run is gone, has not ended, or is
+  shorter. Seeds that were measured before join those of a run with as many
+  steps, also where all of these failed; of a seed that both have, the run's
+  counts. Figures of a row that has other settings by now are left out, and the
+  row says so.
 
   Args:
     record: of the runs that are there.
@@ -246,11 +270,44 @@ def with_earlier(
   for e in record:
     old = known.get(tuple(e[name] for name in _IDENTITY), {})
     same = old.get('published') == e['published'] and old.get('ours')
-    if e['state'] == NO_RUN and same:
-      merged.append(e | {name: old[name] for name in _OURS if name in old})
-    else:
-      merged.append(e)
+    merged.append(_joined(old, e) if same else e)
   return merged
+
+
+def _joined(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+  """An entry with what was measured of it before."""
+  going_on = new['state'] == NO_RUN or new['state'].startswith(f'{AT} ')
+  if old.get('protocol') != new['protocol']:
+    told = f'measured with other settings, at {old["commit"]}'
+    return new | {'state': told} if new['state'] == NO_RUN else new
+  shorter = old['whole'] and not new['whole']
+  if going_on or shorter:
+    return new | {name: old[name] for name in _OURS}
+  by_seed = _by_seed(old) | _by_seed(new)
+  seeds = sorted(by_seed)
+  alike = old['seeds'] and new['seeds'] and new['budget'] == old['budget']
+  if not alike or seeds == new['seeds']:
+    return new
+  members = [by_seed[seed] for seed in seeds]
+  scaled = [None if x is None else x / new['scale'] for x in members]
+  found = statistics.of_summary(
+    new['figure'], {'members': scaled}, new['scale']
+  )
+  if not math.isfinite(found.mean):
+    return new
+  of_both = {
+    name: sep.join(dict.fromkeys(f'{old[name]}{sep}{new[name]}'.split(sep)))
+    for name, sep in (('commit', ', '), ('machine', ', '), ('command', '\n'))
+  }
+  pooled = {'state': MEASURED, 'seeds': seeds} | _measured(found, new)
+  return new | of_both | pooled
+
+
+def _by_seed(e: Mapping[str, Any]) -> dict[int, float | None]:
+  """Our members, None where one failed."""
+  seeds = e['seeds']
+  members = e['ours']['members'] if e['ours'] else [None] * len(seeds)
+  return dict(zip(seeds, members, strict=bool(seeds)))
 
 
 def _number(x: float | None, digits: int) -> str:
@@ -337,7 +394,7 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     first = entries[0]
     trials = first['published_trials'] or 'an unknown number of'
     error = first['published_error'] or 'not a spread over trials, or not said'
-    commands = dict.fromkeys(e['command'] for e in entries)
+    commands = '\n'.join(e['command'] for e in entries).splitlines()
     lines += [
       '',
       f'## {paper}',
@@ -346,7 +403,7 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
       f'{first["published_budget"]}.',
       f'Known differences: {first["differences"]}',
       '',
-      *(f'    {each}' for each in commands),
+      *(f'    {each}' for each in dict.fromkeys(commands)),
       '',
       *words.markdown([_HEADER]),
       f'|{"---|" * len(_HEADER)}',
