@@ -427,7 +427,10 @@ def test_ten_steps_of_pytorch():
   for i, expected in enumerate(kept['losses']):
     state, logs = step(state, spectral_fixture.round_of(i))
     found = logs['disc/loss'], logs['gen/loss']
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    # In the third update a rectifier is within rounding of 0: weights that are
+    # 1e-7 apart, or another machine, may take its other side from there on.
+    atol = 1e-5 if i < 3 else 5e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
   for player in ('gen', 'disc'):
     layout, own = getattr(layouts, player), getattr(state, player)
     spectra = traverse_util.flatten_dict(own.vars['spectral'])
@@ -437,11 +440,11 @@ def test_ten_steps_of_pytorch():
     for path, leaf in traverse_util.flatten_dict(own.params).items():
       name = layout.name(path)
       expected = ours(layout, path, kept[name])
-      np.testing.assert_allclose(leaf, expected, atol=1e-5, err_msg=name)
+      np.testing.assert_allclose(leaf, expected, atol=1e-3, err_msg=name)
       if (*path, 'u') in spectra:
         sigma = np.linalg.norm(leaf) / np.linalg.norm(divided[path])
         expected = kept[f'sigma {name}']
-        np.testing.assert_allclose(sigma, expected, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(sigma, expected, rtol=1e-3, err_msg=name)
 
 
 def made(gen: nn.Module, disc: nn.Module, z: int) -> tuple[Any, Any]:
