@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments import halving as study
 from gan_jax.config import checks, fields as configs, halving as rungs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
@@ -124,6 +125,44 @@ def test_rows_say_who_plays(config: configs.Config):
   assert halving.playing(config, rows, 5) == [0, 1, 2, 3]
   with pytest.raises(ValueError, match=r'no eval/ks of step 4, by which'):
     halving.playing(config, rows[:1], 5)
+
+
+def test_the_study_counts_steps_and_shows_what_is_left():
+  """320,000 steps of all members, and 31 and 25 % of them (by hand)."""
+  played = {
+    name: study._config(search, 2000, 10)
+    for name, search in study._SEARCHES.items()
+  }
+  for config in played.values():
+    checks.validate(config)
+  steps = [study._member_steps(config) for config in played.values()]
+  # 10 seeds of (16 * 250 + 8 * 250 + 4 * 500 + 2 * 1000), for one.
+  assert steps == [320_000, 100_000, 80_000]
+
+  def figures(*distances: float) -> dict[str, statistics.Estimate]:
+    return {
+      name: statistics.estimate(name, values)
+      for name, values in ((study._BY, distances), ('high_quality', (0.5, 0.7)))
+    }
+
+  good, fair, bad = figures(0.1, 0.3), figures(0.3, 0.4), figures(1.0, 1.2)
+  found = {
+    'full grid': {'a': good, 'b': fair, 'c': bad},
+    'half goes on': {'b': fair, 'c': bad},
+    'a quarter goes on': {'b': fair},
+  }
+  rows = study._rows(played, found)
+  assert [row[:3] for row in rows] == [
+    ['full grid', '320,000', 'a'],
+    ['full grid', '320,000', 'c'],
+    ['half goes on', '100,000', 'b'],
+    ['half goes on', '100,000', 'c'],
+    ['a quarter goes on', '80,000', 'b'],
+  ]
+  gap = statistics.compare((0.3, 0.4), (0.1, 0.3))
+  assert [row[-1] for row in rows[::4]] == [
+    '-', f'0.1500 [{gap.low:.4f}, {gap.high:.4f}], p = {gap.p:.2g}',
+  ]  # fmt: skip
 
 
 def test_equal_settings_stay_in_their_order(config: configs.Config):
