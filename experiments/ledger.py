@@ -4,22 +4,27 @@
 
 reads experiments/tables/published.toml and, for each of its figures, the run in
 RUNS/TABLE/ROW as `experiments.table --workdir=RUNS/TABLE` leaves it, or in
-RUNS/CONFIG; the record is OUT with .json for .md. What has no run there stays
-as the record that was written before has it, and other seeds of the same row
-join those of the record, so that a table can be measured a few seeds at a time
-and on several machines. What was never measured, or has not ended, says so.
---pages=README.md,docs/results.md writes the same figures between the marks of
-these pages.
+RUNS/CONFIG. The record is OUT with .json for .md: it keeps each run that was
+measured, so that its folder may go, and a table can be measured a few seeds at
+a time and on several machines:
+
+  python -m experiments.table --table=experiments/tables/pacgan.py \
+    --workdir=runs3/pacgan --seeds=2 --first_seed=3
+  python -m experiments.ledger --runs=runs,runs3 --out=docs/reproductions.md
+
+Seeds count together where settings, steps, data and the networks that measure
+are the same; of a seed that was measured twice the later one counts. What is
+not counted is told. --pages=README.md,docs/results.md writes the same figures
+between the marks of these pages.
 """
 
 import copy
-import hashlib
 import importlib
 import json
 import pathlib
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -27,11 +32,15 @@ from experiments import launch
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
-  from gan_jax.study import ledger, tables
+  from gan_jax.data import source as sources
+  from gan_jax.study import ledger, measured, tables
 
-_RUNS = flags.DEFINE_string('runs', None, 'Folder of the runs.')
+_RUNS = flags.DEFINE_list('runs', [], 'Folders of the runs.')
 _OUT = flags.DEFINE_string('out', None, 'Markdown file to write.')
 _PAGES = flags.DEFINE_list('pages', [], 'Pages whose blocks to fill.')
+
+# The state of a row of which there is no run.
+_NO_RUN = 'not measured yet'
 
 PUBLISHED = pathlib.Path(__file__).parent / 'tables' / 'published.toml'
 
@@ -44,93 +53,138 @@ _FREE = frozenset((
 ))  # fmt: skip
 
 
-def _run(
-  folder: pathlib.Path,
-  command: str,
-  budget_flags: tuple[str, str, str],
-  asked: 'configs.Config',
-) -> 'ledger.Run':
-  """What is there of one row, which is of a configuration.
+class _Row(NamedTuple):
+  """A row of published figures.
 
-  Args:
-    folder: of its run.
+  Attributes:
+    source: its table or configuration.
+    title: its own.
+    figures: their names.
+    asked: the configuration that measures it.
+    folder: of its run, in a folder of runs.
     command: that makes it.
-    budget_flags: of that command, the names of those for steps, for the number
-      of seeds and for the first of them.
-    asked: the configuration.
+    budget_flags: of that command, those for the steps, for the number of seeds
+      and for the first of them.
   """
+
+  source: str
+  title: str
+  figures: Sequence[str]
+  asked: 'configs.Config'
+  folder: pathlib.Path
+  command: str
+  budget_flags: tuple[str, str, str]
+
+
+def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
+  """What is there of a row in a folder: its run, or why there is none."""
   from gan_jax.config import values
-  from gan_jax.engine import build
   from gan_jax.report import progress
   from gan_jax.storage import workdir as workdirs
-  from gan_jax.study import ledger, tables
+  from gan_jax.study import measured, population
 
-  run = ledger.Run(
-    str(folder), command, ledger.NO_RUN, {}, protocol=_protocol(asked)
-  )
   if not (folder / 'config.json').is_file():
-    return run
-  config, _ = workdirs.load(folder)
-  summary = workdirs.read_summary(folder)
-  run = run._replace(
-    budget=f'{config.steps:,} steps of batch {config.batch_size}'
-  )
+    return None, _NO_RUN
+  config, info = workdirs.load(folder)
+  summary = workdirs.read_summary(folder) or {}
   told = progress.of_row(config, folder)
-  how_far = f'step {told.step:,} of {config.steps:,}'
-  if told.state != 'diverged' and (summary is None or told.state != 'done'):
-    return run._replace(state=f'{ledger.AT} {how_far}')
-  same = copy.deepcopy(asked)
-  tables.set_steps(same, config.steps)
-  differing = values.differing(config, build.complete(same))
-  steps_flag, seeds_flag, first_flag = budget_flags
-  if config.steps != asked.steps:
-    command += f' --{steps_flag}={config.steps}'
-  if config.population.seeds != asked.population.seeds:
-    command += f' --{seeds_flag}={config.population.seeds}'
-  if config.seed != asked.seed:
-    command += f' --{first_flag}={config.seed}'
-  run = run._replace(command=command)
+  if told.state not in ('done', 'diverged'):
+    return None, f'at step {told.step:,} of {config.steps:,}'
   last = workdirs.sessions(folder)[-1]
-  devices = last['devices']
-  free = _FREE
-  if workdirs.is_on_cpus(folder):
-    free |= {'matmul_precision'}
-  for name, (used, value) in differing.items():
-    if not workdirs.is_outside(name) and name not in free:
-      state = f'{name}={used!r} where {value!r} is asked for'
-      return run._replace(state=state)
-  seeds = range(config.seed, config.seed + config.population.seeds)
-  run = run._replace(
-    commit=(last['commit'] or 'unknown')[:10],
-    machine=f'{len(devices)} x {devices[0]}',
-    whole=config.steps >= asked.steps,
-    seeds=() if config.population.vary else seeds,
+  names = row.figures if told.state == 'done' else ()
+  run = measured.Run(
+    row.source,
+    row.title,
+    values.to_dict(_without_paths(config)),
+    config.steps,
+    [member.seed for member in population.members(config)],
+    {n: _members(folder, n, summary[n]) for n in names if n in summary},
+    told.state == 'diverged',
+    _stamp(folder, info),
+    (last['commit'] or 'unknown')[:10],
+    f'{len(last["devices"])} x {last["devices"][0]}',
+    _command(config, row),
   )
-  if summary is None or told.state == 'diverged':
-    return run._replace(state=f'diverged after {how_far}')
-  return run._replace(state=ledger.MEASURED, summary=summary)
+  return (None, why) if (why := _differing(run, row)) else (run, '')
 
 
-def _protocol(asked: 'configs.Config') -> str:
-  """A name for what a row asks for, beside what its runs may have otherwise.
+def _members(folder: pathlib.Path, name: str, value: Any) -> list[float | None]:
+  """Of a figure of a summary.
 
-  It is of what is set: a field that is added later, with its default, leaves it
-  as it is.
+  Raises:
+    ValueError: it is none.
   """
+  members = value.get('members') if isinstance(value, dict) else [value]
+  numbers = int, float, type(None)
+  if isinstance(members, list) and all(isinstance(x, numbers) for x in members):
+    return members
+  raise ValueError(f'{folder}/summary.json: {name} is no figure')
+
+
+def _stamp(folder: pathlib.Path, info: 'sources.Info') -> dict[str, Any]:
+  """What the figures of a run depend on, of an earlier version perhaps less."""
+  path = folder / 'protocol.json'
+  try:
+    stamp: dict[str, Any] = json.loads(path.read_text())
+  except FileNotFoundError:
+    stamp = {}
+  except (OSError, ValueError) as error:
+    raise ValueError(f'{path}: cannot be read ({error})') from None
+  # Points are drawn anew with each first seed.
+  if info.kind == 'images':
+    stamp['data_fingerprint'] = info.fingerprint
+  return stamp
+
+
+def _without_paths(config: 'configs.Config') -> 'configs.Config':
+  """Without what changes nothing of what a run finds, and is of one machine."""
   from gan_jax.config import fields, values
-  from gan_jax.engine import build
   from gan_jax.storage import workdir as workdirs
 
-  asked, plain = build.complete(copy.deepcopy(asked)), fields.Config()
-  named = {
-    name: value
-    for name, (value, _) in values.differing(
-      asked, build.complete(plain)
-    ).items()
-    if not workdirs.is_outside(name) and name not in _FREE
-  }
-  text = json.dumps(named, sort_keys=True, default=str)
-  return hashlib.sha256(text.encode()).hexdigest()[:10]
+  plain, kept = fields.Config(), copy.deepcopy(config)
+  for name, value in values.flatten(plain).items():
+    if workdirs.is_outside(name) or name == 'eval.weights':
+      values.assign(kept, name, value)
+  return kept
+
+
+def _command(config: 'configs.Config', row: _Row) -> str:
+  """That of a row, with the budget and the seeds of its run.
+
+  Other seeds have another folder, where they go on beside the row's own.
+  """
+  command, asked = row.command, row.asked
+  if config.seed != asked.seed:
+    command = command.replace('=runs/', f'=runs{config.seed}/')
+  for flag, own, other in zip(
+    row.budget_flags,
+    (config.steps, config.population.seeds, config.seed),
+    (asked.steps, asked.population.seeds, asked.seed),
+    strict=True,
+  ):
+    command += f' --{flag}={own}' * (own != other)
+  return command
+
+
+def _differing(run: 'measured.Run', row: _Row) -> str:
+  """In what a run has other settings than its row; empty if in nothing."""
+  from gan_jax.config import values
+  from gan_jax.engine import build
+  from gan_jax.storage import workdir as workdirs
+  from gan_jax.study import tables
+
+  config, same = values.from_dict(run.settings), copy.deepcopy(row.asked)
+  tables.set_steps(same, run.steps)
+  # CPUs multiply in one way.
+  free = _FREE | (
+    {'matmul_precision'} if run.machine.endswith(' cpu') else set()
+  )
+  for name, (used, value) in values.differing(
+    config, build.complete(same)
+  ).items():
+    if not workdirs.is_outside(name) and name not in free:
+      return f'{name}={used!r} where {value!r} is asked for'
+  return ''
 
 
 def _column(
@@ -158,66 +212,143 @@ def _data_flag(name: str, flag: str) -> str:
   return '' if name in opening.OWN else f' {flag}=DIR'
 
 
-def _of_claim(
-  claim: 'ledger.Claim', runs: pathlib.Path
-) -> list[dict[str, Any]]:
+def _table(claim: 'ledger.Claim') -> 'tables.Table | None':
+  if not claim.table:
+    return None
+  module = importlib.import_module(f'experiments.tables.{claim.table}')
+  table: tables.Table = module.get_table()
+  return table
+
+
+def _rows(claim: 'ledger.Claim', table: 'tables.Table | None') -> list[_Row]:
+  """Those that have published figures.
+
+  Raises:
+    ValueError: the table has no such row, or one of several settings.
+  """
+  if table is None:
+    return _rows_of_config(claim)
+  from gan_jax.study import tables
+
+  command = (
+    f'python -m experiments.table --table=experiments/tables/{claim.table}.py'
+    f' --workdir=runs/{claim.table}'
+  )
+  data = next(iter(table.rows.values())).data
+  command += _data_flag(data.name, '--data_dir')
+  flags = 'steps', 'seeds', 'first_seed'
+  rows = []
+  for title, figures in claim.rows.items():
+    asked = table.rows.get(title)
+    if asked is None or asked.population.vary:
+      raise ValueError(f'{PUBLISHED}: {claim.table} has no row {title!r}')
+    folder = pathlib.Path(claim.table, tables.folder(title))
+    names = [*figures]
+    rows.append(_Row(claim.table, title, names, asked, folder, command, flags))
+  return rows
+
+
+def _rows_of_config(claim: 'ledger.Claim') -> list[_Row]:
   from gan_jax.config import values
-  from gan_jax.study import ledger, tables
+  from gan_jax.study import tables
 
-  table = None
-  if claim.table:
-    module = importlib.import_module(f'experiments.tables.{claim.table}')
-    table = module.get_table()
-    folder = runs / claim.table
-    command = (
-      f'python -m experiments.table --table=experiments/tables/{claim.table}.py'
-      f' --workdir=runs/{claim.table}'
-    )
-    data = next(iter(table.rows.values())).data
-    command += _data_flag(data.name, '--data_dir')
-  else:
-    folder = runs / tables.folder(claim.config.replace('.py', ''))
-    command = (
-      f'python -m experiments.train --config=experiments/configs/{claim.config}'
-      f' --workdir=runs/{folder.name}'
-      + ''.join(
-        f' --config.eval.{k}={shlex.quote(str(v))}'
-        for k, v in claim.eval.items()
-      )
-    )
-    config = launch.load_config(f'experiments/configs/{claim.config}')
-    command += _data_flag(config.data.name, '--config.data.dir')
-    if claim.eval.get('features') == 'inception':
-      command += ' --config.eval.weights=FILE'
-    for name, value in claim.eval.items():
-      values.assign(config, f'eval.{name}', value)
-  entries = []
-  for row, figures in claim.rows.items():
-    if table is None:
-      names = 'config.steps', 'config.population.seeds', 'config.seed'
-      run = _run(folder, command, names, config)
-    elif row in table.rows:
-      path, asked = folder / tables.folder(row), table.rows[row]
-      run = _run(path, command, ('steps', 'seeds', 'first_seed'), asked)
-    else:
-      raise ValueError(f'{PUBLISHED}: {claim.table} has no row {row!r}')
-    for name in figures:
-      title, scale = _column(table, claim, name)
-      entries.append(ledger.entry(claim, row, name, run, title, scale))
-  return entries
+  folder = pathlib.Path(tables.folder(claim.config.replace('.py', '')))
+  command = (
+    f'python -m experiments.train --config=experiments/configs/{claim.config}'
+    f' --workdir=runs/{folder}'
+  )
+  config = launch.load_config(f'experiments/configs/{claim.config}')
+  for name, value in claim.eval.items():
+    values.assign(config, f'eval.{name}', value)
+    command += f' --config.eval.{name}={shlex.quote(str(value))}'
+  command += _data_flag(config.data.name, '--config.data.dir')
+  if claim.eval.get('features') == 'inception':
+    command += ' --config.eval.weights=FILE'
+  flags = 'config.steps', 'config.population.seeds', 'config.seed'
+  return [
+    _Row(claim.config, title, [*figures], config, folder, command, flags)
+    for title, figures in claim.rows.items()
+  ]
 
 
-def make_record(runs: pathlib.Path) -> list[dict[str, Any]]:
-  """An entry for each published figure.
+class Record(NamedTuple):
+  """What is known of all published figures.
+
+  Attributes:
+    runs: of ours that were measured, one after another.
+    figures: an entry for each published one.
+    left_out: a line for each run that is not counted, and why.
+  """
+
+  runs: 'list[measured.Run]'
+  figures: list[dict[str, Any]]
+  left_out: list[str]
+
+
+def make_record(
+  folders: Sequence[pathlib.Path], earlier: 'Sequence[measured.Run]' = ()
+) -> Record:
+  """All published figures, and ours of the runs that are there or were.
+
+  Args:
+    folders: of runs.
+    earlier: runs of the record that was written before.
 
   Raises:
     ValueError: the published figures do not fit the tables, or a run's folder
       cannot be read.
   """
-  from gan_jax.study import ledger
+  from gan_jax.study import ledger, measured
 
-  claims = ledger.read_claims(PUBLISHED)
-  return [e for claim in claims for e in _of_claim(claim, runs)]
+  record = Record([*earlier], [], [])
+  for claim in ledger.read_claims(PUBLISHED):
+    table = _table(claim)
+    for row in _rows(claim, table):
+      state, found = _NO_RUN, []
+      for folder in folders:
+        run, why = _run(folder / row.folder, row)
+        if run is not None:
+          found.append(run)
+        elif why != _NO_RUN:
+          state = why
+          record.left_out.append(f'{folder / row.folder}: {why}')
+      record.runs[:] = measured.merged(record.runs, found)
+      counted, why = _counted(row, record)
+      if state == _NO_RUN and why:
+        state = f'measured with {why}'
+      for name in row.figures:
+        title, scale = _column(table, claim, name)
+        record.figures.append(ledger.entry(
+          claim, row.title, name, counted, title=title, scale=scale,
+          steps=row.asked.steps, state=state, command=row.command,
+        ))  # fmt: skip
+  return record
+
+
+def _counted(row: _Row, record: Record) -> 'tuple[list[measured.Run], str]':
+  """The runs of a row that are one population, and in what others differ.
+
+  Says so of each that is left out.
+  """
+  from gan_jax.study import measured
+
+  alike, differing = [], ''
+  for run in record.runs:
+    if (run.source, run.row) != (row.source, row.title):
+      continue
+    name = f'{run.source}, {run.row}, measured at {run.commit}'
+    if why := _differing(run, row):
+      differing = why
+      record.left_out.append(f'{name}: {why}')
+    else:
+      alike.append((name, run))
+  counted = measured.together([run for _, run in alike], row.asked.steps)
+  record.left_out.extend(
+    f'{name}: has other steps, data or feature networks than what is counted'
+    for name, run in alike
+    if run not in counted
+  )
+  return counted, differing
 
 
 PAGES = ('README.md', 'docs/results.md')
@@ -250,41 +381,44 @@ def fill_pages(
 
 def main() -> None:
   if not _RUNS.value or not _OUT.value:
-    raise ValueError('--runs=DIR and --out=FILE.md must be given')
+    raise ValueError('--runs=DIR,... and --out=FILE.md must be given')
   from gan_jax.storage import whole, workdir as workdirs
-  from gan_jax.study import ledger
+  from gan_jax.study import ledger, measured
 
-  runs, out = pathlib.Path(_RUNS.value), pathlib.Path(_OUT.value)
-  if not runs.is_dir():
-    raise ValueError(f'--runs={runs}: there is no such folder')
+  folders, out = (
+    [pathlib.Path(x) for x in _RUNS.value],
+    pathlib.Path(_OUT.value),
+  )
+  for folder in folders:
+    if not folder.is_dir():
+      raise ValueError(f'--runs={folder}: there is no such folder')
   if out.suffix != '.md' or not out.parent.is_dir():
     raise ValueError(f'--out={out}: must be a file .md in a folder that exists')
-  of_runs, path = make_record(runs), out.with_suffix('.json')
+  path = out.with_suffix('.json')
   try:
-    earlier = json.loads(path.read_text()) if path.exists() else []
-  except ValueError as error:
-    raise ValueError(f'--out={out}: {path} is damaged ({error})') from None
-  try:
-    record = ledger.with_earlier(of_runs, earlier)
-  except ValueError as error:
+    stored = json.loads(path.read_text()) if path.exists() else {'runs': []}
+    earlier = measured.read(stored)
+  except (OSError, ValueError) as error:
     raise ValueError(f'--out={out}: {path} {error}') from None
-  filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], record)
+  record = make_record(folders, earlier)
+  figures = record.figures
+  filled = fill_pages([pathlib.Path(page) for page in _PAGES.value], figures)
+  runs = [run._asdict() for run in record.runs]
+  workdirs.write_json(path, {'runs': runs, 'figures': figures})
   with whole.file(out) as part:
-    part.write_text(ledger.as_markdown(record, COMMAND))
-  workdirs.write_json(path, record)
+    part.write_text(ledger.as_markdown(figures, COMMAND))
   for page, text in filled.items():
     try:
       with whole.replacing(page) as part:
         part.write_text(text)
     except OSError as error:
       raise ValueError(f'--pages={page}: {error}') from None
-  measured, here = (
-    sum(e['ours'] is not None for e in entries) for entries in (record, of_runs)
-  )
-  kept = f', {measured - here} of them by runs that are not in {runs}'
+  for line in record.left_out:
+    print(f'not counted: {line}')
+  count = sum(e['ours'] is not None for e in figures)
   print(
-    f'{out}: {measured} of {len(record)} figures are measured'
-    + kept * (measured > here)
+    f'{out}: {count} of {len(figures)} figures are measured, by {len(runs)} '
+    f'runs, {sum(run not in earlier for run in record.runs)} of them new'
   )
 
 

@@ -5,6 +5,7 @@ import math
 import pathlib
 import re
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,25 @@ from gan_jax.config import checks, fields as configs, overrides, values
 from gan_jax.data import splits
 from gan_jax.engine import build
 from gan_jax.storage import history, workdir as workdirs
-from gan_jax.study import ledger, statistics, tables
+from gan_jax.study import ledger, measured, statistics, tables
 
 DOCS = pathlib.Path(__file__).parent.parent / 'docs'
 
 
+def kept() -> dict[str, Any]:
+  record: dict[str, Any] = json.loads((DOCS / 'reproductions.json').read_text())
+  return record
+
+
+def entries(*folders: pathlib.Path) -> list[dict[str, Any]]:
+  return program.make_record(folders).figures
+
+
 def test_the_page_is_of_the_record_and_both_of_the_papers():
   """No figure of the page is typed by hand, and none is left out."""
-  record = json.loads((DOCS / 'reproductions.json').read_text())
+  figures = kept()['figures']
   page = (DOCS / 'reproductions.md').read_text()
-  assert page == ledger.as_markdown(record, program.COMMAND)
+  assert page == ledger.as_markdown(figures, program.COMMAND)
   published = [
     (claim.paper, row, name, text)
     for claim in ledger.read_claims(program.PUBLISHED)
@@ -35,30 +45,17 @@ def test_the_page_is_of_the_record_and_both_of_the_papers():
     for name, text in figures.items()
   ]
   assert published == [
-    (e['paper'], e['row'], e['figure'], e['published']) for e in record
+    (e['paper'], e['row'], e['figure'], e['published']) for e in figures
   ]
 
 
-def test_the_record_is_of_the_settings_of_today(tmp_path: pathlib.Path):
+def test_the_record_is_of_its_runs_and_of_the_settings_of_today():
   """Who changes a row writes the record again, without what it was before."""
-  record = json.loads((DOCS / 'reproductions.json').read_text())
-  asked = program.make_record(tmp_path)
-  assert [e['protocol'] for e in record] == [e['protocol'] for e in asked]
-
-
-def test_settings_are_told_apart_by_what_matters():
-  row = pacgan.get_row('ring', 'gan')
-  name = program._protocol(row)
-  assert program._protocol(build.complete(row)) == name
-  for field, value, matters in (
-    ('seed', 3, False),
-    ('population.seeds', 3, False),
-    ('checkpoint.every', 1000, False),
-    ('packing', 2, True),
-    ('gen.net.norm_momentum', 0.9, True),
-  ):
-    other = overrides.apply(row, [(field, str(value))], build.complete)
-    assert (program._protocol(other) != name) == matters
+  record = kept()
+  made = program.make_record([], measured.read(record))
+  assert made.left_out == []
+  for own, other in zip(record['figures'], made.figures, strict=True):
+    assert json.loads(json.dumps(other)) == own | {'state': other['state']}
 
 
 def test_what_claims_ask_of_a_configuration_can_run():
@@ -77,14 +74,13 @@ def test_what_claims_ask_of_a_configuration_can_run():
 
 def test_pages_show_the_record():
   """What README.md and docs/results.md publish is the record's, and no more."""
-  record = json.loads((DOCS / 'reproductions.json').read_text())
   pages = [DOCS.parent / name for name in program.PAGES]
-  for page, text in program.fill_pages(pages, record).items():
+  for page, text in program.fill_pages(pages, kept()['figures']).items():
     assert page.read_text() == text
 
 
 def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
-  record = program.make_record(tmp_path)
+  record = entries(tmp_path)
   begin, end = '<!-- ledger: parzen, stacked_mnist -->', '<!-- ledger ends -->'
   page = f'before\n{begin}\nan old figure\n{end}\nafter\n'
   filled = ledger.fill(page, record)
@@ -113,7 +109,7 @@ def test_a_block_has_the_figures_of_its_tables(tmp_path: pathlib.Path):
 
 def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
   """Every row and figure that a paper has is of a table or a configuration."""
-  record = program.make_record(tmp_path)
+  record = entries(tmp_path)
   assert {e['state'] for e in record} == {'not measured yet'}
   first = record[0]
   assert (first['row'], first['title']) == ('ring, GAN', 'modes')
@@ -122,27 +118,6 @@ def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
     if claim.config:
       file = program.PUBLISHED.parent.parent / 'configs' / claim.config
       assert pathlib.Path(str(file).partition(':')[0]).is_file()
-
-
-def test_what_was_measured_stays_where_its_run_is_gone(tmp_path: pathlib.Path):
-  record = program.make_record(tmp_path)
-  ours = {'mean': 7.0, 'members': [7.0], 'failed': 0}
-  there = {'state': 'measured', 'ours': ours, 'commit': 'abc', 'seeds': [0]}
-  earlier = [e | there for e in record[:5]]
-  earlier[1]['published'] = '1.0'  # Another reading of the paper.
-  earlier[3]['protocol'] = earlier[4]['protocol'] = 'other'
-  states = {2: 'at step 5 of 10', 4: 'diverged after step 5 of 10'}
-  begun = [
-    e | {'state': states.get(i, e['state'])} for i, e in enumerate(record)
-  ]
-  merged = ledger.with_earlier(begun, earlier)
-  for i in (0, 2):
-    assert merged[i] == record[i] | there
-  assert merged[3] == begun[3] | {
-    'state': 'measured with other settings, at abc'
-  }
-  for i in (1, *range(4, len(record))):
-    assert merged[i] == begun[i]
 
 
 def begun_row(
@@ -172,9 +147,9 @@ def test_a_run_beside_its_paper(
 
   monkeypatch.setattr(pacgan, 'get_row', get_row)
   tiny = begun_row(folder, steps=12, seeds=5)
-  assert program.make_record(tmp_path)[0]['state'] == 'at step 0 of 12'
+  assert entries(tmp_path)[0]['state'] == 'at step 0 of 12'
   (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
-  assert program.make_record(tmp_path)[0]['state'] == 'at step 7 of 12'
+  assert entries(tmp_path)[0]['state'] == 'at step 7 of 12'
   members = [8.0, 7.0, None, 6.0]
   figures: dict[str, Any] = {
     'step': tiny.steps,
@@ -185,13 +160,9 @@ def test_a_run_beside_its_paper(
   (folder / 'metrics.jsonl').write_text(f'{{"step": {tiny.steps}}}\n')
   # Given more steps, and not yet summarised again.
   (folder / 'summary.json').write_text(json.dumps(figures | {'step': 4}))
-  assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 12'
+  assert entries(tmp_path)[0]['state'] == 'at step 12 of 12'
   (folder / 'summary.json').write_text(json.dumps(figures))
-  found = {
-    e['figure']: e
-    for e in program.make_record(tmp_path)
-    if e['row'] == 'ring, GAN'
-  }
+  found = {e['figure']: e for e in entries(tmp_path) if e['row'] == 'ring, GAN'}
   modes = found['modes']
   assert modes['state'] == 'measured'
   assert modes['ours']['mean'] == 7
@@ -214,7 +185,7 @@ def test_a_run_beside_its_paper(
   config = json.loads((folder / 'config.json').read_text())
   config['config']['steps'] = 2 * tiny.steps
   (folder / 'config.json').write_text(json.dumps(config))
-  assert program.make_record(tmp_path)[0]['state'] == 'at step 12 of 24'
+  assert entries(tmp_path)[0]['state'] == 'at step 12 of 24'
 
 
 def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
@@ -229,19 +200,17 @@ def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
   }
   (folder / 'summary.json').write_text(json.dumps(figures))
   # Shorter: shown with its own command, and not held against the paper's.
-  modes, _, kl = program.make_record(tmp_path)[:3]
+  modes, _, kl = entries(tmp_path)[:3]
   assert modes['ours']['mean'] == 7.5
   assert modes['difference'] is None
   assert ledger.verdict(modes) == 'too short'
-  assert modes['command'].endswith('runs/pacgan --steps=40 --seeds=2')
+  assert modes['runs'][0]['command'].endswith(' --steps=40 --seeds=2')
   assert kl['state'] == 'reverse_kl is finite in none of 2 runs'
   assert kl['ours'] is None
   # In the place of another row, it is not that row.
   other = tmp_path / 'pacgan' / 'grid_PacGAN2'
   shutil.copytree(folder, other)
-  wrong = [
-    e for e in program.make_record(tmp_path) if e['row'] == 'grid, PacGAN2'
-  ]
+  wrong = [e for e in entries(tmp_path) if e['row'] == 'grid, PacGAN2']
   assert wrong[0]['state'] == 'packing=1 where 2 is asked for'
   shutil.rmtree(other)
   for summary, message in (
@@ -251,13 +220,14 @@ def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
     text = json.dumps(summary) if summary else '{'
     (folder / 'summary.json').write_text(text)
     with pytest.raises(ValueError, match=message):
-      program.make_record(tmp_path)
+      entries(tmp_path)
 
 
-def test_seeds_of_several_machines_are_one_population(
+@pytest.fixture
+def measure(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-):
-  """The same as if all of them had been one run."""
+) -> Callable[..., pathlib.Path]:
+  """Makes a folder of runs with one of PacGAN's first row, of 40 steps."""
   original = pacgan.get_row
 
   def get_row(law: str, game: str) -> configs.Config:
@@ -267,43 +237,113 @@ def test_seeds_of_several_machines_are_one_population(
 
   monkeypatch.setattr(pacgan, 'get_row', get_row)
 
-  def measure(
-    name: str, seed: int, members: list[float | None], steps: int = 40
-  ) -> list[dict[str, Any]]:
-    folder = tmp_path / name / 'pacgan' / 'ring_GAN'
-    begun_row(folder, steps=steps, seeds=len(members), seed=seed)
-    (folder / 'metrics.jsonl').write_text(f'{{"step": {steps}}}\n')
-    own = {'members': members}
-    figures = {'step': steps, 'modes': own, 'high_quality': own}
-    (folder / 'summary.json').write_text(json.dumps(figures))
-    return program.make_record(tmp_path / name)
+  def make(
+    seed: int, members: list[float | None], steps: int = 40, **stamp: Any
+  ) -> pathlib.Path:
+    folder = tmp_path / str(len([*tmp_path.iterdir()]))
+    own = folder / 'pacgan' / 'ring_GAN'
+    begun_row(own, steps=steps, seeds=len(members), seed=seed)
+    (own / 'metrics.jsonl').write_text(f'{{"step": {steps}}}\n')
+    (own / 'protocol.json').write_text(json.dumps(stamp))
+    if any(members):
+      each = {'members': members}
+      figures = {'step': steps, 'modes': each, 'high_quality': each}
+      (own / 'summary.json').write_text(json.dumps(figures))
+    else:
+      history.add(own, 'diverge', steps)
+    return folder
 
-  whole = measure('all', 0, [7.0, 8.0, None, 6.0, None])
-  merged = measure('first', 0, [7.0, 1.0])
-  second = measure('second', 1, [8.0, None])
-  third = measure('third', 3, [6.0])
-  fourth = measure('fourth', 4, [9.0])
-  history.add(tmp_path / 'fourth' / 'pacgan' / 'ring_GAN', 'diverge', 7)
-  fourth = program.make_record(tmp_path / 'fourth')
-  assert fourth[0]['state'] == 'diverged after step 40 of 40'
-  shorter = measure('shorter', 5, [1.0], steps=30)
-  for later in (second, third, fourth, third, shorter):
-    merged = ledger.with_earlier(later, merged)
-  for one, other in zip(merged[:2], whole[:2], strict=True):
-    for name in ('state', 'difference', 'seeds', 'protocol', 'budget'):
-      assert one[name] == other[name]
-    for name, x in other['ours'].items():
-      assert one['ours'][name] == pytest.approx(x)
-  assert merged[0]['difference']['difference'] == pytest.approx(7 - 6.3)
-  commands = merged[0]['command'].splitlines()
-  assert [c.partition('pacgan --')[2] for c in commands] == [
-    'seeds=2',
-    'seeds=2 --first_seed=1',
-    'seeds=1 --first_seed=3',
-    'seeds=1 --first_seed=4',
+  return make
+
+
+def test_seeds_of_several_machines_are_one_population(
+  measure: Callable[..., pathlib.Path],
+):
+  """The same as if all of them had been one run, in whatever order."""
+  whole = measure(0, [7.0, 8.0, None, 6.0, None])
+  expected = entries(whole)
+  parts = [
+    measure(0, [7.0, 1.0]),
+    measure(1, [8.0, None]),
+    measure(3, [6.0]),
+    measure(4, [None]),
+    measure(9, [1.0], steps=30),
   ]
-  page = ledger.as_markdown(merged, 'x')
-  assert all(f'\n    {command}\n' in page for command in commands)
+  # The second part has a seed of the first one, and comes after it.
+  for order in ([0, 1, 2, 3, 4], [4, 3, 0, 2, 1], [3, 0, 4, 1, 1, 2, 2]):
+    record = program.Record([], [], [])
+    for i in order:
+      stored = json.loads(json.dumps([run._asdict() for run in record.runs]))
+      earlier = measured.read({'runs': stored})
+      record = program.make_record([parts[i]], earlier)
+    assert len(record.runs) == len(parts)
+    assert program.make_record([], record.runs).figures == record.figures
+    commit = record.runs[0].commit
+    assert f'at {commit}: has other steps' in record.left_out[0]
+    for one, other in zip(record.figures[:2], expected[:2], strict=True):
+      for name in ('state', 'ours', 'difference', 'budget', 'whole'):
+        assert one[name] == other[name]
+    made = record.figures[0]['runs']
+    assert [run['seeds'] for run in made] == [[0], [1, 2], [3], [4]]
+    commands = [run['command'] for run in made]
+    assert [c.partition('--workdir=')[2] for c in commands] == [
+      'runs/pacgan --seeds=2',
+      'runs1/pacgan --seeds=2 --first_seed=1',
+      'runs3/pacgan --seeds=1 --first_seed=3',
+      'runs4/pacgan --seeds=1 --first_seed=4',
+    ]
+    page = ledger.as_markdown(record.figures, 'x')
+    assert all(f'\n    {command}\n' in page for command in commands)
+    assert f'{commit}, 4 x cpu (seeds 1-2)' in page
+  assert program.make_record(parts).figures[0]['ours'] == expected[0]['ours']
+  assert expected[0]['difference']['difference'] == pytest.approx(7 - 6.3)
+
+
+def test_what_does_not_count_together(measure: Callable[..., pathlib.Path]):
+  first, second = measure(0, [7.0, 8.0], sha='a'), measure(2, [1.0], sha='b')
+  record = program.make_record([first, second])
+  # Of two measuring networks the last one's, and the other is told.
+  assert record.figures[0]['ours']['members'] == [1.0]
+  assert [line.partition(': ')[2] for line in record.left_out] == [
+    'has other steps, data or feature networks than what is counted'
+  ]
+  # A run of other settings, one of other steps, and one that goes on displace
+  # nothing.
+  other, longer, begun = (measure(5, [2.0], steps) for steps in (40, 80, 40))
+  path = other / 'pacgan' / 'ring_GAN' / 'config.json'
+  stored = json.loads(path.read_text())
+  stored['config']['packing'] = 2
+  path.write_text(json.dumps(stored))
+  (begun / 'pacgan' / 'ring_GAN' / 'summary.json').unlink()
+  again = program.make_record([other, longer, begun], record.runs)
+  assert again.figures[0] == record.figures[0]
+  told = ' '.join(again.left_out)
+  assert 'packing=2 where 1 is asked for' in told
+  assert 'at step 40 of 40' in told
+
+
+def test_a_row_that_was_changed_leaves_its_runs_out(
+  measure: Callable[..., pathlib.Path], monkeypatch: pytest.MonkeyPatch
+):
+  """And takes them back with its settings: nothing is lost."""
+  record = program.make_record([measure(0, [7.0, 8.0])])
+  own = pacgan.get_row
+
+  def get_row(law: str, game: str) -> configs.Config:
+    config = own(law, game)
+    config.penalties.r1.weight = 1.0
+    return config
+
+  monkeypatch.setattr(pacgan, 'get_row', get_row)
+  changed = program.make_record([], record.runs)
+  found = 'penalties.r1.weight=0.0 where 1.0 is asked for'
+  assert changed.figures[0]['state'] == f'measured with {found}'
+  assert changed.figures[0]['ours'] is None
+  assert changed.left_out == [
+    f'pacgan, ring, GAN, measured at {record.runs[0].commit}: {found}'
+  ]
+  monkeypatch.setattr(pacgan, 'get_row', own)
+  assert program.make_record([], changed.runs) == record
 
 
 @pytest.mark.parametrize(
@@ -327,10 +367,19 @@ def test_what_is_not_reproduced(ends: Any, gap: Any, expected: str):
   assert ledger.verdict(entry | {'smaller': True}) == 'smaller setting'
 
 
-@pytest.mark.parametrize('earlier', [{'a': 1}, [{'paper': 'x'}], [1]])
-def test_an_earlier_record_that_is_none(earlier: Any):
-  with pytest.raises(ValueError, match=r'^is no record of this program$'):
-    ledger.with_earlier([], earlier)
+def test_a_record_that_is_none(measure: Callable[..., pathlib.Path]):
+  for wrong in ([], {'a': 1}, {'runs': {}}):
+    with pytest.raises(ValueError, match=r'^is no record of this program$'):
+      measured.read(wrong)
+  run = program.make_record([measure(0, [7.0, 8.0])]).runs[0]._asdict()
+  assert measured.read({'runs': [run]})[0]._asdict() == run
+  line = 'has a run that is not as this program writes it'
+  for wrong in (1, {}, run | {'seeds': 0}, run | {'more': 1}):
+    with pytest.raises(ValueError, match=line):
+      measured.read({'runs': [wrong]})
+  line = 'has not as many members of ring, GAN, modes, as seeds'
+  with pytest.raises(ValueError, match=line):
+    measured.read({'runs': [run | {'seeds': [0]}]})
 
 
 def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
@@ -344,11 +393,7 @@ def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
     (folder / 'metrics.jsonl').write_text(row)
     made = {'step': config.steps, **summary}
     (folder / 'summary.json').write_text(json.dumps(made))
-    found = [
-      e
-      for e in program.make_record(tmp_path)
-      if e['source'] == 'cifar10.py:sngan'
-    ]
+    found = [e for e in entries(tmp_path) if e['source'] == 'cifar10.py:sngan']
     assert found[0]['figure'] == 'fd_inception'
     return found[0]
 
@@ -359,7 +404,7 @@ def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
   flags = re.findall(r'--config\.(eval\.\S+)=(\S*)', entry['command'])
   assert ('eval.weights', 'FILE') in flags
   config = overrides.apply(config, flags, build.complete)
-  assert record()['state'] == 'its summary has no fd_inception'
+  assert record()['state'] == 'no summary has fd_inception'
   assert record(fd_inception=9.0)['ours']['mean'] == 9.0
   config.eval.num_samples = 50_000
   found = 'eval.num_samples=50000 where 5000 is asked for'

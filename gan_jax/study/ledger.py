@@ -1,6 +1,5 @@
 """Published figures beside ours, as one record and as one page."""
 
-import contextlib
 import math
 import pathlib
 import re
@@ -9,14 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gan_jax.config import words
-from gan_jax.study import blocks, statistics
+from gan_jax.study import blocks, measured, statistics
 
 _ERRORS = ('standard error', 'standard deviation', '')
-# The state of a row of which there is no run.
-NO_RUN = 'not measured yet'
-MEASURED = 'measured'
-# How one begins that has not ended: 'at step 5 of 10'.
-AT = 'at'
 
 
 class Claim(NamedTuple):
@@ -61,34 +55,6 @@ class Published(NamedTuple):
   mean: float
   error: float
   digits: int
-
-
-class Run(NamedTuple):
-  """What was found of a row.
-
-  Attributes:
-    folder: of the run.
-    command: that makes it.
-    state: MEASURED, NO_RUN, how far it came, or why its figures are others.
-    summary: its figures, where it was measured.
-    budget: it was trained for, in words.
-    commit: of the code at the end.
-    machine: the devices of its last session.
-    whole: whether it has the steps that the row asks for.
-    seeds: of its members, in their order; none where these have other settings.
-    protocol: what tells the settings that the row asks for from others.
-  """
-
-  folder: str
-  command: str
-  state: str
-  summary: Mapping[str, Any]
-  budget: str = ''
-  commit: str = ''
-  machine: str = ''
-  whole: bool = True
-  seeds: Sequence[int] = ()
-  protocol: str = ''
 
 
 def read_claims(path: pathlib.Path) -> list[Claim]:
@@ -149,51 +115,36 @@ def _plain(x: float) -> float | None:
   return x if math.isfinite(x) else None
 
 
-def _measured(
-  found: statistics.Estimate, e: Mapping[str, Any]
-) -> dict[str, Any]:
-  """What the record has of our figure, beside the published one of an entry.
-
-  The difference is ours minus the paper's, where both have a spread over trials
-  and ours has all of its steps.
-  """
-  ours = found.to_json() | {'stderr': _plain(found.stderr)}
-  theirs, trials = parse(e['published']), e['published_trials']
-  spread = theirs.error
-  if e['published_error'] == 'standard deviation':
-    spread /= math.sqrt(trials)
-  tested = e['published_error'] and trials > 1 and math.isfinite(spread)
-  difference = None
-  if tested and e['whole']:
-    with contextlib.suppress(ValueError):  # Of one member there is no spread.
-      gap = statistics.compare_published(
-        found.members, theirs.mean, spread, trials
-      )
-      difference = {name: _plain(x) for name, x in gap._asdict().items()}
-  return {'ours': ours, 'difference': difference}
-
-
 def entry(
-  claim: Claim, row: str, name: str, run: Run, title: str, scale: float
+  claim: Claim,
+  row: str,
+  name: str,
+  runs: Sequence[measured.Run],
+  *,
+  title: str,
+  scale: float,
+  steps: int,
+  state: str,
+  command: str,
 ) -> dict[str, Any]:
   """One published figure and ours, for the record.
 
-  A run that was measured without this figure, or with none that is finite, says
-  so in its place. One that is shorter than its row is not tested.
+  Where no run has the figure, or none a finite one, the entry says so in its
+  place. Shorter runs than the row asks for are not tested.
 
   Args:
     claim: it is of.
     row: title.
     name: of the figure in `summary.json`.
-    run: of ours.
+    runs: of ours that are one population, as `measured.together` gives them.
     title: of the figure, for readers.
     scale: what ours is multiplied by.
-
-  Raises:
-    ValueError: what stands in the run's summary is no figure.
+    steps: that the row asks for.
+    state: of the row, where nothing is measured.
+    command: that measures it.
   """
-  text = claim.rows[row][name]
-  e = {
+  text, counted = claim.rows[row][name], measured.counted(runs, name)
+  e: dict[str, Any] = {
     'paper': claim.paper,
     'source': claim.table or claim.config,
     'row': row,
@@ -206,108 +157,61 @@ def entry(
     'published_budget': claim.budget,
     'differences': claim.differences,
     'smaller': claim.smaller,
-    'scale': scale,
-    'protocol': run.protocol,
-    'state': run.state,
+    'state': state,
     'ours': None,
     'difference': None,
-    'seeds': list(run.seeds),
-    'budget': run.budget,
-    'whole': run.whole,
-    'commit': run.commit,
-    'machine': run.machine,
-    'command': run.command,
+    'budget': '',
+    'whole': True,
+    'runs': [],
+    'command': command,
   }
-  if run.state != MEASURED:
+  if not runs:
     return e
-  if name not in run.summary:
-    return e | {'state': f'its summary has no {name}', 'seeds': []}
-  try:
-    found = statistics.of_summary(name, run.summary[name], scale)
-  except (KeyError, TypeError, ValueError):
-    raise ValueError(
-      f'{run.folder}/summary.json: {name} is no figure'
-    ) from None
-  if not math.isfinite(found.mean):
-    told = f'{name} is finite in none of {len(found.members)} runs'
-    return e | {'state': told}
-  if len(found.members) != len(run.seeds):
-    e['seeds'] = []
-  return e | _measured(found, e)
-
-
-_IDENTITY = 'paper', 'source', 'row', 'figure'
-_OURS = (
-  'state', 'ours', 'difference', 'seeds', 'budget', 'whole', 'commit',
-  'machine', 'command',
-)  # fmt: skip
-
-
-def with_earlier(
-  record: Sequence[dict[str, Any]], earlier: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-  """A record with what an earlier one has and its runs have not.
-
-  What was measured stays where the row's run is gone, has not ended, or is
-  shorter. Seeds that were measured before join those of a run with as many
-  steps, also where all of these failed; of a seed that both have, the run's
-  counts. Figures of a row that has other settings by now are left out, and the
-  row says so.
-
-  Args:
-    record: of the runs that are there.
-    earlier: of others, as it was written.
-
-  Raises:
-    ValueError: the earlier one is no record.
-  """
-  if not isinstance(earlier, list) or not all(
-    isinstance(e, dict) and set(_IDENTITY) < set(e) for e in earlier
-  ):
-    raise ValueError('is no record of this program')
-  known = {tuple(e[name] for name in _IDENTITY): e for e in earlier}
-  merged = []
-  for e in record:
-    old = known.get(tuple(e[name] for name in _IDENTITY), {})
-    same = old.get('published') == e['published'] and old.get('ours')
-    merged.append(_joined(old, e) if same else e)
-  return merged
-
-
-def _joined(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-  """An entry with what was measured of it before."""
-  going_on = new['state'] == NO_RUN or new['state'].startswith(f'{AT} ')
-  if old.get('protocol') != new['protocol']:
-    told = f'measured with other settings, at {old["commit"]}'
-    return new | {'state': told} if new['state'] == NO_RUN else new
-  shorter = old['whole'] and not new['whole']
-  if going_on or shorter:
-    return new | {name: old[name] for name in _OURS}
-  by_seed = _by_seed(old) | _by_seed(new)
+  if not counted:
+    return e | {'state': f'no summary has {name}'}
+  by_seed = {seed: x for _, own in counted for seed, x in own.items()}
   seeds = sorted(by_seed)
-  alike = old['seeds'] and new['seeds'] and new['budget'] == old['budget']
-  if not alike or seeds == new['seeds']:
-    return new
-  members = [by_seed[seed] for seed in seeds]
-  scaled = [None if x is None else x / new['scale'] for x in members]
   found = statistics.of_summary(
-    new['figure'], {'members': scaled}, new['scale']
+    name, {'members': [by_seed[seed] for seed in seeds]}, scale
   )
   if not math.isfinite(found.mean):
-    return new
-  of_both = {
-    name: sep.join(dict.fromkeys(f'{old[name]}{sep}{new[name]}'.split(sep)))
-    for name, sep in (('commit', ', '), ('machine', ', '), ('command', '\n'))
+    told = f'{name} is finite in none of {len(seeds)} runs'
+    if all(run.diverged for run, _ in counted):
+      told = f'diverged, {len(seeds)} of {len(seeds)} runs'
+    return e | {'state': told}
+  whole, batch = runs[0].steps >= steps, runs[0].settings['batch_size']
+  return e | {
+    'state': 'measured',
+    'ours': found.to_json() | {'stderr': _plain(found.stderr), 'seeds': seeds},
+    'difference': _difference(found, parse(text), claim) if whole else None,
+    'budget': f'{runs[0].steps:,} steps of batch {batch}',
+    'whole': whole,
+    'runs': [
+      {
+        'seeds': sorted(own),
+        'commit': run.commit,
+        'machine': run.machine,
+        'command': run.command,
+      }
+      for run, own in counted
+    ],
   }
-  pooled = {'state': MEASURED, 'seeds': seeds} | _measured(found, new)
-  return new | of_both | pooled
 
 
-def _by_seed(e: Mapping[str, Any]) -> dict[int, float | None]:
-  """Our members, None where one failed."""
-  seeds = e['seeds']
-  members = e['ours']['members'] if e['ours'] else [None] * len(seeds)
-  return dict(zip(seeds, members, strict=bool(seeds)))
+def _difference(
+  ours: statistics.Estimate, theirs: Published, claim: Claim
+) -> dict[str, Any] | None:
+  """Ours minus the paper's, where both have a spread over trials."""
+  if not (claim.error and claim.trials > 1 and math.isfinite(theirs.error)):
+    return None
+  root = math.sqrt(claim.trials) if claim.error == 'standard deviation' else 1.0
+  try:
+    found = statistics.compare_published(
+      ours.members, theirs.mean, theirs.error / root, claim.trials
+    )
+  except ValueError:
+    return None
+  return {name: _plain(x) for name, x in found._asdict().items()}
 
 
 def _number(x: float | None, digits: int) -> str:
@@ -359,8 +263,28 @@ def _line(e: Mapping[str, Any]) -> list[str]:
     gap = f'{ends[0]} [{ends[1]}, {ends[2]}], p = {_number(gap["p"], 3)}'
   return [
     *head, mean, f'{n}{failed}', f'[{low}, {high}]' if n > 1 else '',
-    gap or '', verdict(e), e['budget'], f'{e["commit"]}, {e["machine"]}',
+    gap or '', verdict(e), e['budget'], _made_by(e['runs']),
   ]  # fmt: skip
+
+
+def _made_by(runs: Sequence[Mapping[str, Any]]) -> str:
+  """Commit and machine, of several runs with the seeds of each."""
+  if len(runs) == 1:
+    return f'{runs[0]["commit"]}, {runs[0]["machine"]}'
+  return '; '.join(
+    f'{run["commit"]}, {run["machine"]} ({_in_words(run["seeds"])})'
+    for run in runs
+  )
+
+
+def _in_words(seeds: Sequence[int]) -> str:
+  """Of increasing ones: seed 3; seeds 0-4; seeds 0, 2."""
+  first, last = seeds[0], seeds[-1]
+  if first == last:
+    return f'seed {first}'
+  if last - first + 1 == len(seeds):
+    return f'seeds {first}-{last}'
+  return f'seeds {", ".join(map(str, seeds))}'
 
 
 _HEADER = [
@@ -387,14 +311,15 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     '`one run`,',
     '`too short` and `smaller setting` tell nothing, and `within the error` '
     'tells little',
-    'where the interval is wide.',
+    'where the interval is wide. A row of several commands was measured a few '
+    'seeds at a time.',
   ]
   for paper in dict.fromkeys(e['paper'] for e in record):
     entries = [e for e in record if e['paper'] == paper]
     first = entries[0]
     trials = first['published_trials'] or 'an unknown number of'
     error = first['published_error'] or 'not a spread over trials, or not said'
-    commands = '\n'.join(e['command'] for e in entries).splitlines()
+    commands = [each['command'] for e in entries for each in e['runs'] or [e]]
     lines += [
       '',
       f'## {paper}',
@@ -409,8 +334,8 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
       f'|{"---|" * len(_HEADER)}',
       *words.markdown(map(_line, entries)),
     ]
-  measured = sum(e['ours'] is not None for e in record)
-  lines += ['', f'{measured} of {len(record)} figures are measured.']
+  count = sum(e['ours'] is not None for e in record)
+  lines += ['', f'{count} of {len(record)} figures are measured.']
   return '\n'.join(lines) + '\n'
 
 
@@ -444,15 +369,13 @@ def _block(names: str, record: Sequence[Mapping[str, Any]]) -> list[str]:
         f'<!-- ledger: {name} -->: is none of {", ".join(known)}'
       )
   own = [e for name in asked for e in record if e['source'] == name]
-  measured = [e for e in own if e['ours'] is not None]
+  found = [e for e in own if e['ours'] is not None]
   rows = []
-  for e in measured:
+  for e in found:
     head, title, theirs, ours, n, _, _, told, budget, _ = _line(e)
     rows.append((head, title, theirs, ours, n, told, budget))
   lines = []
   if rows:
     lines = [*words.markdown([_SHORT, words.rule(_SHORT), *rows]), '']
-  said = (
-    f'{len(measured)} of {len(own)} figures of {names} are measured so far.'
-  )
+  said = f'{len(found)} of {len(own)} figures of {names} are measured so far.'
   return [*lines, said]
