@@ -6,7 +6,7 @@ import make_inception_fixture as fixture
 import numpy as np
 import pytest
 
-from gan_jax.evaluation import inception
+from gan_jax.evaluation import inception, resizers
 
 
 @pytest.fixture(scope='module')
@@ -50,3 +50,15 @@ def test_weights_of_another_network(arrays: dict[str, np.ndarray]):
   # torchvision's own weights have 1,000 classes.
   with pytest.raises(ValueError, match=r'^weights: fc has shape \[1000, 2'):
     inception.convert({**arrays, 'fc.weight': np.zeros((1000, 2048))})
+
+
+def test_pixels_are_centred_as_each_fid_has_them():
+  """TensorFlow's graph and clean-fid: (x - 128) / 128; others x / 127.5 - 1."""
+  pixels = np.arange(256, dtype=np.float32)
+  row = jnp.asarray(np.resize(pixels, (1, 299, 299, 3)) / 127.5 - 1)
+  seen = np.resize(pixels, (1, 299, 299, 3))
+  for name in resizers.RESIZERS:
+    by_128 = name in ('legacy_tensorflow', 'clean')
+    expected = (seen - 128) / 128 if by_128 else seen / 127.5 - 1
+    found = inception.as_input(row, name)
+    np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=name)

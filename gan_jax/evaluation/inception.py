@@ -23,6 +23,10 @@ SIDE = 299
 # Of pytorch-fid, whose checkpoint this is.
 RESIZER = 'legacy_pytorch'
 
+# What pixels in [0, 255] are divided by, after as much was taken from them:
+# pytorch-fid and StudioGAN have 127.5, TensorFlow's graph and clean-fid 128.
+_CENTRES = {'legacy_tensorflow': 128.0, 'clean': 128.0}
+
 _EPSILON = 1e-3  # Of its batch normalisation.
 
 
@@ -178,14 +182,25 @@ class Inception(nn.Module):
     return types.Features(features, features @ kernel)
 
 
+def centre(resizer: str) -> float:
+  """That of the pixels, of whose FID a resizer is."""
+  return _CENTRES.get(resizer, 127.5)
+
+
+def as_input(images: jax.Array, resizer: str) -> jax.Array:
+  """What the network sees, `[N, SIDE, SIDE, 3]`; see `resizers.resize`."""
+  x, c = resizers.resize(images, SIDE, resizer), centre(resizer)
+  return x if c == 127.5 else ((x + 1) * 127.5 - c) / c
+
+
 def apply(
   params: types.PyTree, images: jax.Array, *, resizer: str = RESIZER
 ) -> types.Features:
-  """Features and logits of images of any size; see `resizers.resize`.
+  """Features and logits of images of any size; see `as_input`.
 
   Its products are of float32 on all devices, as those of the published figures.
   """
-  x = resizers.resize(images, SIDE, resizer)
+  x = as_input(images, resizer)
   with jax.default_matmul_precision('highest'):
     seen = Inception().apply({'params': params}, x)
   assert isinstance(seen, types.Features)

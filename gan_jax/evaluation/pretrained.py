@@ -95,10 +95,11 @@ def inception(path: str = '', resizer: str = '') -> features.Extractor:
       f'{converted}: it does not say of which checkpoint it was made; remove it'
       f', and download {INCEPTION_FILE} from {INCEPTION_URL}'
     )
+  resizer = resizer or inceptions.RESIZER
   # Of the checkpoint, by which others know these weights.
-  return _extractor(
-    'inception', origin, params, _inception, resizer or inceptions.RESIZER
-  )
+  extractor = _extractor('inception', origin, params, _inception, resizer)
+  facts = {**extractor.facts, 'features_centre': inceptions.centre(resizer)}
+  return extractor._replace(facts=facts)
 
 
 def _arrays(path: str, file: str, url: str) -> tuple[Any, str]:

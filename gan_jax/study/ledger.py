@@ -1,5 +1,6 @@
 """Published figures beside ours, as one record and as one page."""
 
+import collections
 import math
 import pathlib
 import re
@@ -180,10 +181,11 @@ def entry(
       told = f'diverged, {len(seeds)} of {len(seeds)} runs'
     return e | {'state': told}
   whole, batch = runs[0].steps >= steps, runs[0].settings['batch_size']
+  tested = whole and not claim.smaller
   return e | {
     'state': 'measured',
     'ours': found.to_json() | {'stderr': _plain(found.stderr), 'seeds': seeds},
-    'difference': _difference(found, parse(text), claim) if whole else None,
+    'difference': _difference(found, parse(text), claim) if tested else None,
     'budget': f'{runs[0].steps:,} steps of batch {batch}',
     'whole': whole,
     'runs': [
@@ -201,14 +203,16 @@ def entry(
 def _difference(
   ours: statistics.Estimate, theirs: Published, claim: Claim
 ) -> dict[str, Any] | None:
-  """Ours minus the paper's, where both have a spread over trials."""
-  if not (claim.error and claim.trials > 1 and math.isfinite(theirs.error)):
-    return None
-  root = math.sqrt(claim.trials) if claim.error == 'standard deviation' else 1.0
+  """Ours minus the paper's; None of one member, which has no spread."""
+  error, trials = theirs.error, claim.trials
+  if claim.error == 'standard deviation':
+    error /= math.sqrt(max(trials, 1))
+  own = ours.members
   try:
-    found = statistics.compare_published(
-      ours.members, theirs.mean, theirs.error / root, claim.trials
-    )
+    if claim.error and trials > 1 and math.isfinite(error):
+      found = statistics.compare_published(own, theirs.mean, error, trials)
+    else:
+      found = statistics.compare_single(own, theirs.mean, max(trials, 1))
   except ValueError:
     return None
   return {name: _plain(x) for name, x in found._asdict().items()}
@@ -221,10 +225,9 @@ def _number(x: float | None, digits: int) -> str:
 def verdict(e: Mapping[str, Any]) -> str:
   """Whether a published figure is reproduced, of an entry of the record.
 
-  'within the error' where the interval, at 95 %, of ours holds the paper's
-  figure, or that of the difference, where it is tested, holds 0; else 'no'. Of
-  one member, of fewer steps than the row has, or of a smaller setting there is
-  nothing to tell.
+  'within the error' where the 95 % interval of the difference holds 0; else
+  'no', and on which side ours is. Of one member, of fewer steps than the row
+  has, or of a smaller setting there is nothing to tell.
   """
   ours, gap = e['ours'], e['difference']
   if ours is None:
@@ -235,12 +238,11 @@ def verdict(e: Mapping[str, Any]) -> str:
     return 'one run'
   if e['smaller']:
     return 'smaller setting'
-  low, high = ours['ci95']
-  if gap:
-    inside = gap['low'] <= 0 <= gap['high']
-  else:
-    inside = low <= parse(e['published']).mean <= high
-  return 'within the error' if inside else 'no'
+  if gap is None:
+    return 'not tested'
+  if gap['low'] <= 0 <= gap['high']:
+    return 'within the error'
+  return 'no, lower' if gap['difference'] < 0 else 'no, higher'
 
 
 def _line(e: Mapping[str, Any]) -> list[str]:
@@ -302,30 +304,37 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     'with a JSON record beside it: no figure here is typed by hand. Published '
     'ones are in',
     '`experiments/tables/published.toml`. Ours are mean ± standard error of n '
-    'runs; the',
-    "interval of a difference is Welch's, where the paper says how many trials "
-    'it has and',
-    'what stands after its ±. A figure is not reproduced where that interval '
-    'does not hold 0',
-    "or, where there is none, where ours does not hold the paper's figure; "
-    '`one run`,',
-    '`too short` and `smaller setting` tell nothing, and `within the error` '
-    'tells little',
-    'where the interval is wide. A row of several commands was measured a few '
-    'seeds at a time.',
+    'runs. The',
+    'interval of a difference, at 95 %, is by Welch where the paper gives a '
+    'spread over so',
+    'many trials; else it is a prediction interval, for which the paper has '
+    'one run (or as',
+    'many as it says) that varies as ours do. A figure is not reproduced where '
+    'that interval',
+    'does not hold 0. `One run`, `too short` and `smaller setting` tell '
+    'nothing, and `within',
+    'the error` tells little where the interval is wide; of twenty figures '
+    'that are the same',
+    'one is expected outside of it. A row of several commands was measured a '
+    'few seeds at a',
+    'time.',
   ]
   for paper in dict.fromkeys(e['paper'] for e in record):
     entries = [e for e in record if e['paper'] == paper]
     first = entries[0]
-    trials = first['published_trials'] or 'an unknown number of'
-    error = first['published_error'] or 'not a spread over trials, or not said'
+    trials = first['published_trials'] or 'not said'
+    error = first['published_error'] or 'not said, or no spread over trials'
+    after = (
+      f'After ±: {error}. '
+      if any('±' in e['published'] for e in entries)
+      else ''
+    )
     commands = [each['command'] for e in entries for each in e['runs'] or [e]]
     lines += [
       '',
       f'## {paper}',
       '',
-      f'Trials: {trials}. After ±: {error}. Budget: '
-      f'{first["published_budget"]}.',
+      f'Trials: {trials}. {after}Budget: {first["published_budget"]}.',
       f'Known differences: {first["differences"]}',
       '',
       *(f'    {each}' for each in dict.fromkeys(commands)),
@@ -334,9 +343,26 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
       f'|{"---|" * len(_HEADER)}',
       *words.markdown(map(_line, entries)),
     ]
-  count = sum(e['ours'] is not None for e in record)
-  lines += ['', f'{count} of {len(record)} figures are measured.']
+  lines += ['', _how_many(record)]
   return '\n'.join(lines) + '\n'
+
+
+_KINDS = {'one run': 'of one run', 'smaller setting': 'of a smaller setting'}
+
+
+def _how_many(entries: Sequence[Mapping[str, Any]], of: str = '') -> str:
+  """Figures are measured, and what that tells."""
+  found = [e for e in entries if e['ours'] is not None]
+  kinds = collections.Counter(
+    'tested' if e['difference'] else verdict(e) for e in found
+  )
+  parts = ', '.join(
+    f'{count} {_KINDS.get(kind, kind)}' for kind, count in kinds.items()
+  )
+  return (
+    f'{len(found)} of {len(entries)} figures{of} are measured so far'
+    f'{parts and f" ({parts})"}.'
+  )
 
 
 _SHORT = ['', '', 'published', 'ours', 'n', 'reproduced', 'our budget']
@@ -377,5 +403,4 @@ def _block(names: str, record: Sequence[Mapping[str, Any]]) -> list[str]:
   lines = []
   if rows:
     lines = [*words.markdown([_SHORT, words.rule(_SHORT), *rows]), '']
-  said = f'{len(found)} of {len(own)} figures of {names} are measured so far.'
-  return [*lines, said]
+  return [*lines, _how_many(own, f' of {names}')]

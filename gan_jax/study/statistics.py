@@ -242,3 +242,29 @@ def compare_published(
   half = float(scipy.special.stdtrit(freedom, 0.975)) * error
   p = 2 * float(scipy.special.stdtr(freedom, -abs(difference) / error))
   return Comparison(difference, difference - half, difference + half, p)
+
+
+def compare_single(
+  a: Sequence[float], mean: float, trials: int = 1
+) -> Comparison:
+  """Members of ours against a published mean without a spread.
+
+  By the prediction interval of a mean of so many more members: the published
+  runs are taken to vary as ours do.
+
+  Args:
+    a: values; those that are not finite are left out.
+    mean: as it was published.
+    trials: that it is of.
+
+  Raises:
+    ValueError: there are fewer than two finite values, or they are all equal.
+  """
+  x = np.array([v for v in a if math.isfinite(v)])
+  if len(x) < 2 or not x.std():
+    raise ValueError(f'cannot compare {len(x)} members without any spread')
+  difference = float(x.mean()) - mean
+  error = float(x.std(ddof=1)) * math.sqrt(1 / len(x) + 1 / trials)
+  half = float(student(len(x))) * error
+  p = 2 * float(scipy.special.stdtr(len(x) - 1, -abs(difference) / error))
+  return Comparison(difference, difference - half, difference + half, p)
