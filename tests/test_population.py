@@ -464,7 +464,7 @@ def test_a_table(tmp_path: pathlib.Path):
   assert filled[5:] == [
     f'| c | 3 | 0 | {cell} |',
     '',
-    'Mean ± standard error of n members less those that failed, which have no '
+    'Mean ± standard error of n members, or of as many as (in brackets) have a '
     'finite value. A note.',
     '',
     '<!-- table ends -->',
@@ -492,7 +492,7 @@ def test_a_row_for_each_setting(tiny: configs.Config):
   table, shown = tables.by_setting(table, summaries)
   assert tables.markdown(table, shown)[2:6] == [
     '| R1, penalties.r1.weight=0 | 2 | 0 | 0.2 ± 0.1 |',
-    '| R1, penalties.r1.weight=0.1 | 2 | 1 | 0.5 |',
+    '| R1, penalties.r1.weight=0.1 | 2 | 1 | 0.5 (1) |',
     '| R1, penalties.r1.weight=2 | 2 | 0 | 0.8 ± 0.1 |',
     '| none | 2 | 0 | 0.6 ± 0.1 |',
   ]

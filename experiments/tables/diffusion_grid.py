@@ -2,10 +2,11 @@
 
 Paper: Wang et al. 2023 (arXiv 2206.02262), the toy example: "the vanilla GAN
 exhibits severe mode collapsing", where Diffusion-GAN "successfully captures all
-the 25 Gaussian modes", with MLPs of two hidden layers of 128. It gives no
-figures, and the authors' code has no toy example: the Gaussians, optimiser and
-budget are ours, the same for all rows and tuned to none; the diffusion has that
-code's defaults. D is not told t, the plug-in of the authors' README.
+the 25 Gaussian modes". It gives no figures, and the authors' code has no toy
+example: networks of two hidden layers of 128 are what we believe the paper has;
+the Gaussians, optimiser and budget are ours, the same for all rows and tuned to
+none; the diffusion has that code's defaults. D is not told t, as in the plug-in
+of the authors' README.
 
 Command:
   python -m experiments.table --table=experiments/tables/diffusion_grid.py \

@@ -200,11 +200,16 @@ def ranked(table: Table, summaries: Summaries, metric: str) -> Table:
 
 
 def _cell(estimate: statistics.Estimate, column: Column) -> str:
-  """The mean ± its standard error, which one member alone does not have."""
-  mean = _number(estimate.mean, column)
-  if not math.isfinite(estimate.stderr):
-    return mean
-  return f'{mean} ± {_number(estimate.stderr, column)}'
+  """The mean ± its standard error, which one member alone does not have.
+
+  Where members failed to have this figure, how many have it stands behind it.
+  """
+  cell = _number(estimate.mean, column)
+  if math.isfinite(estimate.stderr):
+    cell += f' ± {_number(estimate.stderr, column)}'
+  if estimate.failed:
+    cell += f' ({estimate.size - estimate.failed})'
+  return cell
 
 
 def _number(x: float, column: Column) -> str:
@@ -295,14 +300,14 @@ def as_text(table: Table, summaries: Summaries, command: str) -> str:
       for row in lines
     ]
     text.append('')
-  text += [*_foot(table), *compared(table, summaries), command]
+  text += _below(table, summaries, command)
   return '\n'.join(text) + '\n'
 
 
 def _foot(table: Table) -> list[str]:
   """What stands below every form of the table, before its comparisons."""
   said = [
-    'Mean ± standard error of n members less those that failed, which have no '
+    'Mean ± standard error of n members, or of as many as (in brackets) have a '
     'finite value.'
   ]
   if note := ' '.join(table.note.split()):
@@ -310,6 +315,10 @@ def _foot(table: Table) -> list[str]:
   if table.comparisons:
     said.append("[95 % intervals] are by Welch's t, p is by permutations.")
   return said
+
+
+def _below(table: Table, summaries: Summaries, command: str) -> list[str]:
+  return [*_foot(table), *compared(table, summaries), command]
 
 
 def as_markdown(table: Table, summaries: Summaries, command: str) -> str:
@@ -339,8 +348,7 @@ def as_latex(table: Table, summaries: Summaries, command: str) -> str:
     text = text.replace('^', r'\^{}').replace('~', r'\~{}')
     return text.replace(' ± ', ' $\\pm$ ')
 
-  foot = [*_foot(table), *compared(table, summaries), command]
-  lines = [f'% {line}' for line in foot]
+  lines = [f'% {line}' for line in _below(table, summaries, command)]
   for title, grid in _grids(table, summaries):
     header, *rows = [' & '.join(map(escaped, row)) + r' \\' for row in grid]
     if title:
