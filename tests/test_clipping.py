@@ -1,4 +1,4 @@
-"""Weight clipping: by hand, in a game's step, and where it is refused."""
+"""Bounds on parameters: by hand, in a game's step, and where refused."""
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,49 @@ def test_updates_end_in_the_box():
     np.testing.assert_array_equal(trace, grads['a'])
 
 
+def test_units_end_in_balls():
+  """A unit's weights keep their direction; biases and short ones stay."""
+  rng = np.random.default_rng(0)
+  params = {
+    'Dense_0': {'kernel': rng.normal(size=(4, 3)), 'bias': np.full(3, 9.0)},
+    'Maxout_0': {'kernel': rng.normal(size=(4, 5, 2))},
+    'Conv_0': {'kernel': rng.normal(size=(3, 3, 4, 2))},
+  }
+  params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+  grads = jax.tree.map(lambda x: 0.1 * x, params)
+  for limit in (1.5, 0.0):
+    optimiser = projection.into_balls(optax.sgd(1.0), limit)
+    updates, _ = optimiser.update(grads, optimiser.init(params), params)
+    moved = optax.apply_updates(params, updates)
+    for layer, into in (('Dense_0', 4), ('Maxout_0', 4), ('Conv_0', 36)):
+      free = 0.9 * np.asarray(params[layer]['kernel']).reshape(into, -1)
+      length = np.linalg.norm(free, axis=0)
+      assert length.max() > 1.5
+      longest = np.minimum(length, limit or np.inf)
+      found = np.asarray(moved[layer]['kernel']).reshape(into, -1)
+      np.testing.assert_allclose(found, free / length * longest, rtol=1e-5)
+    np.testing.assert_allclose(moved['Dense_0']['bias'], 8.1, rtol=1e-6)
+
+
 def make_config() -> configs.Config:
   c = configs.Config(steps=3, batch_size=8, loss='wasserstein', disc_steps=2)
   c.gen.net, c.disc.net = mlp.GenSettings(4, 1), mlp.DiscSettings(4, 1)
   c.population.vary = {'optim.disc.clip': [0.0, 0.01]}
   return c
+
+
+def test_a_critic_with_bounded_columns():
+  config = make_config()
+  config.population.vary = {'optim.disc.max_column_norm': [0.0, 0.3]}
+  game = program.open_game(config)
+  chunk = program.make_chunk(game, 3)
+  state, _, _ = chunk(game.start(), game.hyper, {}, game.keys)
+  kernels = [x for x in jax.tree.leaves(state.disc.params) if x.ndim == 3]
+  assert len(kernels) == 2
+  for kernel in kernels:
+    free, bounded = np.linalg.norm(kernel, axis=1).max(axis=1)
+    assert free > 0.35
+    assert 0.29 < bounded <= 0.3 * (1 + 1e-5)
 
 
 def test_a_clipped_critic():

@@ -263,7 +263,7 @@ def test_schedules_and_ema_count_generator_steps(
 
 def test_fresh_and_shared_latents(tiny: configs.Config):
   """Recorded through the latent function itself."""
-  for latents, expected in (('fresh', 4), ('shared', 2)):
+  for latents, expected in (('fresh', 4), ('shared', 2), ('shared_pass', 2)):
     tiny.latents, tiny.disc_steps, tiny.gen_steps = latents, 2, 2
     spec, hyper, state, batch = start(tiny, LINE)
     seen = []
@@ -284,10 +284,29 @@ def test_fresh_and_shared_latents(tiny: configs.Config):
     assert len(seen) == len({tuple(key) for key in seen}) == expected
     # G's own passes are that of the last D step, or like none of them.
     (first, *_), (last, key), (own, own_key), (again, again_key) = passed
-    shares = latents == 'shared'
+    shares = latents != 'fresh'
     assert np.array_equal(own, last) == (own_key == key) == shares
     assert np.array_equal(own, again) == (own_key == again_key) == shares
     assert not np.array_equal(own, first)
+
+
+def test_one_pass_of_d_serves_both_players(tiny: configs.Config):
+  """Its dropout, noise and augmentation are those of D's last update."""
+  for latents, same in (
+    ('fresh', set()),
+    ('shared', {'gen'}),
+    ('shared_pass', {'gen', 'disc_fake', 'augment_fake'}),
+  ):
+    tiny.latents, tiny.disc_steps, tiny.gen_steps = latents, 2, 2
+    spec, *_ = start(tiny, LINE)
+    draw = draws.draw_step(spec, jax.random.key(8))
+    for own in draw.gen:
+      found = {
+        name
+        for name, key in own.keys._asdict().items()
+        if key == getattr(draw.disc[-1].keys, name)
+      }
+      assert found == same
 
 
 def test_larger_batches_of_g(tiny: configs.Config):

@@ -5,9 +5,11 @@ variance of 1 and 100 coordinates, rectifiers 1200-1200 to a sigmoid, maxout
 240 x 5 twice with dropout .2 and .5, batch 100, both players at once on the
 same latents, SGD at .1 divided by 1.000004 an update, momentum .5 to .7 over
 250 epochs. There D minimises the mean of its two cross-entropies, here their
-sum: hence half of that rate. That configuration has no constraint on norms, and
-its rule for stopping is commented out; 250 epochs are where the momentum ends.
-There G's step drops the same units of D as D's, here others.
+sum: hence half of that rate. That configuration has no constraint on norms
+(--config.optim.disc.max_column_norm=1.9365 is that of maxout networks), and its
+rule for stopping is commented out; 250 epochs are where the momentum ends.
+There G's step drops the same units of D as D's, as --config.latents=shared_pass
+does; here others, as in the run that was measured.
 
 Command:
   python -m experiments.train --config=experiments/configs/mnist_2014.py \

@@ -134,6 +134,10 @@ class Optimiser:
   # After each update all parameters are clipped to [-clip, clip]; 0 clips none.
   # WGAN's is 0.01, of D.
   clip: float = declare.field(0.0, swept=True, at_least=0)
+  # After each update the weights that enter a unit have at most this norm, in
+  # dense layers a column of the kernel; 0 bounds none. Maxout networks have
+  # 1.9365 (Goodfellow et al. 2013, their code for MNIST).
+  max_column_norm: float = declare.field(0.0, swept=True, at_least=0)
 
 
 @dataclasses.dataclass
@@ -461,7 +465,9 @@ class Config:
   # Generator updates in a step; 2 in the first DCGAN code in TensorFlow.
   gen_steps: int = declare.field(1, at_least=1)
   # 'fresh': each of the generator's updates draws its own latents (and real
-  # batch, where its loss has one); 'shared': all have those of D's last.
+  # batch, where its loss has one); 'shared': all have those of D's last;
+  # 'shared_pass': also the dropout, noise and augmentation of D's last pass
+  # over them, as where one pass serves both players.
   latents: str = 'fresh'
   # How many times batch_size samples the generator's own update draws, of fresh
   # latents; 2 in SNGAN's code.

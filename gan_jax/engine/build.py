@@ -202,6 +202,13 @@ def _gen_batches(config: configs.Config, *, sees_real: bool) -> int:
   return config.gen_batches
 
 
+# Of an optimiser's settings, those that bound parameters after each update.
+_BOUNDS = {
+  'clip': projection.into_box,
+  'max_column_norm': projection.into_balls,
+}
+
+
 def _make_optimiser(
   config: configs.Config,
   player: str,
@@ -211,19 +218,24 @@ def _make_optimiser(
   settings: configs.Optimiser = getattr(config.optim, player)
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
-  clip = max(values.swept_values(config, f'{field}clip'))
-  clips = clip > 0
-  if clips and config.rule.name == 'optimistic':
+  bounds = {
+    name: project
+    for name, project in _BOUNDS.items()
+    if max(values.swept_values(config, field + name)) > 0
+  }
+  if bounds and config.rule.name == 'optimistic':
+    name = next(iter(bounds))
+    limit = max(values.swept_values(config, field + name))
     raise ValueError(
-      f"{field}clip={clip}: rule.name='optimistic' moves further than an "
-      'update, and so out of its bounds; any other rule can clip'
+      f"{field}{name}={limit}: rule.name='optimistic' moves further than an "
+      'update, and so out of its bounds; any other rule stays in them'
     )
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
     transform = make(*(hyper[field + name] for name in numbers), root)
-    if clips:
-      transform = projection.into_box(transform, hyper[f'{field}clip'])
+    for name, project in bounds.items():
+      transform = project(transform, hyper[field + name])
     if network.project is not None:
       transform = optax.chain(transform, projection.onto(network.project))
     return transform
@@ -444,9 +456,7 @@ def make_spec(
     batch_samples=values.batch_samples(config),
     disc_steps=config.disc_steps,
     gen_steps=config.gen_steps,
-    share_latents=values.choose(
-      'latents', config.latents, names.LATENT_SHARING
-    ),
+    shared=values.choose('latents', config.latents, names.LATENT_SHARING),
     packing=config.packing,
     gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,

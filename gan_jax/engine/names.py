@@ -271,4 +271,9 @@ OVERFIT: dict[str, Callable[[jax.Array], jax.Array]] = {
   'mean': lambda logits: logits,
 }
 
-LATENT_SHARING = {'fresh': False, 'shared': True}
+# Of D's last update, the keys that G's have beside its latents; None without.
+LATENT_SHARING: dict[str, tuple[str, ...] | None] = {
+  'fresh': None,
+  'shared': ('gen',),
+  'shared_pass': ('gen', 'disc_fake', 'augment_fake'),
+}

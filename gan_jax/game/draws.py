@@ -54,22 +54,24 @@ class StepDraw(NamedTuple):
     disc: D's updates, one after another.
     gen_keys: the keys of G's updates.
     gen_latents: G's own; None where it has those of D's last update.
+    shared: the keys that G's updates have of D's last one.
   """
 
   disc: tuple[UpdateDraw, ...]
   gen_keys: tuple[Keys, ...]
   gen_latents: tuple[types.Latent, ...] | None
+  shared: tuple[str, ...] = ()
 
   @property
   def gen(self) -> tuple[UpdateDraw, ...]:
     """G's updates, one after another."""
     if self.gen_latents is not None:
       return tuple(map(UpdateDraw, self.gen_latents, self.gen_keys))
-    # Without batch normalisation the compiler merges G's two passes.
+    # Without batch normalisation the compiler merges passes with the same keys.
     last = self.disc[-1]
+    own = {name: getattr(last.keys, name) for name in self.shared}
     return tuple(
-      UpdateDraw(last.latent, keys._replace(gen=last.keys.gen))
-      for keys in self.gen_keys
+      UpdateDraw(last.latent, keys._replace(**own)) for keys in self.gen_keys
     )
 
 
@@ -90,7 +92,8 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
   return StepDraw(
     disc=tuple(UpdateDraw(latent(keys), keys) for keys in disc_keys),
     gen_keys=gen_keys,
-    gen_latents=None
-    if spec.share_latents
-    else tuple(latent(keys, spec.gen_batches) for keys in gen_keys),
+    gen_latents=tuple(latent(keys, spec.gen_batches) for keys in gen_keys)
+    if spec.shared is None
+    else None,
+    shared=spec.shared or (),
   )

@@ -6,6 +6,7 @@ gradients as they were.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,3 +45,32 @@ def into_box(
     return jax.tree.map(lambda x: jnp.clip(x, -bound, bound), params)
 
   return optax.chain(optimiser, onto(clipped))
+
+
+def into_balls(
+  optimiser: optax.GradientTransformation, limit: float | jax.Array
+) -> optax.GradientTransformation:
+  """An optimiser after whose updates no unit's weights have a larger norm.
+
+  Max-norm regularisation (Srebro & Shraibman 2005; Srivastava et al. 2014,
+  "Dropout", section 5.1): the vector of weights that enter a unit is divided by
+  what it is longer than `limit`. Units are those of kernels, `[in, ...]` of
+  dense layers and `[H, W, in, out]` of convolutions; biases stay.
+
+  Args:
+    optimiser: of the player.
+    limit: `[]`; 0 bounds nothing.
+  """
+  bound = jnp.where(limit > 0, limit, jnp.inf)
+
+  def shortened(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
+    if path[-1] != jax.tree_util.DictKey('kernel'):
+      return x
+    axes = (0, 1, 2) if x.ndim == 4 else 0
+    norm = jnp.sqrt(jnp.square(x).sum(axes, keepdims=True))
+    return x * jnp.minimum(1.0, bound / jnp.maximum(norm, 1e-12))
+
+  def project(params: types.PyTree) -> types.PyTree:
+    return jax.tree_util.tree_map_with_path(shortened, params)
+
+  return optax.chain(optimiser, onto(project))

@@ -36,7 +36,8 @@ class Spec(NamedTuple):
     disc_steps: D's updates in a step.
     gen_steps: G's, which follow them.
     loop_disc: they are compiled once, as a loop, and not one after another.
-    share_latents: whether G reuses the draws of the last D update.
+    shared: of D's last update, the keys that G's updates have too, beside its
+      latents (draws.py); None where G draws its own.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
     own_statistics: normalise evaluation samples by the statistics of their own
       batch, of `batch_samples`.
@@ -68,7 +69,7 @@ class Spec(NamedTuple):
   batch_samples: int
   disc_steps: int
   gen_steps: int
-  share_latents: bool
+  shared: tuple[str, ...] | None
   packing: int
   own_statistics: bool
   skip_nonfinite: bool
