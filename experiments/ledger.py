@@ -173,7 +173,11 @@ def _differing(run: 'measured.Run', row: _Row) -> str:
   from gan_jax.storage import workdir as workdirs
   from gan_jax.study import tables
 
-  config, same = values.from_dict(run.settings), copy.deepcopy(row.asked)
+  try:
+    config = values.from_dict(run.settings)
+  except ValueError as error:
+    return f'settings of another version ({error})'
+  same = copy.deepcopy(row.asked)
   tables.set_steps(same, run.steps)
   # CPUs multiply in one way.
   free = _FREE | (

@@ -345,6 +345,10 @@ def test_a_row_that_was_changed_leaves_its_runs_out(
   ]
   monkeypatch.setattr(pacgan, 'get_row', own)
   assert program.make_record([], changed.runs) == record
+  # A field that this version does not have.
+  other = record.runs[0]._replace(settings={'sneed': 0})
+  told = program.make_record([], [other]).figures[0]['state']
+  assert 'measured with settings of another version (sneed: no such' in told
 
 
 @pytest.mark.parametrize(
