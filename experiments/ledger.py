@@ -80,7 +80,7 @@ def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
   """What is there of a row in a folder: its run, or why there is none."""
   from gan_jax.config import values
   from gan_jax.report import progress
-  from gan_jax.storage import workdir as workdirs
+  from gan_jax.storage import history, workdir as workdirs
   from gan_jax.study import measured, population
 
   if not (folder / 'config.json').is_file():
@@ -92,37 +92,56 @@ def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
     return None, f'at step {told.step:,} of {config.steps:,}'
   last = workdirs.sessions(folder)[-1]
   names = row.figures if told.state == 'done' else ()
+  seeds = [member.seed for member in population.members(config)]
+  rows = history.read(folder)
   run = measured.Run(
     row.source,
     row.title,
     values.to_dict(_without_paths(config)),
     config.steps,
-    [member.seed for member in population.members(config)],
-    {n: _members(folder, n, summary[n]) for n in names if n in summary},
+    seeds,
+    {
+      name: _members(folder, name, summary[name], len(seeds))
+      for name in names
+      if name in summary
+    },
     told.state == 'diverged',
     _stamp(folder, info),
     (last['commit'] or 'unknown')[:10],
     f'{len(last["devices"])} x {last["devices"][0]}',
     _command(config, row),
+    max((float(e['time']) for e in rows if 'event' not in e), default=0.0),
   )
-  return (None, why) if (why := _differing(run, row)) else (run, '')
+  if why := _differing(run, row):
+    return None, why
+  # As the record will have it.
+  (kept,) = measured.read(json.loads(json.dumps({'runs': [run._asdict()]})))
+  return kept, ''
 
 
-def _members(folder: pathlib.Path, name: str, value: Any) -> list[float | None]:
+def _members(
+  folder: pathlib.Path, name: str, value: Any, count: int
+) -> list[float | None]:
   """Of a figure of a summary.
 
   Raises:
-    ValueError: it is none.
+    ValueError: it is none, or not of so many members.
   """
   members = value.get('members') if isinstance(value, dict) else [value]
   numbers = int, float, type(None)
-  if isinstance(members, list) and all(isinstance(x, numbers) for x in members):
-    return members
-  raise ValueError(f'{folder}/summary.json: {name} is no figure')
+  if not isinstance(members, list) or not all(
+    isinstance(x, numbers) for x in members
+  ):
+    raise ValueError(f'{folder}/summary.json: {name} is no figure')
+  if len(members) != count:
+    raise ValueError(f'{folder}/summary.json: {name} is not of {count} members')
+  return members
 
 
 def _stamp(folder: pathlib.Path, info: 'sources.Info') -> dict[str, Any]:
   """What the figures of a run depend on, of an earlier version perhaps less."""
+  from gan_jax.storage import workdir as workdirs
+
   path = folder / 'protocol.json'
   try:
     stamp: dict[str, Any] = json.loads(path.read_text())
@@ -130,6 +149,8 @@ def _stamp(folder: pathlib.Path, info: 'sources.Info') -> dict[str, Any]:
     stamp = {}
   except (OSError, ValueError) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None
+  if workdirs.is_on_cpus(folder):  # Which multiply in one way.
+    stamp.pop('matmul_precision', None)
   # Points are drawn anew with each first seed.
   if info.kind == 'images':
     stamp['data_fingerprint'] = info.fingerprint
@@ -304,11 +325,12 @@ def make_record(
   """
   from gan_jax.study import ledger, measured
 
-  record = Record([*earlier], [], [])
+  record, known = Record([*earlier], [], []), set()
   for claim in ledger.read_claims(PUBLISHED):
     table = _table(claim)
     for row in _rows(claim, table):
       state, found = _NO_RUN, []
+      known.add((row.source, row.title))
       for folder in folders:
         run, why = _run(folder / row.folder, row)
         if run is not None:
@@ -326,6 +348,11 @@ def make_record(
           claim, row.title, name, counted, title=title, scale=scale,
           steps=row.asked.steps, state=state, command=row.command,
         ))  # fmt: skip
+  record.left_out.extend(
+    f'{run.source}, {run.row}, measured at {run.commit}: nothing is published'
+    for run in record.runs
+    if (run.source, run.row) not in known
+  )
   return record
 
 

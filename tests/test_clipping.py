@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
+from experiments import launch
+from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import program
+from gan_jax.engine import build, program
 from gan_jax.game import projection
 from gan_jax.networks import mlp
 
@@ -47,6 +49,24 @@ def test_units_end_in_balls():
       found = np.asarray(moved[layer]['kernel']).reshape(into, -1)
       np.testing.assert_allclose(found, free / length * longest, rtol=1e-5)
     np.testing.assert_allclose(moved['Dense_0']['bias'], 8.1, rtol=1e-6)
+
+
+def test_bounds_can_be_differentiated():
+  """Under an unrolled rule: with no limit, at zero columns, inside and out."""
+  kernel = jnp.array([[0.0, 3.0, 0.1], [0.0, 4.0, 0.2]])
+
+  def after(kernel: jax.Array, limit: float) -> jax.Array:
+    optimiser = projection.into_balls(optax.sgd(1.0), limit)
+    params = {'kernel': kernel}
+    still = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimiser.update(still, optimiser.init(params), params)
+    return optax.apply_updates(params, updates)['kernel'][0].sum()
+
+  # d(3 / |w|) of the long column w = (3, 4): (1 - 9 / 25) / 5, -12 / 125.
+  inside = [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+  bound = [[1.0, 0.128, 1.0], [0.0, -0.096, 0.0]]
+  for limit, expected in ((0.0, inside), (9.0, inside), (1.0, bound)):
+    np.testing.assert_allclose(jax.grad(after)(kernel, limit), expected, 1e-5)
 
 
 def make_config() -> configs.Config:
@@ -93,3 +113,11 @@ def test_a_rule_that_would_leave_the_box_is_refused():
   config.rule.name, config.disc_steps = 'optimistic', 1
   with pytest.raises(ValueError, match=r"optim.disc.clip=0.01: rule.name='opt"):
     program.open_game(config)
+
+
+def test_a_network_that_sets_its_norms_itself_is_refused():
+  config = launch.load_config('experiments/configs/cifar10.py:r3gan2')
+  config.optim.disc.max_column_norm = 1.0
+  network = types.Network(lambda key: ({}, {}), lambda *_: None, project=abs)
+  with pytest.raises(ValueError, match=r"max_column_norm: disc.name='r3gan2' "):
+    build._make_optimiser(config, 'disc', network)

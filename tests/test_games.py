@@ -348,7 +348,7 @@ def handwritten(
 ) -> Written:
   """The non-saturating game with R1, written out."""
   gen_keys, disc_keys = (draws.split_keys(k) for k in jax.random.split(key))
-  if spec.shared is not None:
+  if spec.shared_keys is not None:
     gen_keys = disc_keys
 
   def logits(disc: types.PyTree, x: jax.Array) -> jax.Array:

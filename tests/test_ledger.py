@@ -5,6 +5,7 @@ import math
 import pathlib
 import re
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_a_run_beside_its_paper(
     return config
 
   monkeypatch.setattr(pacgan, 'get_row', get_row)
-  tiny = begun_row(folder, steps=12, seeds=5)
+  tiny = begun_row(folder, steps=12, seeds=4)
   assert entries(tmp_path)[0]['state'] == 'at step 0 of 12'
   (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
   assert entries(tmp_path)[0]['state'] == 'at step 7 of 12'
@@ -155,8 +156,8 @@ def test_a_run_beside_its_paper(
   figures: dict[str, Any] = {
     'step': tiny.steps,
     'modes': {'members': members},
-    'high_quality': {'members': [0.9, 0.8]},
-    'reverse_kl': 0.25,
+    'high_quality': {'members': [0.9, None, 0.8, None]},
+    'reverse_kl': {'members': [None, None, 0.25, None]},
   }
   (folder / 'metrics.jsonl').write_text(f'{{"step": {tiny.steps}}}\n')
   # Given more steps, and not yet summarised again.
@@ -180,8 +181,8 @@ def test_a_run_beside_its_paper(
   assert ledger.verdict(found['high_quality']) == 'within the error'
   assert ledger.verdict(found['reverse_kl']) == 'one run'
   assert '| modes | 6.3 ± .5 | 7.0 ± 0.6 | 4 (1 failed) | [' in page
-  assert '| 98.2 ± .2 | 85.0 ± 5.0 | 2 |' in page
-  assert '| reverse KL | .45 ± .09 | 0.25 | 1 |' in page
+  assert '| 98.2 ± .2 | 85.0 ± 5.0 | 4 (2 failed) |' in page
+  assert '| reverse KL | .45 ± .09 | 0.25 | 4 (3 failed) |' in page
   # A run that was extended is not done, whatever its old figures.
   config = json.loads((folder / 'config.json').read_text())
   config['config']['steps'] = 2 * tiny.steps
@@ -216,6 +217,10 @@ def test_a_run_that_is_not_its_row_s(tmp_path: pathlib.Path):
   shutil.rmtree(other)
   for summary, message in (
     ({'step': 40, 'modes': {'mean': 7}}, 'summary.json: modes is no figure$'),
+    (
+      {'step': 40, 'modes': {'members': [7.0]}},
+      'summary.json: modes is not of 2 members$',
+    ),
     (None, r'summary.json: cannot be read \('),
   ):
     text = json.dumps(summary) if summary else '{'
@@ -239,13 +244,19 @@ def measure(
   monkeypatch.setattr(pacgan, 'get_row', get_row)
 
   def make(
-    seed: int, members: list[float | None], steps: int = 40, **stamp: Any
+    seed: int,
+    members: list[float | None],
+    steps: int = 40,
+    at: float = 0.0,
+    **stamp: Any,
   ) -> pathlib.Path:
     folder = tmp_path / str(len([*tmp_path.iterdir()]))
     own = folder / 'pacgan' / 'ring_GAN'
     begun_row(own, steps=steps, seeds=len(members), seed=seed)
     (own / 'metrics.jsonl').write_text(f'{{"step": {steps}}}\n')
     (own / 'protocol.json').write_text(json.dumps(stamp))
+    line = {'time': at or time.time(), 'step': steps}
+    (own / 'history.jsonl').write_text(json.dumps(line) + '\n')
     if any(members):
       each = {'members': members}
       figures = {'step': steps, 'modes': each, 'high_quality': each}
@@ -270,7 +281,7 @@ def test_seeds_of_several_machines_are_one_population(
     measure(4, [None]),
     measure(9, [1.0], steps=30),
   ]
-  # The second part has a seed of the first one, and comes after it.
+  # The second part has a seed of the first one, and ended after it.
   for order in ([0, 1, 2, 3, 4], [4, 3, 0, 2, 1], [3, 0, 4, 1, 1, 2, 2]):
     record = program.Record([], [], [])
     for i in order:
@@ -303,8 +314,8 @@ def test_seeds_of_several_machines_are_one_population(
 def test_what_does_not_count_together(measure: Callable[..., pathlib.Path]):
   first, second = measure(0, [7.0, 8.0], sha='a'), measure(2, [1.0], sha='b')
   record = program.make_record([first, second])
-  # Of two measuring networks the last one's, and the other is told.
-  assert record.figures[0]['ours']['members'] == [1.0]
+  # Of two measuring networks that of more seeds, and the other is told.
+  assert record.figures[0]['ours']['members'] == [7.0, 8.0]
   assert [line.partition(': ')[2] for line in record.left_out] == [
     'has other steps, data or feature networks than what is counted'
   ]
@@ -321,6 +332,23 @@ def test_what_does_not_count_together(measure: Callable[..., pathlib.Path]):
   told = ' '.join(again.left_out)
   assert 'packing=2 where 1 is asked for' in told
   assert 'at step 40 of 40' in told
+
+
+def test_what_is_read_again_changes_nothing(
+  measure: Callable[..., pathlib.Path],
+):
+  """Runs count in the order in which they ended, not in that of reading."""
+  old, new = measure(0, [7.0, 8.0], at=1.0), measure(1, [1.0], at=2.0)
+  record = program.make_record([new, old])
+  assert record.figures[0]['ours']['members'] == [7.0, 1.0]
+  again = program.make_record([old], record.runs)
+  assert again == record
+  # A later run of fewer figures takes none away.
+  path = new / 'pacgan' / 'ring_GAN' / 'summary.json'
+  path.write_text(json.dumps({'step': 40, 'modes': {'members': [2.0]}}))
+  later = program.make_record([new], record.runs)
+  assert later.figures[0]['ours']['members'] == [7.0, 2.0]
+  assert later.figures[1] == record.figures[1]
 
 
 def test_a_row_that_was_changed_leaves_its_runs_out(

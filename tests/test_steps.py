@@ -295,7 +295,10 @@ def test_one_pass_of_d_serves_both_players(tiny: configs.Config):
   for latents, same in (
     ('fresh', set()),
     ('shared', {'gen'}),
-    ('shared_pass', {'gen', 'disc_fake', 'augment_fake'}),
+    (
+      'shared_pass',
+      {'gen', 'disc_real', 'disc_fake', 'augment_real', 'augment_fake'},
+    ),
   ):
     tiny.latents, tiny.disc_steps, tiny.gen_steps = latents, 2, 2
     spec, *_ = start(tiny, LINE)

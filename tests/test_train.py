@@ -235,7 +235,7 @@ def run_chunk(config: configs.Config, devices: int) -> states.GanState:
   return chunk(state, hyper, arrays, keys)[0]
 
 
-@pytest.mark.parametrize('latents', ['fresh', 'shared'])
+@pytest.mark.parametrize('latents', ['fresh', 'shared', 'shared_pass'])
 @pytest.mark.parametrize('data', ['mixture', 'digits'])
 def test_steps_drawn_at_once_are_those_drawn_one_by_one(
   tiny: configs.Config,

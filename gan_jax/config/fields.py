@@ -135,8 +135,8 @@ class Optimiser:
   # WGAN's is 0.01, of D.
   clip: float = declare.field(0.0, swept=True, at_least=0)
   # After each update the weights that enter a unit have at most this norm, in
-  # dense layers a column of the kernel; 0 bounds none. Maxout networks have
-  # 1.9365 (Goodfellow et al. 2013, their code for MNIST).
+  # dense layers a column of the kernel as it is stored; 0 bounds none. Maxout
+  # networks have 1.9365 (Goodfellow et al. 2013, their code for MNIST).
   max_column_norm: float = declare.field(0.0, swept=True, at_least=0)
 
 

@@ -231,6 +231,12 @@ def _make_optimiser(
       'update, and so out of its bounds; any other rule stays in them'
     )
 
+  if 'max_column_norm' in bounds and network.project is not None:
+    raise ValueError(
+      f'{field}max_column_norm: {player}.name={getattr(config, player).name!r} '
+      'sets the norms of its weights itself after each update'
+    )
+
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
     numbers = ('learning_rate', 'b1', 'b2', 'eps')
     transform = make(*(hyper[field + name] for name in numbers), root)
@@ -456,7 +462,7 @@ def make_spec(
     batch_samples=values.batch_samples(config),
     disc_steps=config.disc_steps,
     gen_steps=config.gen_steps,
-    shared=values.choose('latents', config.latents, names.LATENT_SHARING),
+    shared_keys=values.choose('latents', config.latents, names.LATENT_SHARING),
     packing=config.packing,
     gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,

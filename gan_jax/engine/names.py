@@ -275,5 +275,11 @@ OVERFIT: dict[str, Callable[[jax.Array], jax.Array]] = {
 LATENT_SHARING: dict[str, tuple[str, ...] | None] = {
   'fresh': None,
   'shared': ('gen',),
-  'shared_pass': ('gen', 'disc_fake', 'augment_fake'),
+  'shared_pass': (
+    'gen',
+    'disc_real',
+    'disc_fake',
+    'augment_real',
+    'augment_fake',
+  ),
 }

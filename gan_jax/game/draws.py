@@ -4,7 +4,7 @@ It depends on a key alone, and so can be drawn for many steps at once, which
 costs less than drawing for one after another where steps are small.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -15,7 +15,8 @@ from gan_jax.game import spec as specs
 class Keys(NamedTuple):
   """One key for each use within one player's update.
 
-  New uses are appended, so that the others keep their keys.
+  New uses are appended, so that the others keep their keys. Of an update that
+  shares some with another, these are None.
   """
 
   latents: jax.Array
@@ -28,6 +29,11 @@ class Keys(NamedTuple):
   augment_fake: jax.Array
   augment_penalty: jax.Array
   pseudo: jax.Array
+
+  def or_those_of(self, other: 'Keys') -> 'Keys':
+    """With the other's where it has none."""
+    pairs = zip(self, other, strict=True)
+    return Keys(*(theirs if own is None else own for own, theirs in pairs))
 
 
 def split_keys(key: jax.Array) -> Keys:
@@ -52,15 +58,13 @@ class StepDraw(NamedTuple):
 
   Attributes:
     disc: D's updates, one after another.
-    gen_keys: the keys of G's updates.
+    gen_keys: the keys of G's updates; None for those of D's last update.
     gen_latents: G's own; None where it has those of D's last update.
-    shared: the keys that G's updates have of D's last one.
   """
 
   disc: tuple[UpdateDraw, ...]
   gen_keys: tuple[Keys, ...]
   gen_latents: tuple[types.Latent, ...] | None
-  shared: tuple[str, ...] = ()
 
   @property
   def gen(self) -> tuple[UpdateDraw, ...]:
@@ -69,9 +73,9 @@ class StepDraw(NamedTuple):
       return tuple(map(UpdateDraw, self.gen_latents, self.gen_keys))
     # Without batch normalisation the compiler merges passes with the same keys.
     last = self.disc[-1]
-    own = {name: getattr(last.keys, name) for name in self.shared}
     return tuple(
-      UpdateDraw(last.latent, keys._replace(**own)) for keys in self.gen_keys
+      UpdateDraw(last.latent, keys.or_those_of(last.keys))
+      for keys in self.gen_keys
     )
 
 
@@ -89,11 +93,11 @@ def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:
   updates = jax.random.split(key, spec.gen_steps + spec.disc_steps)
   keys = tuple(map(split_keys, updates))
   gen_keys, disc_keys = keys[: spec.gen_steps], keys[spec.gen_steps :]
+  of_disc: dict[str, Any] = dict.fromkeys(spec.shared_keys or ())
   return StepDraw(
     disc=tuple(UpdateDraw(latent(keys), keys) for keys in disc_keys),
-    gen_keys=gen_keys,
+    gen_keys=tuple(keys._replace(**of_disc) for keys in gen_keys),
     gen_latents=tuple(latent(keys, spec.gen_batches) for keys in gen_keys)
-    if spec.shared is None
+    if spec.shared_keys is None
     else None,
-    shared=spec.shared or (),
   )

@@ -53,22 +53,25 @@ def into_balls(
   """An optimiser after whose updates no unit's weights have a larger norm.
 
   Max-norm regularisation (Srebro & Shraibman 2005; Srivastava et al. 2014,
-  "Dropout", section 5.1): the vector of weights that enter a unit is divided by
-  what it is longer than `limit`. Units are those of kernels, `[in, ...]` of
-  dense layers and `[H, W, in, out]` of convolutions; biases stay.
+  "Dropout", section 5.1): the vector of weights that enter a unit is scaled to
+  `limit` where it is longer. Units are those of kernels as they are stored,
+  `[in, ...]` of dense layers and `[H, W, in, out]` of convolutions; all other
+  parameters stay.
 
   Args:
     optimiser: of the player.
     limit: `[]`; 0 bounds nothing.
   """
-  bound = jnp.where(limit > 0, limit, jnp.inf)
 
   def shortened(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
     if path[-1] != jax.tree_util.DictKey('kernel'):
       return x
     axes = (0, 1, 2) if x.ndim == 4 else 0
-    norm = jnp.sqrt(jnp.square(x).sum(axes, keepdims=True))
-    return x * jnp.minimum(1.0, bound / jnp.maximum(norm, 1e-12))
+    square = jnp.square(x).sum(axes, keepdims=True)
+    is_longer = (limit > 0) & (square > jnp.square(limit))
+    # Of a square that can be differentiated, for unrolled rules.
+    length = jnp.sqrt(jnp.where(is_longer, square, 1.0))
+    return jnp.where(is_longer, x * limit / length, x)
 
   def project(params: types.PyTree) -> types.PyTree:
     return jax.tree_util.tree_map_with_path(shortened, params)

@@ -36,8 +36,8 @@ class Spec(NamedTuple):
     disc_steps: D's updates in a step.
     gen_steps: G's, which follow them.
     loop_disc: they are compiled once, as a loop, and not one after another.
-    shared: of D's last update, the keys that G's updates have too, beside its
-      latents (draws.py); None where G draws its own.
+    shared_keys: of D's last update, the keys that G's updates have too, beside
+      its latents (draws.py); None where G draws its own.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
     own_statistics: normalise evaluation samples by the statistics of their own
       batch, of `batch_samples`.
@@ -69,7 +69,7 @@ class Spec(NamedTuple):
   batch_samples: int
   disc_steps: int
   gen_steps: int
-  shared: tuple[str, ...] | None
+  shared_keys: tuple[str, ...] | None
   packing: int
   own_statistics: bool
   skip_nonfinite: bool

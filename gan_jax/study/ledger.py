@@ -311,8 +311,9 @@ def as_markdown(record: Sequence[Mapping[str, Any]], command: str) -> str:
     'one run (or as',
     'many as it says) that varies as ours do. A figure is not reproduced where '
     'that interval',
-    'does not hold 0. `One run`, `too short` and `smaller setting` tell '
-    'nothing, and `within',
+    'does not hold 0. `One run`, `too short`, `smaller setting` and `not '
+    'tested`, where our',
+    'runs are all equal, tell nothing, and `within',
     'the error` tells little where the interval is wide; of twenty figures '
     'that are the same',
     'one is expected outside of it. A row of several commands was measured a '

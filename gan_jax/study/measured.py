@@ -20,10 +20,12 @@ class Run(NamedTuple):
     seeds: of the members, in order.
     figures: by name the value of each member, None where it failed.
     diverged: whether it ended as all members had failed; it has no figures.
-    stamp: what the figures depend on, as in `protocol.json`.
+    stamp: what the figures depend on, as in `protocol.json`; empty where that
+      is not known.
     commit: of the code at the end.
     machine: the devices of its last session.
     command: that makes it.
+    ended: the time, in seconds since 1970; 0 where it is not known.
   """
 
   source: str
@@ -37,6 +39,11 @@ class Run(NamedTuple):
   commit: str
   machine: str
   command: str
+  ended: float
+
+  def found(self) -> 'Run':
+    """Without what tells who made it, and when."""
+    return self._replace(commit='', machine='', command='', ended=0.0)
 
   def of(self, figure: str) -> dict[int, float | None]:
     """The members' values by seed; empty where it was not measured."""
@@ -48,12 +55,12 @@ class Run(NamedTuple):
 _TYPES = {
   'source': str, 'row': str, 'settings': dict, 'steps': int, 'seeds': list,
   'figures': dict, 'diverged': bool, 'stamp': dict, 'commit': str,
-  'machine': str, 'command': str,
+  'machine': str, 'command': str, 'ended': float,
 }  # fmt: skip
 
 
 def read(record: Any) -> list[Run]:
-  """The runs of a record, as `write` made it.
+  """The runs of a record of the ledger.
 
   Raises:
     ValueError: it is no such record.
@@ -76,40 +83,42 @@ def read(record: Any) -> list[Run]:
 
 
 def merged(earlier: Sequence[Run], found: Sequence[Run]) -> list[Run]:
-  """All runs, without those whose seeds a later one has with as many steps."""
-  runs = [*earlier, *found]
+  """All runs, in the order in which they ended.
 
-  def is_replaced(i: int) -> bool:
-    own = runs[i]
-    return any(
-      (own.source, own.row, own.steps) == (other.source, other.row, other.steps)
-      and {*own.seeds} <= {*other.seeds}
-      for other in runs[i + 1 :]
-    )
-
-  return [run for i, run in enumerate(runs) if not is_replaced(i)]
+  One that found the same to the last digit as an earlier one is that one, read
+  again or repeated.
+  """
+  runs: list[Run] = []
+  for run in [*earlier, *found]:
+    if all(run.found() != other.found() for other in runs):
+      runs.append(run)
+  return sorted(runs, key=lambda run: run.ended)
 
 
 def together(runs: Sequence[Run], steps: int) -> list[Run]:
   """Those of a row that are one population, in their order.
 
-  They have the steps that are asked for or, if none has, the most; and what
-  their figures depend on is what those of the last one do.
+  They have the steps that are asked for or, if none has, the most; and their
+  figures depend on the same. Of several such populations it is the one with the
+  most seeds, or else the last.
 
   Args:
-    runs: of one row, with its settings.
+    runs: of one row, with its settings, in the order of `merged`.
     steps: that the row asks for.
   """
-  if not runs:
-    return []
-  best = max((run.steps == steps, run.steps) for run in runs)
+  best = max(((run.steps == steps, run.steps) for run in runs), default=None)
   long = [run for run in runs if (run.steps == steps, run.steps) == best]
-  last = long[-1].stamp
-  return [
-    run
-    for run in long
-    if all(run.stamp[name] == last[name] for name in run.stamp.keys() & last)
+  stamps = [run.stamp for run in long if run.stamp]
+  populations = [
+    [run for run in long if not run.stamp or run.stamp == stamp]
+    for stamp in stamps or [{}]
   ]
+
+  def size(population: list[Run]) -> int:
+    return len({seed for run in population for seed in run.seeds})
+
+  most = max(map(size, populations))
+  return [each for each in populations if size(each) == most][-1]
 
 
 def counted(

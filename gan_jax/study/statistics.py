@@ -261,7 +261,7 @@ def compare_single(
     ValueError: there are fewer than two finite values, or they are all equal.
   """
   x = np.array([v for v in a if math.isfinite(v)])
-  if len(x) < 2 or not x.std():
+  if len(x) < 2 or x.min() == x.max():
     raise ValueError(f'cannot compare {len(x)} members without any spread')
   difference = float(x.mean()) - mean
   error = float(x.std(ddof=1)) * math.sqrt(1 / len(x) + 1 / trials)
