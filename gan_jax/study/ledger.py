@@ -218,10 +218,6 @@ def _difference(
   return {name: _plain(x) for name, x in found._asdict().items()}
 
 
-def _number(x: float | None, digits: int) -> str:
-  return '-' if x is None else f'{x:.{digits}f}'
-
-
 def verdict(e: Mapping[str, Any]) -> str:
   """Whether a published figure is reproduced, of an entry of the record.
 
@@ -248,24 +244,27 @@ def verdict(e: Mapping[str, Any]) -> str:
 def _line(e: Mapping[str, Any]) -> list[str]:
   """Cells of a row of the page."""
   head = [e['row'], e['title'], e['published']]
-  ours, digits = e['ours'], e['digits']
+  ours, gap = e['ours'], e['difference']
   if ours is None:
     return [*head, e['state'], '', '', '', '', '', '']
-  n = len(ours['members']) - ours.get('dropped', 0)
-  failed = f' ({ours["failed"]} failed)' if ours['failed'] else ''
-  mean = _number(ours['mean'], digits)
+
+  def number(x: float) -> str:
+    return f'{x:.{e["digits"]}f}'
+
+  mean, interval, difference = number(ours['mean']), '', ''
   if ours['stderr'] is not None:
-    mean += f' ± {_number(ours["stderr"], digits)}'
-  low, high = (_number(x, digits) for x in ours['ci95'])
-  gap = e['difference']
+    low, high = map(number, ours['ci95'])
+    mean += f' ± {number(ours["stderr"])}'
+    interval = f'[{low}, {high}]'
   if gap:
-    ends = [
-      _number(gap[part], digits) for part in ('difference', 'low', 'high')
-    ]
-    gap = f'{ends[0]} [{ends[1]}, {ends[2]}], p = {_number(gap["p"], 3)}'
+    low, high = number(gap['low']), number(gap['high'])
+    difference = (
+      f'{number(gap["difference"])} [{low}, {high}], p = {gap["p"]:.3f}'
+    )
+  failed = f' ({ours["failed"]} failed)' if ours['failed'] else ''
   return [
-    *head, mean, f'{n}{failed}', f'[{low}, {high}]' if n > 1 else '',
-    gap or '', verdict(e), e['budget'], _made_by(e['runs']),
+    *head, mean, f'{len(ours["members"])}{failed}', interval, difference,
+    verdict(e), e['budget'], _made_by(e['runs']),
   ]  # fmt: skip
 
 
