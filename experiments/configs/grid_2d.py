@@ -11,8 +11,9 @@ Command:
     --workdir=runs/grid_2d
 
 Machine: meant for an accelerator; 400,000 steps.
-Result: not measured at the full budget. The paper, 10 trials: 17.3 ± .8 modes
-for GAN, 23.8 ± .7 for PacGAN2.
+Result: of the ring one seed (experiments/tables/pacgan.py); the grid is not
+measured at the full budget. The paper, 10 trials: 17.3 ± .8 modes for GAN, 23.8
+± .7 for PacGAN2.
 """
 
 from experiments import recipes
