@@ -70,19 +70,6 @@ def _config(search: _Search, steps: int, seeds: int) -> 'configs.Config':
   return c
 
 
-def _member_steps(config: 'configs.Config') -> int:
-  """Of all members together."""
-  from gan_jax.config import halving
-  from gan_jax.study import population
-
-  total, begin = 0, 0
-  count = len(population.settings(config))
-  for rung in halving.rungs(config):
-    total += count * (rung.step - begin)
-    begin, count = rung.step, rung.settings
-  return (total + count * (config.steps - begin)) * config.population.seeds
-
-
 def _left(
   config: 'configs.Config', folder: pathlib.Path
 ) -> 'dict[str, dict[str, statistics.Estimate]]':
@@ -125,6 +112,8 @@ def _rows(
     played: of each search its configuration.
     found: of each the figures of the settings left, the best first.
   """
+  from gan_jax.config import halving
+
   best, *_, worst = found['full grid']
   least = found['full grid'][best][_BY]
   rows = []
@@ -134,7 +123,7 @@ def _rows(
       if config.population.halving or setting in (best, worst):
         figures = [str(own[name]) for name in _SHOWN]
         gap = '-' if setting == best else _from_best(own[_BY], least)
-        head = [title, f'{_member_steps(config):,}', setting]
+        head = [title, f'{halving.member_steps(config):,}', setting]
         rows.append([*head, *figures, gap])
   return rows
 

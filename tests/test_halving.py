@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import halving as study
 from gan_jax.config import checks, fields as configs, halving as rungs
 from gan_jax.engine import program
 from gan_jax.networks import mlp
@@ -127,40 +126,16 @@ def test_rows_say_who_plays(config: configs.Config):
     halving.playing(config, rows[:1], 5)
 
 
-def test_the_study_counts_steps_and_shows_what_is_left():
-  """320,000 steps of all members, and 31 and 25 % of them (by hand)."""
-  played = {
-    name: study._config(search, 2000, 10)
-    for name, search in study._SEARCHES.items()
-  }
-  for config in played.values():
-    checks.validate(config)
-  steps = [study._member_steps(config) for config in played.values()]
-  # 10 seeds of (16 * 250 + 8 * 250 + 4 * 500 + 2 * 1000), for one.
-  assert steps == [320_000, 100_000, 80_000]
-
-  def figures(*distances: float) -> dict[str, statistics.Estimate]:
-    return {
-      name: statistics.estimate(name, values)
-      for name, values in ((study._BY, distances), ('high_quality', (0.5, 0.7)))
-    }
-
-  good, fair, bad = figures(0.1, 0.3), figures(0.3, 0.4), figures(1.0, 1.2)
-  found = {
-    'full grid': {'a': good, 'b': fair, 'c': bad},
-    'half goes on': {'b': fair, 'c': bad},
-    'a quarter goes on': {'b': fair},
-  }
-  rows = study._rows(played, found)
-  assert [row[:3] for row in rows] == [
-    ['full grid', '320,000', 'a'],
-    ['full grid', '320,000', 'c'],
-    ['half goes on', '100,000', 'b'],
-    ['half goes on', '100,000', 'c'],
-    ['a quarter goes on', '80,000', 'b'],
-  ]
-  # .2 and .1 more: a mean of .15, Student's t of one degree times .05.
-  assert [row[-1] for row in rows[::2]] == ['-', '0.15 ± 0.64', '0.15 ± 0.64']
+def test_steps_of_all_members():
+  """Of a grid of sixteen settings, ten seeds each, and two searches of it."""
+  c = configs.Config(steps=2000)
+  c.population.seeds = 10
+  c.population.vary = {'ema.half_life': [float(i) for i in range(16)]}
+  assert rungs.member_steps(c) == 320_000
+  c.population.halving = (250, 500, 1000)
+  assert rungs.member_steps(c) == 10 * (16 * 250 + 8 * 250 + 4 * 500 + 2 * 1000)
+  c.population.halving, c.population.halving_keep = (250, 1000), 0.25
+  assert rungs.member_steps(c) == 10 * (16 * 250 + 4 * 750 + 1 * 1000)
 
 
 def test_equal_settings_stay_in_their_order(config: configs.Config):

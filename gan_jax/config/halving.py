@@ -33,6 +33,15 @@ def rungs(config: configs.Config) -> list[Rung]:
   return passed
 
 
+def member_steps(config: configs.Config) -> int:
+  """Of all members together, those that are dropped included."""
+  total, begin, count = 0, 0, _count(config)
+  for rung in [*rungs(config), Rung(config.steps, 0)]:
+    total += count * (rung.step - begin)
+    begin, count = rung.step, rung.settings
+  return total * config.population.seeds
+
+
 def problems(config: configs.Config) -> Iterator[str]:
   """One line for each thing that is wrong with `population.halving*`."""
   population, steps = config.population, _steps(config)
