@@ -80,18 +80,22 @@ def _left(
 
   summary = train.train(config, folder)
   gone = halving.dropped(config, writers.read_rows(folder))
-  found: dict[str, dict[str, statistics.Estimate]] = {}
-  for title, members in population.settings(config).items():
-    if title not in gone:
-      found[title] = {}
-      for name in _SHOWN:
-        own = {'members': summary[name]['members'][members]}
-        found[title][name] = statistics.of_summary(name, own)
-
-  def key(title: str) -> tuple[int, float]:
-    return statistics.order(found[title][_BY], greatest=False)
-
-  return {title: found[title] for title in sorted(found, key=key)}
+  left = {
+    title: members
+    for title, members in population.settings(config).items()
+    if title not in gone
+  }
+  by = halving.Order(_BY, greatest=False)
+  values = statistics.of_summary(_BY, summary[_BY]).members
+  return {
+    title: {
+      name: statistics.of_summary(
+        name, {'members': summary[name]['members'][left[title]]}
+      )
+      for name in _SHOWN
+    }
+    for title in halving.ranked(by, left, values)
+  }
 
 
 def _from_best(own: 'statistics.Estimate', best: 'statistics.Estimate') -> str:

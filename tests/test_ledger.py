@@ -122,6 +122,20 @@ def test_what_has_no_run_says_so(tmp_path: pathlib.Path):
       assert pathlib.Path(str(file).partition(':')[0]).is_file()
 
 
+def change_rows(
+  monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+  """All rows of PacGAN ask for something else."""
+  original = pacgan.get_row
+
+  def get_row(law: str, game: str) -> configs.Config:
+    config = original(law, game)
+    values.assign(config, name, value)
+    return config
+
+  monkeypatch.setattr(pacgan, 'get_row', get_row)
+
+
 def begun_row(
   folder: pathlib.Path, *, seed: int = 0, **budget: int
 ) -> configs.Config:
@@ -140,14 +154,7 @@ def test_a_run_beside_its_paper(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
   folder = tmp_path / 'pacgan' / 'ring_GAN'
-  original = pacgan.get_row
-
-  def get_row(law: str, game: str) -> configs.Config:
-    config = original(law, game)
-    config.steps = 12
-    return config
-
-  monkeypatch.setattr(pacgan, 'get_row', get_row)
+  change_rows(monkeypatch, 'steps', 12)
   tiny = begun_row(folder, steps=12, seeds=4)
   assert entries(tmp_path)[0]['state'] == 'at step 0 of 12'
   (folder / 'metrics.jsonl').write_text('{"step": 7}\n')
@@ -234,14 +241,7 @@ def measure(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pathlib.Path]:
   """Makes a folder of runs with one of PacGAN's first row, of 40 steps."""
-  original = pacgan.get_row
-
-  def get_row(law: str, game: str) -> configs.Config:
-    config = original(law, game)
-    config.steps = 40
-    return config
-
-  monkeypatch.setattr(pacgan, 'get_row', get_row)
+  change_rows(monkeypatch, 'steps', 40)
 
   def make(
     seed: int,
@@ -357,13 +357,7 @@ def test_a_row_that_was_changed_leaves_its_runs_out(
   """And takes them back with its settings: nothing is lost."""
   record = program.make_record([measure(0, [7.0, 8.0])])
   own = pacgan.get_row
-
-  def get_row(law: str, game: str) -> configs.Config:
-    config = own(law, game)
-    config.penalties.r1.weight = 1.0
-    return config
-
-  monkeypatch.setattr(pacgan, 'get_row', get_row)
+  change_rows(monkeypatch, 'penalties.r1.weight', 1.0)
   changed = program.make_record([], record.runs)
   found = 'penalties.r1.weight=0.0 where 1.0 is asked for'
   assert changed.figures[0]['state'] == f'measured with {found}'

@@ -211,6 +211,13 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
   return Comparison(difference, low, high, float(test.pvalue))
 
 
+def _by_student(difference: float, error: float, freedom: float) -> Comparison:
+  """What Student's t says of a difference with a standard error."""
+  half = float(scipy.special.stdtrit(freedom, 0.975)) * error
+  p = 2 * float(scipy.special.stdtr(freedom, -abs(difference) / error))
+  return Comparison(difference, difference - half, difference + half, p)
+
+
 def compare_published(
   a: Sequence[float], mean: float, stderr: float, trials: int
 ) -> Comparison:
@@ -238,10 +245,7 @@ def compare_published(
     raise ValueError('cannot compare two figures without any spread')
   parts = zip(squares, (len(x), trials), strict=True)
   freedom = total**2 / sum(s**2 / (n - 1) for s, n in parts)
-  error = math.sqrt(total)
-  half = float(scipy.special.stdtrit(freedom, 0.975)) * error
-  p = 2 * float(scipy.special.stdtr(freedom, -abs(difference) / error))
-  return Comparison(difference, difference - half, difference + half, p)
+  return _by_student(difference, math.sqrt(total), freedom)
 
 
 def compare_single(
@@ -265,6 +269,4 @@ def compare_single(
     raise ValueError(f'cannot compare {len(x)} members without any spread')
   difference = float(x.mean()) - mean
   error = float(x.std(ddof=1)) * math.sqrt(1 / len(x) + 1 / trials)
-  half = float(student(len(x))) * error
-  p = 2 * float(scipy.special.stdtr(len(x) - 1, -abs(difference) / error))
-  return Comparison(difference, difference - half, difference + half, p)
+  return _by_student(difference, error, len(x) - 1)
