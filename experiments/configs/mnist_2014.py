@@ -8,8 +8,8 @@ same latents, SGD at .1 divided by 1.000004 an update, momentum .5 to .7 over
 sum: hence half of that rate. That configuration has no constraint on norms
 (--config.optim.disc.max_column_norm=1.9365 is that of maxout networks), and its
 rule for stopping is commented out; 250 epochs are where the momentum ends.
-There G's step drops the same units of D as D's, as --config.latents=shared_pass
-does; here others, as in the run that was measured.
+One pass of D over the samples serves both players: G's step drops the units
+that D's does (latents).
 
 Command:
   python -m experiments.train --config=experiments/configs/mnist_2014.py \
@@ -30,7 +30,7 @@ def get_config() -> config.Config:
   c.steps = 125_000
   c.batch_size = 100
   c.rule.name = 'simultaneous'
-  c.latents = 'shared'
+  c.latents = 'shared_pass'
   c.data.name = 'mnist'
   c.data.split = 'train[:50000]'
   c.gen.name = c.disc.name = 'maxout'
