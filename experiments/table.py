@@ -71,6 +71,12 @@ def load(path: pathlib.Path) -> Any:
     table = table._replace(published=ledger.of_table(beside, path.stem))
   if unknown := sorted(table.published.keys() - tables.lines(table).keys()):
     raise ValueError(f'{beside}: {path.name} has no row {unknown[0]!r}')
+  known = {column.metric for column in table.all_columns}
+  for title, figures in table.published.items():
+    if unknown := sorted(figures.keys() - known):
+      raise ValueError(
+        f'{beside}: {title}: {path.name} has no column {unknown[0]!r}'
+      )
   return table
 
 
@@ -122,10 +128,12 @@ def _train(
   from gan_jax.study import tables
 
   summaries, again = {}, f'the same command takes {workdir} up again'
+  columns = [column.metric for column in table.all_columns]
   for i, (title, config) in enumerate(table.rows.items()):
     print(f'row {i + 1} of {len(table.rows)}: {title}', file=sys.stderr)
     try:
-      summaries[title] = train.train(config, workdir / tables.folder(title))
+      folder = workdir / tables.folder(title)
+      summaries[title] = train.train(config, folder, columns=columns)
       stopped = f'done at step {config.steps:,}'
     except interrupt.Stopped as error:
       print(f'{title}: {error}; {again}')
@@ -155,13 +163,13 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   table = _chosen(load(pathlib.Path(_TABLE.value)))
   workdirs.check_local(workdir)
-  if _STATUS.value:
-    print('\n'.join(progress.lines(table, workdir)))
-    return
   if _RANK.value:
     tables.check_rank(table, _RANK.value)
   hosts.agree('table', {'rows': list(table.rows)})
   hosts.decide(printed.check_page)
+  if _STATUS.value:
+    print('\n'.join(progress.lines(table, workdir)))
+    return
   summaries = _train(table, workdir)
   if summaries is None or not hosts.is_first():
     return

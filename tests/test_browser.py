@@ -188,6 +188,7 @@ def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
     columns=[tables.Column('ks', 'KS')],
     comparisons=[('plain', 'with R1', 'ks')],
     parts={'by class': [tables.Column('of_0', 'the first')]},
+    published={'with R1': {'ks': '.45'}},
   )
   summaries = {
     'plain': {'ks': {'members': [0.1, 0.2, 0.3]}, 'of_0': 1.0},
@@ -208,7 +209,7 @@ def test_the_page_of_a_table(browser: Any, tmp_path: pathlib.Path):
   rows = table_rows.all_inner_texts()
   assert [row.split() for row in rows] == [
     ['plain', '3', '0', '0.200', '±', '0.058'],
-    ['with', 'R1', '3', '1', '0.500', '±', '0.100'],
+    ['with', 'R1', '3', '1', '0.500', '±', '0.100', '(2)', '.45'],
   ]
   assert 'plain - with R1 = -0.3' in opened.locator('#table li').inner_text()
   # The second row's folder is not there.

@@ -513,6 +513,10 @@ rows = {}
     (CLAIM + "table = 'x'\nyear = 1", "unexpected .* 'year'"),
     (CLAIM.replace("''", "'sd'", 1) + "table = 'x'", "error='sd': is none of"),
     ('[', 'published.toml: '),
+    (
+      CLAIM.replace('{}', '{GAN = {modes = 8}}') + "table = 'x'",
+      r"modes = 8: must be '.45' or '.45 ± .09', in quotes",
+    ),
   ],
 )
 def test_mistakes_in_the_file(text: str, message: str, tmp_path: pathlib.Path):

@@ -252,6 +252,7 @@ def test_a_table_has_its_errors():
     rows={'one': configs.Config(), 'two': configs.Config()},
     columns=[tables.Column('hq', 'HQ %', digits=1, scale=100.0)],
     comparisons=[('one', 'two', 'hq')],
+    published={'two': {'hq': '25 ± 1'}},
   )
   summaries = {
     'one': {'hq': {'members': [0.5, 0.7, None]}},
@@ -262,6 +263,8 @@ def test_a_table_has_its_errors():
   assert (cell['mean'], cell['stderr']) == (60.0, 10.0)
   assert cell['members'] == [50.0, 70.0, None]
   assert data['rows'][0]['failed'] == 1
+  assert (cell['n'], cell['failed'], cell['published']) == (2, 1, '')
+  assert data['rows'][1]['cells'][0]['published'] == '25 ± 1'
   assert data['compared'][0].startswith('HQ %: one - two = 40.0 ')
 
 

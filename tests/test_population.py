@@ -399,6 +399,31 @@ def test_a_comparison_against_every_permutation():
     statistics.compare([1.0], [3.0, 5.0])
 
 
+def test_a_comparison_of_counts_that_are_all_equal():
+  """p is of the ways to deal them, 2 of 20; there is no interval of width 0."""
+  found = statistics.compare([0.1] * 3, [0.2] * 3)
+  assert found.p == pytest.approx(2 / 20)
+  assert math.isnan(found.low)
+  assert math.isnan(found.high)
+  one = statistics.compare([8.0] * 3, [7.0, 7.0, 6.0])
+  interval = scipy.stats.ttest_1samp([7.0, 7.0, 6.0], 8).confidence_interval()
+  assert (8 - one.high, 8 - one.low) == pytest.approx(interval)
+
+
+def test_a_comparison_says_of_how_many_members_it_is(tiny: configs.Config):
+  table = tables.Table(
+    {'a': tiny, 'b': tiny}, [tables.Column('kl')], [('a', 'b', 'kl')]
+  )
+  a, b = [0.1, 0.1, None, None], [0.2, 0.2, 0.2, 0.2]
+  (line,) = tables.compared(
+    table, {'a': {'kl': {'members': a}}, 'b': {'kl': {'members': b}}}
+  )
+  assert line == (
+    'kl: a - b = -0.100 (no interval, as neither varies), p = 0.133 '
+    '(2 of 4 against 4 of 4 members)'
+  )
+
+
 TABLE = """
 from gan_jax.config import fields as config
 from gan_jax.networks import mlp
@@ -475,6 +500,19 @@ def test_a_table(tmp_path: pathlib.Path):
   assert float(table[2].split(',')[4]) == pytest.approx(np.mean(members))
 
 
+def test_a_column_that_is_not_there_is_told_before_training(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.nonfinite = 'skip'
+  there = ['ks', 'd_gap_skipped', 'step']
+  with pytest.raises(ValueError, match=r"'d_gap_skipped': .* has d_fake, d_"):
+    train.train(tiny, tmp_path / 'run', columns=there)
+  assert not (tmp_path / 'run').exists()
+  there[1] = 'gen_skipped'
+  summary = train.train(tiny, tmp_path / 'run', columns=there)
+  assert summary.keys() >= {*there}
+
+
 def test_a_row_for_each_setting(tiny: configs.Config):
   varied = copy.deepcopy(tiny)
   varied.population.seeds = tiny.population.seeds = 2
@@ -498,6 +536,7 @@ def test_a_row_for_each_setting(tiny: configs.Config):
   ]
   (line,) = tables.compared(table, shown)
   assert 'R1, penalties.r1.weight=2 - none = 0.2 ' in line
+  assert 'members' not in line
   assert next(iter(tables.ranked(table, shown, '-ks').rows)).endswith('=2')
   assert 'step' not in shown['R1, penalties.r1.weight=0']
   with pytest.raises(ValueError, match="comparison: there is no row 'R1'"):
@@ -551,7 +590,10 @@ def test_a_table_stops_after_a_row_that_diverged(
 ):
   played: list[str] = []
 
-  def diverge(config: configs.Config, workdir: pathlib.Path) -> None:
+  def diverge(
+    _: configs.Config, workdir: pathlib.Path, columns: list[str]
+  ) -> None:
+    assert columns == ['ks']
     played.append(workdir.name)
     raise health.DivergedError(3, None, 'not finite')
 
@@ -613,6 +655,21 @@ def test_a_paper_s_figures_stand_beside_ours():
   assert second.endswith('2.61 ± .22')
   # A table of ours alone has no such column.
   assert not programs.load(tables_folder / 'ring_losses.py').published
+
+
+@pytest.mark.parametrize(
+  ('row', 'message'), [('rows.d', "no row 'd'"), ('rows.c', "column 'modes'")]
+)
+def test_a_paper_s_figures_of_what_the_table_lacks(
+  row: str, message: str, tmp_path: pathlib.Path
+):
+  (tmp_path / 'x.py').write_text(TABLE)
+  (tmp_path / 'published.toml').write_text(
+    "[[claim]]\npaper = 'A paper'\ntable = 'x'\ntrials = 0\nerror = ''\n"
+    f"budget = ''\ndifferences = ''\n[claim.{row}]\nmodes = '8'\n"
+  )
+  with pytest.raises(ValueError, match=message):
+    programs.load(tmp_path / 'x.py')
 
 
 def test_rows_in_the_order_of_a_figure(tiny: configs.Config):

@@ -95,8 +95,12 @@ def _grid(table: tables.Table, summaries: tables.Summaries) -> dict[str, Any]:
   rows = []
   for title in table.rows:
     found = [tables.figure(summaries[title], c.metric) for c in table.columns]
+    theirs = table.published.get(title, {})
     cells = [
       {
+        'n': e.size - e.failed,
+        'failed': e.failed,
+        'published': theirs.get(c.metric, ''),
         'mean': entries.short(e.mean * c.scale),
         'stderr': entries.short(e.stderr * c.scale),
         'low': entries.short(e.low * c.scale),

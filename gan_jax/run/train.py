@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +45,7 @@ def train(
   config: configs.Config,
   workdir: pathlib.Path,
   traced: profile.Steps | None = None,
+  columns: Sequence[str] = (),
 ) -> dict[str, Any]:
   """Runs an experiment to its end, from where its last checkpoint left it.
 
@@ -52,6 +53,7 @@ def train(
     config: what to run.
     workdir: the run's folder; made if it is not there.
     traced: steps of which the profiler writes a trace.
+    columns: figures that the summary must have.
 
   Returns:
     The figures of `summary.json`.
@@ -74,7 +76,7 @@ def train(
   # Before anything is written, for what they need may not be there.
   own = game.local()
   measure = laws.make_measure(config, own.spec, own.source)
-  evaluator = _make_evaluator(own, measure)
+  evaluator = _make_evaluator(own, measure, columns)
   state = None
   if config.init_from or config.branch_from:
     # Before anything is written, for the other run may not do.
@@ -144,9 +146,14 @@ class _Prepared(NamedTuple):
 
 
 def _make_evaluator(
-  game: program.Game, measure: laws.Measure
+  game: program.Game, measure: laws.Measure, columns: Sequence[str]
 ) -> evaluations.Evaluator | None:
   """What `eval.metrics` asks for; also checks what names a figure.
+
+  Args:
+    game: that is played.
+    measure: the figures of its reports.
+    columns: figures that the summary must have.
 
   Raises:
     ValueError: there is no such figure, or something it needs is not there.
@@ -157,11 +164,19 @@ def _make_evaluator(
       population.program_config(config), game.spec, game.source.info
     )
   best = config.checkpoint.best.removeprefix('eval/')
-  if not best and not config.population.halving:
+  if not (best or config.population.halving or columns):
     return evaluator
-  names = [
-    *_measured(game, measure), *(evaluator.names if evaluator else ())
-  ]  # fmt: skip
+  looked, counted = _measured(game, measure)
+  more = evaluator.names if evaluator else ()
+  summary = [*looked, *more, *counted]
+  for name in columns:
+    if name not in summary:
+      raise ValueError(
+        f'column {name!r}: the summary has no such figure; it has '
+        f'{", ".join(summary)}'
+      )
+  # A group of figures is of its own.
+  names = [*(name for name in looked if '/' not in name), *more]
   halvings.check(config, names)
   if best and best not in names:
     there = ', '.join(f'eval/{name}' for name in names) or 'none'
@@ -172,16 +187,21 @@ def _make_evaluator(
   return evaluator
 
 
-def _measured(game: program.Game, measure: laws.Measure) -> list[str]:
-  """The names of the reports' figures of one run, without running it.
+def _measured(
+  game: program.Game, measure: laws.Measure
+) -> tuple[list[str], list[str]]:
+  """The names of the reports' figures, without running the game.
 
-  Those of a group of their own are left out.
+  And of what the summary counts beside them.
   """
   init = functools.partial(build.init_state, game.spec)
   key = jax.random.key(0)
   state = jax.eval_shape(init, build.make_hyper(game.config), key)
   figures = jax.eval_shape(measure, state, key)[0]
-  return [name for name in figures if '/' not in name]
+  counted = [f'{name}_skipped' for name in state.memory.get('skipped', {})]
+  if game.members and 'modes' in figures:
+    counted.append('collapsed')
+  return [*figures], ['step', *counted, 'steps_per_second']
 
 
 def _run(

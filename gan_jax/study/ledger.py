@@ -75,8 +75,14 @@ def read_claims(path: pathlib.Path) -> list[Claim]:
     if claim.error not in _ERRORS:
       raise ValueError(f'{path}: error={claim.error!r}: is none of {_ERRORS}')
     for figures in claim.rows.values():
-      for text in figures.values():
-        parse(text)
+      for name, text in figures.items():
+        try:
+          parse(text)
+        except (TypeError, ValueError):
+          raise ValueError(
+            f"{path}: {name} = {text!r}: must be '.45' or '.45 ± .09', in "
+            'quotes, with the digits of the paper'
+          ) from None
   return claims
 
 

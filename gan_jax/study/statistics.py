@@ -165,7 +165,7 @@ class Comparison(NamedTuple):
 
   Attributes:
     difference: of the means, a - b.
-    low: of its 95 % interval (Welch's t).
+    low: of its 95 % interval (Welch's t); NaN where neither side varies.
     high: of the same.
     p: of a permutation test of equal means, two-sided.
   """
@@ -195,12 +195,11 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
       f'cannot compare {len(x)} with {len(y)} members: each needs two'
     )
   difference = float(x.mean() - y.mean())
-  interval = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(
-    0.95
-  )
-  low, high = float(interval.low), float(interval.high)
-  if x.std() == y.std() == 0:
-    low = high = difference  # Where Welch's t has no standard error.
+  low = high = math.nan
+  if np.ptp(x) or np.ptp(y):  # Else Welch's t has no standard error.
+    squares = _square_error(x), _square_error(y)
+    welch = _by_welch(difference, squares, (len(x), len(y)))
+    low, high = welch.low, welch.high
   test = scipy.stats.permutation_test(
     (x, y),
     lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
@@ -209,6 +208,21 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     rng=np.random.default_rng(0),
   )
   return Comparison(difference, low, high, float(test.pvalue))
+
+
+def _square_error(x: np.ndarray) -> float:
+  """Of a mean: the square of its standard error."""
+  return float(x.var(ddof=1)) / len(x)
+
+
+def _by_welch(
+  difference: float, squares: tuple[float, float], counts: tuple[int, int]
+) -> Comparison:
+  """Of two means with these squared standard errors, each of so many."""
+  total = sum(squares)
+  parts = zip(squares, counts, strict=True)
+  freedom = total**2 / sum(s**2 / (n - 1) for s, n in parts)
+  return _by_student(difference, math.sqrt(total), freedom)
 
 
 def _by_student(difference: float, error: float, freedom: float) -> Comparison:
@@ -239,13 +253,10 @@ def compare_published(
       f'cannot compare {len(x)} with {trials} members: each needs two'
     )
   difference = float(x.mean()) - mean
-  squares = float(x.var(ddof=1)) / len(x), stderr**2
-  total = sum(squares)
-  if not total:
+  squares = _square_error(x), stderr**2
+  if not any(squares):
     raise ValueError('cannot compare two figures without any spread')
-  parts = zip(squares, (len(x), trials), strict=True)
-  freedom = total**2 / sum(s**2 / (n - 1) for s, n in parts)
-  return _by_student(difference, math.sqrt(total), freedom)
+  return _by_welch(difference, squares, (len(x), trials))
 
 
 def compare_single(

@@ -100,6 +100,8 @@ def check(table: Table) -> None:
         raise ValueError(f'comparison: there is no row {title!r}')
     if metric not in columns:
       raise ValueError(f'comparison: there is no column {metric!r}')
+  if not table.columns:
+    raise ValueError('a table needs at least one column')
 
 
 def _title(title: str, setting: str) -> str:
@@ -245,7 +247,8 @@ def compared(table: Table, summaries: Summaries) -> list[str]:
   """A line for each comparison that was asked for, as its column is written.
 
   Each has the difference of the means, its 95 % interval by Welch's t, and p by
-  permutations, which need not agree.
+  permutations, which need not agree; and of how many members it is, where some
+  failed.
   """
   columns = {column.metric: column for column in table.all_columns}
   lines = []
@@ -258,11 +261,19 @@ def compared(table: Table, summaries: Summaries) -> list[str]:
     except ValueError as error:
       lines.append(f'{said}: {error}')
       continue
-    difference, low, high = (
-      _number(x, column) for x in (c.difference, c.low, c.high)
-    )
-    lines.append(f'{said} = {difference} [{low}, {high}], p = {c.p:.3g}')
+    interval = '(no interval, as neither varies)'
+    if math.isfinite(c.low):
+      interval = f'[{_number(c.low, column)}, {_number(c.high, column)}]'
+    line = f'{said} = {_number(c.difference, column)} {interval}, p = {c.p:.3g}'
+    if one.failed or other.failed:
+      line += f' ({_sound(one)} against {_sound(other)} members)'
+    lines.append(line)
   return lines
+
+
+def _sound(estimate: statistics.Estimate) -> str:
+  """Members that did not fail: '2 of 10'."""
+  return f'{estimate.size - estimate.failed} of {estimate.size}'
 
 
 def _grids(

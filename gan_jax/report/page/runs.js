@@ -62,12 +62,13 @@ function interval(found) {
     + `${found.members.length} members${failed}`;
 }
 
-// A figure, with half of its 95 % interval where it has one.
+// A figure, with half of its 95 % interval where it has one: the longer half,
+// where the interval is cut at a bound.
 function figure(found, format) {
   if (!found) return '–';
   const text = el('span', {}, format(found.mean));
   if (found.low != null) {
-    const half = (found.high - found.low) / 2;
+    const half = Math.max(found.high - found.mean, found.mean - found.low);
     text.append(el('span', {class: 'pm'}, ` ± ${format(half)}`));
   }
   if (found.failed) {

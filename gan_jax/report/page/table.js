@@ -8,15 +8,33 @@ function tableColumns(table) {
     {title: 'n', value: row => row.n, cell: row => String(row.n)},
     {title: 'failed', value: row => row.failed, cell: row =>
       row.failed ? el('span', {class: 'diverged'}, String(row.failed)) : '0'},
-    ...table.columns.map((column, k) => ({
-      title: column.title,
-      value: row => row.cells[k].mean,
-      hint: row => interval({...row.cells[k], failed: row.failed}),
-      cell: row => el('span', {}, fixed(row.cells[k].mean, column.digits),
-        el('span', {class: 'pm'},
-          ` ± ${fixed(row.cells[k].stderr, column.digits)}`)),
-    })),
+    ...table.columns.flatMap((column, k) => {
+      const theirs = row => row.cells[k].published;
+      const own = {
+        title: column.title,
+        value: row => row.cells[k].mean,
+        hint: row => interval(row.cells[k]),
+        cell: row => tableCell(row.cells[k], x => fixed(x, column.digits)),
+      };
+      const published = {title: 'published',
+        value: row => theirs(row) ? parseFloat(theirs(row)) : null,
+        cell: theirs};
+      const known = table.rows.some(theirs);
+      return known ? [own, published] : [own];
+    }),
   ];
+}
+
+// The mean ± its standard error, and of how many where members failed.
+function tableCell(cell, format) {
+  const text = el('span', {}, format(cell.mean));
+  if (cell.stderr != null) {
+    text.append(el('span', {class: 'pm'}, ` ± ${format(cell.stderr)}`));
+  }
+  if (cell.failed) {
+    text.append(el('span', {class: 'pm diverged'}, ` (${cell.n})`));
+  }
+  return text;
 }
 
 // Every member as a point, and the mean with its 95 % interval.
@@ -61,8 +79,8 @@ function showTable() {
       + '(Welch’s t), and p of a permutation test.'),
   ] : [];
   section('table', 'Table', sortable(tableColumns(table), table.rows, {}).table,
-    el('p', {class: 'note'}, 'Mean ± standard error of n members; failed: '
-      + `without a finite value. ${table.note}`),
+    el('p', {class: 'note'}, 'Mean ± standard error of n members, or of as '
+      + `many as (in brackets) have a finite value. ${table.note}`),
     ...table.parts.flatMap(part => [el('h3', {}, part.title),
       sortable(tableColumns(part), part.rows, {}).table]), ...compared,
     el('h3', {}, 'Members, means and 95 % intervals'), plots,
