@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import layers
+from gan_jax.ops import linear
 
 
 class SelfAttention(nn.Module):
@@ -51,4 +52,4 @@ class SelfAttention(nn.Module):
     seen = jnp.einsum('bqk,bkc->bqc', weights, value)
     seen = conv(channels, 'out')(seen.reshape(*x.shape[:-1], -1))
     gamma = self.param('gamma', nn.initializers.zeros, ())
-    return x + gamma.astype(self.dtype) * seen
+    return x + linear.spread(gamma, seen) * seen

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.networks import layers
+from gan_jax.ops import linear
 
 
 class Embedding(nn.Module):
@@ -140,7 +141,8 @@ def normalised(
 def affine(h: jax.Array, gain: jax.Array, bias: jax.Array) -> jax.Array:
   """(1 + gain) h + bias, of `[B, ..., C]` and twice `[B, C]`."""
   shape = (h.shape[0], *(1,) * (h.ndim - 2), -1)
-  return h * (1 + gain.reshape(shape)) + bias.reshape(shape)
+  gain, bias = (1 + gain).reshape(shape), bias.reshape(shape)
+  return h * linear.spread(gain, h) + linear.spread(bias, h)
 
 
 class Projection(nn.Module):

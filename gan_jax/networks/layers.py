@@ -54,17 +54,41 @@ INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
 }
 
 
+class Dense(nn.Module):
+  """A linear layer [..., C] -> [..., features] with float32 parameters.
+
+  Attributes:
+    features: of the result.
+    kernel_init: of the initial matrix.
+    bias_init: of the initial bias.
+    use_bias: add one.
+    dtype: of the activations.
+  """
+
+  features: int
+  kernel_init: nn.initializers.Initializer
+  bias_init: nn.initializers.Initializer = nn.initializers.zeros
+  use_bias: bool = True
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
+    axes = (((x.ndim - 1,), (0,)), ((), ()))
+    y = linear.product(x.astype(self.dtype), kernel, axes, None)
+    if self.use_bias:
+      bias = self.param('bias', self.bias_init, (self.features,))
+      y += linear.spread(bias, y)
+    return y
+
+
 def dense(
   features: int, init: str, kernel_scale: float, dtype: Any, **kwargs: Any
-) -> nn.Dense:
-  """A linear layer [..., C] -> [..., features] with float32 parameters."""
-  return nn.Dense(
-    features,
-    kernel_init=INITIALISERS[init](kernel_scale),
-    dtype=dtype,
-    dot_general=linear.product,
-    **kwargs,
-  )
+) -> Dense:
+  """A `Dense` whose initial matrix is one of `INITIALISERS`."""
+  kernel_init = INITIALISERS[init](kernel_scale)
+  return Dense(features, kernel_init, dtype=dtype, **kwargs)
 
 
 class Conv(nn.Module):
@@ -114,7 +138,7 @@ class Conv(nn.Module):
       )
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,))
-      y += bias.astype(self.dtype).reshape(1, 1, 1, -1)
+      y += linear.spread(bias, y)
     return y
 
 

@@ -34,7 +34,7 @@ _CENTRED = {'centred': True, 'kernel': False, 'embedding': True}
 def unit(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
   """x / (rms + 1e-4), of the root mean square over the axes, in float32."""
   squares = jnp.square(x.astype(jnp.float32)).mean(axes, keepdims=True)
-  return x / (jnp.sqrt(squares) + _EPSILON).astype(x.dtype)
+  return x / linear.spread(jnp.sqrt(squares) + _EPSILON, x)
 
 
 def normalised(name: str, weight: jax.Array) -> jax.Array:
@@ -177,10 +177,10 @@ class BiasedConv(nn.Module):
       self.dtype
     )
     y = conv.conv(x.astype(self.dtype), kernel, padding='SAME')
-    y += weights[:, :, -1:].astype(self.dtype)
+    y += linear.spread(weights[:, :, -1:], y)
     if self.noise:
       drawn = style_layers.draw_noise(self.make_rng('noise'), y.shape)
-      y += (drawn * weights[:, :, -2:-1]).astype(self.dtype)
+      y += linear.spread(drawn * weights[:, :, -2:-1], y)
     return y
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import declare
 from gan_jax.networks import conditional, layers
-from gan_jax.ops import conv, resample
+from gan_jax.ops import conv, linear, resample
 
 _BASE = 4
 # Keeps the variance through the activation: 2 / (1 + 0.2^2).
@@ -124,7 +124,7 @@ def _conv(
   )
 
 
-def _dense(features: int, dtype: Any) -> nn.Dense:
+def _dense(features: int, dtype: Any) -> layers.Dense:
   """Weights N(0, 1 / fan_in), no bias."""
   return layers.dense(features, 'fan_in_normal', 1.0, dtype, use_bias=False)
 
@@ -140,13 +140,10 @@ def _embedding(
 class BiasedActivation(nn.Module):
   """leaky_relu(x + bias, .2) with a bias for each channel of [..., C]."""
 
-  dtype: Any = jnp.float32
-
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     bias = self.param('bias', nn.initializers.zeros, x.shape[-1:])
-    bias = bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    return nn.leaky_relu(x + bias, 0.2)
+    return nn.leaky_relu(x + linear.spread(bias, x), 0.2)
 
 
 class Block(nn.Module):
@@ -166,9 +163,9 @@ class Block(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     width = x.shape[-1]
     h = _conv(2 * width, 1, self.gain, self.dtype)(x)
-    h = BiasedActivation(self.dtype)(h)
+    h = BiasedActivation()(h)
     h = _conv(2 * width, 3, self.gain, self.dtype, self.groups)(h)
-    h = BiasedActivation(self.dtype)(h)
+    h = BiasedActivation()(h)
     return x + _conv(width, 1, 0.0, self.dtype)(h)
 
 
@@ -218,7 +215,9 @@ class Generator(nn.Module):
       embed = _embedding(self.classes, settings.embedding, 1.0, self.dtype)
       z = jnp.concatenate([z, embed(latent.label)], axis=1)
     scale = _dense(each[0].width, self.dtype)(z)
-    h = basis.astype(self.dtype)[None] * scale[:, None, None, :]
+    like = jax.ShapeDtypeStruct((len(z), *basis.shape), self.dtype)
+    scale = linear.spread(scale[:, None, None], like)
+    h = linear.spread(basis, like) * scale
     for i, stage in enumerate(each):
       h = resample.upsample(_to_width(h, stage.width)) if i else h
       h = _blocks(h, each, i, settings)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import declare
 from gan_jax.networks import layers, magnitude, rotary
-from gan_jax.ops import resample
+from gan_jax.ops import linear, resample
 
 _BASE = 8
 # Factor of the cosines of queries and keys, and of the sink.
@@ -246,8 +246,8 @@ def _stages(
   """
   h, variance = _blocks(h, stages[0], settings, noise=noise)
   for stage in stages[1:]:
-    scale = jax.lax.rsqrt(variance).astype(h.dtype)
-    h = resize(h * scale.reshape(1, 1, 1, -1), stage.width)
+    scale = jax.lax.rsqrt(variance)
+    h = resize(h * linear.spread(scale, h), stage.width)
     h, variance = _blocks(h, stage, settings, noise=noise)
   return h, variance
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import layers
-from gan_jax.ops import conv, resample
+from gan_jax.ops import conv, linear, resample
 
 _EPSILON = 1e-8
 _SLOPE = 0.2
@@ -52,11 +52,6 @@ def minibatch_std(x: jax.Array, group: int) -> jax.Array:
   return jnp.concatenate([x, jnp.broadcast_to(channel, (b, h, w, 1))], axis=-1)
 
 
-def _biased(x: jax.Array, bias: jax.Array) -> jax.Array:
-  shape = (1,) * (x.ndim - 1) + (-1,)
-  return x + bias.astype(x.dtype).reshape(shape)
-
-
 class Dense(nn.Module):
   """A linear layer `[B, C]` to `[B, features]`, float32.
 
@@ -82,7 +77,7 @@ class Dense(nn.Module):
     first = nn.initializers.constant(self.first_bias / self.rate)
     bias = self.param('bias', first, (self.features,))
     y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1])))
-    y = _biased(y, bias * self.rate)
+    y += linear.spread(bias * self.rate, y)
     return activate(y) if self.active else y
 
 
@@ -123,7 +118,7 @@ class Conv(nn.Module):
     if not self.active:
       return x
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return activate(_biased(x, bias), gain)
+    return activate(x + linear.spread(bias, x), gain)
 
 
 class Mapping(nn.Module):
@@ -185,7 +180,7 @@ def modulated(
   Returns:
     `[B, H', W', O]`.
   """
-  y = x * style.astype(x.dtype)[:, None, None]
+  y = x * linear.spread(style[:, None, None], x)
   cast = kernel.astype(x.dtype)
   if up:
     # The filter times 4, for three of four pixels were zeros.
@@ -196,7 +191,7 @@ def modulated(
     return y
   squares = jnp.square(style) @ jnp.square(kernel).sum(axis=(0, 1))
   scale = jax.lax.rsqrt(squares + _EPSILON)
-  return y * scale.astype(y.dtype)[:, None, None]
+  return y * linear.spread(scale[:, None, None], y)
 
 
 def draw_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -227,9 +222,9 @@ class StyleLayer(nn.Module):
     y = modulated(x.astype(self.dtype), kernel, style, up=self.up)
     strength = self.param('noise_strength', nn.initializers.zeros, ())
     noise = draw_noise(self.make_rng('noise'), y.shape) * strength
-    y += noise.astype(self.dtype)
+    y += linear.spread(noise, y)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return activate(_biased(y, bias), gain)
+    return activate(y + linear.spread(bias, y), gain)
 
 
 class ToRGB(nn.Module):
@@ -246,7 +241,8 @@ class ToRGB(nn.Module):
     kernel = self.param('kernel', nn.initializers.normal(1.0), shape)
     y = modulated(x.astype(self.dtype), kernel, style, demodulate=False)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return _biased(y.astype(jnp.float32), bias)
+    y = y.astype(jnp.float32)
+    return y + linear.spread(bias, y)
 
 
 class SynthesisBlock(nn.Module):

@@ -1,6 +1,8 @@
 """Matrix products and rectifiers in the form that a CPU is fastest at.
 
-The references are `jax.nn.relu` and `lax.dot_general`, under `cpu.stock`.
+The references are `jax.nn.relu` and `lax.dot_general`, under `cpu.stock`. And
+what activations are added to or multiplied with, in the form whose gradient
+keeps its digits.
 """
 
 from typing import Any
@@ -20,6 +22,23 @@ def relu(x: jax.Array) -> jax.Array:
   if cpu.is_stock():
     return jax.nn.relu(x)
   return jnp.where(x <= 0, jnp.zeros_like(x), x)
+
+
+def spread(
+  factor: jax.Array, like: jax.Array | jax.ShapeDtypeStruct
+) -> jax.Array:
+  """A bias or a factor in the shape and the dtype of activations.
+
+  Its gradient is a sum over all that it is spread over: over float32 as it is
+  cast here after it is spread. A sum of bfloat16 stays where it is as soon as
+  it is 256 times what is added.
+
+  Args:
+    factor: broadcasts to the shape of `like`.
+    like: activations, or their shape and dtype.
+  """
+  wide = jnp.asarray(factor, jnp.float32)
+  return jnp.broadcast_to(wide, like.shape).astype(like.dtype)
 
 
 def product(
