@@ -77,7 +77,9 @@ def use_r3gan(
   """R3GAN (Huang et al. 2024): the relativistic loss with R1 and R2.
 
   Its numbers move along half a cosine from the first sample to `burn_in`, and
-  stay: the paper's table 9. Not here: lower precision at high resolutions.
+  stay: the paper's table 9. Not here: lower precision at high resolutions, and
+  an average of G that begins at G's first weights: ours is free of them, for
+  which its rate is up to a tenth greater while the half-life grows.
 
   Args:
     c: the configuration.
@@ -192,7 +194,9 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
 
   The hinge loss, five D steps to one of G, and Adam at 2e-4, which falls to 0
   along a line; G's own batches are twice as large, and real images get noise of
-  one step of 8 bits. Not here: there G moves first.
+  one step of 8 bits. Not here: there G moves first, and the vectors of spectral
+  normalisation turn at each pass of D, 11 times a step; here at each update of
+  D's.
 
   Args:
     c: the configuration.

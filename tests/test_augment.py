@@ -692,7 +692,9 @@ def test_refusals():
   assert "augment.adapt='r_v'" in lines(config)
   config.augment.policy, config.augment.adapt = '', 'sign'
   assert 'set augment.policy or augment.pseudo' in lines(config)
-  config.augment.pseudo = True
+  config.augment.p, config.augment.adapt = 0.2, ''
+  assert 'augment.p=0.2: nothing is augmented' in lines(config)
+  config.augment.pseudo, config.augment.adapt = True, 'sign'
   assert "in loss='wasserstein' the sign of D's" in lines(config)
   config.augment.adapt = ''
   config.augment.p = 0.0

@@ -115,9 +115,10 @@ def test_a_rule_that_would_leave_the_box_is_refused():
     program.open_game(config)
 
 
-def test_a_network_that_sets_its_norms_itself_is_refused():
+@pytest.mark.parametrize('bound', ['clip', 'max_column_norm'])
+def test_a_network_that_sets_its_norms_itself_is_refused(bound: str):
   config = launch.load_config('experiments/configs/cifar10.py:r3gan2')
-  config.optim.disc.max_column_norm = 1.0
+  setattr(config.optim.disc, bound, 1.0)
   network = types.Network(lambda key: ({}, {}), lambda *_: None, project=abs)
-  with pytest.raises(ValueError, match=r"max_column_norm: disc.name='r3gan2' "):
+  with pytest.raises(ValueError, match=rf"{bound}: disc.name='r3gan2' "):
     build._make_optimiser(config, 'disc', network)

@@ -11,8 +11,8 @@ import pytest
 
 from gan_jax.config import checks, declare, fields as configs, values
 from gan_jax.data import source as sources
-from gan_jax.engine import build, sharding
-from gan_jax.networks import dcgan, maxout, mlp
+from gan_jax.engine import additions, build, sharding
+from gan_jax.networks import dcgan, maxout, mlp, r3gan2, stylegan2
 from gan_jax.run import train
 from gan_jax.storage import workdir as workdirs
 
@@ -151,6 +151,22 @@ def test_wgan_gp_and_batch_norm_exclude_each_other(tiny: configs.Config):
   info = sources.Info(kind='images', shape=(8, 8, 1))
   with pytest.raises(ValueError, match=r'disc.net.batch_norm=False'):
     build.make_spec(tiny, info)
+  # StyleGAN2's looks at the samples of a group together.
+  tiny.disc = configs.Disc('stylegan2', net=stylegan2.DiscSettings(width=8))
+  with pytest.raises(ValueError, match=r'disc.net.mbstd_group=0'):
+    build.make_spec(tiny, info)
+
+
+def test_orthogonal_and_normalised_weights_exclude_each_other(
+  tiny: configs.Config,
+):
+  tiny.penalties.orthogonal.weight = 1e-4
+  gen = r3gan2.Generator((8, 8, 3), r3gan2.GenSettings())
+  disc = mlp.Discriminator()
+  info = sources.Info(kind='images', shape=(8, 8, 3))
+  with pytest.raises(ValueError, match='normalises its weights itself'):
+    additions.check_penalties(tiny, gen, disc, info)
+  additions.check_penalties(tiny, mlp.Generator((8,)), disc, info)
 
 
 def test_a_run_of_another_configuration(

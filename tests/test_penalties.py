@@ -57,8 +57,10 @@ def test_wgan_gp_interpolates_each_pair():
 
 
 def test_dragan_stays_near_the_data():
-  noise = np.asarray(jax.random.uniform(KEY, X.shape))
-  moved = np.asarray(X) + 0.5 * np.asarray(X).std() * noise
+  of_noise, of_share = jax.random.split(KEY)
+  noise = np.asarray(jax.random.uniform(of_noise, X.shape))
+  share = np.asarray(jax.random.uniform(of_share, (len(X), 1, 1)))
+  moved = np.asarray(X) + share * np.asarray(X).std() / 2 * noise
   norms = np.sqrt(np.square(moved).sum(axis=(1, 2)))
   assert penalties.dragan(quadratic, REAL, KEY) == pytest.approx(
     np.square(norms - 1).mean(), rel=1e-5

@@ -9,13 +9,14 @@ import sys
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
 from experiments import table as programs
 from gan_jax.config import checks, fields as configs
-from gan_jax.engine import health, program
+from gan_jax.engine import health, program, reach
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
 from gan_jax.run import (
@@ -214,6 +215,35 @@ def test_the_last_member_to_break_is_named(four: configs.Config):
   # The others are known, and this one is said once.
   (line,) = said
   assert line.startswith('step 101: member 3 (seed 1, ')
+
+
+def test_numbers_that_a_function_reads():
+  """Not what it computes for nothing; what a loop takes it does read."""
+
+  def function(numbers: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+    waste = jnp.sin(numbers['b'] + numbers['c'])
+    del waste
+    return jax.lax.fori_loop(0, 3, lambda _, y: y * numbers['a'] + x, x)
+
+  numbers = dict.fromkeys('abcd', jnp.float32(2))
+  assert reach.unread(function, numbers, jnp.ones(3)) == {'b', 'c', 'd'}
+
+
+@pytest.mark.parametrize(
+  'field',
+  [
+    'augment.target',
+    'rule.sga_weight',
+    'penalties.lecam.decay',
+    'optim.gen.b2',
+  ],
+)
+def test_what_no_step_reads_cannot_vary(field: str, tiny: configs.Config):
+  """Its settings would be one and the same, compared with each other."""
+  tiny.optim.gen.name = 'sgd'
+  tiny.population.vary = {field: [0.1, 0.2]}
+  with pytest.raises(ValueError, match=f'no step of this game reads {field}'):
+    program.open_game(tiny)
 
 
 @pytest.mark.parametrize(

@@ -724,6 +724,13 @@ def test_groups_that_do_not_divide_the_batch():
   jax.eval_shape(lambda: init(types.EVAL))
   for wanted, samples, group in ((4, 6, 3), (4, 7, 1), (4, 3, 3), (0, 5, 0)):
     assert stylegan2._group(wanted, samples, types.EVAL) == group
+  config, info = small_game(), sources.Info('images', (8, 8, 3))
+  config.batch_size = 2
+  config.disc.net = stylegan2.DiscSettings(**SMALL)
+  build.make_spec(config, info)  # One group of all.
+  config.gen_batches = 3
+  with pytest.raises(ValueError, match='must divide the batch of 6 samples'):
+    build.make_spec(config, info)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
 width at all resolutions; as images.py:r3gan2, its authors' second version
 (https://github.com/IFeelBloated/R3GAN2) by their preset FFHQ-64, for 100
 million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
-authors' code has it for 64x64; as images.py:biggan, BigGAN (Brock et al. 2019)
-as for ImageNet, but with batches of 256 and no classes, whose latents and
-attention follow the size: images.py:biggan_32, _128 and _256 for those; as
-images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020) as its 'auto' has it,
-whose numbers follow the size: images.py:stylegan2_128, _256, _512 and _1024 for
-those, or as it has its small sets of photographs: images.py:paper512 and
-paper1024.
+authors' code has it for 64x64, but with mirror images; as images.py:biggan,
+BigGAN (Brock et al. 2019) as for ImageNet, but with batches of 256 and no
+classes, whose latents and attention follow the size: images.py:biggan_32, _128
+and _256 for those; as images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020)
+as its 'auto' has it, whose numbers follow the size: images.py:stylegan2_128,
+_256, _512 and _1024 for those, or as it has its small sets of photographs:
+images.py:paper512 and paper1024.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -56,6 +56,8 @@ def _r3gan2(c: config.Config) -> None:
 
 def _sngan(c: config.Config) -> None:
   recipes.use_sngan(c, steps=250_000, decay_from=200_000)
+  # Those for 32x32 and for 128x128 have twice D's batches.
+  c.gen_batches = 1
 
 
 def _biggan(c: config.Config, size: int = 64) -> None:

@@ -125,11 +125,12 @@ def _check_strength(config: configs.Config) -> None:
   """Raises ValueError where adapting p or a policy has no effect."""
   settings = config.augment
   if not settings.policy and not settings.pseudo:
-    if settings.adapt:
-      raise ValueError(
-        f'augment.adapt={settings.adapt!r}: nothing is augmented; set '
-        'augment.policy or augment.pseudo'
-      )
+    for name in ('adapt', 'p'):
+      if value := getattr(settings, name):
+        raise ValueError(
+          f'augment.{name}={value!r}: nothing is augmented; set '
+          'augment.policy or augment.pseudo'
+        )
     return
   # A diffusion of strength 0 is a short one.
   idle = settings.pseudo or settings.policy != names.DIFFUSION
@@ -205,17 +206,24 @@ def check_penalties(
       "has no intermediate latents; 'stylegan2' does"
     )
   weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
-  if weight and getattr(disc.settings, 'batch_norm', False):
+  for name, off in (('batch_norm', False), ('mbstd_group', 0)):
+    if weight and getattr(disc.settings, name, off):
+      raise ValueError(
+        f'penalties.wgan_gp.weight={weight}: needs a D that judges each '
+        f'sample alone; set disc.net.{name}={off}'
+      )
+  weight = max(values.swept_values(config, 'penalties.orthogonal.weight'))
+  if weight and hasattr(gen, 'project'):
     raise ValueError(
-      f'penalties.wgan_gp.weight={weight}: needs a D that judges each '
-      'sample alone; set disc.net.batch_norm=False'
+      f'penalties.orthogonal.weight={weight}: gen.name={config.gen.name!r} '
+      'normalises its weights itself'
     )
 
 
 def check_groups(
   config: configs.Config, gen: nn.Module, disc: nn.Module
 ) -> None:
-  """Raises ValueError where a batch has no so many equal parts to normalise."""
+  """Raises ValueError where a batch has no so many equal parts, or groups."""
   drawn = values.batch_samples(config)
   sizes = {'gen': (gen, drawn), 'disc': (disc, config.batch_size)}
   for player, (module, size) in sizes.items():
@@ -224,6 +232,13 @@ def check_groups(
       raise ValueError(
         f'{player}.net.norm_groups={groups}: must divide the {size} inputs of '
         'its batch'
+      )
+  wanted = getattr(disc.settings, 'mbstd_group', 0)
+  for size in (config.batch_size, config.gen_batches * config.batch_size):
+    if wanted and size % min(wanted, size):
+      raise ValueError(
+        f'disc.net.mbstd_group={wanted}: must divide the batch of {size} '
+        'samples'
       )
 
 

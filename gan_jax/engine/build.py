@@ -231,10 +231,11 @@ def _make_optimiser(
       'update, and so out of its bounds; any other rule stays in them'
     )
 
-  if 'max_column_norm' in bounds and network.project is not None:
+  if bounds and network.project is not None:
+    name = next(iter(bounds))
     raise ValueError(
-      f'{field}max_column_norm: {player}.name={getattr(config, player).name!r} '
-      'sets the norms of its weights itself after each update'
+      f'{field}{name}: {player}.name={getattr(config, player).name!r} sets the '
+      'norms of its weights itself after each update'
     )
 
   def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:

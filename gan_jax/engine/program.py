@@ -20,6 +20,7 @@ from gan_jax.engine import (
   health,
   hosts,
   kept,
+  reach,
   sharding,
 )
 from gan_jax.game import draws, spec as specs, state as states, steps
@@ -203,8 +204,34 @@ def game_of(
   keys, hyper = jax.tree.map(lambda *x: jnp.stack(x), *each)
   mesh = sharding.make_mesh(batching.devices_for(len(members)))
   _check_hosts(config, len(members))
+  _check_varied(config, spec, source)
   places = tuple(range(len(members)))
   return Game(config, mesh, keys, source, spec, hyper, members, places)
+
+
+def _check_varied(
+  config: configs.Config, spec: specs.Spec, source: sources.Source
+) -> None:
+  """Raises ValueError where settings would be the same game all the same."""
+  if not config.population.vary:
+    return
+  step, keys = make_step(spec, source, None), root_keys(config.seed)
+  hyper = build.make_hyper(config)
+  state = jax.eval_shape(
+    functools.partial(build.init_state, spec), hyper, keys.init
+  )
+  idle = reach.unread(
+    lambda hyper, state, arrays: step(state, hyper, arrays, keys),
+    hyper,
+    state,
+    source.chunk(0, 1),
+  )
+  for name in config.population.vary:
+    if name in idle:
+      raise ValueError(
+        f'population.vary: no step of this game reads {name}, so that all '
+        'settings are one'
+      )
 
 
 def _check_hosts(config: configs.Config, count: int) -> None:

@@ -84,10 +84,13 @@ def wgan_gp(
 def dragan(disc: types.DiscFn, real: types.Batch, key: jax.Array) -> jax.Array:
   """E (|grad D(x~)| - 1)^2 around the data (Kodali et al. 2017, section 2.3).
 
-  x~ = x + 1/2 std(x) u with u ~ U(0, 1), std over the whole batch.
+  As in the authors' code, x~ = x + a/2 std(x) u, with std over the whole batch,
+  u ~ U(0, 1) and one a ~ U(0, 1) for each sample.
   """
-  noise = jax.random.uniform(key, real.x.shape)
-  near = real._replace(x=real.x + 0.5 * real.x.std() * noise)
+  of_noise, of_share = jax.random.split(key)
+  noise = jax.random.uniform(of_noise, real.x.shape)
+  share = jax.random.uniform(of_share, (len(noise),) + (1,) * (noise.ndim - 1))
+  near = real._replace(x=real.x + share * 0.5 * real.x.std() * noise)
   return _distance_from_unit_norm(disc, near)
 
 
