@@ -12,8 +12,10 @@ What is not given is as the run's configuration says under eval.
 
 compares two sets of images: each a folder, a zip file of one, or an npz file
 (`images`, or its first array: uint8 [N, H, W, C], or floating-point in [-1, 1];
-`labels` are its classes). Without --metrics it is the Frechet distance of
---features, which are Inception's unless they are said. --json appends the line.
+`labels` are its classes: of generated images those that were asked for, by the
+names of the real images' classes or by their numbers from 0). Without --metrics
+it is the Frechet distance of --features, which are Inception's unless they are
+said. --json appends the line.
 """
 
 import pathlib
@@ -89,6 +91,10 @@ _OF_IMAGES = (
   _METRICS, _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT,
   _KEPT, _BOOTSTRAP, _BY_CLASS, _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
+_OF_SOME = (
+  _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT, _KEPT,
+  _SUBSETS, _SUBSET_SIZE, _SPLITS, _HELD_OUT, _MIRRORED,
+)  # fmt: skip
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
 _OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
 
@@ -106,11 +112,30 @@ def _refuse(given: tuple[flags.FlagHolder[Any], ...], why: str) -> None:
       raise ValueError(f'--{flag.name}: {why}')
 
 
+def _check_read(settings: 'configs.Eval') -> None:
+  """Raises ValueError for a flag that none of the metrics reads."""
+  from gan_jax.evaluation import catalogue
+
+  found = catalogue.parse(settings).values()
+  read = {name for metric in found for name in metric.reads}
+  if settings.bootstrap:
+    read.add('features_kept')
+  if any(metric.uses_features for metric in found):
+    read |= {'features', 'weights', 'resizer'}
+    if settings.features == 'classifier':
+      read |= {'features_split', 'features_data'}
+  unread = [flag for flag in _OF_SOME if flag.name not in read]
+  _refuse(tuple(unread), f'--metrics={settings.metrics} does not read it')
+  if _FEATURES_DATA.present and not settings.features_split:
+    raise ValueError('--features_data: needs --features_split, its images')
+
+
 def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
   """Figures and stamp of a run's generator."""
   import jax
 
   from gan_jax.config import checks
+  from gan_jax.data import opening
   from gan_jax.engine import build
   from gan_jax.evaluation import catalogue, evaluator as evaluations
 
@@ -137,12 +162,15 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
       raise ValueError(
         f'--metrics: must be given; there are {", ".join(catalogue.METRICS)}'
       )
+    _check_read(config.eval)
+    if config.data.name in opening.WITHOUT_FILES:
+      _refuse((_DATA_DIR,), f'data.name={config.data.name!r} needs no folder')
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)
     stamp |= evaluator.stamp() | {'warnings': evaluator.warnings}
     return figures, stamp
   _refuse(
-    (*_OF_IMAGES, _SPLIT, _HELD_OUT, _TRUNCATION),
+    (*_OF_IMAGES, _SPLIT, _HELD_OUT, _TRUNCATION, _DATA_DIR),
     'needs images; this game has figures of its own',
   )
   source = build.make_source(config, key)
@@ -168,6 +196,9 @@ def _of_paths(
   settings = configs.Eval(features=_FEATURES.value or 'inception')
   settings.metrics = f'fd_{settings.features}'
   _set_fields(settings)
+  _check_read(settings)
+  if not settings.features_split:
+    _refuse((_DATA_DIR,), 'is of --features_data, with --features_split')
   comparison = paths.compare(
     {
       flag.name: pathlib.Path(flag.value)

@@ -314,10 +314,77 @@ def test_the_command(tmp_path: pathlib.Path):
   assert stamp['num_real'] == 60
   assert stamp['seed'] == 3
   assert stamp['features_accuracy'] == 1
-  done = command(*flags, '--metrics=fid', cache=tmp_path)
-  assert done.returncode == 1
-  assert done.stderr.startswith('error: eval.metrics: fid is the distance in ')
-  assert done.stderr.count('\n') == 1
+  assert stamp['used']['intra_fd']['classes'] == 'as the network names them'
+  for more, message in (
+    (['--metrics=fid'], 'error: eval.metrics: fid is the distance in '),
+    (
+      ['--kid_subsets=5'],
+      'error: --kid_subsets: --metrics=fd_classifier does ',
+    ),
+    (['--data_dir=x'], 'error: --data_dir: is of --features_data'),
+    (['--weights=x'], 'error: eval.weights=x: the classifier is trained here'),
+  ):
+    done = command(*flags, *more, cache=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('turn', [0, 1])
+def test_labels_of_a_file_are_the_classes_that_were_asked_for(
+  turn: int, tmp_path: pathlib.Path
+):
+  """Of real images as the samples; with the classes exchanged none is right."""
+  x = pictures(60, 0)
+  x[::2] //= 4
+  write_folder(tmp_path / 'real', x, classes=2)
+  labels = (np.arange(60) + turn) % 2
+  np.savez(tmp_path / 'x.npz', images=x, labels=labels)
+  settings = configs.Eval(metrics='class_accuracy,intra_fd')
+  scratch = tmp_path / 'scratch'
+  scratch.mkdir()
+  found = paths.compare(
+    {'generated': tmp_path / 'x.npz', 'real': tmp_path / 'real'},
+    settings, scratch, KEY,
+  )  # fmt: skip
+  assert found.figures['class_accuracy_classifier'] == 1 - turn
+  assert found.stamp['used']['intra_fd']['classes'] == 'asked for'
+  assert (found.figures['intra_fd_classifier'] < 1e-6) == (not turn)
+
+
+def test_classes_that_the_real_images_lack(tmp_path: pathlib.Path):
+  x = pictures(6, 0)
+  write_folder(tmp_path / 'real', x, classes=2)
+  np.savez(tmp_path / 'x.npz', images=x, labels=np.arange(6) % 3)
+  sides = [
+    sets.in_any_order(sets.open_path(tmp_path / name, 0, 0, tmp_path))
+    for name in ('x.npz', 'real')
+  ]
+  origins = {'generated': '--generated=x', 'real': '--real=y'}
+  with pytest.raises(ValueError, match=r"its class '2' is none .* class0, cl"):
+    paths._numbers(*sides, origins)
+
+
+@pytest.mark.parametrize(
+  ('held_out', 'size', 'message'),
+  [
+    ('real', 0, r'held_out=.*: has the very images of --real='),
+    ('other', 16, r'--size=16: is of folders and zip files'),
+  ],
+)
+def test_what_two_files_do_not_take(
+  held_out: str, size: int, message: str, tmp_path: pathlib.Path
+):
+  for seed, name in enumerate(('generated', 'real', 'other')):
+    np.savez(tmp_path / f'{name}.npz', pictures(9, seed))
+  found = {name: tmp_path / f'{name}.npz' for name in ('generated', 'real')}
+  found['held_out'] = tmp_path / f'{held_out}.npz'
+  scratch = tmp_path / 'scratch'
+  scratch.mkdir()
+  with pytest.raises(ValueError, match=message):
+    paths.compare(
+      found, configs.Eval(metrics='memorisation'), scratch, KEY, size=size
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from gan_jax.evaluation import (
   pretrained,
   resizers,
 )
+from gan_jax.metrics import bootstrap
 
 ALIASES = {'fid': 'fd_inception'}
 
@@ -40,16 +41,28 @@ def parse(settings: configs.Eval) -> dict[str, metrics.Metric]:
     found[ALIASES.get(name, name)] = metric
   if settings.resizer:
     values.choose('eval.resizer', settings.resizer, resizers.RESIZERS)
-    if settings.features == 'classifier':
+  if settings.features == 'classifier':
+    others = ', '.join(pretrained.PRETRAINED)
+    if settings.resizer:
       raise ValueError(
         f'eval.resizer={settings.resizer!r}: the classifier takes images as '
-        f'they are; {", ".join(pretrained.PRETRAINED)} take resized ones'
+        f'they are; {others} take resized ones'
+      )
+    if settings.weights:
+      raise ValueError(
+        f'eval.weights={settings.weights}: the classifier is trained here; '
+        f'{others} have a file of weights'
       )
   if settings.bootstrap and not any(m.resample for m in found.values()):
     able = (name for name, m in METRICS.items() if m.resample)
     raise ValueError(
       f'eval.bootstrap={settings.bootstrap}: none of '
       f'{settings.metrics} has an interval; {", ".join(able)} have'
+    )
+  if 0 < settings.bootstrap < bootstrap.LEAST:
+    raise ValueError(
+      f'eval.bootstrap={settings.bootstrap}: the ends of a 95 % interval need '
+      f'{bootstrap.LEAST} resamples at least; 200 are usual'
     )
   if settings.by_class and not any(m.by_class for m in found.values()):
     able = (name for name, m in METRICS.items() if m.by_class)

@@ -93,7 +93,11 @@ class Comparison:
     num = {name: images.total for name, images in self._sets.items()}
     num = {'held_out': 0, 'generated': generated.num} | num
     self._facts = metrics.Facts(
-      num, generated.shape, settings, mirrored=known.mirrored
+      num,
+      generated.shape,
+      settings,
+      mirrored=known.mirrored,
+      labelled=generated.labelled,
     )
     self._check_counts()
     self._check_conditional(generated)
@@ -179,8 +183,8 @@ class Comparison:
     for name, metric in self._metrics.items():
       if metric.conditional and not generated.labelled:
         raise ValueError(
-          f'eval.metrics: {name} is of the classes that a generator is asked '
-          'for, in a game with conditional=True'
+          f'eval.metrics: {name} is of the classes that samples were asked '
+          'for: of a game with conditional=True, or of files with labels'
         )
 
   def _check_network(

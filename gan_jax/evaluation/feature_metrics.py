@@ -320,6 +320,7 @@ METRICS: dict[str, metrics.Metric] = {
     stateless=('generated',),
     reads_features=True,
     resample=_fd_infinity_resampled,
+    reads=('features_kept',),
   ),
   'kid': metrics.Metric(
     ('kid', 'kid_std'),
@@ -340,6 +341,7 @@ METRICS: dict[str, metrics.Metric] = {
       ('real', 'generated'), facts.settings.kid_subset_size
     ),
     least_reason=', the samples of a subset (eval.kid_subset_size)',
+    reads=('features_kept', 'kid_subsets', 'kid_subset_size'),
   ),
   'cmmd': metrics.Metric(
     ('cmmd',),
@@ -347,6 +349,9 @@ METRICS: dict[str, metrics.Metric] = {
     init=lambda facts: kept.init(),
     update=metrics.keep_features,
     result=_cmmd,
+    shortage=lambda facts: discrepancy.shortage(
+      *metrics.kept_pair(facts).values()
+    ),
     resample=_cmmd_resampled,
     settings=lambda facts: {
       'sigma': discrepancy.SIGMA, 'scale': discrepancy.SCALE,
@@ -354,6 +359,7 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: {'real': 1, 'generated': 1},
     extractor='clip',
     unsuffixed=True,
+    reads=('features_kept',),
   ),
   'is': metrics.Metric(
     ('is', 'is_std'),
@@ -370,6 +376,7 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: {'generated': facts.settings.is_splits},
     least_reason=', one a split (eval.is_splits)',
     one_class=True,
+    reads=('is_splits',),
   ),
   'prdc': metrics.Metric(
     prdc.Manifolds._fields,
@@ -386,6 +393,7 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: dict.fromkeys(
       ('real', 'generated'), max(K, DENSITY_K) + 1
     ),
+    reads=('features_kept',),
   ),
   'authenticity': metrics.Metric(
     ('authenticity',),
@@ -394,10 +402,13 @@ METRICS: dict[str, metrics.Metric] = {
     update=metrics.keep_both_ways,
     result=_authenticity,
     settings=lambda facts: {'mirrored': facts.mirrored},
-    shortage=_untried,
+    shortage=lambda facts: authenticity.shortage(
+      _kept(facts, 'generated')['generated']
+    ) or _untried(facts),
     least=lambda facts: {'generated': 1, 'train': 2},
     mirrors=True,
     single=True,
+    reads=('features_kept', 'mirrored'),
   ),
   'copying': metrics.Metric(
     ('copying',),
@@ -409,10 +420,13 @@ METRICS: dict[str, metrics.Metric] = {
       'cells': copying.CELLS, 'components': copying.COMPONENTS,
       'mirrored': facts.mirrored,
     },
-    shortage=_untried,
+    shortage=lambda facts: copying.shortage(
+      *_kept(facts, 'generated', 'held_out').values()
+    ) or _untried(facts),
     mirrors=True,
     least=lambda facts: {'held_out': 2, 'train': copying.CELLS},
     single=True,
+    reads=('features_kept', 'held_out', 'mirrored'),
   ),
   'classes': metrics.Metric(
     ('modes', 'reverse_kl'),
@@ -435,6 +449,9 @@ METRICS: dict[str, metrics.Metric] = {
     resample=_intra_fd_resampled,
     by_class=True,
     shortage=_class_shortage,
+    settings=lambda facts: {
+      'classes': 'asked for' if facts.labelled else 'as the network names them'
+    },
     one_class=True,
     labels=True,
   ),

@@ -60,6 +60,7 @@ class Facts(NamedTuple):
     dim: features of an image.
     logits: shape of an image's logits, `(K,)`, or `(C, K)` of stacks.
     mirrored: whether G was trained on the mirror images of 'train' too.
+    labelled: whether samples come with the classes that were asked for.
   """
 
   num: Mapping[str, int]
@@ -68,6 +69,7 @@ class Facts(NamedTuple):
   dim: int = 0
   logits: tuple[int, ...] = ()
   mirrored: bool = False
+  labelled: bool = False
 
 
 class Inputs(NamedTuple):
@@ -131,6 +133,7 @@ class Metric(NamedTuple):
       resampling says nothing about.
     by_class: `result` adds its first figure of each class, where asked for.
     least_reason: what `least` comes from, for the message.
+    reads: of `settings` and of the command line, what it alone takes.
   """
 
   figures: tuple[str, ...]
@@ -154,6 +157,7 @@ class Metric(NamedTuple):
   resample: Callable[[Inputs], Callable[[np.ndarray], float]] | None = None
   by_class: bool = False
   least_reason: str = ''
+  reads: tuple[str, ...] = ()
 
 
 def class_names(facts: Facts, figure: str) -> tuple[str, ...]:

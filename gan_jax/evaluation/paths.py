@@ -2,10 +2,11 @@
 
 import functools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from gan_jax.config import fields as configs
 from gan_jax.data import images
@@ -66,7 +67,14 @@ def compare(
     ValueError: a set cannot be read, their images differ in shape, or
       something that a metric needs is not there.
   """
-  catalogue.parse(settings)
+  asked = catalogue.parse(settings)
+  resized = [n for n, path in paths.items() if not sets.holds_arrays(path)]
+  for name, value in {'size': size, 'channels': channels}.items():
+    if value and not resized:
+      raise ValueError(
+        f'--{name}={value}: is of folders and zip files of images; npz files '
+        'are taken as they are'
+      )
   found = {
     name: _open(path, size, channels, scratch / name)
     for name, path in paths.items()
@@ -78,6 +86,15 @@ def compare(
     raise ValueError(f'--num={num}: there are {generated.total} images')
   origins = {name: f'--{name}={path}' for name, path in paths.items()}
   origins = {'held_out': '--held_out', 'train': origins['real']} | origins
+  seen = found['real'].fingerprint
+  if 'held_out' in found and found['held_out'].fingerprint == seen:
+    raise ValueError(
+      f'{origins["held_out"]}: has the very images of {origins["real"]}, which '
+      'count as those that G was trained on'
+    )
+  asked_for = None
+  if any(metric.labels for metric in asked.values()):
+    asked_for = _numbers(generated, found['real'], origins)
 
   @functools.cache
   def learn() -> extractors.Learnt:
@@ -92,7 +109,7 @@ def compare(
 
   compared = comparison.Comparison(
     settings,
-    comparison.Generated(count, generated.shape),
+    comparison.Generated(count, generated.shape, asked_for is not None),
     comparison.Sets(
       found['real'],
       found['real'],
@@ -104,8 +121,9 @@ def compare(
   )
 
   def blocks() -> Iterator[sets.Block]:
-    for x, _ in generated.blocks(count):
-      yield x, None
+    for x, label in generated.blocks(count):
+      named = None if asked_for is None or label is None else asked_for[label]
+      yield x, named
 
   figures = compared.figures(blocks(), key)
   stamp: dict[str, Any] = {}
@@ -115,11 +133,45 @@ def compare(
     stamp[f'num_{name}'] = count if name == 'generated' else each.total
   stamp |= {
     'shape': _in_words(generated),
-    'resizer': evaluator.resizer(size),
+    'resizer': _resizer(size, found, resized),
     **compared.stamp(),
     'warnings': compared.warnings,
   }
   return Found(figures, stamp)
+
+
+def _resizer(size: int, found: Iterable[str], resized: Sequence[str]) -> str:
+  """In words, and of which sets where it is not of all."""
+  words = evaluator.resizer(size)
+  apart = size and set(found) != set(resized)
+  return f'{words}, of {" and ".join(resized)}' if apart else words
+
+
+def _numbers(
+  generated: sets.Images, real: sets.Images, origins: Mapping[str, str]
+) -> np.ndarray | None:
+  """`[K]`, the real images' number of each of the generated ones' classes.
+
+  They have the same name; or, where the real ones' have words and the generated
+  ones' are numbers, they are those themselves, from 0. None where the generated
+  images have no labels.
+
+  Raises:
+    ValueError: the real ones have other classes.
+  """
+  theirs = real.class_names
+  if not any(name.isdecimal() for name in theirs):
+    theirs = (*theirs, *map(str, range(len(theirs))))
+  places = {name: i % len(real.class_names) for i, name in enumerate(theirs)}
+  for name in generated.class_names:
+    if name not in places:
+      there = ', '.join(real.class_names) or 'none'
+      raise ValueError(
+        f'{origins["generated"]}: its class {name!r} is none of those of '
+        f'{origins["real"]}: {there}'
+      )
+  names = generated.class_names
+  return np.array([places[name] for name in names]) if names else None
 
 
 def _check_alike(

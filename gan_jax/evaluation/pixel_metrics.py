@@ -111,6 +111,7 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: {'held_out': _VALIDATION + 2},
     uses_features=False,
     single=True,
+    reads=('held_out',),
   ),
   'swd': metrics.Metric(
     ('swd',),
@@ -129,9 +130,13 @@ METRICS: dict[str, metrics.Metric] = {
     update=metrics.keep_pixels,
     result=_memorisation,
     settings=lambda facts: {'mirrored': facts.mirrored},
+    shortage=lambda facts: neighbours.shortage(
+      *(_memorisation_counts(facts)[w] for w in ('generated', 'held_out'))
+    ),
     least=lambda facts: {'held_out': 2},
     uses_features=False,
     single=True,
     stateless=('train',),
+    reads=('held_out', 'mirrored'),
   ),
 }  # fmt: skip

@@ -130,11 +130,24 @@ def open_path(
   return opening.open_images(data, 'train', field='split')
 
 
+def holds_arrays(path: pathlib.Path) -> bool:
+  """Whether it is an npz file, and no zip file of images or folder."""
+  try:
+    with zipfile.ZipFile(path) as archive:
+      return bool(_arrays(archive))
+  except (OSError, zipfile.BadZipFile):
+    return False
+
+
+def _arrays(archive: zipfile.ZipFile) -> list[str]:
+  return [name for name in archive.namelist() if name.endswith('.npy')]
+
+
 def _unpack_arrays(path: pathlib.Path, scratch: pathlib.Path) -> bool:
   """Unpacks an npz file's arrays; False for a zip file without any."""
   try:
     with zipfile.ZipFile(path) as archive:
-      arrays = [name for name in archive.namelist() if name.endswith('.npy')]
+      arrays = _arrays(archive)
       first = 'images.npy' if 'images.npy' in arrays else [*arrays, ''][0]
       for name in {first, 'labels.npy'} & {*arrays}:
         target = scratch / ('x.npy' if name == first else name)

@@ -8,6 +8,8 @@ import numpy as np
 
 from gan_jax.metrics import neighbours, products
 
+_SENSIBLE = 1000
+
 
 @functools.partial(jax.jit, static_argnames='ways')
 def _nearest_other_of_block(
@@ -49,3 +51,13 @@ def authenticity(generated: jax.Array, train: jax.Array) -> float:
     parts.append(_nearest_other_of_block(x[index], index, x, norms, ways))
   between = np.concatenate(parts)[where]
   return float((between < found.distance).mean())
+
+
+def shortage(generated: int) -> str | None:
+  """A line of warning where a share is of few samples, or None."""
+  if generated >= _SENSIBLE:
+    return None
+  return (
+    f'a share of {generated:,} samples is rough ({_SENSIBLE:,} are sensible at '
+    'least)'
+  )

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+# Of which one lies beyond either end.
+LEAST = 40
+
 
 def interval(
   distance: Callable[[np.ndarray], float],
@@ -27,7 +30,7 @@ def interval(
       of; the reference stays as it is.
     count: N, the samples that there are.
     rng: draws.
-    resamples: how many times.
+    resamples: how many times, `LEAST` for ends that are not their extremes.
 
   Returns:
     Its ends, low and high; not finite where a resampled distance is not.

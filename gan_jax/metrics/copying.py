@@ -12,6 +12,7 @@ import threadpoolctl
 COMPONENTS = 64
 CELLS = 3
 _LEAST = 20
+_SENSIBLE = 1000
 
 
 def _z(near: np.ndarray, far: np.ndarray) -> float:
@@ -68,3 +69,14 @@ def copying(
       scores.append(_z(*distances))
       weights.append(len(parts[1]))
   return float(np.average(scores, weights=weights)) if scores else float('nan')
+
+
+def shortage(generated: int, held_out: int) -> str | None:
+  """A line of warning where cells hold few images, or None."""
+  if min(generated, held_out) >= _SENSIBLE:
+    return None
+  return (
+    f'{generated:,} samples and {held_out:,} held-out images are few for '
+    f'{CELLS} cells, of which those with {_LEAST} samples or fewer are left '
+    f'out ({_SENSIBLE:,} of either are sensible at least)'
+  )

@@ -19,6 +19,8 @@ SIGMA = 10.0
 SCALE = 1000.0
 
 _ROWS = 512
+# That of 2,000 samples of either.
+_SENSIBLE_BIAS = 0.01
 
 
 # On a CPU two programs are faster: one would lay out the products in favour of
@@ -79,3 +81,23 @@ def discrepancy(
   if not math.isfinite(found):
     raise ValueError('features: some are not finite')
   return scale * found
+
+
+def shortage(a: int, b: int) -> str | None:
+  """A line of warning where two sets are too small, or None.
+
+  The estimate is biased by (1 / N + 1 / M) (1 - E k(x, y)), where embeddings of
+  length 1 are less than sqrt(2) apart on average.
+
+  Args:
+    a: N.
+    b: M.
+  """
+  floor = -SCALE * math.expm1(-1 / SIGMA**2) * (1 / a + 1 / b)
+  if floor <= _SENSIBLE_BIAS:
+    return None
+  return (
+    f'{a:,} and {b:,} samples of one law are up to {floor:.2g} apart on '
+    'average, for the estimate is biased (2,000 of either are sensible at '
+    'least; 30,000 are usual)'
+  )

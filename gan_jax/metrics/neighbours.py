@@ -19,6 +19,8 @@ from gan_jax.metrics import products
 # Rows of a table of distances that exist at once.
 ROWS = 512
 
+_SENSIBLE = 1000
+
 
 class Neighbours(NamedTuple):
   """The nearest training sample of each of N samples.
@@ -226,3 +228,13 @@ def memorised(generated: Neighbours, held_out: Neighbours) -> float:
   median = float(np.median(generated.distance))
   held_out_median = float(np.median(held_out.distance))
   return median / held_out_median if held_out_median else float('nan')
+
+
+def shortage(generated: int, held_out: int) -> str | None:
+  """A line of warning where medians are of few images, or None."""
+  if min(generated, held_out) >= _SENSIBLE:
+    return None
+  return (
+    f'medians of {generated:,} samples and {held_out:,} held-out images are '
+    f'rough ({_SENSIBLE:,} of either are sensible at least)'
+  )
