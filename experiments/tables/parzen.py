@@ -14,8 +14,8 @@ are the paper's; `tfds build` shuffles them):
   TFDS_DATA_DIR=DIR python -m experiments.table \
     --table=experiments/tables/parzen.py --workdir=runs/parzen
 
-Machine: 2 shared x86 cores; 35 ms a step of one seed, alone on both.
-Result: one seed of the second row, 179.7 ± 2.3 (± over test images;
+Machine: 2 shared x86 cores; 22 ms a step of one seed, alone on both.
+Result: one seed of each row, 183.8 ± 2.3 and 179.7 ± 2.3 (± over test images;
 docs/results.md).
 """
 
