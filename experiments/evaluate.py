@@ -50,7 +50,9 @@ _METRICS = flags.DEFINE_string(
   'them.'
 )  # fmt: skip
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw.', lower_bound=2)
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the samples.', lower_bound=0, upper_bound=2**32 - 1
+)
 _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
 _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'

@@ -1,15 +1,23 @@
 """Starts a program so that a user's mistake is one line and an exit code."""
 
+# ruff: noqa: E402
+import os
+import signal
+import sys
+
+# Ctrl-C while modules are imported, in a program of this folder.
+_main = getattr(sys.modules['__main__'], '__spec__', None)
+_ours = _main is not None and _main.name.startswith('experiments.')
+if _ours and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+  signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+
 import contextlib
 import gc
 import importlib.metadata
 import importlib.util
 import logging as std_logging
-import os
 import pathlib
 import re
-import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
@@ -181,6 +189,10 @@ def load_config(text: str) -> configs.Config:
       f'--config={path}: needs a get_config() that returns a '
       'gan_jax.config.fields.Config'
     )
+  try:
+    overrides.check_names(config)
+  except ValueError as error:
+    raise ValueError(f'--config={path}: {error}') from None
   return config
 
 
@@ -332,6 +344,19 @@ def _of_backends(error: Exception) -> str:
   return f'JAX_PLATFORMS={asked}: {reason}'
 
 
+def _is_of_memory(error: Exception) -> bool:
+  """Whether a device or the host has not as much as was asked for."""
+  return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)
+
+
+def _of_memory(error: Exception) -> str:
+  reason = str(error).strip().split('\n')[0].strip()
+  return (
+    f'out of memory ({reason}); less is needed with a smaller batch_size, '
+    'population.at_once or network, or with its net.remat=True'
+  )
+
+
 def _is_of_backends(error: Exception) -> bool:
   """Whether JAX cannot have the devices that were asked for.
 
@@ -373,10 +398,13 @@ def _run_alone(main: Callable[[], Any]) -> None:
   except ValueError as error:
     print(f'error: {_one_line(error)}', file=sys.stderr)
     _leave(1)
-  except (RuntimeError, AssertionError) as error:
-    if not _is_of_backends(error):
+  except (RuntimeError, AssertionError, MemoryError) as error:
+    if _is_of_memory(error):
+      print(f'error: {_of_memory(error)}', file=sys.stderr)
+    elif _is_of_backends(error):
+      print(f'error: {_of_backends(error)}', file=sys.stderr)
+    else:
       raise
-    print(f'error: {_of_backends(error)}', file=sys.stderr)
     _leave(1)
 
 
@@ -404,7 +432,9 @@ def _run_joined(main: Callable[[], Any], *, by_first: bool) -> None:
     hosts.leave(128 + signal.SIGINT)
   except ValueError as error:
     hosts.leave(1, f'error: {_one_line(error)}')
-  except jax.errors.JaxRuntimeError as error:
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if _is_of_memory(error):
+      hosts.leave(1, f'error: {_of_memory(error)}')
     hosts.lost(error)
   except Exception as error:
     if _is_of_backends(error):

@@ -42,7 +42,9 @@ _RATE = flags.DEFINE_float(
   'rate', 0.1, "Adam's, in standard deviations of the latents.",
   lower_bound=1e-6,
 )  # fmt: skip
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the latents.', lower_bound=0, upper_bound=2**32 - 1
+)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
 

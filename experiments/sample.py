@@ -45,7 +45,9 @@ _PER_CLASS = flags.DEFINE_integer(
 _TRUNCATION = flags.DEFINE_float(
   'truncation', None, 'The bound of each |z|, or psi of a style network.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the latents.', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the latents.', lower_bound=0, upper_bound=2**32 - 1
+)
 _OUT = flags.DEFINE_string('out', None, '.png, .npz, or a folder.')
 
 

@@ -5,15 +5,15 @@
 
 The table's file has a `get_table()`; what a paper has of a row, from the file
 published.toml beside it, stands next to ours. Rows that are done are not done
-again, and one that was stopped goes on. --rows=PATTERN trains those whose title
-matches and prints them alone, --seeds=N and --steps=N change every row's
-budget, for a look; schedules that end with the steps end with those.
---first_seed=N trains other seeds, in another folder: experiments.ledger counts
-them with those that it has.
---data_dir=PATH says where their images are. --rank=COLUMN orders the rows by a
-figure, the least first; --rank=-COLUMN puts the greatest first. --status trains
-nothing: it says how far each row has come, the time left at its own pace, and
-its last figures. --fill=FILE.md:NAME writes the table into a page, too.
+again, and one that was stopped goes on. --rows=PATTERN trains the row of this
+title, or those whose title a regular expression matches, and prints them alone;
+--seeds=N and --steps=N change every row's budget, for a look; schedules that
+end with the steps end with those. --first_seed=N trains other seeds, in another
+folder: experiments.ledger counts them with those that it has. --data_dir=PATH
+says where their images are. --rank=COLUMN orders the rows by a figure, the
+least first; --rank=-COLUMN puts the greatest first. --status trains nothing: it
+says how far each row has come, the time left at its own pace, and its last
+figures. --fill=FILE.md:NAME writes the table into a page, too.
 """
 
 import pathlib
@@ -33,7 +33,9 @@ launch.define_distributed()
 launch.define_deterministic()
 _TABLE = flags.DEFINE_string('table', None, 'The file of the table.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of its runs.')
-_ROWS = flags.DEFINE_string('rows', '', 'Only titles that match this.')
+_ROWS = flags.DEFINE_string(
+  'rows', '', 'One title, or a regular expression that titles match.'
+)
 _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
 _FIRST_SEED = flags.DEFINE_integer(
   'first_seed', None, 'The first seed of every row.', lower_bound=0
@@ -88,13 +90,17 @@ def _chosen(table: 'tables.Table') -> 'tables.Table':
   """
   from gan_jax.study import tables
 
+  pattern = _ROWS.value
+  if pattern in table.rows:  # A title may have characters such as +.
+    pattern = f'^{re.escape(pattern)}$'
   try:
-    rows = {t: c for t, c in table.rows.items() if re.search(_ROWS.value, t)}
+    rows = {t: c for t, c in table.rows.items() if re.search(pattern, t)}
   except re.error as error:
-    raise ValueError(f'--rows={_ROWS.value}: no pattern ({error})') from None
+    raise ValueError(f'--rows={pattern}: no pattern ({error})') from None
   if not rows:
     raise ValueError(
-      f'--rows={_ROWS.value}: matches none of {", ".join(table.rows)}'
+      f'--rows={pattern}: is no title and matches none; there are '
+      f'{", ".join(map(repr, table.rows))}'
     )
   for config in rows.values():
     config.population.seeds = _SEEDS.value or config.population.seeds

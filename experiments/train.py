@@ -60,12 +60,17 @@ _NOTES = {
 }
 
 
+# What only a D that tells real from fake has.
+_OF_CLASSIFIERS = 'd_real', 'd_fake', 'value'
+
+
 def main() -> None:
   if _DESCRIBE.value and _CONFIG.value is not None:
     _describe(_CONFIG.value)
     return
   if _CONFIG.value is None or _WORKDIR.value is None:
     raise ValueError('--config=FILE and --workdir=DIR must be given')
+  from gan_jax.data import opening
   from gan_jax.engine import health, hosts, threads
   from gan_jax.ops import cpu
   from gan_jax.run import interrupt, profile, replay, train
@@ -97,10 +102,15 @@ def main() -> None:
     return
   notes = _NOTES | _of_cells(workdir)
   for name, value in summary.items():
+    if value is None and name in _OF_CLASSIFIERS:
+      continue
     print(f'{name:22s} {_shown(value)}{notes.get(name, "")}')
     settings = value.get('settings', {}) if isinstance(value, dict) else {}
     for title, part in settings.items():
       print(f'  {title:40s} {_shown(part)}')
+  config = _CONFIG.value
+  if config.data.name not in opening.DRAWN and not config.eval.metrics:
+    print('no metric of images was asked for (config.eval.metrics)')
   print(f'files in {workdir}')
   page = workdir / 'report.html'
   if page.exists():
@@ -126,6 +136,7 @@ def _describe(config: configs.Config) -> None:
   from gan_jax.engine import build
 
   checks.validate(config)
+  build.check_choices(config)
   usual = configs.Config()
   players = (usual.gen, config.gen), (usual.disc, config.disc)
   names = [player.name for player, _ in players]

@@ -320,6 +320,9 @@ def test_describe_trains_nothing(tmp_path: pathlib.Path):
   # Of the network of the command line, with its own defaults.
   assert after['  gen.net.width = 768   [at least 1]'].startswith('Channels')
   assert "* gen.name = 'r3gan'   [default 'mlp']" in shown
+  assert after['  penalties.r2: The same on generated samples.'].startswith(
+    'penalties.r2.weight = '
+  )
   final = (
     '* schedules.optim.gen.b2.end = 2000   [not in the default; at least 0]'
   )
@@ -331,6 +334,36 @@ def test_describe_trains_nothing(tmp_path: pathlib.Path):
   # Which names a default of the products, and is at its own.
   (line,) = [each for each in shown if 'matmul_precision =' in each]
   assert line.startswith('  ')
+
+
+def test_describe_looks_names_up(tmp_path: pathlib.Path):
+  done = python('experiments.train', DIGITS, '--describe', '--config.loss=hing')
+  assert done.returncode == 1
+  assert done.stderr.startswith("error: loss='hing': there is no such choice")
+  file = tmp_path / 'config.py'
+  file.write_text(
+    'from gan_jax.config import fields\n'
+    'def get_config():\n  c = fields.Config()\n  c.optim.gen.lr = 1\n  return c'
+  )
+  done = python('experiments.train', f'--config={file}', '--describe')
+  assert done.returncode == 2
+  assert 'config.py: optim.gen.lr: there is no such field' in done.stderr
+
+
+def test_rows_of_a_table_by_their_titles(tmp_path: pathlib.Path):
+  """A title may hold what would mean something else in a pattern."""
+  table = (
+    'experiments.table', '--table=experiments/tables/ring_losses.py',
+    f'--workdir={tmp_path}', '--status',
+  )  # fmt: skip
+  one = python(*table, '--rows=hinge, R1+R2').stdout.splitlines()
+  assert one[0].startswith('hinge, R1+R2 ')
+  assert one[1:] == ['0 of 1 rows are done']
+  assert python(*table, '--rows=^hinge').stdout.endswith('of 4 rows are done\n')
+  none = python(*table, '--rows=hinge, R9').stderr
+  assert (
+    "is no title and matches none; there are 'non-saturating, none', '" in none
+  )
 
 
 def test_a_relative_path_from_another_folder(tmp_path: pathlib.Path):

@@ -73,6 +73,16 @@ def rows(workdir: pathlib.Path) -> str:
   return (workdir / 'metrics.jsonl').read_text()
 
 
+def test_more_memory_than_there_is(tmp_path: pathlib.Path):
+  """And its folder says that nothing is lost with it."""
+  command = (*FLAGS, f'--workdir={tmp_path / "run"}')
+  told = one_line(python(*command, '--config.batch_size=1000000000'))
+  assert 'out of memory' in told
+  assert 'smaller batch_size' in told
+  told = one_line(python(*command))
+  assert told.endswith('or delete this one, of which no step is written')
+
+
 def test_five_kills_at_random_moments(tmp_path: pathlib.Path):
   longer = (
     *FLAGS,

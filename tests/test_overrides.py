@@ -1,6 +1,7 @@
 """Fields set by text, as on a command line, and a configuration in words."""
 
 import dataclasses
+import functools
 import math
 import typing
 
@@ -17,6 +18,23 @@ def apply(config: configs.Config, *texts: str) -> configs.Config:
   pairs = [text.split('=', 1) for text in texts]
   found = [(name, text) for name, text in pairs]
   return overrides.apply(config, found, build.complete)
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('stpes', r'^stpes: there is no such field.*mean steps'),
+    ('gen.nme', r'^gen.nme: there is no such field.*mean gen.name'),
+    ('penalties.r1.wait', r'mean penalties.r1.weight'),
+  ],
+)
+def test_a_file_that_sets_what_is_not_there(name: str, message: str):
+  config = configs.Config()
+  overrides.check_names(config)
+  *groups, last = name.split('.')
+  setattr(functools.reduce(getattr, groups, config), last, 1)
+  with pytest.raises(ValueError, match=message):
+    overrides.check_names(config)
 
 
 def test_each_type_is_read():
@@ -68,7 +86,8 @@ def test_none_sets_an_optional_field_back():
     ('disc.net.pieces=3', "the network 'mlp' has width, depth, activation"),
     ('gen.net=wide', 'gen.net=wide: must be none'),
     ('gen.name=dcgn', "gen.name='dcgn'.*mean 'dcgan'"),
-    ('data=digits', r'data: there is no such field'),
+    ('data=digits', r'data: is a group of fields: data.name, data.dir'),
+    ('penalties.r1=1', r'group of fields: penalties.r1.weight, penalties.r1.e'),
     ('schedules=cosine', 'schedules=cosine: they are set one at a time'),
     ('schedules.steps=linear', 'steps is not a swept number'),
     (f'schedules.{RATE}=linear,stop=3', "'stop' is no field.*mean .*step|kind"),

@@ -74,6 +74,12 @@ def test_slices_that_share_examples(
 def test_a_set_that_is_not_prepared(tmp_path: pathlib.Path):
   with pytest.raises(ValueError, match='tfds build cifar10'):
     opened('cifar10', str(tmp_path), 'train')
+  (tmp_path / 'cats').mkdir()
+  (tmp_path / 'cats' / 'a.PNG').write_bytes(b'')
+  with pytest.raises(
+    ValueError, match=r'has images and no set of TFDS; data.n'
+  ):
+    opened('cifar10', str(tmp_path), 'train')
 
 
 def test_an_unknown_name(tmp_path: pathlib.Path):

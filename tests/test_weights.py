@@ -121,6 +121,9 @@ def test_save_and_load(tmp_path: pathlib.Path):
   again, notes = weights.load(path)
   assert notes == {'source': 'a test'}
   assert list(path.parent.iterdir()) == [path]
+  plain = tmp_path / 'plain'
+  plain.touch()
+  assert path.stat().st_mode == plain.stat().st_mode  # Others may read it.
   flat = traverse_util.flatten_dict(again, sep='/')
   expected = traverse_util.flatten_dict(tree, sep='/')
   assert flat.keys() == expected.keys() == {'a/b', 'a/c', 'd'}

@@ -167,6 +167,8 @@ def _population_problems(config: configs.Config) -> Iterator[str]:
     )
   for name, tried in varied.items():
     if name not in known:
+      if name == 'seed':
+        yield f'{field}: population.seeds says how many seeds there are'
       if name in values.flatten(config):
         yield (
           f'{field}: {name} changes the program, so its values are rows of a '

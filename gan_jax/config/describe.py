@@ -32,12 +32,19 @@ def comments(kind: type) -> dict[str, str]:
 def describe(config: configs.Config, default: configs.Config) -> Iterator[str]:
   """Lines: a field, its value, what is accepted, and its comment below.
 
+  A group of fields that has a comment has it above its first one.
+
   Args:
     config: complete.
     default: of the same networks, to tell what differs.
   """
   usual, said = values.flatten(default), dict(_said(config))
+  last = ''
   for leaf in values.leaves(config):
+    group = leaf.name.rpartition('.')[0]
+    if group != last and said.get(group):
+      yield f'  {group}: {said[group]}'
+    last = group
     notes = []
     if leaf.name not in usual:
       notes.append('not in the default')

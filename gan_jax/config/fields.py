@@ -200,10 +200,18 @@ class Zcr:
 class Penalties:
   """Terms that are added to the losses: D's, but where it is said."""
 
+  # 1/2 E |grad D|^2 on real samples (Mescheder et al. 2018), so that the weight
+  # is their gamma.
   r1: Penalty = dataclasses.field(default_factory=Penalty)
+  # The same on generated samples.
   r2: Penalty = dataclasses.field(default_factory=Penalty)
+  # E (|grad D| - 1)^2 between real and generated samples (Gulrajani et al.
+  # 2017), whose weight is 10.
   wgan_gp: Penalty = dataclasses.field(default_factory=Penalty)
+  # E (|grad D| - 1)^2 around real samples (Kodali et al. 2017).
   dragan: Penalty = dataclasses.field(default_factory=Penalty)
+  # How far D's logits pass the moving average of the other side's (Tseng et al.
+  # 2021).
   lecam: LeCam = dataclasses.field(default_factory=LeCam)
   # Of an auxiliary classifier in D (disc.net.conditioning='classifier'), on
   # real and on generated samples; the generator's share is `acgan_gen`.
@@ -219,7 +227,7 @@ class Penalties:
   zcr: Zcr = dataclasses.field(default_factory=Zcr)
   # The generator's: that fakes of near latents differ.
   zcr_gen: Zcr = dataclasses.field(default_factory=Zcr)
-  # The generator's.
+  # The generator's: inner products of its filters (Brock et al. 2019).
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
   # Of StyleGAN2 (Karras et al. 2020); the generator's.
   path_length: PathLength = dataclasses.field(default_factory=PathLength)

@@ -1,8 +1,9 @@
 """Fields set by their text, as a command line has it."""
 
+import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gan_jax.config import declare, fields as configs, values
@@ -64,7 +65,7 @@ def _set(config: configs.Config, name: str, text: str) -> None:
     return
   leaf = {leaf.name: leaf for leaf in values.leaves(config)}.get(name)
   if leaf is None:
-    raise ValueError(_unknown(name, values.flatten(config)))
+    raise ValueError(unknown(name, values.flatten(config)))
   values.assign(config, name, parse(name, text, leaf.hint))
 
 
@@ -100,8 +101,27 @@ def _set_schedule(config: configs.Config, name: str, text: str) -> None:
   config.schedules[name] = configs.Schedule(**given)
 
 
-def _unknown(name: str, leaves: dict[str, Any]) -> str:
+def check_names(config: Any) -> None:
+  """Raises ValueError for a field that a file sets and that is not there."""
+  for name in _strays(config):
+    raise ValueError(unknown(name, values.flatten(config)))
+
+
+def _strays(settings: Any, prefix: str = '') -> Iterator[str]:
+  """The dotted names of attributes that are no fields of a dataclass."""
+  known = {field.name for field in dataclasses.fields(settings)}
+  for name, value in vars(settings).items():
+    if name not in known:
+      yield prefix + name
+    elif dataclasses.is_dataclass(value):
+      yield from _strays(value, f'{prefix}{name}.')
+
+
+def unknown(name: str, leaves: dict[str, Any]) -> str:
   """What there is in the group of a field that is not there."""
+  below = [leaf for leaf in leaves if leaf.startswith(f'{name}.')]
+  if below:
+    return f'{name}: is a group of fields: {", ".join(below)}'
   group = name.rpartition('.')[0]
   while group and not any(leaf.startswith(f'{group}.') for leaf in leaves):
     group = group.rpartition('.')[0]

@@ -3,6 +3,7 @@
 import collections
 import functools
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -16,6 +17,12 @@ import numpy as np
 # Bytes beyond which a file in a zip file is not unpacked: more than an image
 # of the most pixels takes.
 _MAX_BYTES = 2**30
+
+# By these a file that begins like no image is a broken one.
+SUFFIXES = (
+  '.png', '.apng', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', '.dib',
+  '.tif', '.tiff', '.gif', '.pgm', '.ppm', '.pbm', '.pnm',
+)  # fmt: skip
 
 # What StyleGAN's tools write beside the images.
 LABELS = 'dataset.json'
@@ -63,6 +70,15 @@ def _archive(path: str, stamp: str) -> zipfile.ZipFile:
   """Stays open until another stamp; reading from several threads is safe."""
   del stamp
   return zipfile.ZipFile(path)
+
+
+def seem_to_be_images(place: pathlib.Path) -> bool:
+  """Whether it is a zip file, or a folder with images or folders of them."""
+  if place.is_file():
+    return zipfile.is_zipfile(place)
+  near = itertools.chain(place.glob('*.*'), place.glob('*/*.*'))
+  some = itertools.islice(near, 1000)
+  return any(path.suffix.lower() in SUFFIXES for path in some)
 
 
 class Listing(NamedTuple):

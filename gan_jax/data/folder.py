@@ -23,12 +23,6 @@ from gan_jax.data import decoding, files, images, pixels, splits
 # Raised by a change of what decoding gives.
 _DECODING = 2
 
-# By these a file that begins like no image is a broken one.
-_SUFFIXES = (
-  '.png', '.apng', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', '.dib',
-  '.tif', '.tiff', '.gif', '.pgm', '.ppm', '.pbm', '.pnm',
-)  # fmt: skip
-
 
 class Asked(NamedTuple):
   """What the images are to become.
@@ -280,7 +274,9 @@ def _looked(
   for i, (name, header) in enumerate(zip(listing.names, found, strict=True)):
     if not isinstance(header, decoding.Refused):
       headers[i] = header
-    elif header.known or pathlib.PurePath(name).suffix.lower() in _SUFFIXES:
+    elif (
+      header.known or pathlib.PurePath(name).suffix.lower() in files.SUFFIXES
+    ):
       refused[name] = header.reason
     else:
       other.append(name)

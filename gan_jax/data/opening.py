@@ -18,8 +18,9 @@ from gan_jax.data import (
   splits,
 )
 
-# What needs no files, and what is none of TFDS's.
-WITHOUT_FILES = (*densities.DENSITIES, *densities.POINTS, 'digits')
+# What is drawn from a law, what needs no files, and what is none of TFDS's.
+DRAWN = (*densities.DENSITIES, *densities.POINTS)
+WITHOUT_FILES = (*DRAWN, 'digits')
 OWN = (*WITHOUT_FILES, 'folder')
 
 

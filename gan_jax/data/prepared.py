@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 
 from gan_jax import cache
-from gan_jax.data import decoding, idx, images, pixels
+from gan_jax.data import decoding, files, idx, images, pixels
 
 # Raised by a change of what decoding gives.
 _DECODING = 2
@@ -275,6 +275,11 @@ def _open(
       raise ValueError(
         f'data.name={name!r}: there is no such choice; there are '
         f'{", ".join(others)}, or the name of any TFDS image data set'
+      )
+    if files.seem_to_be_images(root):
+      raise ValueError(
+        f'data.name={name!r}: {root} has images and no set of TFDS; '
+        'data.name=folder takes them, with data.size=PIXELS'
       )
     raise ValueError(
       f'data.name={name!r}: TFDS has not prepared it in {root}; run `tfds '

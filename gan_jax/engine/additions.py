@@ -75,18 +75,10 @@ def make_augment(
       `_check_strength`.
   """
   name = config.augment.policy
+  policy = choose_policy(name)
   if name == names.DIFFUSION:
     _check_strength(config)
     return _make_diffusion(config.augment.diffusion)
-  if ',' in name:
-    parts = [
-      values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
-      for part in name.split(',')
-    ]
-    policy: augment.Policy | None = augment.in_turn(parts)
-  else:
-    known = {**names.POLICIES, names.DIFFUSION: None}
-    policy = values.choose('augment.policy', name, known)
   suits = info.kind == 'images' and info.shape[-1] in (1, 3)
   if policy is not None and not suits:
     raise ValueError(
@@ -95,6 +87,21 @@ def make_augment(
     )
   _check_strength(config)
   return policy
+
+
+def choose_policy(name: str) -> augment.Policy | None:
+  """Of `augment.policy`; None without one, and of a diffusion, as it is set.
+
+  Raises:
+    ValueError: there is no such policy, or no such part of one.
+  """
+  if ',' not in name:
+    known = {**names.POLICIES, names.DIFFUSION: None}
+    return values.choose('augment.policy', name, known)
+  return augment.in_turn([
+    values.choose('augment.policy', part.strip(), names.DIFFAUGMENT)
+    for part in name.split(',')
+  ])  # fmt: skip
 
 
 def _make_diffusion(settings: configs.Diffusion) -> augment.Policy:

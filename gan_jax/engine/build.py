@@ -396,6 +396,23 @@ def _make_lengths(config: configs.Config) -> tuple[float, ...]:
   return lengths
 
 
+def check_choices(config: configs.Config) -> None:
+  """Raises ValueError for a name that is none, whatever the data are."""
+  for field, options in (
+    ('precision', names.PRECISIONS),
+    ('loss', names.LOSSES),
+    ('latents', names.LATENT_SHARING),
+    ('gen.latent', names.LATENTS),
+    ('gen.labels', names.LABEL_LAWS),
+    ('rule.name', names.RULES),
+    ('optim.gen.name', names.OPTIMISERS),
+    ('optim.disc.name', names.OPTIMISERS),
+    ('augment.adapt', {'': None, **names.OVERFIT}),
+  ):
+    values.choose(field, values.flatten(config)[field], options)
+  additions.choose_policy(config.augment.policy)
+
+
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -417,8 +434,8 @@ def make_spec(
       cannot make samples of this shape or take labels, or the data have none,
       or the rule allows D but one step, or nothing can be truncated as asked.
   """
-  dtype = values.choose('precision', config.precision, names.PRECISIONS)
-  loss = values.choose('loss', config.loss, names.LOSSES)
+  check_choices(config)
+  dtype, loss = names.PRECISIONS[config.precision], names.LOSSES[config.loss]
   classes = count_classes(config, info)
   gen = _make_module(
     config,
@@ -463,7 +480,7 @@ def make_spec(
     batch_samples=values.batch_samples(config),
     disc_steps=config.disc_steps,
     gen_steps=config.gen_steps,
-    shared_keys=values.choose('latents', config.latents, names.LATENT_SHARING),
+    shared_keys=names.LATENT_SHARING[config.latents],
     packing=config.packing,
     gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,

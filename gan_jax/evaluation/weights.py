@@ -60,7 +60,8 @@ def save(
     for name, array in traverse_util.flatten_dict(tree, sep='/').items()
   }
   with whole.replacing(path) as part:
-    safetensors_numpy.save_file(flat, part, dict(notes))
+    # Its save_file keeps others from reading the file.
+    part.write_bytes(safetensors_numpy.save(flat, dict(notes)))
 
 
 def load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -150,9 +150,10 @@ def _member_config(
   if len(members) == 1:
     raise ValueError(f'--member={member}: {workdir} is a single run')
   if member is None or not 0 <= member < len(members):
+    given = '' if member is None else f'={member}'
     raise ValueError(
-      f'--member={member}: {workdir} is a population of members 0 to '
-      f'{len(members) - 1}'
+      f'--member{given}: must be one of the members 0 to {len(members) - 1} of '
+      f'the population {workdir}'
     )
   return population.member_config(config, members[member])
 
@@ -175,6 +176,11 @@ def _chosen(
     return there[-1]
   if which == 'best':
     settings = config.checkpoint
+    if not settings.best:
+      raise ValueError(
+        f'--checkpoint=best: {workdir} was trained without checkpoint.best, '
+        'which says by which figure'
+      )
     step = saved.best(settings.best, settings.best_mode)
     if step is None:
       raise ValueError(

@@ -9,7 +9,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -186,18 +186,20 @@ def check(
         )
     return
   stored, known = load(workdir)
-  differing = [
-    f'{name}={old!r} there, {new!r} here'
+  differing = {
+    name: f'{name}={old!r} there, {new!r} here'
     for name, (old, new) in values.differing(stored, config).items()
     if not is_outside(name)
     and not (name == 'steps' and new > old)
     and not (name == 'matmul_precision' and _multiplies_the_same(workdir))
-  ]
+  }
   if differing:
+    advice = f'where --config.branch_from={workdir} goes on from this run'
+    if not _is_begun(workdir):
+      advice = 'or delete this one, of which no step is written'
     raise ValueError(
       f'--workdir={workdir}: holds a run of another configuration '
-      f'({"; ".join(differing)}); choose another folder, where '
-      f'--config.branch_from={workdir} goes on from this run'
+      f'({_in_short(differing)}); choose another folder, {advice}'
     )
   if info and info.fingerprint != known.fingerprint:
     raise ValueError(
@@ -206,6 +208,28 @@ def check(
       f'{info.fingerprint[:12]} here); bring them back or choose another '
       'folder'
     )
+
+
+# Differences that one line tells.
+_TOLD = 5
+
+
+def _in_short(differing: Mapping[str, str]) -> str:
+  """The first of the differences; another network has its own settings."""
+  others = [p for p in ('gen', 'disc') if f'{p}.name' in differing]
+  told = [
+    line
+    for name, line in differing.items()
+    if not name.startswith(tuple(f'{player}.net.' for player in others))
+  ]
+  more = [f'and {len(told) - _TOLD} more'] * (len(told) > _TOLD)
+  return '; '.join(told[:_TOLD] + more)
+
+
+def _is_begun(workdir: pathlib.Path) -> bool:
+  """Whether a row of a step is written, beside what stood before the first."""
+  rows = lines.read(workdir / 'metrics.jsonl')
+  return any(isinstance(row, dict) and row.get('step') for row in rows)
 
 
 def is_on_cpus(workdir: pathlib.Path) -> bool:

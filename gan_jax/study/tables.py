@@ -11,7 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gan_jax.config import checks, fields as configs, values, words
+from gan_jax.config import (
+  checks,
+  fields as configs,
+  overrides,
+  values,
+  words,
+)
 from gan_jax.study import population, statistics
 
 
@@ -71,6 +77,7 @@ def check(table: Table) -> None:
   folders: dict[str, str] = {}
   for title, config in table.rows.items():
     try:
+      overrides.check_names(config)
       checks.validate(config)
     except ValueError as error:
       raise ValueError(f'row {title!r}: {error}') from None
