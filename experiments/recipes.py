@@ -12,6 +12,14 @@ from gan_jax.config import declare, fields as config
 from gan_jax.networks import biggan, dcgan, r3gan, r3gan2, sngan, stylegan2
 
 
+def whole_rows(images: int, batch_size: int) -> int:
+  """The steps of about so many images, by the hundred, as rows are written.
+
+  A run of a number that no row divides is played in short pieces.
+  """
+  return 100 * round(images / batch_size / 100)
+
+
 def set_adam(
   c: config.Config, learning_rate: float, b1: float, b2: float = 0.999
 ) -> None:
@@ -390,7 +398,7 @@ def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
     preset: of `STYLEGAN2`, or `stylegan2_auto`.
   """
   c.batch_size = preset.batch
-  c.steps = preset.images // preset.batch
+  c.steps = whole_rows(preset.images, preset.batch)
   c.loss = 'non_saturating'
   c.gen.name = c.disc.name = 'stylegan2'
   base = int(32768 * preset.fmaps)

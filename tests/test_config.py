@@ -281,6 +281,16 @@ def test_steps_that_no_row_divides(tiny: configs.Config):
   assert line.startswith('steps=13 is no multiple of log_every=4')
 
 
+def test_settings_without_an_effect(tiny: configs.Config):
+  tiny.eval.features = 'inception'
+  tiny.schedules['augment.p'] = configs.Schedule('linear', 0.5, end=12)
+  features, strength = checks.warnings(tiny)
+  assert features.startswith("eval.features='inception': is of eval.metrics")
+  assert strength.startswith('schedules.augment.p: nothing is augmented')
+  tiny.eval.metrics, tiny.augment.policy = 'fid', 'color'
+  assert not [*checks.warnings(tiny)]
+
+
 def test_a_rate_that_ends_before_the_run(tiny: configs.Config):
   tiny.schedules[RATE] = configs.Schedule('cosine', end=tiny.steps)
   assert not [*checks.warnings(tiny)]

@@ -106,6 +106,13 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
   return kept
 
 
+@pytest.mark.parametrize(('path', 'argument'), EACH)
+def test_no_config_is_warned_of(path: pathlib.Path, argument: str):
+  """As where no row divides its steps, which are then played one by one."""
+  config = build.complete(launch.load_config(colon(path, argument)))
+  assert not [*checks.warnings(config)]
+
+
 @pytest.fixture
 def shrunken_config(
   path: pathlib.Path,

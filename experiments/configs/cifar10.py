@@ -70,7 +70,7 @@ def _r3gan(c: config.Config) -> None:
   c.conditional = True
   c.data.flip = True
   c.batch_size = 512
-  c.steps = 250_000_000 // c.batch_size
+  c.steps = recipes.whole_rows(250_000_000, c.batch_size)
 
 
 def _r3gan2(c: config.Config) -> None:
@@ -79,8 +79,7 @@ def _r3gan2(c: config.Config) -> None:
   )
   c.conditional = True
   c.data.flip = True
-  # 250 million images.
-  c.steps = 488_300
+  c.steps = recipes.whole_rows(250_000_000, c.batch_size)
 
 
 def _stylegan2(c: config.Config) -> None:

@@ -43,14 +43,14 @@ def _r3gan(
   )
   c.data.size = size
   c.batch_size = 256
-  c.steps = million_images * 1_000_000 // c.batch_size
+  c.steps = recipes.whole_rows(million_images * 1_000_000, c.batch_size)
 
 
 def _r3gan2_256(c: config.Config) -> None:
   width = (512, 512, 512, 512, 256, 128)
   recipes.use_r3gan2(c, width, batch_size=256, gamma=150.0, augment=0.3)
   c.data.size = 256
-  c.steps = 200_000_000 // c.batch_size
+  c.steps = recipes.whole_rows(200_000_000, c.batch_size)
 
 
 def _stylegan2(c: config.Config, size: int, preset: str) -> None:

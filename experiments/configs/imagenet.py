@@ -45,7 +45,7 @@ def _r3gan(
     augment=augment,
   )
   c.batch_size = 4096
-  c.steps = 1_000_000_000 // c.batch_size
+  c.steps = recipes.whole_rows(1_000_000_000, c.batch_size)
 
 
 def _r3gan2(c: config.Config, size: int, *, gamma: float) -> None:
@@ -59,8 +59,7 @@ def _r3gan2(c: config.Config, size: int, *, gamma: float) -> None:
     augment=0.4,
     burn_in=200_000_000,
   )
-  # A thousand million images.
-  c.steps = 244_200
+  c.steps = recipes.whole_rows(1_000_000_000, c.batch_size)
 
 
 def _biggan(c: config.Config, size: int) -> None:

@@ -58,6 +58,22 @@ def warnings(config: configs.Config) -> Iterator[str]:
         f'{name} is 0 from step {end:,} on, and steps={config.steps:,}: '
         f'schedules.{name}.end says when'
       )
+  yield from _idle(config)
+
+
+def _idle(config: configs.Config) -> Iterator[str]:
+  """Settings that are given and have no effect, as others are set."""
+  usual = configs.Eval()
+  for name in ('features', 'weights', 'resizer'):
+    given = getattr(config.eval, name)
+    if given != getattr(usual, name) and not config.eval.metrics:
+      yield f'eval.{name}={given!r}: is of eval.metrics, and there are none'
+  augments = config.augment.policy or config.augment.pseudo
+  if 'augment.p' in config.schedules and not augments:
+    yield (
+      'schedules.augment.p: nothing is augmented; augment.policy and '
+      'augment.pseudo are not set'
+    )
 
 
 def _problems(config: configs.Config) -> Iterator[str]:
