@@ -495,7 +495,7 @@ def test_class_accuracy_needs_a_conditional_game(digits: configs.Config):
   whole = sets.Images(
     10, (8, 8, 1), lambda a, b: (np.zeros((b - a, 8, 8, 1), np.uint8), None)
   )
-  with pytest.raises(ValueError, match='in a game with conditional=True'):
+  with pytest.raises(ValueError, match='of a game with conditional=True'):
     comparison.Comparison(
       digits.eval, comparison.Generated(10, (8, 8, 1)),
       comparison.Sets(whole, whole, None, {}), lambda: None,
