@@ -143,6 +143,9 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
 
   run = _RUN.load()
   config = run.config
+  if _FEATURES.value not in (None, config.eval.features):
+    # Those of the run are of its own network.
+    config.eval.weights = config.eval.resizer = ''
   _set_fields(config.eval)
   for field, flag in (
     ('num_samples', _NUM), ('split', _SPLIT), ('held_out', _HELD_OUT),
@@ -165,7 +168,8 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
         f'--metrics: must be given; there are {", ".join(catalogue.METRICS)}'
       )
     _check_read(config.eval)
-    if config.data.name in opening.WITHOUT_FILES:
+    of_data = not config.eval.features_split
+    if config.data.name in opening.WITHOUT_FILES and of_data:
       _refuse((_DATA_DIR,), f'data.name={config.data.name!r} needs no folder')
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)

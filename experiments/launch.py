@@ -8,7 +8,8 @@ import sys
 # Ctrl-C while modules are imported, in a program of this folder.
 _main = getattr(sys.modules['__main__'], '__spec__', None)
 _ours = _main is not None and _main.name.startswith('experiments.')
-if _ours and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+_ours = _ours and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+if _ours:
   signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
 import contextlib
@@ -314,6 +315,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
     sys.exit(2)
 
 
+def _hear_interrupts() -> None:
+  """Ctrl-C is an exception again, now that modules are imported."""
+  if _ours:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _tell(argv: Sequence[str], reason: str) -> None:
   """Says what is wrong with the flags, by process 0 where that can be reached.
 
@@ -321,6 +328,7 @@ def _tell(argv: Sequence[str], reason: str) -> None:
   """
   from gan_jax.engine import meeting
 
+  _hear_interrupts()
   given = dict(re.findall(r'^--(\w+)=(.*)$', '\n'.join(argv), re.M))
   place = None
   if '--distributed' in argv:
@@ -463,6 +471,7 @@ def run(main: Callable[[], Any], *, by_first: bool = False) -> None:
   def guarded(argv: list[str]) -> None:
     del argv
     _prepare_process()
+    _hear_interrupts()
     told = _set_deterministic()
     try:
       joined = _join()

@@ -81,6 +81,8 @@ def test_more_memory_than_there_is(tmp_path: pathlib.Path):
   assert 'smaller batch_size' in told
   told = one_line(python(*command))
   assert told.endswith('or delete this one, of which no step is written')
+  (tmp_path / 'run' / 'checkpoints' / '50').mkdir()
+  assert one_line(python(*command)).endswith(' goes on from this run')
 
 
 def test_five_kills_at_random_moments(tmp_path: pathlib.Path):

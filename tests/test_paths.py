@@ -363,6 +363,12 @@ def test_classes_that_the_real_images_lack(tmp_path: pathlib.Path):
   origins = {'generated': '--generated=x', 'real': '--real=y'}
   with pytest.raises(ValueError, match=r"its class '2' is none .* class0, cl"):
     paths._numbers(*sides, origins)
+  # Of no matter where the network names them.
+  (tmp_path / 'scratch').mkdir()
+  pair = {'generated': tmp_path / 'x.npz', 'real': tmp_path / 'real'}
+  settings = configs.Eval(metrics='classes')
+  found = paths.compare(pair, settings, tmp_path / 'scratch', KEY).figures
+  assert found['modes'] <= 2
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def compare(
       'count as those that G was trained on'
     )
   asked_for = None
-  if any(metric.labels for metric in asked.values()):
+  if any(metric.labels and metric.one_class for metric in asked.values()):
     asked_for = _numbers(generated, found['real'], origins)
 
   @functools.cache

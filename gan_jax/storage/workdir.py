@@ -227,9 +227,12 @@ def _in_short(differing: Mapping[str, str]) -> str:
 
 
 def _is_begun(workdir: pathlib.Path) -> bool:
-  """Whether a row of a step is written, beside what stood before the first."""
+  """Whether a row or a checkpoint is of a step, and not of the beginning."""
   rows = lines.read(workdir / 'metrics.jsonl')
-  return any(isinstance(row, dict) and row.get('step') for row in rows)
+  kept = [path.name for path in (workdir / 'checkpoints').glob('*')]
+  return any(isinstance(row, dict) and row.get('step') for row in rows) or any(
+    name.isdecimal() and int(name) for name in kept
+  )
 
 
 def is_on_cpus(workdir: pathlib.Path) -> bool:
