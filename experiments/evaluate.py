@@ -89,14 +89,12 @@ _SUBSET_SIZE = flags.DEFINE_integer(
 _SPLITS = flags.DEFINE_integer('is_splits', None, 'Parts of is.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
-_OF_IMAGES = (
-  _METRICS, _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT,
-  _KEPT, _BOOTSTRAP, _BY_CLASS, _SUBSETS, _SUBSET_SIZE, _SPLITS,
-)  # fmt: skip
+# Fields of `config.eval` that some of the metrics read.
 _OF_SOME = (
   _FEATURES, _WEIGHTS, _RESIZER, _FEATURES_DATA, _FEATURES_SPLIT, _KEPT,
-  _SUBSETS, _SUBSET_SIZE, _SPLITS, _HELD_OUT, _MIRRORED,
+  _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
+_OF_IMAGES = _METRICS, *_OF_SOME, _BOOTSTRAP, _BY_CLASS
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
 _OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
 
@@ -126,8 +124,9 @@ def _check_read(settings: 'configs.Eval') -> None:
     read |= {'features', 'weights', 'resizer'}
     if settings.features == 'classifier':
       read |= {'features_split', 'features_data'}
-  unread = [flag for flag in _OF_SOME if flag.name not in read]
-  _refuse(tuple(unread), f'--metrics={settings.metrics} does not read it')
+  some = *_OF_SOME, _HELD_OUT, _MIRRORED
+  unread = tuple(flag for flag in some if flag.name not in read)
+  _refuse(unread, f'--metrics={settings.metrics} does not read it')
   if _FEATURES_DATA.present and not settings.features_split:
     raise ValueError('--features_data: needs --features_split, its images')
 

@@ -162,7 +162,7 @@ def make_adaptive(config: configs.Config) -> augment.Adaptive | None:
   """How the strength adapts, or None where it does not."""
   if not config.augment.adapt:
     return None
-  overfit = values.choose('augment.adapt', config.augment.adapt, names.OVERFIT)
+  overfit = names.OVERFIT[config.augment.adapt]
   bounded = config.augment.policy == names.DIFFUSION
   most = 1.0 if bounded else math.inf
   return augment.Adaptive(overfit, config.augment.interval, most)

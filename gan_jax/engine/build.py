@@ -172,7 +172,7 @@ def _make_networks(
 
 def _make_rule(config: configs.Config) -> rules.Rule:
   """How the players move; raises ValueError where one is to move more often."""
-  make = values.choose('rule.name', config.rule.name, names.RULES)
+  make = names.RULES[config.rule.name]
   rule = make(config.rule)
   for name in ('disc_steps', 'gen_steps'):
     count = getattr(config, name)
@@ -398,6 +398,7 @@ def _make_lengths(config: configs.Config) -> tuple[float, ...]:
 
 def check_choices(config: configs.Config) -> None:
   """Raises ValueError for a name that is none, whatever the data are."""
+  chosen = values.flatten(config)
   for field, options in (
     ('precision', names.PRECISIONS),
     ('loss', names.LOSSES),
@@ -409,7 +410,7 @@ def check_choices(config: configs.Config) -> None:
     ('optim.disc.name', names.OPTIMISERS),
     ('augment.adapt', {'': None, **names.OVERFIT}),
   ):
-    values.choose(field, values.flatten(config)[field], options)
+    values.choose(field, chosen[field], options)
   additions.choose_policy(config.augment.policy)
 
 

@@ -68,13 +68,7 @@ def compare(
       something that a metric needs is not there.
   """
   asked = catalogue.parse(settings)
-  resized = [n for n, path in paths.items() if not sets.holds_arrays(path)]
-  for name, value in {'size': size, 'channels': channels}.items():
-    if value and not resized:
-      raise ValueError(
-        f'--{name}={value}: is of folders and zip files of images; npz files '
-        'are taken as they are'
-      )
+  resized = _resized(paths, size=size, channels=channels)
   found = {
     name: _open(path, size, channels, scratch / name)
     for name, path in paths.items()
@@ -86,12 +80,7 @@ def compare(
     raise ValueError(f'--num={num}: there are {generated.total} images')
   origins = {name: f'--{name}={path}' for name, path in paths.items()}
   origins = {'held_out': '--held_out', 'train': origins['real']} | origins
-  seen = found['real'].fingerprint
-  if 'held_out' in found and found['held_out'].fingerprint == seen:
-    raise ValueError(
-      f'{origins["held_out"]}: has the very images of {origins["real"]}, which '
-      'count as those that G was trained on'
-    )
+  _check_held_out(found, origins)
   asked_for = None
   if any(metric.labels and metric.one_class for metric in asked.values()):
     asked_for = _numbers(generated, found['real'], origins)
@@ -138,6 +127,33 @@ def compare(
     'warnings': compared.warnings,
   }
   return Found(figures, stamp)
+
+
+def _resized(paths: Mapping[str, pathlib.Path], **form: int) -> list[str]:
+  """The names of the sets that take another form, which npz files do not.
+
+  Raises:
+    ValueError: one is asked for, and there is none of them.
+  """
+  resized = [n for n, path in paths.items() if not sets.holds_arrays(path)]
+  for name, value in form.items():
+    if value and not resized:
+      raise ValueError(
+        f'--{name}={value}: is of folders and zip files of images; npz files '
+        'are taken as they are'
+      )
+  return resized
+
+
+def _check_held_out(
+  found: Mapping[str, sets.Images], origins: Mapping[str, str]
+) -> None:
+  held_out, real = found.get('held_out'), found['real']
+  if held_out is not None and held_out.fingerprint == real.fingerprint:
+    raise ValueError(
+      f'{origins["held_out"]}: has the very images of {origins["real"]}, which '
+      'count as those that G was trained on'
+    )
 
 
 def _resizer(size: int, found: Iterable[str], resized: Sequence[str]) -> str:
