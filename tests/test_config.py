@@ -340,11 +340,18 @@ def test_a_libtpu_that_is_no_package(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_devices_must_divide_the_batch():
-  mesh = sharding.make_mesh()
-  sharding.check_divides(mesh, 8)
-  with pytest.raises(ValueError, match='4 devices'):
-    sharding.check_divides(mesh, 9)
-  assert mesh.size == jax.device_count()
+  config = configs.Config(batch_size=8)
+  sharding.check_divides(4, config)
+  config.batch_size = 9
+  with pytest.raises(ValueError, match=r'a multiple of the 4 devices$'):
+    sharding.check_divides(4, config)
+  config.batch_size, config.microbatches = 8, 4
+  message = 'a multiple of the 4 devices times microbatches=4'
+  with pytest.raises(ValueError, match=message):
+    sharding.check_divides(4, config)
+  config.batch_size = 16
+  sharding.check_divides(4, config)
+  assert sharding.make_mesh().size == jax.device_count()
 
 
 def test_checkpoints_without_a_config(

@@ -281,9 +281,11 @@ def test_steps_drawn_at_once_are_those_drawn_one_by_one(
       np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_four_devices_agree_with_one(tiny: configs.Config):
+@pytest.mark.parametrize('microbatches', [1, 2])
+def test_four_devices_agree_with_one(microbatches: int, tiny: configs.Config):
   """Batch normalisation in both players: statistics of the global batch."""
   assert jax.device_count() == 4
+  tiny.microbatches = microbatches
   tiny.data.name = 'digits'
   tiny.gen.latent_dim = 4
   tiny.gen.net = mlp.GenSettings(width=8, depth=1, batch_norm=True)

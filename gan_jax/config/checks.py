@@ -98,6 +98,11 @@ def _problems(config: configs.Config) -> Iterator[str]:
         f'{name}={leaves[name]}: must be a multiple of '
         f'log_every={config.log_every}'
       )
+  if config.batch_size % config.microbatches:
+    yield (
+      f'microbatches={config.microbatches}: must divide '
+      f'batch_size={config.batch_size}'
+    )
   if config.eval.num_samples < config.packing:
     yield (
       f'eval.num_samples={config.eval.num_samples}: must be at least '

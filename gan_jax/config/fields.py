@@ -482,6 +482,11 @@ class Config:
   gen_batches: int = declare.field(1, at_least=1)
   # PacGAN's m: D sees m samples of one kind at once, joined on the last axis.
   packing: int = declare.field(1, at_least=1)
+  # Equal parts of its batch that an update goes through one after another, to
+  # follow the mean of their gradients (gradient accumulation): less memory for
+  # more time. What is a mean over a batch within a network or a loss, such as
+  # batch statistics, is one over a part.
+  microbatches: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.
   precision: str = 'float32'
   # Of the products of both networks in float32, where a device has faster ones

@@ -47,7 +47,7 @@ def make_terms(
 
   disc = chosen(names.TERMS.disc)
   if adaptive is not None:
-    disc['augment'] = _adapting(adaptive, values.batch_samples(config))
+    disc['augment'] = _adapting(adaptive, config)
   return types.Pair(chosen(names.TERMS.gen), disc)
 
 
@@ -168,13 +168,16 @@ def make_adaptive(config: configs.Config) -> augment.Adaptive | None:
   return augment.Adaptive(overfit, config.augment.interval, most)
 
 
-def _adapting(adaptive: augment.Adaptive, batch_samples: int) -> terms.Term:
+def _adapting(adaptive: augment.Adaptive, config: configs.Config) -> terms.Term:
   """The term of D's that remembers how strong augmentations are."""
+  # It is told of each part of a batch.
+  samples = values.batch_samples(config) // config.microbatches
+  adaptive = adaptive._replace(interval=adaptive.interval * config.microbatches)
   return terms.Term(
     value=None,
     init=augment.not_adapted,
     follow=lambda memory, u: augment.adapt(
-      adaptive, memory, u.real.logits, batch_samples, u.hyper
+      adaptive, memory, u.real.logits, samples, u.hyper
     ),
   )
 
@@ -231,8 +234,8 @@ def check_groups(
   config: configs.Config, gen: nn.Module, disc: nn.Module
 ) -> None:
   """Raises ValueError where a batch has no so many equal parts, or groups."""
-  drawn = values.batch_samples(config)
-  sizes = {'gen': (gen, drawn), 'disc': (disc, config.batch_size)}
+  judged = config.batch_size // config.microbatches
+  sizes = {'gen': (gen, judged * config.packing), 'disc': (disc, judged)}
   for player, (module, size) in sizes.items():
     groups = getattr(module.settings, 'norm_groups', 1)
     if size % groups:
@@ -241,7 +244,7 @@ def check_groups(
         'its batch'
       )
   wanted = getattr(disc.settings, 'mbstd_group', 0)
-  for size in (config.batch_size, config.gen_batches * config.batch_size):
+  for size in (judged, config.gen_batches * judged):
     if wanted and size % min(wanted, size):
       raise ValueError(
         f'disc.net.mbstd_group={wanted}: must divide the batch of {size} '

@@ -140,11 +140,9 @@ def _check(
   if asked.chip in chips.OTHERS:
     return
   check_compiler(topology)
-  if config.batch_size % asked.num_chips:
-    raise ValueError(
-      f'batch_size={config.batch_size}: must be a multiple of the '
-      f'{asked.num_chips} chips of --topology={topology}'
-    )
+  sharding.check_divides(
+    asked.num_chips, config, f'chips of --topology={topology}'
+  )
 
 
 def check_compiler(topology: str) -> None:

@@ -171,7 +171,7 @@ def _make_networks(
 
 
 def _make_rule(config: configs.Config) -> rules.Rule:
-  """How the players move; raises ValueError where one is to move more often."""
+  """How the players move; raises ValueError where they cannot as often."""
   make = names.RULES[config.rule.name]
   rule = make(config.rule)
   for name in ('disc_steps', 'gen_steps'):
@@ -181,6 +181,12 @@ def _make_rule(config: configs.Config) -> rules.Rule:
         f'{name}={count}: rule.name={config.rule.name!r} moves both players at '
         f'once; set {name}=1'
       )
+  if config.microbatches > 1 and rule.second_order:
+    raise ValueError(
+      f'microbatches={config.microbatches}: rule.name={config.rule.name!r} '
+      'differentiates through gradients and would keep all parts in memory; '
+      'set microbatches=1'
+    )
   return rule
 
 
@@ -483,6 +489,7 @@ def make_spec(
     gen_steps=config.gen_steps,
     shared_keys=names.LATENT_SHARING[config.latents],
     packing=config.packing,
+    microbatches=config.microbatches,
     gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,
     skip_nonfinite=config.nonfinite == 'skip',

@@ -183,7 +183,7 @@ def game_of(
   members = tuple(population.members(config))
   if len(members) == 1:
     mesh = mesh or sharding.make_mesh()
-    sharding.check_divides(mesh, config.batch_size)
+    sharding.check_divides(mesh.size, config)
     spec = build.make_spec(
       config, source.info, mesh=mesh, marginals=source.marginals
     )

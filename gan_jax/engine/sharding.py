@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import types
+from gan_jax.config import fields as configs
 
 AXIS = 'batch'
 
@@ -43,11 +44,22 @@ def local_mesh(mesh: Mesh) -> Mesh:
   return mesh_of(jax.local_devices()[:1]) if mesh.is_multi_process else mesh
 
 
-def check_divides(mesh: Mesh, batch_size: int) -> None:
-  """Raises ValueError where the devices do not divide the batch."""
-  if batch_size % mesh.size:
+def check_divides(
+  devices: int, config: configs.Config, named: str = 'devices'
+) -> None:
+  """Raises ValueError where the devices do not divide the batch, or its parts.
+
+  Args:
+    devices: how many.
+    config: validated.
+    named: what the message calls them.
+  """
+  parts = config.microbatches
+  if config.batch_size % (parts * devices):
+    of_parts = f' times microbatches={parts}' if parts > 1 else ''
     raise ValueError(
-      f'batch_size={batch_size}: must be a multiple of the {mesh.size} devices'
+      f'batch_size={config.batch_size}: must be a multiple of the {devices} '
+      f'{named}{of_parts}'
     )
 
 

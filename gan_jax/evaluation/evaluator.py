@@ -239,7 +239,7 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   normalised = 'batch_stats' in template[1]
   statistics = 'standing, of 100 batches' if ema else 'running averages'
   if spec.own_statistics:
-    statistics = f'of each {spec.batch_samples} samples'
+    statistics = f'of each {spec.part_samples} samples'
   return {
     'weights': ('ema' if length is None else f'ema of length {length:g}')
     if ema

@@ -4,12 +4,14 @@ It depends on a key alone, and so can be drawn for many steps at once, which
 costs less than drawing for one after another where steps are small.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
 from gan_jax import types
 from gan_jax.game import spec as specs
+
+T = TypeVar('T', types.Batch, types.Latent)
 
 
 class Keys(NamedTuple):
@@ -77,6 +79,32 @@ class StepDraw(NamedTuple):
       UpdateDraw(last.latent, keys.or_those_of(last.keys))
       for keys in self.gen_keys
     )
+
+
+def part(draw: UpdateDraw, number: jax.Array, count: int) -> UpdateDraw:
+  """What one of several equal parts of an update draws.
+
+  Args:
+    draw: of the whole update.
+    number: `[]` int32, of the part.
+    count: parts.
+  """
+  return UpdateDraw(
+    part_of_batch(draw.latent, number, count),
+    Keys(*(jax.random.fold_in(key, number) for key in draw.keys)),
+  )
+
+
+def part_of_batch(batch: T, number: jax.Array, count: int) -> T:
+  """Every `count`-th of the rows `[N, ...]`, from that of the part's number.
+
+  So each device keeps its own rows, and samples that are judged together, or
+  compared in pairs, are in one part.
+  """
+  of_part: T = jax.tree.map(
+    lambda x: x.reshape(-1, count, *x.shape[1:])[:, number], batch
+  )
+  return of_part
 
 
 def draw_step(spec: specs.Spec, key: jax.Array) -> StepDraw:

@@ -17,6 +17,7 @@ who estimates it from samples draws them, and the keys of dropout, once and
 closes the loss over them. All rules work under `jit`, `scan` and `vmap`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -34,6 +35,57 @@ Loss = Callable[[types.Pair, types.Pair], tuple[jax.Array, tuple[Any, Any]]]
 
 
 NOTHING = types.Pair((), ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """A loss that is the mean of those of equal parts of its batch.
+
+  Its gradient is taken of one part after another, so that one alone is in
+  memory (gradient accumulation).
+
+  Attributes:
+    of: the loss of the part of this number, `[]` int32.
+    parts: how many.
+    player: whose loss it is; each part goes on with what the one before it
+      carried on.
+  """
+
+  of: Callable[[jax.Array], Loss]
+  parts: int
+  player: str
+
+  def __call__(
+    self, params: types.Pair, carried: types.Pair
+  ) -> tuple[jax.Array, tuple[Any, Any]]:
+    """The whole loss."""
+    zero = jnp.zeros(())
+    return self.in_turn(lambda loss, now: loss(params, now), carried, zero)
+
+  def in_turn(
+    self,
+    evaluate: Callable[[Loss, types.Pair], tuple[Any, tuple[Any, Any]]],
+    carried: types.Pair,
+    zero: types.PyTree,
+  ) -> tuple[Any, tuple[Any, Any]]:
+    """The means, over parts, of what `evaluate(loss, carried)` gives and logs.
+
+    Args:
+      evaluate: gives a tree such as `zero`, and `(carried_on, logs)`.
+      carried: before the first part.
+      zero: of such a tree.
+    """
+
+    def one(before: tuple[Any, Any], number: jax.Array) -> tuple[Any, Any]:
+      total, own = before
+      now = carried._replace(**{self.player: own})
+      result, (own, logs) = evaluate(self.of(number), now)
+      return (optax.tree.add(total, result), own), logs
+
+    start = zero, getattr(carried, self.player)
+    (total, own), logs = jax.lax.scan(one, start, jnp.arange(self.parts))
+    logs = jax.tree.map(lambda x: x.mean(axis=0), logs)
+    return optax.tree.scale(1 / self.parts, total), (own, logs)
 
 
 class Losses(NamedTuple):
@@ -153,12 +205,22 @@ def _gradient(
 ) -> _Followed:
   """The gradient of a loss in its own player's parameters."""
 
-  def of_own(own_params: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
-    return loss(params._replace(**{player: own_params}), carried)
+  own_params = getattr(params, player)
+
+  def of(loss: Loss, carried: types.Pair) -> tuple[Any, tuple[Any, Any]]:
+    def of_own(own_params: types.PyTree) -> tuple[jax.Array, tuple[Any, Any]]:
+      return loss(params._replace(**{player: own_params}), carried)
+
+    found: tuple[Any, tuple[Any, Any]]
+    found = jax.grad(of_own, has_aux=True)(own_params)
+    return found
 
   with jax.named_scope(f'{player}_update'):
-    own_params = getattr(params, player)
-    grads, (carried_on, logs) = jax.grad(of_own, has_aux=True)(own_params)
+    if isinstance(loss, Parts):
+      zeros = optax.tree.zeros_like(own_params)
+      grads, (carried_on, logs) = loss.in_turn(of, carried, zeros)
+    else:
+      grads, (carried_on, logs) = of(loss, carried)
   return grads, carried_on, logs
 
 

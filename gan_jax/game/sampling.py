@@ -41,7 +41,7 @@ def _standing_vars(
 
   def forward(total: types.PyTree, key: jax.Array) -> tuple[types.PyTree, None]:
     latent_key, net_key = jax.random.split(key)
-    latent = spec.latent(latent_key, spec.batch_samples)
+    latent = spec.latent(latent_key, spec.part_samples)
     _, vars = spec.gen.apply(
       gen_params, gen_vars, latent, key=net_key, mode=_COLLECT
     )
@@ -120,8 +120,8 @@ def _by_own_statistics(
   latent: types.Latent,
   key: jax.Array,
 ) -> jax.Array:
-  """Batches of a step's size, the last one filled up with other latents."""
-  num, size = len(latent.z), spec.batch_samples
+  """Batches as in training, the last one filled up with other latents."""
+  num, size = len(latent.z), spec.part_samples
   fill_key, noise = jax.random.split(key)
   if num % size:
     fill = spec.eval_latent(fill_key, size - num % size)
@@ -219,7 +219,7 @@ class Sampler:
     self._num, block = num, min(num, 1000)
     if spec.own_statistics:
       # Whole batches.
-      block = -(-block // spec.batch_samples) * spec.batch_samples
+      block = -(-block // spec.part_samples) * spec.part_samples
     of_w = spec.gen.truncation == 'w'
     self._labels = labels
 

@@ -35,12 +35,13 @@ class Spec(NamedTuple):
     batch_samples: `B`, those that a player draws at once, `packing` included.
     disc_steps: D's updates in a step.
     gen_steps: G's, which follow them.
+    microbatches: parts of its batch that an update goes through in turn.
     loop_disc: they are compiled once, as a loop, and not one after another.
     shared_keys: of D's last update, the keys that G's updates have too, beside
       its latents (draws.py); None where G draws its own.
     packing: samples that D judges at once (PacGAN, Lin et al. 2018).
     own_statistics: normalise evaluation samples by the statistics of their own
-      batch, of `batch_samples`.
+      batch, of `part_samples`.
     skip_nonfinite: leave out and count an update whose loss or gradient is
       not finite.
     to_data: from the networks' units to those of the data.
@@ -83,6 +84,12 @@ class Spec(NamedTuple):
   pseudo: bool = False
   adaptive: augmentations.Adaptive | None = None
   gen_batches: int = 1
+  microbatches: int = 1
   top_k: bool = False
   posthoc: tuple[float, ...] = ()
   ema_length: float | None = None
+
+  @property
+  def part_samples(self) -> int:
+    """Samples of a part of a batch: those that statistics are taken over."""
+    return self.batch_samples // self.microbatches

@@ -111,15 +111,28 @@ def make_losses(
     if spec.paired_labels:
       drawn = drawn._replace(latent=drawn.latent._replace(label=real.label))
 
-    def of_players(
-      params: types.Pair, carried: types.Pair
-    ) -> tuple[jax.Array, tuple[states.Carried, types.Logs]]:
-      now = states.StepContext(hyper, step, getattr(carried, player).memory)
-      vars = types.Pair(carried.gen.vars, carried.disc.vars)
-      both = getattr(params, player), getattr(params, other)
-      return loss(*both, vars, real, drawn, now, spec)
+    def of(real: types.Batch, drawn: draws.UpdateDraw) -> rules.Loss:
+      def of_players(
+        params: types.Pair, carried: types.Pair
+      ) -> tuple[jax.Array, tuple[states.Carried, types.Logs]]:
+        now = states.StepContext(hyper, step, getattr(carried, player).memory)
+        vars = types.Pair(carried.gen.vars, carried.disc.vars)
+        both = getattr(params, player), getattr(params, other)
+        return loss(*both, vars, real, drawn, now, spec)
 
-    return of_players
+      return of_players
+
+    count = spec.microbatches
+    if count == 1:
+      return of(real, drawn)
+    return rules.Parts(
+      lambda number: of(
+        draws.part_of_batch(real, number, count),
+        draws.part(drawn, number, count),
+      ),
+      count,
+      player,
+    )
 
   def of_disc(round: int | jax.Array, drawn: draws.UpdateDraw) -> rules.Loss:
     return closed(objectives.discriminator_loss, 'disc', 'gen', round, drawn)
