@@ -1,6 +1,6 @@
 """One metric of several runs against the step, as a png.
 
-  python -m experiments.curves --workdirs=runs/a,runs/b \
+  python -m experiments.curves --runs=runs/a,runs/b \
     --metric=gen/grad_norm --log --out=curves.png
 """
 
@@ -9,10 +9,9 @@ import pathlib
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, several
 from gan_jax.storage import lines, whole
 
-_WORKDIRS = flags.DEFINE_list('workdirs', [], 'Folders of runs.')
 _METRIC = flags.DEFINE_string('metric', None, 'A key of metrics.jsonl.')
 _OUT = flags.DEFINE_string('out', None, 'The png to write.')
 _LOG = flags.DEFINE_bool('log', False, 'Logarithmic values.')
@@ -22,7 +21,7 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
   """Steps and values of the rows that have the metric."""
   path = workdir / 'metrics.jsonl'
   if not path.exists():
-    raise ValueError(f'--workdirs: {workdir} has no metrics.jsonl')
+    raise ValueError(f'--runs: {workdir} has no metrics.jsonl')
   rows = lines.read(path)
   having = [row for row in rows if metric in row]
   if not having:
@@ -40,12 +39,12 @@ def series(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float]]:
 
 
 def main() -> None:
-  if not (_WORKDIRS.value and _METRIC.value and _OUT.value):
-    raise ValueError('--workdirs, --metric and --out must be given')
+  if not (_METRIC.value and _OUT.value):
+    raise ValueError('--metric and --out must be given')
+  workdirs = several.folders()
   whole.check_file('out', _OUT.value)
   from gan_jax.report import charts
 
-  workdirs = [pathlib.Path(path) for path in _WORKDIRS.value]
   names = [path.name for path in workdirs]
   curves = {
     path.name if names.count(path.name) == 1 else str(path): series(

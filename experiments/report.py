@@ -6,40 +6,29 @@ The file needs no network and no server: open it in a browser. Folders that
 hold no run are told and left out.
 """
 
-import glob
 import pathlib
 import sys
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, several
 from gan_jax.storage import whole
 
-_RUNS = flags.DEFINE_list(
-  'runs', [], "Patterns of work folders, with commas between them: 'runs/*'."
-)
 _OUT = flags.DEFINE_string('out', 'report.html', 'The file to write.')
 _TITLE = flags.DEFINE_string('title', 'Runs', 'Above the page.')
 
 
 def main() -> None:
-  if not _RUNS.value:
-    raise ValueError("--runs='DIR/*' must be given")
+  folders = several.folders()
   out = pathlib.Path(_OUT.value or '')
   whole.check_file('out', out)
-  matches = [path for p in _RUNS.value for path in sorted(glob.glob(p))]
-  folders = [pathlib.Path(path) for path in dict.fromkeys(matches)]
-  folders = [folder for folder in folders if folder.is_dir()]
-  asked = ','.join(_RUNS.value)
-  if not folders:
-    raise ValueError(f'--runs={asked}: no folder is there')
   from gan_jax.report import pages
 
   data = pages.collect(folders, _TITLE.value or '')
   for line in data['skipped']:
     print(f'skipped: {line}', file=sys.stderr)
   if not data['runs']:
-    raise ValueError(f'--runs={asked}: none of {len(folders)} holds a run')
+    raise ValueError(f'{several.asked()}: none of {len(folders)} holds a run')
   try:
     pages.write(out, data)
   except OSError as error:

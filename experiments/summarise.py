@@ -1,27 +1,28 @@
-r"""One line a figure over the `summary.json` of several runs.
+"""One line a figure over the `summary.json` of several runs.
 
-python -m experiments.summarise --runs='runs/gaussian/*'
+  python -m experiments.summarise --runs='runs/gaussian/*'
+
+Folders without one, whose runs have not ended, are told and left out.
 """
 
-import glob
 import json
-import pathlib
+import sys
 
 import numpy as np
-from absl import flags
 
-from experiments import launch
-
-_RUNS = flags.DEFINE_string('runs', None, 'Pattern of workdirs.')
+from experiments import launch, several
 
 
 def main() -> None:
-  if _RUNS.value is None:
-    raise ValueError("--runs='DIR/*' must be given")
-  paths = sorted(glob.glob(f'{_RUNS.value}/summary.json'))
+  folders = several.folders()
+  paths = [folder / 'summary.json' for folder in folders]
+  for path in paths:
+    if not path.is_file():
+      print(f'skipped: {path.parent}: has no summary.json', file=sys.stderr)
+  paths = [path for path in paths if path.is_file()]
   if not paths:
-    raise ValueError(f'--runs={_RUNS.value}: no finished run is there')
-  runs = [json.loads(pathlib.Path(path).read_text()) for path in paths]
+    raise ValueError(f'{several.asked()}: no finished run is there')
+  runs = [json.loads(path.read_text()) for path in paths]
   for path, run in zip(paths, runs, strict=True):
     if any(isinstance(value, dict) for value in run.values()):
       raise ValueError(f'{path}: is of a population, which is summed up there')

@@ -445,8 +445,10 @@ def test_sampling_mistakes(tmp_path: pathlib.Path):
 def test_summarise_and_curves(tiny: configs.Config, tmp_path: pathlib.Path):
   for tiny.seed in (0, 1):
     train.train(tiny, tmp_path / f'{tiny.seed}')
+  (tmp_path / '2').mkdir()  # As of a run that has not ended.
   done = python('experiments.summarise', f'--runs={tmp_path}/*')
   assert done.returncode == 0, done.stderr
+  assert done.stderr == f'skipped: {tmp_path}/2: has no summary.json\n'
   table = {
     line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()
   }
@@ -459,7 +461,7 @@ def test_summarise_and_curves(tiny: configs.Config, tmp_path: pathlib.Path):
   assert float(table['ks'][2]) == pytest.approx(
     np.std(figures, ddof=1), abs=1e-4
   )
-  flags = (f'--workdirs={tmp_path}/0,{tmp_path}/1', f'--out={tmp_path}/c.png')
+  flags = (f'--runs={tmp_path}/0,{tmp_path}/1', f'--out={tmp_path}/c.png')
   with (tmp_path / '0' / 'metrics.jsonl').open('a') as file:
     file.write('{"step": 16, "gen/lo')  # As while a run is at work.
   done = python('experiments.curves', '--metric=gen/loss', *flags)
