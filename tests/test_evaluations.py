@@ -65,7 +65,7 @@ def test_training_and_evaluating_give_the_same_figures(
   digits: configs.Config, tmp_path: pathlib.Path
 ):
   digits.eval.metrics = 'fd_classifier,classes'
-  digits.checkpoint.best = 'eval/fd_classifier'
+  digits.checkpoint.best = 'fd_classifier'
   train.train(digits, tmp_path / 'run')
   row = writers.read_rows(tmp_path / 'run')[-1]
   run = runs.load(tmp_path / 'run')

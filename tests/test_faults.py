@@ -732,7 +732,7 @@ def test_a_checkpoint_of_another_format_is_refused(
 def test_which_checkpoints_stay(tiny: configs.Config, tmp_path: pathlib.Path):
   tiny.steps = 40
   tiny.checkpoint = configs.Checkpoint(
-    every=4, keep=2, keep_every=16, best='eval/ks'
+    every=4, keep=2, keep_every=16, best='ks'
   )
   train.train(tiny, tmp_path)
   by_step = {
@@ -743,7 +743,7 @@ def test_which_checkpoints_stay(tiny: configs.Config, tmp_path: pathlib.Path):
   best = min(by_step, key=lambda step: by_step[step])
   with checkpoint.Checkpoints(tmp_path) as saved:
     assert set(saved.steps) == {0, 16, 32, 36, 40, best}
-    assert saved.best('eval/ks', 'min') == best
+    assert saved.best('ks', 'min') == best
   assert int(runs.load(tmp_path, 'best').state.step) == best
   assert int(runs.load(tmp_path, '16').state.step) == 16
   with pytest.raises(ValueError, match='--checkpoint=17: there are latest'):
@@ -752,7 +752,7 @@ def test_which_checkpoints_stay(tiny: configs.Config, tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize('mode', ['min', 'max'])
 def test_the_best_of_an_earlier_start_stays(mode: str, tmp_path: pathlib.Path):
-  settings = configs.Checkpoint(keep=2, best='eval/ks', best_mode=mode)
+  settings = configs.Checkpoint(keep=2, best='ks', best_mode=mode)
   values = {1: 2.0, 2: 5.0, 3: 1.0, 4: 3.0, 5: 4.0, 6: 3.0}
   for starts in ((1, 2, 3), (4, 5, 6)):
     with checkpoint.Checkpoints(tmp_path, settings) as saved:
@@ -764,13 +764,17 @@ def test_the_best_of_an_earlier_start_stays(mode: str, tmp_path: pathlib.Path):
   best = {'min': 3, 'max': 2}[mode]
   with checkpoint.Checkpoints(tmp_path) as saved:
     assert saved.steps == [best, 5, 6]
-    assert saved.best('eval/ks', mode) == best
+    assert saved.best('ks', mode) == best
 
 
 def test_an_unknown_best(tiny: configs.Config, tmp_path: pathlib.Path):
-  tiny.checkpoint.best = 'eval/fid'
-  with pytest.raises(ValueError, match=r"'eval/fid'.* it has .*eval/ks"):
-    train.train(tiny, tmp_path / 'run')
+  for name, message in (
+    ('fid', r"'fid': this game has no such figure; it has d_fake, .*ks, "),
+    ('eval/ks', r"'eval/ks': is written without 'eval/', as 'ks'"),
+  ):
+    tiny.checkpoint.best = name
+    with pytest.raises(ValueError, match=message):
+      train.train(tiny, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 

@@ -114,8 +114,9 @@ def _problems(config: configs.Config) -> Iterator[str]:
       f'multiple of checkpoint.every={config.checkpoint.every}'
     )
   best = config.checkpoint.best
-  if best and not best.startswith('eval/'):
-    yield f"checkpoint.best={best!r}: must be one of the rows' 'eval/' figures"
+  if best.startswith('eval/'):
+    name = best.removeprefix('eval/')
+    yield f"checkpoint.best={best!r}: is written without 'eval/', as {name!r}"
   if best and config.checkpoint.every % config.eval.every:
     yield (
       f'checkpoint.every={config.checkpoint.every}: must be a multiple of '

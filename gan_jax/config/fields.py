@@ -405,7 +405,7 @@ class Checkpoint:
   keep: int = declare.field(2, at_least=1)
   # Those at multiples of so many steps stay as well; 0 keeps none of them.
   keep_every: int = declare.field(0, at_least=0)
-  # A metric of the rows, such as 'eval/ks': the best by it stays as well.
+  # An evaluation figure, such as 'ks': the best by it stays as well.
   best: str = ''
   # Which is the better: 'min' or 'max'.
   best_mode: str = declare.field('min', choices=('min', 'max'))

@@ -163,7 +163,7 @@ def _make_evaluator(
     evaluator = evaluations.Evaluator(
       population.program_config(config), game.spec, game.source.info
     )
-  best = config.checkpoint.best.removeprefix('eval/')
+  best = config.checkpoint.best
   if not (best or config.population.halving or columns):
     return evaluator
   looked, counted = _measured(game, measure)
@@ -179,7 +179,7 @@ def _make_evaluator(
   names = [*(name for name in looked if '/' not in name), *more]
   halvings.check(config, names)
   if best and best not in names:
-    there = ', '.join(f'eval/{name}' for name in names) or 'none'
+    there = ', '.join(names) or 'none'
     raise ValueError(
       f'checkpoint.best={config.checkpoint.best!r}: this game has no such '
       f'figure; it has {there}'

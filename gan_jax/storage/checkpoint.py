@@ -109,6 +109,11 @@ def best_of(values: Mapping[int, float]) -> int | None:
   return max(values, key=lambda step: (values[step], step), default=None)
 
 
+def _metric(figure: str) -> str:
+  """The name of an evaluation figure in rows of metrics."""
+  return f'eval/{figure}'
+
+
 def _policy(
   settings: configs.Checkpoint, stay: Sequence[int], values: dict[int, float]
 ) -> checkpoint_managers.PreservationPolicy:
@@ -201,14 +206,14 @@ class Checkpoints:
       return 'there is no checkpoint yet'
     return f'the checkpoint of step {step:,} is whole'
 
-  def best(self, metric: str, mode: str) -> int | None:
-    """The step with the best value of a metric, among those still here."""
-    values = {step: self._value(step, metric, mode) for step in self.steps}
+  def best(self, figure: str, mode: str) -> int | None:
+    """The step with the best value of a figure, among those still here."""
+    values = {step: self._value(step, figure, mode) for step in self.steps}
     return best_of({k: x for k, x in values.items() if x is not None})
 
-  def _value(self, step: int, metric: str, mode: str) -> float | None:
-    """A metric of a step, if it has it: the larger the better."""
-    value = self.manifest(step).get('metrics', {}).get(metric)
+  def _value(self, step: int, figure: str, mode: str) -> float | None:
+    """A figure of a step, if it has it: the larger the better."""
+    value = self.manifest(step).get('metrics', {}).get(_metric(figure))
     return None if value is None else value * _SIGNS[mode]
 
   def save(
@@ -240,8 +245,9 @@ class Checkpoints:
     }
     manifest['own_checksum'] = _text_checksum(manifest)
     settings = self._settings
-    if settings and settings.best in known:
-      self._values[step] = known[settings.best] * _SIGNS[settings.best_mode]
+    if settings and _metric(settings.best) in known:
+      sign = _SIGNS[settings.best_mode]
+      self._values[step] = known[_metric(settings.best)] * sign
     with _file_errors():
       self._manager.save(
         step,
