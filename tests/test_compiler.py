@@ -1,5 +1,7 @@
 """Which library multiplies and convolves, by the size of the products."""
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -97,3 +99,19 @@ def test_what_fails_for_another_reason_is_raised(
   with pytest.raises(jax.errors.JaxRuntimeError, match='nobody_wrote_this'):
     compiler._compile(jax.jit(call).lower(), compiler._FOR_SMALL_PRODUCTS)
   assert not capsys.readouterr().err
+
+
+def test_a_long_compilation_is_told_of():
+  told = threading.Event()
+  said = []
+
+  def say(line: str) -> None:
+    said.append(line)
+    told.set()
+
+  with compiler.told_if_long(say, seconds=0.01):
+    assert told.wait(timeout=60)
+  assert said == ['compiling the steps, for 0 s so far']
+  with compiler.told_if_long(say, seconds=3600):
+    pass
+  assert len(said) == 1

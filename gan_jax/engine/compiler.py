@@ -20,7 +20,8 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -89,6 +90,21 @@ def compile(
     with kept.storing_nothing():
       return _compile(lowered, options | _FOR_ONEDNN)
   return kept.compiled(question, lowered, options, _compile, devices)
+
+
+@contextlib.contextmanager
+def told_if_long(
+  say: Callable[[str], None], seconds: float = 10.0
+) -> Iterator[None]:
+  """Around a compilation: one of more than so many seconds is told of."""
+  line = f'compiling the steps, for {seconds:.0f} s so far'
+  timer = threading.Timer(seconds, say, [line])
+  timer.daemon = True  # An interrupted program does not wait for it.
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 def _devices(tree: types.PyTree) -> list[jax.Device]:

@@ -430,13 +430,14 @@ def compile_chunk(
 ) -> jax.stages.Compiled:
   """The chunk for arguments like these, with members as memory allows.
 
-  What a population takes of it is told to `say`.
+  What a population takes of it is told to `say`, and that it takes long.
   """
   at_once = most_at_once(game) if game.members else 1
   while True:
     chunk = make_chunk(game, length, at_once)
     facts = game.facts(f'{length} steps, {at_once} members at once')
-    compiled = compiler.compile(chunk, *args, facts=facts)
+    with compiler.told_if_long(say):
+      compiled = compiler.compile(chunk, *args, facts=facts)
     needed, limit = (
       batching.memory_needed(compiled),
       batching.memory_limit(),
