@@ -78,7 +78,6 @@ class _Row(NamedTuple):
 
 def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
   """What is there of a row in a folder: its run, or why there is none."""
-  from gan_jax.config import values
   from gan_jax.report import progress
   from gan_jax.storage import history, workdir as workdirs
   from gan_jax.study import measured, population
@@ -97,7 +96,7 @@ def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
   run = measured.Run(
     row.source,
     row.title,
-    values.to_dict(_without_paths(config)),
+    _settings(_without_paths(config)),
     config.steps,
     seeds,
     {
@@ -117,6 +116,26 @@ def _run(folder: pathlib.Path, row: _Row) -> 'tuple[measured.Run | None, str]':
   # As the record will have it.
   (kept,) = measured.read(json.loads(json.dumps({'runs': [run._asdict()]})))
   return kept, ''
+
+
+def _settings(config: 'configs.Config') -> dict[str, Any]:
+  """Plain values, with the fields that have come since."""
+  from gan_jax.config import values
+  from gan_jax.engine import build
+
+  settings = json.dumps(values.to_dict(build.complete(config)))
+  known: dict[str, Any] = json.loads(settings)
+  return known
+
+
+def _of_today(run: 'measured.Run') -> 'measured.Run':
+  """With the settings of today, unless they are of another version."""
+  from gan_jax.config import values
+
+  try:
+    return run._replace(settings=_settings(values.from_dict(run.settings)))
+  except ValueError:
+    return run
 
 
 def _members(
@@ -325,7 +344,7 @@ def make_record(
   """
   from gan_jax.study import ledger, measured
 
-  record, known = Record([*earlier], [], []), set()
+  record, known = Record([*map(_of_today, earlier)], [], []), set()
   for claim in ledger.read_claims(PUBLISHED):
     table = _table(claim)
     for row in _rows(claim, table):
@@ -449,7 +468,7 @@ def main() -> None:
   count = sum(e['ours'] is not None for e in figures)
   print(
     f'{out}: {count} of {len(figures)} figures are measured, by {len(runs)} '
-    f'runs, {sum(run not in earlier for run in record.runs)} of them new'
+    f'runs, {len(record.runs) - len(earlier)} of them new'
   )
 
 

@@ -60,6 +60,26 @@ def use_dcgan(
   c.ema.half_life = 10_000.0
 
 
+def use_wgan(c: config.Config) -> None:
+  """WGAN (Arjovsky et al. 2017, algorithm 1), as in the authors' code.
+
+  DCGANs, both with batch normalisation; RMSProp at 5e-5, five D steps to one of
+  G, and D's parameters in [-.01, .01]. Not here: a hundred D steps before each
+  of G's first 25 updates and each 500th one; and there D is clipped before its
+  updates, so that G sees it as the last of them left it.
+
+  Args:
+    c: the configuration.
+  """
+  use_dcgan(c, width=512, batch_norm=True)
+  c.loss = 'wasserstein'
+  c.disc_steps = 5
+  for player in (c.optim.gen, c.optim.disc):
+    player.name, player.learning_rate = 'rmsprop', 5e-5
+    player.b1, player.b2 = 0.0, 0.99
+  c.optim.disc.clip = 0.01
+
+
 def use_small_dcgan(c: config.Config) -> None:
   """Unrolled GANs' and PacGAN's, with the rates of the latter's code."""
   c.batch_size = 128
@@ -229,6 +249,24 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
     )
 
 
+def use_wgan_gp(c: config.Config, *, steps: int) -> None:
+  """WGAN-GP (Gulrajani et al. 2017) as the library mimicry has it.
+
+  SNGAN's ResNets without spectral normalisation, its rates and its five D steps
+  to one of G, with the Wasserstein loss and a penalty of 10 on D's gradients,
+  whose last layer sees means over pixels.
+
+  Args:
+    c: the configuration.
+    steps: of G.
+  """
+  use_sngan(c, steps=steps)
+  c.loss = 'wasserstein'
+  c.penalties.wgan_gp.weight = 10.0
+  c.disc.net = sngan.DiscSettings(spectral_norm=False, pooling='mean')
+  c.gen_batches, c.data.dequantise = 1, False
+
+
 def use_biggan(c: config.Config) -> None:
   """BigGAN for CIFAR-10, by the launch script of the authors' PyTorch code.
 
@@ -268,11 +306,13 @@ def use_large_biggan(
   Args:
     c: the configuration.
     size: the side of the images.
-    batch_size: there 2,048, of eight parts with statistics of their own.
+    batch_size: there 2,048, of eight parts of 256, as whose statistics each is
+      normalised.
   """
   use_biggan(c)
   attention, c.gen.latent_dim = _BIGGAN[size]
   _use_two_rates(c, batch_size)
+  c.microbatches = max(1, batch_size // 256)
   c.gen.net = biggan.GenSettings(
     width=96, attention=attention, shared=128, hierarchical=True
   )
@@ -293,11 +333,13 @@ def _use_two_rates(c: config.Config, batch_size: int) -> None:
 def use_sagan(c: config.Config) -> None:
   """SAGAN for ImageNet (Zhang et al. 2019), by the script of that code.
 
-  As `use_biggan`, but one D step to one of G, at rates of 4e-4 and 1e-4, with
-  attention at 64x64 and Glorot's weights. The paper's beta_2 is .9.
+  As `use_biggan`, but one D step to one of G, at rates of 4e-4 and 1e-4, of
+  batches in two parts, with attention at 64x64 and Glorot's weights. The
+  paper's beta_2 is .9.
   """
   use_biggan(c)
   _use_two_rates(c, batch_size=256)
+  c.microbatches = 2
   init: dict[str, Any] = {'kernel_init': 'glorot_uniform', 'kernel_scale': 1.0}
   c.gen.net = biggan.GenSettings(attention=64, **init)
   c.disc.net = biggan.DiscSettings(attention=64, **init)

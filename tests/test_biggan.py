@@ -305,6 +305,28 @@ def cnn_layouts(size: int) -> tuple[Layout, Layout]:
   )
 
 
+@pytest.mark.parametrize(('size', 'pixels'), [(32, 64), (48, 9)])
+def test_sngan_can_take_means(size: int, pixels: int):
+  """A sum is the mean of the pixels, so many times."""
+
+  def disc(pooling: str) -> sngan.Discriminator:
+    return sngan.Discriminator(
+      sngan.DiscSettings(width=4, spectral_norm=False, pooling=pooling)
+    )
+
+  x = jax.random.normal(jax.random.key(0), (2, size, size, 3))
+  batch = types.Batch(x)
+  params = disc('sum').init(jax.random.key(1), batch, types.TRAIN)['params']
+  logits = [
+    disc(pooling).apply({'params': params}, batch, types.TRAIN)
+    for pooling in ('sum', 'mean')
+  ]
+  bias = params['Dense_0'].get('bias', 0.0)
+  np.testing.assert_allclose(
+    logits[0] - bias, pixels * (logits[1] - bias), rtol=1e-4
+  )
+
+
 @pytest.mark.parametrize('case', make_sngan_fixture.CASES)
 def test_sngan_is_its_authors(case: str):
   own = make_sngan_fixture.CASES[case]

@@ -9,7 +9,7 @@ import pytest
 from experiments import launch
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import build, program
+from gan_jax.engine import build, names, program
 from gan_jax.game import projection
 from gan_jax.networks import mlp
 
@@ -25,6 +25,31 @@ def test_updates_end_in_the_box():
     # The momentum is of the gradient as it was.
     (trace,) = [x for x in jax.tree.leaves(state) if x.shape == (2,)]
     np.testing.assert_array_equal(trace, grads['a'])
+
+
+def test_rmsprop_is_pytorchs():
+  """torch.optim.RMSprop by its documentation, with momentum."""
+  rate, momentum, decay, eps = 0.1, 0.5, 0.9, 1e-3
+  make = names.OPTIMISERS['rmsprop']
+  optimiser = make(rate, momentum, decay, eps, 0.0)
+  x, square, buffer = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+  ours = jnp.asarray(x, jnp.float32)
+  state = optimiser.init(ours)
+  for _ in range(4):
+    g = 3 * x**2 - 1
+    square = decay * square + (1 - decay) * g**2
+    buffer = momentum * buffer + g / (np.sqrt(square) + eps)
+    x = x - rate * buffer
+    updates, state = optimiser.update(3 * ours**2 - 1, state, ours)
+    ours = ours + updates
+    np.testing.assert_allclose(ours, x, rtol=1e-5)
+  # Where a rule differentiates through it, it has a derivative at 0.
+  smooth = make(rate, momentum, decay, eps, 1e-16)
+
+  def moved(g: jax.Array) -> jax.Array:
+    return smooth.update(g, smooth.init(g), g)[0]
+
+  assert jnp.isfinite(jax.grad(moved)(jnp.float32(0.0)))
 
 
 def test_units_end_in_balls():

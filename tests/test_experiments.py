@@ -73,6 +73,8 @@ def shrink(config: configs.Config) -> configs.Config:
   config.steps = config.log_every = config.eval.every = 1
   config.checkpoint.every = 1
   config.batch_size = 4
+  if config.microbatches > 1:
+    config.batch_size, config.microbatches = 8, 2
   config.eval.num_samples = 64
   config.data.num_points = min(config.data.num_points, 100)
   tables = config.gen.name in ('sngan', 'biggan')

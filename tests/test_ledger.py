@@ -351,6 +351,18 @@ def test_what_is_read_again_changes_nothing(
   assert later.figures[1] == record.figures[1]
 
 
+def test_a_run_recorded_before_a_field_came_is_the_same_run(
+  measure: Callable[..., pathlib.Path],
+):
+  folder = measure(0, [7.0, 8.0])
+  record = program.make_record([folder])
+  (run,) = record.runs
+  old = json.loads(json.dumps(run.settings))
+  del old['microbatches'], old['gen']['net']['norm_groups']
+  again = program.make_record([folder], [run._replace(settings=old)])
+  assert again == record
+
+
 def test_a_row_that_was_changed_leaves_its_runs_out(
   measure: Callable[..., pathlib.Path], monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,7 +1,8 @@
 """Faces, or any images, from a folder of your own, at 64x64 unless it is named.
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
-or, as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
+or, as images.py:wgan, with it as WGAN (Arjovsky et al. 2017), without mirror
+images; as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
 width at all resolutions; as images.py:r3gan2, its authors' second version
 (https://github.com/IFeelBloated/R3GAN2) by their preset FFHQ-64, for 100
 million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
@@ -32,6 +33,13 @@ def _dcgan(c: config.Config) -> None:
   recipes.use_dcgan(c, width=512, batch_norm=False)
   c.steps = 100_000
   c.penalties.r1.weight = 1.0
+
+
+def _wgan(c: config.Config) -> None:
+  recipes.use_wgan(c)
+  # Ours; theirs goes through LSUN's bedrooms 25 times.
+  c.steps = 100_000
+  c.data.flip = False
 
 
 def _r3gan(c: config.Config) -> None:
@@ -75,6 +83,7 @@ def _stylegan2(c: config.Config, size: int = 64, preset: str = '') -> None:
 
 ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'dcgan': _dcgan,
+  'wgan': _wgan,
   'r3gan': _r3gan,
   'r3gan2': _r3gan2,
   'sngan': _sngan,

@@ -121,15 +121,15 @@ class Schedule:
 class Optimiser:
   """One player's optimiser."""
 
-  # 'adam' or 'sgd'.
+  # 'adam', 'sgd' or 'rmsprop'.
   name: str = 'adam'
   # The size of an update.
   learning_rate: float = declare.field(1e-3, swept=True, at_least=0)
-  # Adam's beta_1, or the momentum of SGD.
+  # Adam's beta_1, or the momentum of SGD and RMSProp.
   b1: float = declare.field(0.5, swept=True, at_least=0, below=1)
-  # Adam's beta_2.
+  # Adam's beta_2, or RMSProp's decay.
   b2: float = declare.field(0.999, swept=True, at_least=0, below=1)
-  # Adam's epsilon.
+  # Adam's epsilon, or RMSProp's.
   eps: float = declare.field(1e-8, swept=True, at_least=0)
   # After each update all parameters are clipped to [-clip, clip]; 0 clips none.
   # WGAN's is 0.01, of D.

@@ -32,9 +32,9 @@ from gan_jax.game import (
 from gan_jax.networks import adapter
 from gan_jax.study import population
 
-# Adam's `eps_root` where a rule differentiates through it: the derivative of
-# the root it divides by is infinite for a parameter without a gradient, such
-# as those of a rectifier that is off.
+# What is added within the root that Adam or RMSProp divides by, where a rule
+# differentiates through it: its derivative is infinite for a parameter without
+# a gradient, such as those of a rectifier that is off.
 _ROOT = 1e-16
 
 

@@ -177,6 +177,10 @@ OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     rate, b1=b1, b2=b2, eps=eps, eps_root=root
   ),
   'sgd': lambda rate, b1, b2, eps, root: optax.sgd(rate, momentum=b1),
+  # As in PyTorch, epsilon is added to the root.
+  'rmsprop': lambda rate, b1, b2, eps, root: optax.rmsprop(
+    rate, decay=b2, eps=root or eps, eps_in_sqrt=bool(root), momentum=b1
+  ),
 }
 
 RULES: dict[str, Callable[[configs.Rule], rules.Rule]] = {

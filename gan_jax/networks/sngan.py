@@ -62,6 +62,9 @@ class DiscSettings(GenSettings):
   conditioning: str = declare.field(
     'projection', choices=conditional.CONDITIONING
   )
+  # What the ResNet's last layer sees of each channel: the 'sum' over all
+  # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
+  pooling: str = declare.field('sum', choices=('sum', 'mean'))
 
 
 def lowest(shape: tuple[int, ...]) -> int:
@@ -182,6 +185,8 @@ class Discriminator(conditional.Judge):
         wide=False,
         dtype=self.dtype,
       )
+      if settings.pooling == 'mean':
+        h = h / (batch.x.shape[1] >> plan.halvings) ** 2
       # At 32x32 the authors' last layer has no bias.
       last = layers.dense(
         1, *INITS.other, self.dtype, use_bias=batch.x.shape[1] != 32
