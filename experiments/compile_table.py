@@ -7,8 +7,8 @@ Compiles each file in experiments/configs/ with each of its arguments, and
 prints a table in Markdown. What is done is in --out, and the same command goes
 on from there. Where one does not fit, its networks are computed again for the
 gradient (remat), then also in bfloat16, then also with its state split (fsdp),
-then with half of its batch and so on, until it does. A batch that the chips do
-not divide is rounded up.
+then with its batch in parts (microbatches), until it does. A batch that the
+chips do not divide is rounded up.
 """
 
 import pathlib

@@ -88,14 +88,15 @@ def rows(
   """Its row, and where it does not fit, one for each remedy that is tried.
 
   Where the chips do not divide its batch, it has the next that they do. The
-  last remedy is half of the batch, as often as it needs, down to one sample on
-  each chip.
+  last remedy are parts of the batch (`microbatches`), the fewest first, down to
+  one sample on each chip.
   """
   from gan_jax.engine import build, chips
 
   count = chips.parse(topology).num_chips
-  if config.batch_size % count:
-    batch = -(-config.batch_size // count) * count
+  whole = count * config.microbatches
+  if config.batch_size % whole:
+    batch = -(-config.batch_size // whole) * whole
     config = dataclasses.replace(config, batch_size=batch)
     title = f'{title} + batch {batch}'
   row = _compiled(config, topology) | {'title': title}
@@ -110,10 +111,12 @@ def rows(
     title = f'{title} + {name}'
     row = _compiled(config, topology) | {'title': title}
     yield row
-  batch, of_whole = config.batch_size, title
-  while row.get('fits') is False and batch > count:
-    batch = -(-batch // 2 // count) * count
-    title = f'{of_whole} + batch {batch}'
-    smaller = dataclasses.replace(config, batch_size=batch)
-    row = _compiled(smaller, topology) | {'title': title}
-    yield row
+  of_whole, on_each = title, config.batch_size // count
+  for parts in range(config.microbatches + 1, on_each + 1):
+    if row.get('fits') is not False:
+      return
+    if on_each % parts == 0:
+      title = f'{of_whole} + microbatches {parts}'
+      smaller = dataclasses.replace(config, microbatches=parts)
+      row = _compiled(smaller, topology) | {'title': title}
+      yield row

@@ -489,18 +489,23 @@ def test_the_table_tries_what_may_make_it_fit(
     ('faces + remat', False),
     ('faces + remat + bfloat16', True),
   ]
-  # The last remedy is a smaller batch, down to one sample on each chip.
-  for most, last in ((16, [32, 16]), (0, [32, 16, 8, 4])):
+  # The last remedy are parts of the batch, down to one sample on each chip.
+  for enough, last in ((4, [3, 5]), (99, [3, 5, 15])):
     monkeypatch.setattr(
       ahead,
       'compile_apart',
-      lambda config, *_, most=most: {'fits': config.batch_size <= most},
+      lambda config, *_, enough=enough: {'fits': config.microbatches > enough},
     )
     config = fitting.load(name, '')
     config.batch_size = 60
     whole = list(fitting.rows(config, 'faces', 'v5e:2x2'))
     titles = [row['title'].split(' + ')[-1] for row in whole]
-    remedies = ['remat', 'bfloat16', 'fsdp', *(f'batch {n}' for n in last)]
+    remedies = [
+      'remat',
+      'bfloat16',
+      'fsdp',
+      *(f'microbatches {n}' for n in last),
+    ]
     assert titles == ['faces', *remedies]
   monkeypatch.setattr(ahead, 'compile_apart', compiled)
   # Of a folder with labels it is not known how many.
@@ -519,6 +524,9 @@ def test_the_table_tries_what_may_make_it_fit(
   (name,) = [c for t, c in fitting.titles() if t == 'cifar10:biggan']
   odd, *_ = fitting.rows(fitting.load(name, ''), 'odd', 'v5e:2x2')
   assert odd['title'] == 'odd + batch 52'
+  (name,) = [c for t, c in fitting.titles() if t == 'imagenet:sagan']
+  odd, *_ = fitting.rows(fitting.load(name, ''), 'odd', 'v5e:16x16')
+  assert odd['title'] == 'odd + batch 512'
   header, _, *lines = forecast.markdown(rows)
   assert header.startswith('| configuration | chips | fits |')
   assert lines[0].startswith('| faces | v5e:2x2 | no |')
