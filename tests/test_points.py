@@ -44,6 +44,10 @@ def test_losses_of_two_points():
   assert separable == pytest.approx([0.75 * log3 - log2 / 2, log2 / 2, log2])
   paired = [points.paired_loss(way) for way in ways]
   assert paired == pytest.approx([log2 / 2, log2 / 2, log2])
+  # The way of the point that is paired with the real one at collapse.
+  ways = (0, 0), (None, 0), (1, 0)
+  paired = [points.paired_loss(way) for way in ways]
+  assert paired == pytest.approx([log2 / 2, 0, log2])
 
 
 def test_the_relativistic_loss_never_falls_on_a_way_to_the_data():

@@ -56,6 +56,6 @@ def get_table() -> tables.Table:
     ],
     note=(
       '5,000 steps of batch 32 at 32x32, 500 samples against the 500 images '
-      'that are held out.'
+      'that are held out; r_v is of 100 samples and 256 images of either kind.'
     ),
   )

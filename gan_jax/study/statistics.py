@@ -13,20 +13,20 @@ _BOUNDS = {
     (
       'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
       'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'precision',
-      'recall', 'total_variation',
+      'recall', 'rotation', 'total_variation', 'turning', 'unstable',
     ),
     (0.0, 1.0),
   ),
   **dict.fromkeys(
     (
-      'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm', 'intra_fd',
+      'cmmd', 'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm', 'intra_fd',
       'memorisation', 'modes', 'nearest', 'p', 'reverse_kl', 'skipped',
       'sliced_wasserstein_1', 'swd', 'wasserstein_1',
     ),
     (0.0, math.inf),
   ),
   'is': (1.0, math.inf),
-  'r_t': (-1.0, 1.0),
+  **dict.fromkeys(('growth', 'r_t'), (-1.0, 1.0)),
 }  # fmt: skip
 _UNBOUNDED = -math.inf, math.inf
 
