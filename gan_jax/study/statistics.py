@@ -19,9 +19,9 @@ _BOUNDS = {
   ),
   **dict.fromkeys(
     (
-      'cmmd', 'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm', 'intra_fd',
-      'memorisation', 'modes', 'nearest', 'p', 'reverse_kl', 'skipped',
-      'sliced_wasserstein_1', 'swd', 'wasserstein_1',
+      'cmmd', 'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm',
+      'intra_fd', 'memorisation', 'modes', 'nearest', 'p', 'reverse_kl',
+      'skipped', 'sliced_wasserstein_1', 'swd', 'wasserstein_1',
     ),
     (0.0, math.inf),
   ),
