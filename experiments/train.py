@@ -8,6 +8,7 @@
 
 import json
 import pathlib
+import sys
 from typing import Any
 
 from absl import flags
@@ -137,6 +138,8 @@ def _describe(config: configs.Config) -> None:
 
   checks.validate(config)
   build.check_choices(config)
+  for line in checks.warnings(build.complete(config)):
+    print(f'warning: {line}', file=sys.stderr)
   usual = configs.Config()
   players = (usual.gen, config.gen), (usual.disc, config.disc)
   names = [player.name for player, _ in players]

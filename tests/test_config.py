@@ -9,7 +9,13 @@ import types
 import jax
 import pytest
 
-from gan_jax.config import checks, declare, fields as configs, values
+from gan_jax.config import (
+  checks,
+  declare,
+  fields as configs,
+  overrides,
+  values,
+)
 from gan_jax.data import source as sources
 from gan_jax.engine import additions, build, sharding
 from gan_jax.networks import dcgan, maxout, mlp, r3gan2, stylegan2
@@ -113,6 +119,13 @@ BAD = [
   ('gen.name', 'dcgan', 'dcgan makes square images'),
   ('gen.name', 'maxout', 'makes images'),
   ('batch_size', 6, 'batch_size=6: must be a multiple of the 4 devices'),
+  ('steps', 2**31, 'steps=2147483648: must be'),
+  ('ema.half_life', 1e39, r'ema.half_life=1e\+39: must be within float32'),
+  ('optim.gen.learning_rate', 1e39, 'must be within float32'),
+  ('data.name', '', r"data.name='': must be one of normal, .*folder"),
+  ('data.split', 'nonsense', "data.split='nonsense': .*'normal' has no images"),
+  ('data.dir', '/nowhere', "data.dir='/nowhere': .*'normal' has no images"),
+  ('data.size', 32, "data.size=32: data.name='normal' has no images"),
 ]
 
 
@@ -281,14 +294,107 @@ def test_steps_that_no_row_divides(tiny: configs.Config):
   assert line.startswith('steps=13 is no multiple of log_every=4')
 
 
-def test_settings_without_an_effect(tiny: configs.Config):
-  tiny.eval.features = 'inception'
-  tiny.schedules['augment.p'] = configs.Schedule('linear', 0.5, end=12)
-  features, strength = checks.warnings(tiny)
-  assert features.startswith("eval.features='inception': is of eval.metrics")
-  assert strength.startswith('schedules.augment.p: nothing is augmented')
-  tiny.eval.metrics, tiny.augment.policy = 'fid', 'color'
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['disc_steps=2', 'rule.name=sga'], 'moves both players at once'),
+    (['gen_batches=2', 'latents=shared'], 'gen_batches=2: latents='),
+    (['ema.posthoc=abc'], "ema.posthoc='abc': must be numbers"),
+    (['ema.posthoc=0.1', 'eval.ema_length=0.1', 'eval.ema=false'], 'eval.ema'),
+    (['augment.p=0.5'], 'augment.p=0.5: nothing is augmented'),
+    (['optim.gen.clip=0.1', 'rule.name=optimistic'], 'optim.gen.clip=0.1'),
+    (
+      ['schedules.rule.lookahead_alpha=linear,final=1,end=9,ramp=5'],
+      'lookahead_alpha.ramp=5: would begin at 0',
+    ),
+  ],
+)
+def test_what_excludes_each_other_needs_no_data(flags: list[str], message: str):
+  """What `--describe` refuses, as training does."""
+  changes = [
+    (name, value) for name, _, value in (f.partition('=') for f in flags)
+  ]
+  config = overrides.apply(configs.Config(), changes, build.complete)
+
+  def check() -> None:
+    checks.validate(config)
+    build.check_choices(config)
+
+  with pytest.raises(ValueError, match=message):
+    check()
+
+
+IDLE = [
+  ('eval.features', 'inception', 'eval.metrics', ('eval.metrics', 'fid')),
+  ('rule.lookahead_steps', 2, "rule.name='lookahead'",
+   ('rule.name', 'lookahead')),
+  ('rule.sga_align', False, "rule.name='sga'", ('rule.name', 'sga')),
+  ('penalties.lecam.decay', 0.5, 'penalties.lecam.weight',
+   ('penalties.lecam.weight', 0.1)),
+  ('optim.gen.b2', 0.5, "optim.gen.name='adam' or 'rmsprop'", None),
+  ('augment.diffusion.noise', 0.5, "augment.policy='diffusion'",
+   ('augment.policy', 'diffusion')),
+  ('augment.target', 0.3, 'augment.adapt', ('augment.adapt', 'sign')),
+  ('gen.net.norm_momentum', 0.5, 'gen.net.batch_norm',
+   ('gen.net', mlp.GenSettings(batch_norm=True, norm_momentum=0.5))),
+  ('checkpoint.best_mode', 'max', 'checkpoint.best', ('checkpoint.best', 'ks')),
+  ('population.at_once', 2, 'several members', ('population.seeds', 2)),
+  ('init_player', 'gen', 'init_from', ('init_from', 'run')),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('name', 'value', 'what', 'remedy'), IDLE)
+def test_settings_without_an_effect(
+  tiny: configs.Config,
+  name: str,
+  value: object,
+  what: str,
+  remedy: tuple[str, object] | None,
+):
+  tiny.optim.gen.name = 'adam' if remedy else 'sgd'
+  values.assign(tiny, name, value)
+  assert [*checks.warnings(tiny)] == [
+    f'{name}={value!r}: has no effect without {what}'
+  ]
+  values.assign(tiny, *(remedy or ('optim.gen.name', 'rmsprop')))
   assert not [*checks.warnings(tiny)]
+
+
+def test_schedules_without_an_effect(tiny: configs.Config):
+  moves = configs.Schedule('linear', 0.5, end=12)
+  tiny.schedules = {'augment.p': moves, 'rule.sga_weight': moves}
+  assert [*checks.warnings(tiny)] == [
+    'schedules.augment.p: has no effect without augment.policy or '
+    'augment.pseudo',
+    "schedules.rule.sga_weight: has no effect without rule.name='sga'",
+  ]
+  tiny.augment.policy, tiny.rule.name = 'color', 'sga'
+  assert not [*checks.warnings(tiny)]
+  weight = 'penalties.r1.weight'
+  tiny.schedules = {weight: configs.Schedule('cosine', 0.0, end=12)}
+  (line,) = checks.warnings(tiny)
+  assert line == f'schedules.{weight}: begins and ends at 0'
+  tiny.population.vary = {weight: [0.0, 1.0]}
+  assert not [*checks.warnings(tiny)]
+
+
+@pytest.mark.parametrize(
+  'schedule',
+  [
+    configs.Schedule('linear', 1.0, end=12, ramp=6),
+    configs.Schedule('cosine_inverse_sqrt', 1.0, end=2),
+  ],
+)
+def test_numbers_go_where_their_schedules_do(
+  schedule: configs.Schedule, tiny: configs.Config
+):
+  """From 1 to 1, and through less: G learns of its best samples there."""
+  tiny.schedules = {'penalties.r1.weight': schedule}
+  assert min(values.swept_values(tiny, 'penalties.r1.weight')) == 0
+  if not schedule.ramp:
+    tiny.schedules = {'gen_top_k': schedule}
+    info = sources.Info(kind='density', shape=(1,), mean=(4.0,), std=(0.5,))
+    assert build.make_spec(tiny, info).top_k
 
 
 def test_a_rate_that_ends_before_the_run(tiny: configs.Config):

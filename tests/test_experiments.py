@@ -202,7 +202,9 @@ def test_every_table_can_be_played(path: pathlib.Path):
   assert f'--table=experiments/tables/{path.name}' in module.__doc__
   table = module.get_table()
   tables.check(table)
-  assert all(config.population.seeds > 1 for config in table.rows.values())
+  for config in table.rows.values():
+    assert config.population.seeds > 1
+    assert not [*checks.warnings(build.complete(config))]
 
 
 def test_fewer_steps_of_a_table_shorten_its_schedules():
@@ -346,6 +348,11 @@ def test_describe_trains_nothing(tmp_path: pathlib.Path):
 
 
 def test_describe_looks_names_up(tmp_path: pathlib.Path):
+  done = python(
+    'experiments.train', DIGITS, '--describe', '--config.rule.sga_weight=2'
+  )
+  idle = "rule.sga_weight=2.0: has no effect without rule.name='sga'"
+  assert (done.returncode, done.stderr) == (0, f'warning: {idle}\n')
   done = python('experiments.train', DIGITS, '--describe', '--config.loss=hing')
   assert done.returncode == 1
   assert done.stderr.startswith("error: loss='hing': there is no such choice")

@@ -37,10 +37,13 @@ def get_gan() -> config.Config:
   return c
 
 
-def get_diffusion(noise: float, mixture: str = 'priority') -> config.Config:
+def get_diffusion(
+  noise: float, mixture: str = 'priority', *, adapts: bool = True
+) -> config.Config:
   c = get_gan()
-  c.augment.policy, c.augment.adapt = 'diffusion', 'sign'
-  c.augment.speed_kimg = 100.0
+  c.augment.policy = 'diffusion'
+  if adapts:
+    c.augment.adapt, c.augment.speed_kimg = 'sign', 100.0
   c.augment.diffusion.noise = noise
   c.augment.diffusion.mixture = mixture
   return c
@@ -48,8 +51,8 @@ def get_diffusion(noise: float, mixture: str = 'priority') -> config.Config:
 
 def get_constant() -> config.Config:
   """The longest chain throughout."""
-  c = get_diffusion(0.5)
-  c.augment.adapt, c.augment.p = '', 1.0
+  c = get_diffusion(0.5, adapts=False)
+  c.augment.p = 1.0
   return c
 
 

@@ -5,10 +5,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from gan_jax.config import declare, fields as configs, halving, values
+import numpy as np
+
+from gan_jax.config import declare, fields as configs, halving, idle, values
 
 # Schedules without an end.
 _ENDLESS = ('exponential', 'inverse_sqrt')
+# The step has its numbers in float32.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def validate(config: configs.Config) -> None:
@@ -58,22 +62,7 @@ def warnings(config: configs.Config) -> Iterator[str]:
         f'{name} is 0 from step {end:,} on, and steps={config.steps:,}: '
         f'schedules.{name}.end says when'
       )
-  yield from _idle(config)
-
-
-def _idle(config: configs.Config) -> Iterator[str]:
-  """Settings that are given and have no effect, as others are set."""
-  usual = configs.Eval()
-  for name in ('features', 'weights', 'resizer'):
-    given = getattr(config.eval, name)
-    if given != getattr(usual, name) and not config.eval.metrics:
-      yield f'eval.{name}={given!r}: is of eval.metrics, and there are none'
-  augments = config.augment.policy or config.augment.pseudo
-  if 'augment.p' in config.schedules and not augments:
-    yield (
-      'schedules.augment.p: nothing is augmented; augment.policy and '
-      'augment.pseudo are not set'
-    )
+  yield from idle.warnings(config)
 
 
 def _problems(config: configs.Config) -> Iterator[str]:
@@ -130,6 +119,8 @@ def _outside(name: str, value: Any, facts: declare.Facts) -> Iterator[str]:
   """A line where a value is not within what its field declares."""
   if isinstance(value, float) and not math.isfinite(value):
     yield f'{name}={value}: must be finite'
+  elif facts.swept and abs(value) > _LARGEST:
+    yield f'{name}={value:g}: must be within float32, {_LARGEST:.1e}'
   elif not facts.accept(value):
     hint = values.near(value, facts.choices, repr) if facts.choices else ''
     yield f'{name}={value!r}: must be {facts.accepted()}{hint}'
@@ -144,6 +135,11 @@ def _schedule_problems(config: configs.Config) -> Iterator[str]:
       yield f'{field}: {values.not_swept(name, known)}'
       continue
     yield from _outside(f'{field}.final', schedule.final, known[name])
+    if schedule.ramp and not known[name].accept(0.0):
+      yield (
+        f'{field}.ramp={schedule.ramp}: would begin at 0, and {name} must be '
+        f'{known[name].accepted()}'
+      )
     if schedule.kind not in _ENDLESS and schedule.end <= schedule.begin:
       if schedule.end:
         wrong = f'must be after begin={schedule.begin}'

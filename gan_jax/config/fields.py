@@ -457,7 +457,7 @@ class Config:
   # Of the first weights, the batches and all draws.
   seed: int = declare.field(0, at_least=0, at_most=2**32 - 1)
   # Steps of the game: of one generator update, unless gen_steps says more.
-  steps: int = declare.field(10_000, at_least=1)
+  steps: int = declare.field(10_000, at_least=1, at_most=2**31 - 1)
   # What D judges at once: real and generated, this many of each.
   batch_size: int = declare.field(128, at_least=1)
   # saturating, minimax, non_saturating, least_squares, wasserstein, hinge,

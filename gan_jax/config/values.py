@@ -304,9 +304,16 @@ def check_ema_length(field: str, length: float) -> None:
 
 
 def swept_values(config: configs.Config, name: str) -> list[float]:
-  """What a number of the step begins and ends at, in all of a population."""
+  """Between what a number of the step moves, in all of a population.
+
+  What it begins and ends at, and 0 where it also grows from there or falls
+  without end.
+  """
   numbers, varied = swept(config), config.population.vary
-  names = [name]
+  names, more = [name], []
   if name in config.schedules:
     names.append(f'schedules.{name}.final')
-  return [x for each in names for x in varied.get(each, [numbers[each]])]
+    schedule = config.schedules[name]
+    if schedule.ramp or schedule.kind == 'cosine_inverse_sqrt':
+      more.append(0.0)
+  return [x for each in names for x in varied.get(each, [numbers[each]])] + more

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -45,9 +45,30 @@ def open_source(
   Raises:
     ValueError: the name is unknown, or the data cannot be read.
   """
+  if not data.name:
+    raise ValueError(
+      f"data.name='': must be one of {', '.join(OWN)}, or a set of TFDS"
+    )
   if data.name in densities.DENSITIES or data.name in densities.POINTS:
     return _density_source(data, shape)
+  _refuse(data, _OF_LAWS, 'has images')
   return _image_source(data, key, shape, shared=shared, accept=accept)
+
+
+# Fields that one kind of data alone reads.
+_OF_IMAGES = (
+  'flip', 'dequantise', 'size', 'channels', 'background', 'dir', 'split'
+)  # fmt: skip
+_OF_LAWS = 'standardise', 'num_points'
+
+
+def _refuse(data: configs.Data, names: Sequence[str], why: str) -> None:
+  """Raises ValueError where one of these fields is set."""
+  usual = configs.Data()
+  for name in names:
+    value = getattr(data, name)
+    if value != getattr(usual, name):
+      raise ValueError(f'data.{name}={value!r}: data.name={data.name!r} {why}')
 
 
 def _density_source(
@@ -56,11 +77,7 @@ def _density_source(
   kind = 'density' if data.name in densities.DENSITIES else 'points'
   if data.stack > 1:
     raise ValueError(f'data.stack={data.stack}: stacks are made of images')
-  for name in ('flip', 'dequantise'):
-    if getattr(data, name):
-      raise ValueError(
-        f'data.{name}=True: data.name={data.name!r} has no images'
-      )
+  _refuse(data, _OF_IMAGES, 'has no images')
   if data.placement == 'split':
     raise ValueError(
       f"data.placement='split': data.name={data.name!r} has no images to "

@@ -71,13 +71,11 @@ def make_augment(
 
   Raises:
     ValueError: there is no such policy, or it needs images of one channel or
-      three, which the data are not; or as `_make_diffusion` and
-      `_check_strength`.
+      three, which the data are not; or as `_make_diffusion`.
   """
   name = config.augment.policy
   policy = choose_policy(name)
   if name == names.DIFFUSION:
-    _check_strength(config)
     return _make_diffusion(config.augment.diffusion)
   suits = info.kind == 'images' and info.shape[-1] in (1, 3)
   if policy is not None and not suits:
@@ -85,7 +83,6 @@ def make_augment(
       f'augment.policy={name!r}: needs images with 1 or 3 channels; '
       f'data.name={config.data.name!r} has samples of shape {info.shape}'
     )
-  _check_strength(config)
   return policy
 
 
@@ -128,7 +125,7 @@ def _make_diffusion(settings: configs.Diffusion) -> augment.Policy:
   )
 
 
-def _check_strength(config: configs.Config) -> None:
+def check_strength(config: configs.Config) -> None:
   """Raises ValueError where adapting p or a policy has no effect."""
   settings = config.augment
   if not settings.policy and not settings.pseudo:

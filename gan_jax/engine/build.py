@@ -215,15 +215,11 @@ _BOUNDS = {
 }
 
 
-def _make_optimiser(
-  config: configs.Config,
-  player: str,
-  network: types.Network,
-  root: float = 0.0,
-) -> states.OptimiserFn:
-  settings: configs.Optimiser = getattr(config.optim, player)
+def _choose_bounds(
+  config: configs.Config, player: str
+) -> dict[str, Callable[..., optax.GradientTransformation]]:
+  """Those of a player; raises ValueError where its rule would leave them."""
   field = f'optim.{player}.'
-  make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
   bounds = {
     name: project
     for name, project in _BOUNDS.items()
@@ -236,7 +232,19 @@ def _make_optimiser(
       f"{field}{name}={limit}: rule.name='optimistic' moves further than an "
       'update, and so out of its bounds; any other rule stays in them'
     )
+  return bounds
 
+
+def _make_optimiser(
+  config: configs.Config,
+  player: str,
+  network: types.Network,
+  root: float = 0.0,
+) -> states.OptimiserFn:
+  settings: configs.Optimiser = getattr(config.optim, player)
+  field = f'optim.{player}.'
+  make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
+  bounds = _choose_bounds(config, player)
   if bounds and network.project is not None:
     name = next(iter(bounds))
     raise ValueError(
@@ -399,11 +407,19 @@ def _make_lengths(config: configs.Config) -> tuple[float, ...]:
       f'eval.ema_length={asked:g}: must be one of '
       f'ema.posthoc={config.ema.posthoc!r}'
     )
+  if asked is not None and not config.eval.ema:
+    raise ValueError(
+      f'eval.ema_length={asked:g}: is of an average, and eval.ema=False takes '
+      'none'
+    )
   return lengths
 
 
 def check_choices(config: configs.Config) -> None:
-  """Raises ValueError for a name that is none, whatever the data are."""
+  """Raises ValueError for what no data and no networks can be played with.
+
+  For a name that is none, and for settings that exclude each other.
+  """
   chosen = values.flatten(config)
   for field, options in (
     ('precision', names.PRECISIONS),
@@ -418,6 +434,12 @@ def check_choices(config: configs.Config) -> None:
   ):
     values.choose(field, chosen[field], options)
   additions.choose_policy(config.augment.policy)
+  additions.check_strength(config)
+  _make_rule(config)
+  _gen_batches(config, sees_real=names.LOSSES[config.loss].gen_sees_real)
+  _make_lengths(config)
+  for player in ('gen', 'disc'):
+    _choose_bounds(config, player)
 
 
 def make_spec(

@@ -1,0 +1,135 @@
+"""Settings that are given and have no effect, as others are set."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from gan_jax.config import fields as configs, values
+
+
+class _Need(NamedTuple):
+  """What must be set for a field to be read.
+
+  Attributes:
+    what: in words.
+    is_met: by a configuration.
+  """
+
+  what: str
+  is_met: Callable[[configs.Config], bool]
+
+
+def _rule(name: str) -> _Need:
+  return _Need(f'rule.name={name!r}', lambda c: c.rule.name == name)
+
+
+def _penalty(name: str) -> _Need:
+  field = f'penalties.{name}.weight'
+  return _Need(field, lambda c: max(values.swept_values(c, field)) > 0)
+
+
+def _not_sgd(player: str) -> _Need:
+  field = f'optim.{player}.name'
+  return _Need(
+    f"{field}='adam' or 'rmsprop'",
+    lambda c: bool(getattr(c.optim, player).name != 'sgd'),
+  )
+
+
+def _net(player: str, name: str) -> _Need:
+  """Of networks that have such a setting."""
+  return _Need(
+    f'{player}.net.{name}',
+    lambda c: bool(getattr(getattr(c, player).net, name, True)),
+  )
+
+
+_METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
+_ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
+_CLASSES = _Need('conditional=True', lambda c: c.conditional)
+
+# By the field, or the first part of several fields' names. How often a penalty
+# is applied and whose classes are asked for are not here: configurations set
+# them for who turns the penalty or the classes on.
+_NEEDS = {
+  'init_player': _Need('init_from', lambda c: bool(c.init_from)),
+  'disc.net.conditioning': _CLASSES,
+  **{
+    f'{player}.net.norm_{name}': _net(player, 'batch_norm')
+    for player in ('gen', 'disc')
+    for name in ('groups', 'momentum', 'epsilon')
+  },
+  **{
+    f'optim.{player}.{name}': _not_sgd(player)
+    for player in ('gen', 'disc')
+    for name in ('b2', 'eps')
+  },
+  'rule.consensus_weight': _rule('consensus'),
+  'rule.sga_': _rule('sga'),
+  'rule.lookahead_': _rule('lookahead'),
+  'rule.unroll_steps': _rule('unrolled'),
+  'penalties.lecam.decay': _penalty('lecam'),
+  'penalties.path_length.decay': _penalty('path_length'),
+  'penalties.path_length.shrink': _penalty('path_length'),
+  'penalties.zcr.sigma': _penalty('zcr'),
+  'penalties.zcr_gen.sigma': _penalty('zcr_gen'),
+  'augment.p': _Need(
+    'augment.policy or augment.pseudo',
+    lambda c: bool(c.augment.policy or c.augment.pseudo),
+  ),
+  'augment.target': _ADAPT,
+  'augment.interval': _ADAPT,
+  'augment.speed_kimg': _ADAPT,
+  'augment.diffusion.': _Need(
+    "augment.policy='diffusion'", lambda c: c.augment.policy == 'diffusion'
+  ),
+  'ema.posthoc_every': _Need('ema.posthoc', lambda c: bool(c.ema.posthoc)),
+  'eval.features': _METRICS,
+  'eval.weights': _METRICS,
+  'eval.resizer': _METRICS,
+  'checkpoint.best_mode': _Need(
+    'checkpoint.best', lambda c: bool(c.checkpoint.best)
+  ),
+  'population.at_once': _Need(
+    'several members',
+    lambda c: c.population.seeds > 1 or bool(c.population.vary),
+  ),
+  'population.halving_keep': _Need(
+    'population.halving', lambda c: bool(c.population.halving)
+  ),
+}
+
+
+def _unmet(config: configs.Config, name: str) -> str:
+  """What a field would need to be read; empty where it is read."""
+  for field, need in _NEEDS.items():
+    several = field[-1] in '._'
+    fits = name.startswith(field) if several else name == field
+    if fits and not need.is_met(config):
+      return need.what
+  return ''
+
+
+def _usual(config: configs.Config) -> dict[str, Any]:
+  """The defaults of all fields, also of the networks that are chosen."""
+  usual = configs.Config()
+  for player in ('gen', 'disc'):
+    net = type(getattr(config, player).net)
+    if dataclasses.is_dataclass(net):
+      getattr(usual, player).net = net()
+  return values.flatten(usual)
+
+
+def warnings(config: configs.Config) -> Iterator[str]:
+  """A line for each; the configuration is complete."""
+  usual = _usual(config)
+  for name, value in values.flatten(config).items():
+    if (
+      name in usual and value != usual[name] and (what := _unmet(config, name))
+    ):
+      yield f'{name}={value!r}: has no effect without {what}'
+  for name, schedule in config.schedules.items():
+    if what := _unmet(config, name):
+      yield f'schedules.{name}: has no effect without {what}'
+    elif len({*values.swept_values(config, name)}) == 1 and not schedule.ramp:
+      yield f'schedules.{name}: begins and ends at {schedule.final:g}'
