@@ -20,7 +20,7 @@ import logging as std_logging
 import pathlib
 import re
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -151,9 +151,13 @@ def load_module(path: pathlib.Path, flag: str) -> ModuleType:
   """Runs the Python file that a flag names.
 
   Raises:
-    ValueError: there is no such file.
+    ValueError: there is no such file, or it cannot be run.
   """
   spec = importlib.util.spec_from_file_location(path.stem, path)
+  if path.is_dir():
+    raise ValueError(f'--{flag}={path}: is a folder')
+  if path.is_file() and (spec is None or spec.loader is None):
+    raise ValueError(f'--{flag}={path}: is no Python file (.py)')
   if spec is None or spec.loader is None or not path.is_file():
     here = ''
     if not path.is_absolute():
@@ -164,8 +168,39 @@ def load_module(path: pathlib.Path, flag: str) -> ModuleType:
   module = importlib.util.module_from_spec(spec)
   # Known with its file: what it defines may be part of a program (kept.py).
   sys.modules[f'{flag} {path}'] = module
-  spec.loader.exec_module(module)
+  with mistakes_in(path, flag):
+    spec.loader.exec_module(module)
   return module
+
+
+@contextlib.contextmanager
+def mistakes_in(path: pathlib.Path, flag: str) -> Iterator[None]:
+  """One line for an exception of a file that is run, with its place there.
+
+  Raises:
+    ValueError: for another exception; one that is raised as such says by itself
+      what is wrong.
+  """
+  try:
+    yield
+  except ValueError as error:
+    if isinstance(error, UnicodeError):
+      raise ValueError(f'--{flag}={path}: {error}') from None
+    raise
+  except Exception as error:
+    lines = [
+      frame.lineno
+      for frame in traceback.extract_tb(error.__traceback__)
+      if pathlib.Path(frame.filename) == path.absolute()
+      or pathlib.Path(frame.filename) == path
+    ]
+    if isinstance(error, SyntaxError) and error.lineno:
+      lines.append(error.lineno)
+    place = f':{lines[-1]}' if lines else ''
+    said = error.msg if isinstance(error, SyntaxError) else _one_line(error)
+    raise ValueError(
+      f'--{flag}={path}{place}: {type(error).__name__}: {said}'
+    ) from None
 
 
 def load_config(text: str) -> configs.Config:
@@ -184,7 +219,8 @@ def load_config(text: str) -> configs.Config:
   if colon:
     values.choose(f'--config={path}: argument', argument, accepted)
   make = getattr(module, 'get_config', None)
-  config = make(*([argument] if colon else [])) if make else None
+  with mistakes_in(path, 'config'):
+    config = make(*([argument] if colon else [])) if make else None
   if not isinstance(config, configs.Config):
     raise ValueError(
       f'--config={path}: needs a get_config() that returns a '
@@ -209,7 +245,8 @@ def config_arguments() -> list[str]:
 
 def _one_line(error: Exception) -> str:
   """What is wrong with the command line, in one line."""
-  return ' '.join(str(error.args[0] if error.args else error).split())
+  of_system = isinstance(error, OSError) or not error.args
+  return ' '.join(str(error if of_system else error.args[0]).split())
 
 
 def _cache_compilations() -> None:
@@ -237,6 +274,12 @@ def _leave(code: int) -> None:
   os._exit(code)
 
 
+def _leave_pipe() -> None:
+  """Ends the process as others end whose reader has gone, as of `| head`."""
+  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  os._exit(128 + signal.SIGPIPE)
+
+
 class _Warnings(std_logging.Handler):
   """A line for each warning."""
 
@@ -259,6 +302,10 @@ def _prepare_process() -> None:
 
 
 _PREFIX = '--config.'
+# Flags whose empty value would be the current folder.
+_PLACES = (
+  'workdir', 'out', 'config', 'table', 'generated', 'real', 'json', 'weights',
+)  # fmt: skip
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
@@ -299,6 +346,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
     if len(rest) > 1:
       raise ValueError(f'unknown argument {rest[1]!r}')
     known = flags.FLAGS.flag_values_dict()
+    for name in _PLACES:
+      if known.get(name) == '':
+        raise ValueError(f'--{name}=: is empty')
     if known.get('config') is not None:
       from gan_jax.engine import build
 
@@ -308,6 +358,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
     elif pairs:
       raise ValueError(f'{_PREFIX}{pairs[0][0]}: needs --config=FILE')
     return rest
+  except BrokenPipeError:
+    _leave_pipe()
+    raise
   except (
     flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError
   ) as error:  # fmt: skip
@@ -403,6 +456,9 @@ def _run_alone(main: Callable[[], Any]) -> None:
   _end_at_signals()
   try:
     main()
+    sys.stdout.flush()
+  except BrokenPipeError:
+    _leave_pipe()
   except ValueError as error:
     print(f'error: {_one_line(error)}', file=sys.stderr)
     _leave(1)

@@ -64,7 +64,8 @@ def load(path: pathlib.Path) -> Any:
 
   module = launch.load_module(path, 'table')
   make = getattr(module, 'get_table', None)
-  table = make() if make else None
+  with launch.mistakes_in(path, 'table'):
+    table = make() if make else None
   if not isinstance(table, tables.Table):
     raise ValueError(f'--table={path}: has no get_table() that gives a Table')
   tables.check(table)

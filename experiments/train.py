@@ -62,7 +62,7 @@ _NOTES = {
 
 
 # What only a D that tells real from fake has.
-_OF_CLASSIFIERS = 'd_real', 'd_fake', 'value'
+_OF_CLASSIFIERS = 'd_real', 'd_fake', 'value', 'max_d_gap'
 
 
 def main() -> None:

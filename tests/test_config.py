@@ -460,9 +460,33 @@ def test_devices_must_divide_the_batch():
   assert sharding.make_mesh().size == jax.device_count()
 
 
-def test_checkpoints_without_a_config(
-  tiny: configs.Config, tmp_path: pathlib.Path
+@pytest.mark.parametrize('name', ['report.html', 'summary.json', 'tensorboard'])
+def test_a_folder_with_other_files_of_these_names(
+  name: str, tiny: configs.Config, tmp_path: pathlib.Path
 ):
-  (tmp_path / 'checkpoints').mkdir()
-  with pytest.raises(ValueError, match=r'no config.json'):
+  """They are not a run's to replace."""
+  (tmp_path / name).write_text('mine')
+  (tmp_path / 'notes.txt').write_text('mine')
+  with pytest.raises(ValueError, match=rf'has {name} but no config.json'):
+    train.train(tiny, tmp_path)
+  left = {path.name for path in tmp_path.iterdir()} - {'lock'}
+  assert left == {name, 'notes.txt'}
+  assert (tmp_path / name).read_text() == 'mine'
+
+
+@pytest.mark.parametrize('text', ['[1]', '{"a": 1}', '{"config": 2}'])
+def test_another_programs_config(
+  text: str, tiny: configs.Config, tmp_path: pathlib.Path
+):
+  (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(ValueError, match=r'config\.json: is not of a run'):
     workdirs.check(tmp_path, tiny)
+
+
+@pytest.mark.parametrize('text', ['[1]', '{"a": 1}', '{"step": "x"}'])
+def test_another_programs_summary(text: str, tmp_path: pathlib.Path):
+  (tmp_path / 'summary.json').write_text(text)
+  with pytest.raises(ValueError, match=r'summary\.json: is not of a run'):
+    workdirs.read_summary(tmp_path)
+  with pytest.raises(ValueError, match='is a file, not a folder'):
+    workdirs.load(tmp_path / 'summary.json')

@@ -11,6 +11,7 @@ from experiments import launch
 from gan_jax.config import overrides
 from gan_jax.data import densities
 from gan_jax.engine import build, names
+from gan_jax.evaluation.catalogue import METRICS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -91,7 +92,9 @@ def test_all_names_are_told():
   told = set(re.findall(r'`(\w+)`', section))
   for options in (
     names.LOSSES, names.TERMS.disc, names.TERMS.gen, names.RULES,
-    names.NETWORKS, names.LATENTS, names.OPTIMISERS,
+    names.NETWORKS, names.LATENTS, names.OPTIMISERS, names.LATENT_SHARING,
+    names.LABEL_LAWS, names.PRECISIONS, names.SCHEDULES,
     densities.DENSITIES, densities.POINTS,
   ):  # fmt: skip
     assert not options.keys() - told
+  assert not METRICS.keys() - set(re.findall(r'`(\w+)`', page))

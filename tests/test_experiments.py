@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -237,6 +238,41 @@ SMALL = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('x = (', "file.py:1: SyntaxError: '(' was never closed"),
+    ('import notthere', 'file.py:1: ModuleNotFoundError: No module named'),
+    ('\ndef get_config():\n  return c\n', 'file.py:3: NameError: name'),
+    (
+      'from gan_jax.config.fields import Config\n'
+      'def get_config():\n  return Config(stesp=1)\n',
+      'file.py:3: TypeError: Config.__init__() got an unexpected',
+    ),
+  ],
+)
+def test_a_mistake_in_a_config_has_its_place(
+  text: str, message: str, tmp_path: pathlib.Path
+):
+  path = tmp_path / 'file.py'
+  path.write_text(text)
+  with pytest.raises(ValueError, match=re.escape(message)) as error:
+    launch.load_config(str(path))
+  assert '\n' not in str(error.value)
+
+
+def test_a_reader_that_leaves_is_no_mistake():
+  """`| head` ends the pipe."""
+  for flag in ('--describe', '--helpshort'):
+    command = f'{sys.executable} -m experiments.train {DIGITS} {flag} | head -1'
+    done = subprocess.run(
+      ['bash', '-c', f'{command}; echo ${{PIPESTATUS[0]}}'],
+      cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ''
+    assert int(done.stdout.splitlines()[-1]) in (0, 1, 141)
+
+
 def test_train_then_sample(tmp_path: pathlib.Path):
   command = (
     'experiments.train',
@@ -290,6 +326,11 @@ MISTAKES = [
   ((GAUSSIAN, '--confg=3'), 2, 'confg'),
   ((GAUSSIAN, 'stray'), 2, "'stray'"),
   (('--config=nowhere.py',), 2, 'nowhere.py'),
+  (('--config=README.md',), 2, '--config=README.md: is no Python file (.py)'),
+  (('--config=docs',), 2, '--config=docs: is a folder'),
+  ((GAUSSIAN, '--workdir='), 2, '--workdir=: is empty'),
+  ((DIGITS, '--config.data.dir=here'), 1, "data.name='digits' are 1,797"),
+  ((DIGITS, '--config.data.size=7000000'), 1, 'data.size=7000000: dcgan'),
   ((f'{RING}:wide',), 2, 'takes no argument'),
   ((f'{DIGITS}:biggan',), 2, 'there are dcgan, small_dcgan, r3gan'),
   ((DIGITS, '--config.gen.net.batch_norm=true'), 2, "'dcgan' has width"),

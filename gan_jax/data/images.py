@@ -227,17 +227,24 @@ def keep(
 
 
 def digits(
-  size: int, channels: int, split: str, field: str = 'data.split'
+  size: int,
+  channels: int,
+  split: str,
+  field: str = 'data.split',
+  accept: Accept = accept_all,
 ) -> ImageSet:
   """The 1,797 handwritten digits 8x8 of the UCI set in scikit-learn (BSD).
 
   Raises:
-    ValueError: there is no such split.
+    ValueError: there is no such split; or as `accept`.
   """
   import sklearn.datasets  # Imported here: slow, and rarely needed.
 
   splits.parse(split, field)
   data = sklearn.datasets.load_digits()
+  names = tuple(str(name) for name in data.target_names)
+  side = size or 8
+  accept((side, side, channels or 1), names)
   grey = (data.images * 255 / 16).round().astype(np.uint8)  # From 0 ... 16.
   if size not in (0, 8) or channels == 3:
     form = looks.Form(size, channels or 1)
@@ -249,11 +256,11 @@ def digits(
   rows = splits.by_row(len(images), split)
   if not len(rows):
     raise ValueError(f'{field}={split!r}: has none of the 1,797 digits')
-  return in_memory(
-    images[rows],
-    data.target[rows].astype(np.int32),
-    tuple(str(name) for name in data.target_names),
-  )
+  found = in_memory(images[rows], data.target[rows].astype(np.int32), names)
+  if side == 8:
+    return found
+  made = 'enlarged' if side > 8 else 'resized'
+  return found._replace(notes=(f'{made} from 8x8',))
 
 
 def in_memory(

@@ -131,7 +131,8 @@ def open_images(
   """
   looks.check_background(data.background)
   if data.name == 'digits':
-    return images.digits(data.size, data.channels, split, field)
+    _refuse(data, ('dir', 'background'), 'are 1,797 images that need none')
+    return images.digits(data.size, data.channels, split, field, accept)
   if data.name == 'folder':
     asked = folder.Asked(data.size, data.channels, data.background)
     return folder.open_folder(data.dir, asked, split, most, field, accept)

@@ -178,14 +178,16 @@ def check(
         'its folder'
       )
   if not path.exists():
-    for name in ('checkpoints', 'metrics.jsonl'):
-      if (workdir / name).exists():
+    # The lock is there before the configuration.
+    for name in _OURS:
+      if name != 'lock' and (workdir / name).exists():
         raise ValueError(
-          f'--workdir={workdir}: has {name} but no config.json; choose '
-          'another folder'
+          f'--workdir={workdir}: has {name} but no config.json, and a run '
+          f'would write its own {name}; choose another folder'
         )
     return
   stored, known = load(workdir)
+  read_summary(workdir)
   differing = {
     name: f'{name}={old!r} there, {new!r} here'
     for name, (old, new) in values.differing(stored, config).items()
@@ -366,6 +368,8 @@ def read_summary(workdir: pathlib.Path) -> dict[str, Any] | None:
     summary: dict[str, Any] = json.loads(path.read_text())
   except (OSError, ValueError) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None
+  if not isinstance(summary, dict) or not isinstance(summary.get('step'), int):
+    raise ValueError(f'{path}: is not of a run')
   return summary
 
 
@@ -402,8 +406,12 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
     stored: dict[str, Any] = json.loads(path.read_text())
   except FileNotFoundError:
     raise ValueError(f'--workdir={workdir}: holds no run') from None
+  except NotADirectoryError:
+    raise ValueError(f'--workdir={workdir}: is a file, not a folder') from None
   except (OSError, ValueError) as error:
     raise ValueError(f'{path}: cannot be read ({error})') from None
+  if not isinstance(stored, dict) or not isinstance(stored.get('config'), dict):
+    raise ValueError(f'{path}: is not of a run')
   _check_format(workdir, stored)
   try:
     config = values.from_dict(stored['config'])
