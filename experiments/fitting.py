@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from experiments import launch
+from experiments import files
 from gan_jax.config import fields as configs, overrides
 
 _FOLDER = pathlib.Path(__file__).parent / 'configs'
@@ -40,7 +40,7 @@ def load(name: str, title: str, matmul_precision: str = '') -> configs.Config:
   """As `titles` has it; at its own precision where none is given."""
   from gan_jax.engine import build
 
-  config = launch.load_config(name)
+  config = files.load_config(name)
   if matmul_precision:
     config.matmul_precision = matmul_precision
   if not config.data.size:

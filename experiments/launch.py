@@ -17,19 +17,16 @@ import gc
 import importlib.metadata
 import importlib.util
 import logging as std_logging
-import pathlib
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import ModuleType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
+from experiments import files
 from gan_jax import cache
-from gan_jax.config import fields as configs, overrides, values
-
-_ROOT = pathlib.Path(__file__).parent.parent
+from gan_jax.config import fields as configs, overrides
 
 # The module of JAX that opens devices.
 _BACKENDS = 'jax._src.xla_bridge'
@@ -145,92 +142,6 @@ def _shared_flags() -> dict[str, Any]:
     for flag in defined
     if flag.name not in _OWN
   }
-
-
-def load_module(path: pathlib.Path, flag: str) -> ModuleType:
-  """Runs the Python file that a flag names.
-
-  Raises:
-    ValueError: there is no such file, or it cannot be run.
-  """
-  spec = importlib.util.spec_from_file_location(path.stem, path)
-  if path.is_dir():
-    raise ValueError(f'--{flag}={path}: is a folder')
-  if path.is_file() and (spec is None or spec.loader is None):
-    raise ValueError(f'--{flag}={path}: is no Python file (.py)')
-  if spec is None or spec.loader is None or not path.is_file():
-    here = ''
-    if not path.is_absolute():
-      here = f' in {pathlib.Path.cwd()}'
-    if (_ROOT / path).is_file():
-      here += f'; there is one in {_ROOT}, so run this from there'
-    raise ValueError(f'--{flag}={path}: there is no such file{here}')
-  module = importlib.util.module_from_spec(spec)
-  # Known with its file: what it defines may be part of a program (kept.py).
-  sys.modules[f'{flag} {path}'] = module
-  with mistakes_in(path, flag):
-    spec.loader.exec_module(module)
-  return module
-
-
-@contextlib.contextmanager
-def mistakes_in(path: pathlib.Path, flag: str) -> Iterator[None]:
-  """One line for an exception of a file that is run, with its place there.
-
-  Raises:
-    ValueError: for another exception; one that is raised as such says by itself
-      what is wrong.
-  """
-  try:
-    yield
-  except ValueError as error:
-    if isinstance(error, UnicodeError):
-      raise ValueError(f'--{flag}={path}: {error}') from None
-    raise
-  except Exception as error:
-    lines = [
-      frame.lineno
-      for frame in traceback.extract_tb(error.__traceback__)
-      if pathlib.Path(frame.filename) == path.absolute()
-      or pathlib.Path(frame.filename) == path
-    ]
-    if isinstance(error, SyntaxError) and error.lineno:
-      lines.append(error.lineno)
-    place = f':{lines[-1]}' if lines else ''
-    said = error.msg if isinstance(error, SyntaxError) else _one_line(error)
-    raise ValueError(
-      f'--{flag}={path}{place}: {type(error).__name__}: {said}'
-    ) from None
-
-
-def load_config(text: str) -> configs.Config:
-  """What `FILE.py` or `FILE.py:ARGUMENT` describes.
-
-  Raises:
-    ValueError: there is no such file, it takes no such argument, or it gives
-      no configuration.
-  """
-  stem, colon, argument = text.partition('.py:')
-  path = pathlib.Path(f'{stem}.py' if colon else text)
-  module = load_module(path, 'config')
-  accepted = getattr(module, 'ARGUMENTS', {})
-  if colon and not accepted:
-    raise ValueError(f'--config={text}: {path.name} takes no argument')
-  if colon:
-    values.choose(f'--config={path}: argument', argument, accepted)
-  make = getattr(module, 'get_config', None)
-  with mistakes_in(path, 'config'):
-    config = make(*([argument] if colon else [])) if make else None
-  if not isinstance(config, configs.Config):
-    raise ValueError(
-      f'--config={path}: needs a get_config() that returns a '
-      'gan_jax.config.fields.Config'
-    )
-  try:
-    overrides.check_names(config)
-  except ValueError as error:
-    raise ValueError(f'--config={path}: {error}') from None
-  return config
 
 
 def config_arguments() -> list[str]:
@@ -353,7 +264,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
       from gan_jax.engine import build
 
       flag = flags.FLAGS['config']
-      config = load_config(str(flag.value))
+      config = files.load_config(str(flag.value))
       flag.value = overrides.apply(config, pairs, build.complete)
     elif pairs:
       raise ValueError(f'{_PREFIX}{pairs[0][0]}: needs --config=FILE')

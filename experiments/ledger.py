@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from experiments import launch
+from experiments import files, launch
 
 if TYPE_CHECKING:
   from gan_jax.config import fields as configs
@@ -301,7 +301,7 @@ def _rows_of_config(claim: 'ledger.Claim') -> list[_Row]:
     f'python -m experiments.train --config=experiments/configs/{claim.config}'
     f' --workdir=runs/{folder}'
   )
-  config = launch.load_config(f'experiments/configs/{claim.config}')
+  config = files.load_config(f'experiments/configs/{claim.config}')
   for name, value in claim.eval.items():
     values.assign(config, f'eval.{name}', value)
     command += f' --config.eval.{name}={shlex.quote(str(value))}'

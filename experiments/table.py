@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import launch, printed
+from experiments import files, launch, printed
 
 if TYPE_CHECKING:
   from gan_jax.study import tables
@@ -62,9 +62,9 @@ def load(path: pathlib.Path) -> Any:
   """
   from gan_jax.study import ledger, tables
 
-  module = launch.load_module(path, 'table')
+  module = files.load_module(path, 'table')
   make = getattr(module, 'get_table', None)
-  with launch.mistakes_in(path, 'table'):
+  with files.mistakes_in(path, 'table'):
     table = make() if make else None
   if not isinstance(table, tables.Table):
     raise ValueError(f'--table={path}: has no get_table() that gives a Table')

@@ -134,10 +134,10 @@ def _of_cells(workdir: pathlib.Path) -> dict[str, str]:
 def _describe(config: configs.Config) -> None:
   """Prints a configuration beside the default of its networks."""
   from gan_jax.config import checks, describe
-  from gan_jax.engine import build
+  from gan_jax.engine import build, choices
 
   checks.validate(config)
-  build.check_choices(config)
+  choices.check(config)
   for line in checks.warnings(build.complete(config)):
     print(f'warning: {line}', file=sys.stderr)
   usual = configs.Config()

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import launch
+from experiments import files
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import build, names, program
@@ -142,7 +142,7 @@ def test_a_rule_that_would_leave_the_box_is_refused():
 
 @pytest.mark.parametrize('bound', ['clip', 'max_column_norm'])
 def test_a_network_that_sets_its_norms_itself_is_refused(bound: str):
-  config = launch.load_config('experiments/configs/cifar10.py:r3gan2')
+  config = files.load_config('experiments/configs/cifar10.py:r3gan2')
   setattr(config.optim.disc, bound, 1.0)
   network = types.Network(lambda key: ({}, {}), lambda *_: None, project=abs)
   with pytest.raises(ValueError, match=rf"{bound}: disc.name='r3gan2' "):

@@ -17,7 +17,7 @@ from gan_jax.config import (
   values,
 )
 from gan_jax.data import source as sources
-from gan_jax.engine import additions, build, sharding
+from gan_jax.engine import additions, build, choices, sharding
 from gan_jax.networks import dcgan, maxout, mlp, r3gan2, stylegan2
 from gan_jax.run import train
 from gan_jax.storage import workdir as workdirs
@@ -318,7 +318,7 @@ def test_what_excludes_each_other_needs_no_data(flags: list[str], message: str):
 
   def check() -> None:
     checks.validate(config)
-    build.check_choices(config)
+    choices.check(config)
 
   with pytest.raises(ValueError, match=message):
     check()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from experiments import launch
+from experiments import files
 from gan_jax.config import overrides
 from gan_jax.data import densities
 from gan_jax.engine import build, names
@@ -66,7 +66,7 @@ def test_commands_name_what_is_there(page: pathlib.Path):
       if name in ('config', 'table') and '/' in value:
         assert (ROOT / f'{value.partition(".py")[0]}.py').is_file(), value
         if name == 'config':
-          config = launch.load_config(str(ROOT / value))
+          config = files.load_config(str(ROOT / value))
           changes = [(n[7:], v) for n, _, v in given if n[:7] == 'config.']
           overrides.apply(config, changes, build.complete)
 

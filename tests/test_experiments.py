@@ -21,7 +21,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets
 
-from experiments import launch
+from experiments import files, launch
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import prepared
 from gan_jax.engine import build, names, program
@@ -98,7 +98,7 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
   for path, argument in EACH:
     if argument in played.get(path.stem, ()):
       continue
-    config = launch.load_config(colon(path, argument))
+    config = files.load_config(colon(path, argument))
     game = name = config.gen.name
     if name == 'dcgan':
       game += f' {config.augment.policy} {config.conditional}'
@@ -112,7 +112,7 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
 @pytest.mark.parametrize(('path', 'argument'), EACH)
 def test_no_config_is_warned_of(path: pathlib.Path, argument: str):
   """As where no row divides its steps, which are then played one by one."""
-  config = build.complete(launch.load_config(colon(path, argument)))
+  config = build.complete(files.load_config(colon(path, argument)))
   assert not [*checks.warnings(config)]
 
 
@@ -124,7 +124,7 @@ def shrunken_config(
   monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[configs.Config]:
   """The config of a file and its argument, on data made up for it."""
-  config = shrink(launch.load_config(colon(path, argument)))
+  config = shrink(files.load_config(colon(path, argument)))
   if config.data.name == 'folder':
     config.data.dir = str(tmp_path / 'images')
     for i in range(12):
@@ -152,7 +152,7 @@ def test_every_config_has_a_step(
   path: pathlib.Path, argument: str, shrunken_config: configs.Config
 ):
   assert 'python -m experiments.train' in (module_of(path).__doc__ or '')
-  config = launch.load_config(colon(path, argument))
+  config = files.load_config(colon(path, argument))
   checks.validate(config)
   if argument in names.NETWORKS:
     assert config.gen.name == config.disc.name == argument
@@ -257,7 +257,7 @@ def test_a_mistake_in_a_config_has_its_place(
   path = tmp_path / 'file.py'
   path.write_text(text)
   with pytest.raises(ValueError, match=re.escape(message)) as error:
-    launch.load_config(str(path))
+    files.load_config(str(path))
   assert '\n' not in str(error.value)
 
 

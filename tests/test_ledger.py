@@ -14,7 +14,7 @@ import pytest
 import run_folders
 from scipy import stats
 
-from experiments import launch, ledger as program
+from experiments import files, ledger as program
 from experiments.tables import pacgan
 from gan_jax.config import checks, fields as configs, overrides, values
 from gan_jax.data import splits
@@ -63,7 +63,7 @@ def test_what_claims_ask_of_a_configuration_can_run():
   for claim in ledger.read_claims(program.PUBLISHED):
     if not claim.config:
       continue
-    config = launch.load_config(f'experiments/configs/{claim.config}')
+    config = files.load_config(f'experiments/configs/{claim.config}')
     for name, value in claim.eval.items():
       values.assign(config, f'eval.{name}', value)
     checks.validate(config)
@@ -443,7 +443,7 @@ def test_a_record_that_is_none(measure: Callable[..., pathlib.Path]):
 
 
 def test_figures_of_another_protocol_are_not_shown(tmp_path: pathlib.Path):
-  config = launch.load_config('experiments/configs/cifar10.py:sngan')
+  config = files.load_config('experiments/configs/cifar10.py:sngan')
   folder = tmp_path / 'cifar10_sngan'
 
   def record(**summary: float) -> dict[str, Any]:

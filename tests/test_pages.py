@@ -15,7 +15,7 @@ import pytest
 import run_folders
 import scipy.stats
 
-from experiments import launch
+from experiments import files
 from experiments.configs import default
 from gan_jax.config import command, fields as configs, overrides, values
 from gan_jax.engine import build, health
@@ -213,7 +213,7 @@ ALL = sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py'))
 
 @pytest.mark.parametrize('path', ALL, ids=lambda path: path.stem)
 def test_the_command_makes_the_same_configuration(path: pathlib.Path):
-  module = launch.load_module(path, 'config')
+  module = files.load_module(path, 'config')
   for argument in getattr(module, 'ARGUMENTS', None) or (None,):
     given = [argument] if argument else []
     asked = build.complete(module.get_config(*given))

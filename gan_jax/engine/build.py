@@ -1,7 +1,7 @@
 """A game from its configuration.
 
-Names of the game become functions here, and in `additions.py` and `latents.py`
-beside it.
+Names of the game become functions here, and in `choices.py`, `additions.py` and
+`latents.py` beside it.
 """
 
 import dataclasses
@@ -19,11 +19,10 @@ from jax.sharding import Mesh
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import additions, kept, latents, names
+from gan_jax.engine import additions, choices, kept, latents, names
 from gan_jax.game import (
   posthoc,
   projection,
-  rules,
   sampling,
   schedules,
   spec as specs,
@@ -170,71 +169,6 @@ def _make_networks(
   )
 
 
-def _make_rule(config: configs.Config) -> rules.Rule:
-  """How the players move; raises ValueError where they cannot as often."""
-  make = names.RULES[config.rule.name]
-  rule = make(config.rule)
-  for name in ('disc_steps', 'gen_steps'):
-    count = getattr(config, name)
-    if count > 1 and not rule.takes_turns:
-      raise ValueError(
-        f'{name}={count}: rule.name={config.rule.name!r} moves both players at '
-        f'once; set {name}=1'
-      )
-  if config.microbatches > 1 and rule.second_order:
-    raise ValueError(
-      f'microbatches={config.microbatches}: rule.name={config.rule.name!r} '
-      'differentiates through gradients and would keep all parts in memory; '
-      'set microbatches=1'
-    )
-  return rule
-
-
-def _gen_batches(config: configs.Config, *, sees_real: bool) -> int:
-  """Raises ValueError where G's fakes are judged one beside one real sample."""
-  alone = {
-    'latents': config.latents == 'fresh',
-    'loss': not sees_real,
-    'gen.labels': not config.conditional
-    or names.LABEL_LAWS[config.gen.labels] is not None,
-  }
-  beside = [name for name, fits in alone.items() if not fits]
-  if config.gen_batches > 1 and beside:
-    value = values.flatten(config)[beside[0]]
-    raise ValueError(
-      f'gen_batches={config.gen_batches}: {beside[0]}={value!r} takes as many '
-      'generated samples as real ones; set gen_batches=1'
-    )
-  return config.gen_batches
-
-
-# Of an optimiser's settings, those that bound parameters after each update.
-_BOUNDS = {
-  'clip': projection.into_box,
-  'max_column_norm': projection.into_balls,
-}
-
-
-def _choose_bounds(
-  config: configs.Config, player: str
-) -> dict[str, Callable[..., optax.GradientTransformation]]:
-  """Those of a player; raises ValueError where its rule would leave them."""
-  field = f'optim.{player}.'
-  bounds = {
-    name: project
-    for name, project in _BOUNDS.items()
-    if max(values.swept_values(config, field + name)) > 0
-  }
-  if bounds and config.rule.name == 'optimistic':
-    name = next(iter(bounds))
-    limit = max(values.swept_values(config, field + name))
-    raise ValueError(
-      f"{field}{name}={limit}: rule.name='optimistic' moves further than an "
-      'update, and so out of its bounds; any other rule stays in them'
-    )
-  return bounds
-
-
 def _make_optimiser(
   config: configs.Config,
   player: str,
@@ -244,7 +178,7 @@ def _make_optimiser(
   settings: configs.Optimiser = getattr(config.optim, player)
   field = f'optim.{player}.'
   make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
-  bounds = _choose_bounds(config, player)
+  bounds = choices.choose_bounds(config, player)
   if bounds and network.project is not None:
     name = next(iter(bounds))
     raise ValueError(
@@ -395,53 +329,6 @@ def _make_units(
   return to_data, lambda x: (x - mean) / std
 
 
-def _make_lengths(config: configs.Config) -> tuple[float, ...]:
-  """Those of the averages that are kept beside that of `ema.half_life`.
-
-  Raises:
-    ValueError: they are no lengths, or the one that is evaluated is not there.
-  """
-  lengths, asked = values.ema_lengths(config), config.eval.ema_length
-  if asked is not None and asked not in lengths:
-    raise ValueError(
-      f'eval.ema_length={asked:g}: must be one of '
-      f'ema.posthoc={config.ema.posthoc!r}'
-    )
-  if asked is not None and not config.eval.ema:
-    raise ValueError(
-      f'eval.ema_length={asked:g}: is of an average, and eval.ema=False takes '
-      'none'
-    )
-  return lengths
-
-
-def check_choices(config: configs.Config) -> None:
-  """Raises ValueError for what no data and no networks can be played with.
-
-  For a name that is none, and for settings that exclude each other.
-  """
-  chosen = values.flatten(config)
-  for field, options in (
-    ('precision', names.PRECISIONS),
-    ('loss', names.LOSSES),
-    ('latents', names.LATENT_SHARING),
-    ('gen.latent', names.LATENTS),
-    ('gen.labels', names.LABEL_LAWS),
-    ('rule.name', names.RULES),
-    ('optim.gen.name', names.OPTIMISERS),
-    ('optim.disc.name', names.OPTIMISERS),
-    ('augment.adapt', {'': None, **names.OVERFIT}),
-  ):
-    values.choose(field, chosen[field], options)
-  additions.choose_policy(config.augment.policy)
-  additions.check_strength(config)
-  _make_rule(config)
-  _gen_batches(config, sees_real=names.LOSSES[config.loss].gen_sees_real)
-  _make_lengths(config)
-  for player in ('gen', 'disc'):
-    _choose_bounds(config, player)
-
-
 def make_spec(
   config: configs.Config,
   info: sources.Info,
@@ -463,7 +350,7 @@ def make_spec(
       cannot make samples of this shape or take labels, or the data have none,
       or the rule allows D but one step, or nothing can be truncated as asked.
   """
-  check_choices(config)
+  choices.check(config)
   dtype, loss = names.PRECISIONS[config.precision], names.LOSSES[config.loss]
   classes = count_classes(config, info)
   gen = _make_module(
@@ -478,7 +365,7 @@ def make_spec(
   additions.check_penalties(config, gen, disc, info)
   additions.check_conditioning(config, disc, classes)
   additions.check_groups(config, gen, disc)
-  rule = _make_rule(config)
+  rule = choices.make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
   adaptive = additions.make_adaptive(config)
@@ -512,7 +399,7 @@ def make_spec(
     shared_keys=names.LATENT_SHARING[config.latents],
     packing=config.packing,
     microbatches=config.microbatches,
-    gen_batches=_gen_batches(config, sees_real=loss.gen_sees_real),
+    gen_batches=choices.gen_batches(config, sees_real=loss.gen_sees_real),
     own_statistics=config.eval.batch_stats,
     skip_nonfinite=config.nonfinite == 'skip',
     to_data=to_data,
@@ -523,7 +410,7 @@ def make_spec(
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,
-    posthoc=_make_lengths(config),
+    posthoc=choices.make_lengths(config),
     ema_length=config.eval.ema_length,
   )
   if spec.own_statistics and 'batch_stats' not in gen_vars:
