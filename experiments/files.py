@@ -51,17 +51,21 @@ def mistakes_in(path: pathlib.Path, flag: str) -> Iterator[None]:
     yield
   except SyntaxError as error:
     line = error.lineno if error.filename == str(path) else None
-    raise _mistake(path, flag, error, error.msg, line) from None
-  except ValueError as error:
-    if not isinstance(error, UnicodeError):
-      raise
-    raise _mistake(path, flag, error, str(error)) from None
+    raise _mistake(path, flag, error, error.msg or '', line) from None
   except Exception as error:
-    lines = [
-      frame.lineno
-      for frame in traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+      frame
+      for frame in frames
       if pathlib.Path(frame.filename) in (path, path.absolute())
     ]
+    # What was raised on purpose, there or by what it calls, says what is wrong.
+    here = own and own[-1] is frames[-1]
+    meant = not here or (own[-1].line or '').startswith('raise')
+    is_of_text = isinstance(error, UnicodeError)
+    if isinstance(error, ValueError) and meant and not is_of_text:
+      raise
+    lines = [frame.lineno for frame in own]
     raise _mistake(path, flag, error, str(error), *lines[-1:]) from None
 
 

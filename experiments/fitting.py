@@ -88,8 +88,8 @@ def rows(
   """Its row, and where it does not fit, one for each remedy that is tried.
 
   Where the chips do not divide its batch, it has the next that they do. The
-  last remedy are parts of the batch (`microbatches`), the fewest first, down to
-  one sample on each chip.
+  last remedy is to go through the batch in parts (`microbatches`), the fewest
+  first, down to one sample on each chip.
   """
   from gan_jax.engine import build, chips
 

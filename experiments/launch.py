@@ -15,9 +15,9 @@ if _ours:
 import contextlib
 import gc
 import importlib.metadata
-import importlib.util
 import logging as std_logging
 import re
+import select
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -186,9 +186,14 @@ def _leave(code: int) -> None:
 
 
 def _leave_pipe() -> None:
-  """Ends the process as others end whose reader has gone, as of `| head`."""
-  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-  os._exit(128 + signal.SIGPIPE)
+  """Ends the process as others end whose reader has gone, as of `| head`.
+
+  Where standard output has a reader, another pipe broke, and this returns.
+  """
+  output = select.poll()
+  output.register(sys.stdout.fileno(), 0)
+  if output.poll(0):
+    os._exit(128 + signal.SIGPIPE)
 
 
 class _Warnings(std_logging.Handler):
@@ -214,9 +219,7 @@ def _prepare_process() -> None:
 
 _PREFIX = '--config.'
 # Flags whose empty value would be the current folder.
-_PLACES = (
-  'workdir', 'out', 'config', 'table', 'generated', 'real', 'json', 'weights',
-)  # fmt: skip
+_PLACES = 'workdir', 'out', 'config', 'table', 'generated', 'real'
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[overrides.Override]]:
@@ -324,8 +327,9 @@ def _is_of_memory(error: Exception) -> bool:
 def _of_memory(error: Exception) -> str:
   reason = str(error).strip().split('\n')[0].strip()
   return (
-    f'out of memory ({reason}); less is needed with a smaller batch_size, '
-    'population.at_once or network, or with its net.remat=True'
+    f'out of memory ({reason}); less is needed with more microbatches, '
+    'a smaller batch_size, population.at_once or network, or with its '
+    'net.remat=True'
   )
 
 
@@ -370,6 +374,7 @@ def _run_alone(main: Callable[[], Any]) -> None:
     sys.stdout.flush()
   except BrokenPipeError:
     _leave_pipe()
+    raise
   except ValueError as error:
     print(f'error: {_one_line(error)}', file=sys.stderr)
     _leave(1)

@@ -468,7 +468,7 @@ def main() -> None:
   count = sum(e['ours'] is not None for e in figures)
   print(
     f'{out}: {count} of {len(figures)} figures are measured, by {len(runs)} '
-    f'runs, {len(record.runs) - len(earlier)} of them new'
+    f'runs, {len(record.runs) - len(make_record([], earlier).runs)} of them new'
   )
 
 

@@ -72,6 +72,7 @@ def use_wgan(c: config.Config) -> None:
     c: the configuration.
   """
   use_dcgan(c, width=512, batch_norm=True)
+  c.ema.half_life = 0.0
   c.loss = 'wasserstein'
   c.disc_steps = 5
   for player in (c.optim.gen, c.optim.disc):
@@ -306,13 +307,18 @@ def use_large_biggan(
   Args:
     c: the configuration.
     size: the side of the images.
-    batch_size: there 2,048, of eight parts of 256, as whose statistics each is
-      normalised.
+    batch_size: there 2,048, in eight parts of 256, each normalised by its own
+      statistics.
   """
   use_biggan(c)
   attention, c.gen.latent_dim = _BIGGAN[size]
   _use_two_rates(c, batch_size)
-  c.microbatches = max(1, batch_size // 256)
+  # The most that divide it and have so many samples.
+  c.microbatches = max(
+    parts
+    for parts in range(1, max(1, batch_size // 256) + 1)
+    if batch_size % parts == 0
+  )
   c.gen.net = biggan.GenSettings(
     width=96, attention=attention, shared=128, hierarchical=True
   )

@@ -25,7 +25,9 @@ def folders() -> list[pathlib.Path]:
     raise ValueError("--runs='DIR/*' must be given")
   found: dict[pathlib.Path, None] = {}
   for pattern in _RUNS.value:
+    literal = pathlib.Path(pattern)
     matches = [pathlib.Path(path) for path in sorted(glob.glob(pattern))]
+    matches = [literal] if literal.is_dir() else matches
     own = [path for path in matches if path.is_dir()]
     if not own:
       raise ValueError(f'--runs={pattern}: no folder is there')

@@ -489,7 +489,8 @@ def test_the_table_tries_what_may_make_it_fit(
     ('faces + remat', False),
     ('faces + remat + bfloat16', True),
   ]
-  # The last remedy are parts of the batch, down to one sample on each chip.
+  # The last remedy is to go through the batch in parts, down to one sample on
+  # each chip.
   for enough, last in ((4, [3, 5]), (99, [3, 5, 15])):
     monkeypatch.setattr(
       ahead,

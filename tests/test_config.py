@@ -300,7 +300,7 @@ def test_steps_that_no_row_divides(tiny: configs.Config):
     (['disc_steps=2', 'rule.name=sga'], 'moves both players at once'),
     (['gen_batches=2', 'latents=shared'], 'gen_batches=2: latents='),
     (['ema.posthoc=abc'], "ema.posthoc='abc': must be numbers"),
-    (['ema.posthoc=0.1', 'eval.ema_length=0.1', 'eval.ema=false'], 'eval.ema'),
+    (['eval.ema_length=0.1'], 'eval.ema_length=0.1: must be one of'),
     (['augment.p=0.5'], 'augment.p=0.5: nothing is augmented'),
     (['optim.gen.clip=0.1', 'rule.name=optimistic'], 'optim.gen.clip=0.1'),
     (
@@ -354,19 +354,39 @@ def test_settings_without_an_effect(
   tiny.optim.gen.name = 'adam' if remedy else 'sgd'
   values.assign(tiny, name, value)
   assert [*checks.warnings(tiny)] == [
-    f'{name}={value!r}: has no effect without {what}'
+    f'{name}={value!r}: has no effect in training without {what}'
   ]
   values.assign(tiny, *(remedy or ('optim.gen.name', 'rmsprop')))
   assert not [*checks.warnings(tiny)]
+
+
+def test_the_live_generator_has_no_length(tiny: configs.Config):
+  """--ema=false of a run whose averages have one."""
+  tiny.ema.posthoc, tiny.eval.ema_length, tiny.eval.ema = '0.1', 0.1, False
+  choices.check(tiny)
+  (line,) = checks.warnings(tiny)
+  assert line.startswith('eval.ema_length=0.1: has no effect in training')
+
+
+def test_the_best_figure_of_an_older_run(
+  tiny: configs.Config, tmp_path: pathlib.Path
+):
+  tiny.checkpoint.best = 'ks'
+  train.train(tiny, tmp_path)
+  path = tmp_path / 'config.json'
+  path.write_text(path.read_text().replace('"best": "ks"', '"best": "eval/ks"'))
+  assert workdirs.load(tmp_path)[0].checkpoint.best == 'ks'
+  workdirs.check(tmp_path, tiny)
 
 
 def test_schedules_without_an_effect(tiny: configs.Config):
   moves = configs.Schedule('linear', 0.5, end=12)
   tiny.schedules = {'augment.p': moves, 'rule.sga_weight': moves}
   assert [*checks.warnings(tiny)] == [
-    'schedules.augment.p: has no effect without augment.policy or '
+    'schedules.augment.p: has no effect in training without augment.policy or '
     'augment.pseudo',
-    "schedules.rule.sga_weight: has no effect without rule.name='sga'",
+    'schedules.rule.sga_weight: has no effect in training without '
+    "rule.name='sga'",
   ]
   tiny.augment.policy, tiny.rule.name = 'color', 'sga'
   assert not [*checks.warnings(tiny)]

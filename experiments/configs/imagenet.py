@@ -21,8 +21,10 @@ leaves it; imagenet2012 for 128x128):
   python -m experiments.train --config=experiments/configs/imagenet.py:64 \
     --workdir=runs/imagenet --config.data.dir=DIR
 
-Machine: meant for several accelerators; a batch of 2,048 on fewer takes
---config.precision=bfloat16 and net.remat of both players.
+Machine: meant for several accelerators; a batch of 2,048 on fewer takes more
+--config.microbatches, --config.precision=bfloat16 and net.remat of both
+players. BigGAN's and SAGAN's batches are in parts of 256 and 128 samples, each
+normalised by its own statistics: with another batch_size, change microbatches.
 Result: not measured.
 """
 

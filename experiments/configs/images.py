@@ -1,17 +1,18 @@
 """Faces, or any images, from a folder of your own, at 64x64 unless it is named.
 
 Paper: DCGAN (Radford et al. 2016), without batch normalisation in D, with R1;
-or, as images.py:wgan, with it as WGAN (Arjovsky et al. 2017), without mirror
-images; as images.py:r3gan, R3GAN (Huang et al. 2024) as for FFHQ-64, but of one
-width at all resolutions; as images.py:r3gan2, its authors' second version
+as images.py:wgan, WGAN (Arjovsky et al. 2017), with batch normalisation in D,
+without mirror images and an average of G; as images.py:r3gan, R3GAN (Huang et
+al. 2024) as for FFHQ-64, but of one width at all resolutions; as
+images.py:r3gan2, its authors' second version
 (https://github.com/IFeelBloated/R3GAN2) by their preset FFHQ-64, for 100
-million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its
-authors' code has it for 64x64, but with mirror images; as images.py:biggan,
-BigGAN (Brock et al. 2019) as for ImageNet, but with batches of 256 and no
-classes, whose latents and attention follow the size: images.py:biggan_32, _128
-and _256 for those; as images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020)
-as its 'auto' has it, whose numbers follow the size: images.py:stylegan2_128,
-_256, _512 and _1024 for those, or as it has its small sets of photographs:
+million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its authors'
+code has it for 64x64, but with mirror images; as images.py:biggan, BigGAN
+(Brock et al. 2019) as for ImageNet, but with batches of 256 and no classes,
+whose latents and attention follow the size: images.py:biggan_32, _128 and _256
+for those; as images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020) as its
+'auto' has it, whose numbers follow the size: images.py:stylegan2_128, _256,
+_512 and _1024 for those, or as it has its small sets of photographs:
 images.py:paper512 and paper1024.
 
 Command:

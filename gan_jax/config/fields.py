@@ -346,8 +346,8 @@ class Eval:
   # style network's w, of whose images that of 0 is the mean; none leaves them
   # whole. Not of what training shows.
   truncation: float | None = declare.field(None, at_least=0)
-  # Normalise samples by the statistics of their own batch, of as many as a
-  # step draws, as some papers' code does, and not by running averages.
+  # Normalise samples by the statistics of their own batch, of as many as in
+  # training, as some papers' code does, and not by running averages.
   batch_stats: bool = False
   # Samples behind the metrics.
   num_samples: int = declare.field(100_000, at_least=1)
@@ -485,7 +485,7 @@ class Config:
   # Equal parts of its batch that an update goes through one after another, to
   # follow the mean of their gradients (gradient accumulation): less memory for
   # more time. What is a mean over a batch within a network or a loss, such as
-  # batch statistics, is one over a part.
+  # batch statistics, is one over a part, and running averages move with each.
   microbatches: int = declare.field(1, at_least=1)
   # Activations: 'float32' or 'bfloat16'. Parameters are always float32.
   precision: str = 'float32'

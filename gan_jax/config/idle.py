@@ -54,6 +54,10 @@ _CLASSES = _Need('conditional=True', lambda c: c.conditional)
 _NEEDS = {
   'init_player': _Need('init_from', lambda c: bool(c.init_from)),
   'disc.net.conditioning': _CLASSES,
+  'disc.net.pooling': _Need(
+    "disc.net.architecture='resnet'",
+    lambda c: bool(c.disc.net.architecture == 'resnet'),
+  ),
   **{
     f'{player}.net.norm_{name}': _net(player, 'batch_norm')
     for player in ('gen', 'disc')
@@ -84,6 +88,7 @@ _NEEDS = {
     "augment.policy='diffusion'", lambda c: c.augment.policy == 'diffusion'
   ),
   'ema.posthoc_every': _Need('ema.posthoc', lambda c: bool(c.ema.posthoc)),
+  'eval.ema_length': _Need('eval.ema', lambda c: c.eval.ema),
   'eval.features': _METRICS,
   'eval.weights': _METRICS,
   'eval.resizer': _METRICS,
@@ -127,9 +132,9 @@ def warnings(config: configs.Config) -> Iterator[str]:
     if (
       name in usual and value != usual[name] and (what := _unmet(config, name))
     ):
-      yield f'{name}={value!r}: has no effect without {what}'
+      yield f'{name}={value!r}: has no effect in training without {what}'
   for name, schedule in config.schedules.items():
     if what := _unmet(config, name):
-      yield f'schedules.{name}: has no effect without {what}'
+      yield f'schedules.{name}: has no effect in training without {what}'
     elif len({*values.swept_values(config, name)}) == 1 and not schedule.ramp:
       yield f'schedules.{name}: begins and ends at {schedule.final:g}'

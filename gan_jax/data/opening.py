@@ -52,6 +52,8 @@ def open_source(
   if data.name in densities.DENSITIES or data.name in densities.POINTS:
     return _density_source(data, shape)
   _refuse(data, _OF_LAWS, 'has images')
+  if data.name in WITHOUT_FILES:
+    _refuse(data, ('dir', 'background'), 'needs none')
   return _image_source(data, key, shape, shared=shared, accept=accept)
 
 
@@ -131,7 +133,6 @@ def open_images(
   """
   looks.check_background(data.background)
   if data.name == 'digits':
-    _refuse(data, ('dir', 'background'), 'are 1,797 images that need none')
     return images.digits(data.size, data.channels, split, field, accept)
   if data.name == 'folder':
     asked = folder.Asked(data.size, data.channels, data.background)

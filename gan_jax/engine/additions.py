@@ -238,14 +238,14 @@ def check_groups(
     if size % groups:
       raise ValueError(
         f'{player}.net.norm_groups={groups}: must divide the {size} inputs of '
-        'its batch'
+        f'{"a part of " * (config.microbatches > 1)}its batch'
       )
   wanted = getattr(disc.settings, 'mbstd_group', 0)
   for size in (judged, config.gen_batches * judged):
     if wanted and size % min(wanted, size):
       raise ValueError(
-        f'disc.net.mbstd_group={wanted}: must divide the batch of {size} '
-        'samples'
+        f'disc.net.mbstd_group={wanted}: must divide the '
+        f'{"part of the " * (config.microbatches > 1)}batch of {size} samples'
       )
 
 

@@ -40,7 +40,11 @@ def check(config: configs.Config) -> None:
 
 
 def make_rule(config: configs.Config) -> rules.Rule:
-  """How the players move; raises ValueError where they cannot as often."""
+  """How the players move.
+
+  Raises:
+    ValueError: they cannot as often, or in parts of a batch.
+  """
   make = names.RULES[config.rule.name]
   rule = make(config.rule)
   for name in ('disc_steps', 'gen_steps'):
@@ -115,10 +119,5 @@ def make_lengths(config: configs.Config) -> tuple[float, ...]:
     raise ValueError(
       f'eval.ema_length={asked:g}: must be one of '
       f'ema.posthoc={config.ema.posthoc!r}'
-    )
-  if asked is not None and not config.eval.ema:
-    raise ValueError(
-      f'eval.ema_length={asked:g}: is of an average, and eval.ema=False takes '
-      'none'
     )
   return lengths

@@ -177,9 +177,14 @@ OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     rate, b1=b1, b2=b2, eps=eps, eps_root=root
   ),
   'sgd': lambda rate, b1, b2, eps, root: optax.sgd(rate, momentum=b1),
-  # As in PyTorch, epsilon is added to the root.
+  # As in PyTorch, epsilon is added to the root; its square to what the root is
+  # taken of, where that must have a derivative.
   'rmsprop': lambda rate, b1, b2, eps, root: optax.rmsprop(
-    rate, decay=b2, eps=root or eps, eps_in_sqrt=bool(root), momentum=b1
+    rate,
+    decay=b2,
+    eps=root + eps**2 if root else eps,
+    eps_in_sqrt=bool(root),
+    momentum=b1,
   ),
 }
 

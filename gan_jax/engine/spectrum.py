@@ -54,7 +54,7 @@ def make_jacobian(
 
 def _with_batches(config: configs.Config, size: int) -> configs.Config:
   changed = copy.deepcopy(config)
-  changed.batch_size = size
+  changed.batch_size, changed.microbatches = size, 1
   return changed
 
 

@@ -96,10 +96,19 @@ def part(draw: UpdateDraw, number: jax.Array, count: int) -> UpdateDraw:
 
 
 def part_of_batch(batch: T, number: jax.Array, count: int) -> T:
-  """Every `count`-th of the rows `[N, ...]`, from that of the part's number.
+  """One of several equal parts of a batch.
 
-  So each device keeps its own rows, and samples that are judged together, or
-  compared in pairs, are in one part.
+  It is every `count`-th row, from that of the part's number: so each device
+  keeps its own rows, and samples that are judged together, or compared in
+  pairs, are in one part.
+
+  Args:
+    batch: `[N, ...]`, N a multiple of `count`.
+    number: `[]` int32, of the part.
+    count: parts.
+
+  Returns:
+    `[N / count, ...]`.
   """
   of_part: T = jax.tree.map(
     lambda x: x.reshape(-1, count, *x.shape[1:])[:, number], batch

@@ -74,6 +74,9 @@ class Parts:
       evaluate: gives a tree such as `zero`, and `(carried_on, logs)`.
       carried: before the first part.
       zero: of such a tree.
+
+    Returns:
+      The mean tree, and what the last part carried on with the mean logs.
     """
 
     def one(before: tuple[Any, Any], number: jax.Array) -> tuple[Any, Any]:

@@ -53,7 +53,8 @@ class Spec(NamedTuple):
     augment: what is done to all samples that D sees; None for nothing.
     pseudo: whether fakes are shown as real samples, as often as augmentations.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
-    gen_batches: how many times `batch_samples` G's own update draws.
+    gen_batches: how many times `batch_samples` G's own update draws, in as many
+      parts.
     top_k: whether G learns of its best samples alone.
     posthoc: lengths of averages of G that are kept beside `gen_ema`.
     ema_length: of the one that is evaluated; None for `gen_ema`.

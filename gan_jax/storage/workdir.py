@@ -28,6 +28,10 @@ _OURS = (
   'tensorboard', 'wandb',
 )  # fmt: skip
 
+# Of these, what may be there before a run: its lock is first, and in the last
+# two each run and each trace has a folder of its own.
+_BESIDE = 'lock', 'profile', 'wandb'
+
 # With this in XLA_FLAGS a GPU gives the same bits each time: no operation whose
 # result depends on which thread is first, and none chosen by its time.
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
@@ -178,9 +182,8 @@ def check(
         'its folder'
       )
   if not path.exists():
-    # The lock is there before the configuration.
     for name in _OURS:
-      if name != 'lock' and (workdir / name).exists():
+      if name not in _BESIDE and (workdir / name).exists():
         raise ValueError(
           f'--workdir={workdir}: has {name} but no config.json, and a run '
           f'would write its own {name}; choose another folder'
@@ -415,6 +418,9 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
   _check_format(workdir, stored)
   try:
     config = values.from_dict(stored['config'])
+    # As it was written before other figures' names were.
+    best = config.checkpoint.best.removeprefix('eval/')
+    config.checkpoint.best = best
     info = sources.Info(**stored['data'])
     info = info._replace(
       shape=tuple(info.shape),
