@@ -40,7 +40,9 @@ _SEEDS = flags.DEFINE_integer('seeds', None, 'Seeds a row.', lower_bound=1)
 _FIRST_SEED = flags.DEFINE_integer(
   'first_seed', None, 'The first seed of every row.', lower_bound=0
 )
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'The data.dir of every row.')
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', None, 'The data.dir of all rows of images.'
+)
 _STEPS = flags.DEFINE_integer('steps', None, 'Steps a row.', lower_bound=1)
 _STATUS = flags.DEFINE_boolean(
   'status', False, 'Say how far each row has come, and do nothing else.'
@@ -87,8 +89,9 @@ def _chosen(table: 'tables.Table') -> 'tables.Table':
   """What of a table is asked for, and with which budget.
 
   Raises:
-    ValueError: no row is, or one cannot run so.
+    ValueError: no row is, or one cannot run so, or none reads files.
   """
+  from gan_jax.data import opening
   from gan_jax.study import tables
 
   pattern = _ROWS.value
@@ -103,13 +106,16 @@ def _chosen(table: 'tables.Table') -> 'tables.Table':
       f'--rows={pattern}: is no title and matches none; there are '
       f'{", ".join(map(repr, table.rows))}'
     )
+  names = {config.data.name for config in rows.values()}
+  if _DATA_DIR.value and names <= {*opening.WITHOUT_FILES}:
+    raise ValueError(f'--data_dir={_DATA_DIR.value}: no row reads any files')
   for config in rows.values():
     config.population.seeds = _SEEDS.value or config.population.seeds
     if _FIRST_SEED.value is not None:
       config.seed = _FIRST_SEED.value
     if _STEPS.value:
       tables.set_steps(config, _STEPS.value)
-    if _DATA_DIR.value:
+    if _DATA_DIR.value and config.data.name not in opening.WITHOUT_FILES:
       config.data.dir = _DATA_DIR.value
   note = table.note
   if _STEPS.value:

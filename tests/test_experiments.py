@@ -414,6 +414,19 @@ def test_describe_looks_names_up(tmp_path: pathlib.Path):
   assert 'config.py: optim.gen.lr: there is no such field' in done.stderr
 
 
+def test_where_a_tables_images_are(tmp_path: pathlib.Path):
+  for table, message in (
+    ('ring_losses', '--data_dir=/nowhere: no row reads any files'),
+    ('parzen', '/nowhere'),
+  ):
+    done = python(
+      'experiments.table', f'--table=experiments/tables/{table}.py',
+      f'--workdir={tmp_path}', '--data_dir=/nowhere',
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+
+
 def test_rows_of_a_table_by_their_titles(tmp_path: pathlib.Path):
   """A title may hold what would mean something else in a pattern."""
   table = (
