@@ -16,7 +16,7 @@ Command:
     --workdir=runs/mnist_2014 --config.data.dir=DIR
 
 Machine: 2 shared x86 cores.
-Result: one seed at the full budget (experiments/tables/parzen.py).
+Result: two seeds at the full budget (experiments/tables/parzen.py).
 """
 
 import math
