@@ -8,8 +8,8 @@ Command:
     --workdir=runs/ring_2d
 
 Machine: 2 shared x86 cores; 20,000 steps in 25 s.
-Result: docs/results.md, ten seeds by experiments/tables/ring.py: all modes, 97.3
-+- .2 % of 2,500 samples of high quality.
+Result: ten seeds by experiments/tables/ring.py (docs/results.md): all modes,
+97.3 +- .2 % of 2,500 samples of high quality.
 """
 
 from experiments import recipes
