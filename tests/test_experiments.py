@@ -191,6 +191,45 @@ def test_every_config_of_images_has_other_networks(name: str):
   }
 
 
+@pytest.mark.parametrize(
+  ('config', 'expected'),
+  [
+    # Arjovsky et al. 2017, algorithm 1, and the defaults of its code.
+    (
+      'images.py:wgan',
+      {
+        'loss': 'wasserstein', 'batch_size': 64, 'disc_steps': 5,
+        'optim.gen.name': 'rmsprop', 'optim.gen.learning_rate': 5e-5,
+        'optim.disc.name': 'rmsprop', 'optim.disc.learning_rate': 5e-5,
+        'optim.disc.b2': 0.99, 'optim.disc.clip': 0.01, 'optim.gen.clip': 0.0,
+        'gen.latent': 'normal', 'gen.latent_dim': 100, 'ema.half_life': 0.0,
+      },
+    ),
+    # Gulrajani et al. 2017, by the table of mimicry's README and its code.
+    (
+      'cifar10.py:wgan_gp',
+      {
+        'loss': 'wasserstein', 'batch_size': 64, 'disc_steps': 5,
+        'steps': 100_000, 'penalties.wgan_gp.weight': 10.0,
+        'optim.gen.learning_rate': 2e-4, 'optim.gen.b1': 0.0,
+        'optim.gen.b2': 0.9, 'disc.net.spectral_norm': False,
+        'disc.net.pooling': 'mean', 'gen.latent_dim': 128, 'gen_batches': 1,
+      },
+    ),
+    # The scripts BigGAN_bs256x8 and SAGAN_bs128x2 of Brock et al. 2019.
+    ('imagenet.py:128', {'batch_size': 8 * 256, 'microbatches': 8}),
+    ('imagenet.py:sagan', {'batch_size': 2 * 128, 'microbatches': 2}),
+    ('images.py:biggan', {'batch_size': 256, 'microbatches': 1}),
+  ],
+)  # fmt: skip
+def test_numbers_are_those_of_the_authors(
+  config: str, expected: dict[str, object]
+):
+  made = build.complete(files.load_config(f'experiments/configs/{config}'))
+  found = values.flatten(made)
+  assert {name: found[name] for name in expected} == expected
+
+
 TABLES = sorted(
   path
   for path in (ROOT / 'experiments' / 'tables').glob('*.py')
