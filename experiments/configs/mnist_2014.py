@@ -16,7 +16,7 @@ Command:
     --workdir=runs/mnist_2014 --config.data.dir=DIR
 
 Machine: 2 shared x86 cores.
-Result: two seeds at the full budget (experiments/tables/parzen.py).
+Result: three seeds at the full budget (experiments/tables/parzen.py).
 """
 
 import math

@@ -15,8 +15,8 @@ are the paper's; `tfds build` shuffles them):
     --table=experiments/tables/parzen.py --workdir=runs/parzen
 
 Machine: 2 shared x86 cores; 22 ms a step of one seed, alone on both.
-Result: 183.8 ± 2.3 and 180.4 ± 2.4 of two seeds of the first row, 179.7 ± 2.3
-of one of the second (± over test images; docs/results.md).
+Result: 183.8 ± 2.3, 180.4 ± 2.4 and 179.1 ± 2.3 of three seeds of the first
+row, 179.7 ± 2.3 of one of the second (± over test images; docs/results.md).
 """
 
 from experiments.configs import mnist_2014
