@@ -447,7 +447,7 @@ def main() -> None:
   path = out.with_suffix('.json')
   try:
     stored = json.loads(path.read_text()) if path.exists() else {'runs': []}
-    earlier = measured.read(stored)
+    earlier = [*map(_of_today, measured.read(stored))]
   except (OSError, ValueError) as error:
     raise ValueError(f'--out={out}: {path} {error}') from None
   record = make_record(folders, earlier)
@@ -468,7 +468,7 @@ def main() -> None:
   count = sum(e['ours'] is not None for e in figures)
   print(
     f'{out}: {count} of {len(figures)} figures are measured, by {len(runs)} '
-    f'runs, {len(record.runs) - len(make_record([], earlier).runs)} of them new'
+    f'runs, {sum(run not in earlier for run in record.runs)} of them new'
   )
 
 

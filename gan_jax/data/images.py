@@ -246,7 +246,7 @@ def digits(
   side = size or 8
   accept((side, side, channels or 1), names)
   grey = (data.images * 255 / 16).round().astype(np.uint8)  # From 0 ... 16.
-  if size not in (0, 8) or channels == 3:
+  if side != 8 or channels == 3:
     form = looks.Form(size, channels or 1)
     images = np.stack(
       [looks.render(PIL.Image.fromarray(image), form) for image in grey]

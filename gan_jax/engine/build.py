@@ -399,7 +399,7 @@ def make_spec(
     shared_keys=names.LATENT_SHARING[config.latents],
     packing=config.packing,
     microbatches=config.microbatches,
-    gen_batches=choices.gen_batches(config, sees_real=loss.gen_sees_real),
+    gen_batches=config.gen_batches,
     own_statistics=config.eval.batch_stats,
     skip_nonfinite=config.nonfinite == 'skip',
     to_data=to_data,

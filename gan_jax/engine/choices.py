@@ -33,7 +33,7 @@ def check(config: configs.Config) -> None:
   additions.choose_policy(config.augment.policy)
   additions.check_strength(config)
   make_rule(config)
-  gen_batches(config, sees_real=names.LOSSES[config.loss].gen_sees_real)
+  _check_gen_batches(config)
   make_lengths(config)
   for player in ('gen', 'disc'):
     choose_bounds(config, player)
@@ -63,11 +63,11 @@ def make_rule(config: configs.Config) -> rules.Rule:
   return rule
 
 
-def gen_batches(config: configs.Config, *, sees_real: bool) -> int:
+def _check_gen_batches(config: configs.Config) -> None:
   """Raises ValueError where G's fakes are judged one beside one real sample."""
   alone = {
     'latents': config.latents == 'fresh',
-    'loss': not sees_real,
+    'loss': not names.LOSSES[config.loss].gen_sees_real,
     'gen.labels': not config.conditional
     or names.LABEL_LAWS[config.gen.labels] is not None,
   }
@@ -78,7 +78,6 @@ def gen_batches(config: configs.Config, *, sees_real: bool) -> int:
       f'gen_batches={config.gen_batches}: {beside[0]}={value!r} takes as many '
       'generated samples as real ones; set gen_batches=1'
     )
-  return config.gen_batches
 
 
 # Of an optimiser's settings, those that bound parameters after each update.

@@ -430,7 +430,7 @@ def compile_chunk(
 ) -> jax.stages.Compiled:
   """The chunk for arguments like these, with members as memory allows.
 
-  What a population takes of it is told to `say`, and that it takes long.
+  `say` is told what a population takes of it, and of a long compilation.
   """
   at_once = most_at_once(game) if game.members else 1
   while True:

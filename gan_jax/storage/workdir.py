@@ -419,8 +419,7 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
   try:
     config = values.from_dict(stored['config'])
     # As it was written before other figures' names were.
-    best = config.checkpoint.best.removeprefix('eval/')
-    config.checkpoint.best = best
+    config.checkpoint.best = config.checkpoint.best.removeprefix('eval/')
     info = sources.Info(**stored['data'])
     info = info._replace(
       shape=tuple(info.shape),
