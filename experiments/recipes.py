@@ -327,6 +327,36 @@ def use_large_biggan(
     player.eps = 1e-6
 
 
+def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:
+  """BigGAN for CIFAR-10 with heads of the classes, as StudioGAN has it.
+
+  https://github.com/POSTECH-CVLab/PyTorch-StudioGAN, by its authors' settings:
+  an embedding of the class that all blocks share and a part of z for each,
+  attention at 16x16, a D of half the width, five D steps to one of G, and Adam
+  at 2e-4 with beta_1 .5. The caller sets the terms' weights. Not here: there
+  the average of G starts at step 1,000, here it is without bias from the first;
+  and classifiers have no bias there.
+
+  Args:
+    c: the configuration.
+    conditioning: of D; a name in `conditional.HEADS`.
+  """
+  use_biggan(c)
+  c.conditional = c.data.flip = True
+  c.steps, c.batch_size, c.disc_steps = 100_000, 64, 5
+  c.gen.net = biggan.GenSettings(
+    width=96, attention=16, shared=128, hierarchical=True, epsilon=1e-4
+  )
+  c.disc.net = biggan.DiscSettings(
+    width=48, attention=16, conditioning=conditioning
+  )
+  set_latents(c, 80)
+  set_adam(c, 2e-4, 0.5)
+  for player in (c.optim.gen, c.optim.disc):
+    player.eps = 1e-6
+  c.ema.half_life = _half_life(0.9999, c.batch_size)
+
+
 def _use_two_rates(c: config.Config, batch_size: int) -> None:
   """One D step to one of G, and a rate for each."""
   c.batch_size = batch_size

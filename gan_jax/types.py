@@ -51,6 +51,19 @@ class Batch(NamedTuple):
   label: jax.Array | None = None
 
 
+class Judged(NamedTuple):
+  """What a discriminator makes of samples.
+
+  Attributes:
+    logits: `[B]`.
+    heads: what else it says of them, `[B, ...]` by name; see
+      `networks/conditional.py`.
+  """
+
+  logits: jax.Array
+  heads: Mapping[str, jax.Array]
+
+
 class Mode(NamedTuple):
   """How a network computes.
 
@@ -86,7 +99,7 @@ class Apply(Protocol):
     *,
     key: jax.Array,
     mode: Mode,
-  ) -> tuple[jax.Array, PyTree]: ...
+  ) -> tuple[Any, PyTree]: ...
 
 
 class Network(NamedTuple):
@@ -103,8 +116,8 @@ class Network(NamedTuple):
       its own player: one power iteration of spectral normalisation.
     project: `project(params) -> params`, after each update of its own player:
       forced weight normalisation; None leaves them where the optimiser does.
-    methods: others that are called as `apply` is, by name: 'classify', a
-      `Batch` to logits of its classes `[B, K]`; 'map', a `Latent` to
+    methods: others that are called as `apply` is, by name: 'judge', a `Batch`
+      to `Judged`, of a discriminator with heads; 'map', a `Latent` to
       intermediate latents, and 'synthesise', from those to samples.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and

@@ -21,7 +21,7 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
-from gan_jax.engine import build, names
+from gan_jax.engine import build, player_terms
 from gan_jax.game import draws, penalties, steps
 from gan_jax.networks import (
   adapter,
@@ -739,7 +739,7 @@ def test_orthogonal_penalty_leaves_out_the_embedding():
 
   def penalty(params: types.PyTree) -> jax.Array:
     update = python_types.SimpleNamespace(params=params)
-    return names.TERMS.gen['orthogonal'].value(update)
+    return player_terms.TERMS.gen['orthogonal'].value(update)
 
   value, grads = jax.jit(jax.value_and_grad(penalty))(params)
   assert not np.any(grads['shared']['embedding'])
@@ -814,11 +814,11 @@ def test_classifier(file: Any):
   given = batch(32, 7, 2)
   network = adapter.as_network(disc, given)
   init = jax.eval_shape(network.init, KEY)
-  apply = network.methods['classify']
+  apply = network.methods['judge']
   found = jax.eval_shape(
     functools.partial(apply, key=KEY, mode=types.EVAL), *init, given
   )[0]
-  assert found.shape == (2, 7)
+  assert found.heads['classify'].shape == (2, 7)
   assert not any('embedding' in path for path in kernels_of(init[0]))
 
 

@@ -10,7 +10,7 @@ import pytest
 from experiments import files
 from gan_jax.config import overrides
 from gan_jax.data import densities
-from gan_jax.engine import build, names
+from gan_jax.engine import build, names, player_terms
 from gan_jax.evaluation.catalogue import METRICS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -91,7 +91,7 @@ def test_all_names_are_told():
   (section,) = re.findall(r'^### Names\n(.*?)^### ', page, re.M | re.S)
   told = set(re.findall(r'`(\w+)`', section))
   for options in (
-    names.LOSSES, names.TERMS.disc, names.TERMS.gen, names.RULES,
+    names.LOSSES, player_terms.TERMS.disc, player_terms.TERMS.gen, names.RULES,
     names.NETWORKS, names.LATENTS, names.OPTIMISERS, names.LATENT_SHARING,
     names.LABEL_LAWS, names.PRECISIONS, names.SCHEDULES,
     densities.DENSITIES, densities.POINTS,

@@ -506,7 +506,7 @@ def test_a_term_looks_at_its_share_of_the_batch():
   }
   update = terms.Update(
     params={}, gen=None, disc=None, bare_disc=None,
-    methods=types.Pair(closed, {}),
+    gen_methods=closed,
     latent=types.Latent(jnp.ones((8, 5))), real=None, fake=None, hyper=hyper,
     memory=(), key=KEY,
   )  # fmt: skip

@@ -197,6 +197,33 @@ class Zcr:
 
 
 @dataclasses.dataclass
+class Contrastive:
+  """The contrastive loss of classes; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # What cosines are divided by.
+  temperature: float = declare.field(1.0, swept=True, above=0)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
+class DataToData:
+  """The data-to-data cross-entropy; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # What cosines are divided by.
+  temperature: float = declare.field(0.5, swept=True, above=0)
+  # The cosine from which a sample is near enough to its proxy; samples of other
+  # classes are far enough below 1 less this.
+  margin: float = declare.field(0.98, swept=True, at_least=0, at_most=1)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
 class Penalties:
   """Terms that are added to the losses: D's, but where it is said."""
 
@@ -218,6 +245,26 @@ class Penalties:
   acgan: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: that D's classifier finds the class that was asked for.
   acgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of two classifiers (disc.net.conditioning='twin_classifiers'), one of real
+  # samples and one of generated ones (Gong et al. 2019, TAC-GAN).
+  tacgan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: that the first finds the class and the second does not.
+  tacgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of a classifier of real and generated samples of each class
+  # (disc.net.conditioning='discriminative_classifier'; Hou et al. 2022,
+  # ADC-GAN).
+  adcgan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: that its samples are found to be real ones of their class.
+  adcgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of real samples among proxies of the classes
+  # (disc.net.conditioning='proxies'; Kang & Park 2020, ContraGAN).
+  contragan: Contrastive = dataclasses.field(default_factory=Contrastive)
+  # The generator's: the same of its samples.
+  contragan_gen: Contrastive = dataclasses.field(default_factory=Contrastive)
+  # Of real samples among proxies, by another loss (Kang et al. 2021, ReACGAN).
+  reacgan: DataToData = dataclasses.field(default_factory=DataToData)
+  # The generator's: the same of its samples.
+  reacgan_gen: DataToData = dataclasses.field(default_factory=DataToData)
   # Consistency of D's logits on real images and on a mirrored and moved view of
   # them; the papers' weight is 10.
   cr: Penalty = dataclasses.field(default_factory=Penalty)

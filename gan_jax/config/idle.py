@@ -54,6 +54,11 @@ _CLASSES = _Need('conditional=True', lambda c: c.conditional)
 _NEEDS = {
   'init_player': _Need('init_from', lambda c: bool(c.init_from)),
   'disc.net.conditioning': _CLASSES,
+  'disc.net.embedding': _Need(
+    "disc.net.conditioning='proxies'",
+    # R3GAN's is of its projection.
+    lambda c: getattr(c.disc.net, 'conditioning', 'proxies') == 'proxies',
+  ),
   'disc.net.pooling': _Need(
     "disc.net.architecture='resnet'",
     lambda c: bool(c.disc.net.architecture == 'resnet'),
@@ -75,6 +80,12 @@ _NEEDS = {
   'penalties.lecam.decay': _penalty('lecam'),
   'penalties.path_length.decay': _penalty('path_length'),
   'penalties.path_length.shrink': _penalty('path_length'),
+  **{
+    f'penalties.{name}.temperature': _penalty(name)
+    for name in ('contragan', 'contragan_gen', 'reacgan', 'reacgan_gen')
+  },
+  'penalties.reacgan.margin': _penalty('reacgan'),
+  'penalties.reacgan_gen.margin': _penalty('reacgan_gen'),
   'penalties.zcr.sigma': _penalty('zcr'),
   'penalties.zcr_gen.sigma': _penalty('zcr_gen'),
   'augment.p': _Need(

@@ -13,7 +13,7 @@ import flax.linen as nn
 from gan_jax import types
 from gan_jax.config import declare, fields as configs, values
 from gan_jax.data import source as sources
-from gan_jax.engine import names
+from gan_jax.engine import names, player_terms
 from gan_jax.game import augment, diffusion, looks, spec as specs, terms
 from gan_jax.ops import cpu
 
@@ -45,10 +45,10 @@ def make_terms(
       if max(values.swept_values(config, f'penalties.{name}.weight'))
     }
 
-  disc = chosen(names.TERMS.disc)
+  disc = chosen(player_terms.TERMS.disc)
   if adaptive is not None:
     disc['augment'] = _adapting(adaptive, config)
-  return types.Pair(chosen(names.TERMS.gen), disc)
+  return types.Pair(chosen(player_terms.TERMS.gen), disc)
 
 
 def left_out(
@@ -249,25 +249,44 @@ def check_groups(
       )
 
 
+# By how D takes the class: the terms that train its heads, those of D first.
+_TRAINED_BY: dict[str, types.Pair] = {
+  'classifier': types.Pair(disc=('acgan',), gen=('acgan_gen',)),
+  'twin_classifiers': types.Pair(disc=('tacgan',), gen=('tacgan_gen',)),
+  'discriminative_classifier': types.Pair(
+    disc=('adcgan',), gen=('adcgan_gen',)
+  ),
+  'proxies': types.Pair(
+    disc=('contragan', 'reacgan'), gen=('contragan_gen', 'reacgan_gen')
+  ),
+}
+
+
 def check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
-  """Raises ValueError where D's classifier is missing, or without its terms."""
-  weights = {
-    name: max(values.swept_values(config, f'penalties.{name}.weight'))
-    for name in ('acgan', 'acgan_gen')
-  }
-  if classes and 'classify' in getattr(disc, 'methods', ()):
-    if not weights['acgan']:
+  """Raises ValueError where D's heads are missing, or without their terms."""
+  how = getattr(disc.settings, 'conditioning', '') if classes else ''
+
+  def weight(name: str) -> float:
+    return max(values.swept_values(config, f'penalties.{name}.weight'))
+
+  for kind, terms_of in _TRAINED_BY.items():
+    for name in (*terms_of.disc, *terms_of.gen):
+      if kind != how and weight(name):
+        raise ValueError(
+          f'penalties.{name}.weight={weight(name)}: D has not what it trains; '
+          f'set conditional=True and disc.net.conditioning={kind!r}'
+        )
+  if how in _TRAINED_BY:
+    of_disc, of_gen = _TRAINED_BY[how].disc, _TRAINED_BY[how].gen
+    if not any(map(weight, of_disc)):
       raise ValueError(
-        "disc.net.conditioning='classifier': nothing trains it; set "
-        'penalties.acgan.weight, and penalties.acgan_gen.weight for G (1 and 1 '
-        'in the paper)'
+        f'disc.net.conditioning={how!r}: nothing trains it; set '
+        f'{_either(of_disc)}, and {_either(of_gen)} for G'
       )
-    return
-  for name, weight in weights.items():
-    if weight:
-      raise ValueError(
-        f'penalties.{name}.weight={weight}: D has no auxiliary classifier; set '
-        "conditional=True and disc.net.conditioning='classifier'"
-      )
+
+
+def _either(names: tuple[str, ...]) -> str:
+  """Their weights, in words."""
+  return ' or '.join(f'penalties.{name}.weight' for name in names)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.engine import names
+from gan_jax.engine import player_terms
 
 # What a step computes, in the order in which one number spoils the next.
 _ORDER = (
@@ -88,7 +88,7 @@ def _of_player(name: str) -> str:
   kind, _, term = name.partition('/')
   if kind != 'penalties':
     return name
-  player = 'gen' if term in names.TERMS.gen else 'disc'
+  player = 'gen' if term in player_terms.TERMS.gen else 'disc'
   return f'{player}/{name}'
 
 

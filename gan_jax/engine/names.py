@@ -10,19 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.game import (
-  ada,
-  augment,
-  looks,
-  losses,
-  objectives,
-  penalties,
-  rules,
-  schedules,
-  terms,
-)
+from gan_jax.game import ada, augment, losses, rules, schedules
 from gan_jax.networks import (
   biggan,
   dcgan,
@@ -46,107 +35,6 @@ LOSSES: dict[str, losses.GanLoss] = {
   'relativistic_paired': losses.RELATIVISTIC_PAIRED,
 }
 
-
-def _classification(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How badly D's auxiliary classifier tells the classes of samples, `[]`."""
-  logits = update.methods.disc['classify'](seen.shown)
-  return penalties.classification(logits, seen.shown)
-
-
-def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How far D's logits move with a second view of what it saw, `[]`.
-
-  A D with dropout drops other units in it.
-  """
-  x = augment.view(seen.shown.x, update.key)
-  again = update.bare_disc(seen.shown._replace(x=x))
-  return penalties.consistency(seen.logits, again)
-
-
-def _near(update: terms.Update, name: str) -> types.Batch:
-  """What G makes of latents near those of the update."""
-  z = update.latent.z
-  sigma = update.hyper[f'penalties.{name}.sigma']
-  near = z + sigma * jax.random.normal(update.key, z.shape)
-  return update.gen(update.latent._replace(z=near))
-
-
-def _zcr_disc(update: terms.Update) -> jax.Array:
-  """How far D's logits move with the latents of its fakes, `[]`.
-
-  Both are augmented by the same draws.
-  """
-  near = objectives.pack(_near(update, 'zcr'), update.packing)
-  return penalties.consistency(
-    update.disc(update.fake.batch), update.disc(near)
-  )
-
-
-def _zcr_gen(update: terms.Update) -> jax.Array:
-  """Minus how far G's samples move with their latents, `[]`."""
-  near = objectives.pack(_near(update, 'zcr_gen'), update.packing)
-  return -penalties.consistency(update.fake.batch.x, near.x)
-
-
-def _path_length(
-  update: terms.Update, *, shrink: int
-) -> tuple[jax.Array, jax.Array]:
-  """The penalty of the first samples of a batch, one in `shrink`, and a."""
-  count = max(len(update.latent.z) // shrink, 1)
-  return penalties.path_length(
-    update.methods.gen['map'],
-    update.methods.gen['synthesise'],
-    jax.tree.map(lambda x: x[:count], update.latent),
-    update.memory,
-    update.key,
-    update.hyper['penalties.path_length.decay'],
-  )
-
-
-# What may be added to each player's loss; each has a weight in the config's
-# group `penalties`.
-TERMS = types.Pair(
-  gen={
-    'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params)),
-    'acgan_gen': terms.Term(lambda u: _classification(u, u.fake)),
-    'path_length': terms.Term(
-      _path_length, init=lambda: jnp.zeros(()), joint=True
-    ),
-    'zcr_gen': terms.Term(_zcr_gen),
-  },
-  disc={
-    'r1': terms.Term(
-      lambda u: penalties.zero_centred(u.real.input_grads()),
-      input_grads_of='real',
-    ),
-    'r2': terms.Term(
-      lambda u: penalties.zero_centred(u.fake.input_grads()),
-      input_grads_of='fake',
-    ),
-    'wgan_gp': terms.Term(
-      lambda u: penalties.wgan_gp(u.disc, u.real.batch, u.fake.batch, u.key)
-    ),
-    'dragan': terms.Term(
-      lambda u: penalties.dragan(u.disc, u.real.batch, u.key)
-    ),
-    'lecam': terms.Term(
-      lambda u: penalties.lecam(u.real.logits, u.fake.logits, u.memory),
-      init=penalties.no_logits,
-      follow=lambda memory, u: penalties.follow_logits(
-        memory,
-        u.real.logits,
-        u.fake.logits,
-        u.hyper['penalties.lecam.decay'],
-      ),
-    ),
-    'acgan': terms.Term(
-      lambda u: _classification(u, u.real) + _classification(u, u.fake)
-    ),
-    'cr': terms.Term(lambda u: _consistency(u, u.real)),
-    'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
-    'zcr': terms.Term(_zcr_disc),
-  },
-)
 
 NETWORKS: dict[str, python_types.ModuleType] = {
   'mlp': mlp,

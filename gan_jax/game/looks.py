@@ -6,7 +6,7 @@ respect to those that were given, through the same augmentation.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 import jax
@@ -27,12 +27,14 @@ class Seen(NamedTuple):
     input_grads: `input_grads()`, the gradient of each logit with respect to
       its sample, `[B, ...]`.
     shown: `[B, ...]`, as D sees them: augmented.
+    heads: what D's heads make of them, by name.
   """
 
   batch: types.Batch
   logits: jax.Array
   input_grads: Callable[[], jax.Array]
   shown: types.Batch
+  heads: Mapping[str, jax.Array] = {}
 
 
 class Look(Protocol):
@@ -53,16 +55,38 @@ class Look(Protocol):
 Augment = Callable[[types.Batch], types.Batch] | None
 
 
+def judge(
+  network: types.Network,
+  params: types.PyTree,
+  vars: types.PyTree,
+  batch: types.Batch,
+  *,
+  key: jax.Array,
+  mode: types.Mode,
+) -> tuple[types.Judged, types.PyTree]:
+  """D's logits and, of the same pass, its heads where it has any."""
+  if with_heads := network.methods.get('judge'):
+    return with_heads(params, vars, batch, key=key, mode=mode)
+  logits, vars = network.apply(params, vars, batch, key=key, mode=mode)
+  return types.Judged(logits, {}), vars
+
+
 def seen_by(
-  disc: types.DiscFn, batch: types.Batch, augment: Augment = None
+  judge: Callable[[types.Batch], types.Judged],
+  batch: types.Batch,
+  augment: Augment = None,
 ) -> Seen:
   """What a D that is closed over its parameters makes of samples."""
 
-  def judged(shown: types.Batch) -> tuple[Seen, None]:
-    grads = functools.partial(penalties.input_grads, disc, shown)
-    return Seen(shown, disc(shown), grads, shown), None
+  def disc(batch: types.Batch) -> jax.Array:
+    return judge(batch).logits
 
-  return augmented(judged, batch, augment)[0]
+  def look(shown: types.Batch) -> tuple[Seen, None]:
+    grads = functools.partial(penalties.input_grads, disc, shown)
+    logits, heads = judge(shown)
+    return Seen(shown, logits, grads, shown, heads), None
+
+  return augmented(look, batch, augment)[0]
 
 
 def augmented(
@@ -104,9 +128,11 @@ def plain(
     disc: D closed over its parameters, as penalties see it; its input gradients
       are taken.
   """
-  logits, vars = network.apply(params, vars, batch, key=key, mode=types.TRAIN)
+  (logits, heads), vars = judge(
+    network, params, vars, batch, key=key, mode=types.TRAIN
+  )
   grads = functools.partial(penalties.input_grads, disc, batch)
-  return Seen(batch, logits, grads, batch), vars
+  return Seen(batch, logits, grads, batch, heads), vars
 
 
 def by_input_gradients(
@@ -130,4 +156,8 @@ def by_input_gradients(
     return network.apply(params, vars, batch, key=key, mode=types.TRAIN)[0]
 
   logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch)
-  return Seen(batch, logits, lambda: grads, batch), vars
+  # A pass of their own, of which the compiler drops what nothing reads.
+  (_, heads), _ = judge(
+    network, params, vars, batch, key=key, mode=types.OPPONENT
+  )
+  return Seen(batch, logits, lambda: grads, batch, heads), vars

@@ -143,10 +143,10 @@ def generator_loss(
   def see(
     batch: types.Batch, key: jax.Array, augment_key: jax.Array
   ) -> looks.Seen:
-    disc = _closed_discriminator(disc_params, vars, key, spec)
+    judge = _closed_judge(disc_params, vars, key, spec)
     packed = pack(batch, spec.packing)
     augmentation = _augmentation(augment_key, now.hyper, spec)
-    return looks.seen_by(disc, packed, augmentation)
+    return looks.seen_by(judge, packed, augmentation)
 
   seen_real = see(real, keys.disc_real, keys.augment_real)
   seen_fake = see(fake, keys.disc_fake, keys.augment_fake)
@@ -189,7 +189,7 @@ def _with_terms(
     gen=_closed_generator(params.gen, vars, keys, spec),
     disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
     bare_disc=disc,
-    methods=_closed_methods(params, vars, keys, spec),
+    gen_methods=_closed_methods(params.gen, vars, keys, spec),
     latent=draw.latent,
     real=real,
     fake=fake,
@@ -258,39 +258,38 @@ def _closed_generator(
   return gen
 
 
+def _closed_judge(
+  params: types.PyTree, vars: types.Pair, key: jax.Array, spec: specs.Spec
+) -> Callable[[types.Batch], types.Judged]:
+  """D's logits and heads as a function of samples alone; its `vars` stay."""
+
+  def judge(batch: types.Batch) -> types.Judged:
+    return looks.judge(
+      spec.disc, params, vars.disc, batch, key=key, mode=types.OPPONENT
+    )[0]
+
+  return judge
+
+
 def _closed_discriminator(
   params: types.PyTree, vars: types.Pair, key: jax.Array, spec: specs.Spec
 ) -> types.DiscFn:
-  """D as a function of samples alone; its `vars` stay."""
-
-  def disc(batch: types.Batch) -> jax.Array:
-    return spec.disc.apply(
-      params, vars.disc, batch, key=key, mode=types.OPPONENT
-    )[0]
-
-  return disc
+  """D's logits, likewise."""
+  judge = _closed_judge(params, vars, key, spec)
+  return lambda batch: judge(batch).logits
 
 
 def _closed_methods(
-  params: types.Pair, vars: types.Pair, keys: draws.Keys, spec: specs.Spec
-) -> types.Pair:
-  """Other methods of both players, as functions of their input alone."""
+  params: types.PyTree, vars: types.Pair, keys: draws.Keys, spec: specs.Spec
+) -> dict[str, Callable[[Any], Any]]:
+  """Other methods of G, as functions of their input alone."""
 
-  def closed(
-    apply: types.Apply, params: types.PyTree, vars: types.PyTree, key: jax.Array
-  ) -> Callable[[Any], Any]:
+  def closed(apply: types.Apply) -> Callable[[Any], Any]:
     return lambda input: apply(
-      params, vars, input, key=key, mode=types.OPPONENT
+      params, vars.gen, input, key=keys.gen, mode=types.OPPONENT
     )[0]
 
-  def of(player: str, key: jax.Array) -> dict[str, Callable[[Any], Any]]:
-    closed_over = getattr(params, player), getattr(vars, player), key
-    methods = getattr(spec, player).methods
-    return {
-      name: closed(apply, *closed_over) for name, apply in methods.items()
-    }
-
-  return types.Pair(of('gen', keys.gen), of('disc', keys.disc_penalty))
+  return {name: closed(apply) for name, apply in spec.gen.methods.items()}
 
 
 def _logit_logs(

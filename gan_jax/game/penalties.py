@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from gan_jax import types
 from gan_jax.game import state as states
@@ -198,21 +197,6 @@ def consistency(one: jax.Array, other: jax.Array) -> jax.Array:
     other: of the same shape.
   """
   return jnp.square(one - other).mean()
-
-
-def classification(logits: jax.Array, batch: types.Batch) -> jax.Array:
-  """-E log p(y | x) of an auxiliary classifier (Odena et al. 2017, eq. 3).
-
-  Args:
-    logits: of the classes, `[B, K]`.
-    batch: with the labels that they should have.
-
-  Returns:
-    `[]`.
-  """
-  return optax.softmax_cross_entropy_with_integer_labels(
-    logits, batch.label
-  ).mean()
 
 
 def orthogonal(params: types.PyTree) -> jax.Array:

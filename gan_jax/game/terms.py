@@ -19,7 +19,7 @@ class Update(NamedTuple):
     disc: D closed over its parameters: a `Batch` to logits `[B]`; it sees them
       augmented.
     bare_disc: the same, of samples as they are.
-    methods: the other methods of both, by name, closed likewise.
+    gen_methods: other methods of G, by name, closed likewise.
     latent: what the fakes were made of.
     real: real samples.
     fake: generated samples.
@@ -33,7 +33,7 @@ class Update(NamedTuple):
   gen: Callable[[types.Latent], types.Batch]
   disc: types.DiscFn
   bare_disc: types.DiscFn
-  methods: types.Pair
+  gen_methods: Mapping[str, Callable[[Any], Any]]
   latent: types.Latent
   real: looks.Seen
   fake: looks.Seen

@@ -68,7 +68,7 @@ def as_network(
         method=method,
       )
     # Losses and penalties are computed in float32 whatever the activations.
-    y = y.astype(jnp.float32)
+    y = jax.tree.map(lambda y: y.astype(jnp.float32), y)
     return y, {**vars, **new_vars} if mode.update_vars else vars
 
   def advance(params: types.PyTree, vars: types.PyTree) -> types.PyTree:

@@ -71,6 +71,8 @@ class DiscSettings(Settings):
   conditioning: str = declare.field(
     'projection', choices=conditional.CONDITIONING
   )
+  # With 'proxies', the size of the space of samples and proxies.
+  embedding: int = declare.field(512, at_least=1)
 
 
 class Generator(nn.Module):
@@ -185,9 +187,7 @@ class Discriminator(conditional.Judge):
     )
 
   @nn.compact
-  def judge(
-    self, batch: types.Batch, mode: types.Mode
-  ) -> tuple[jax.Array, jax.Array]:
+  def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     del mode
     settings, init = self.settings, _init(self.settings)
     shape = batch.x.shape[1:]
@@ -209,7 +209,7 @@ class Discriminator(conditional.Judge):
       h,
       batch.label,
       classes=self.classes,
-      conditioning=settings.conditioning,
+      settings=settings,
       dtype=self.dtype,
       init=init,
     )

@@ -2,7 +2,8 @@
 
 A generator concatenates an embedding of the class to z, or lets it scale and
 shift each normalised channel; a discriminator has an inner product with the
-class (projection), an auxiliary classifier, or a concatenated input.
+class (projection), a concatenated input, or heads beside its logit that a term
+of its loss trains (game/class_losses.py).
 """
 
 from typing import Any
@@ -164,8 +165,21 @@ class Projection(nn.Module):
     return (embed(label) * h).sum(axis=-1)
 
 
-# How a discriminator can take the class.
-CONDITIONING = ('projection', 'classifier')
+# The heads that D has beside its logit, by how it takes the class. 'classify'
+# and 'twin' are logits of the classes, `[B, K]`, 'embed' has rows of length 1.
+HEADS: dict[str, tuple[str, ...]] = {
+  'projection': (),
+  # Odena et al. 2017, ACGAN.
+  'classifier': ('classify',),
+  # Gong et al. 2019, TAC-GAN.
+  'twin_classifiers': ('classify', 'twin'),
+  # Hou et al. 2022, ADC-GAN: `[B, 2 K]`, of real samples and of fakes in turn.
+  'discriminative_classifier': ('classify',),
+  # Kang & Park 2020, ContraGAN, and Kang et al. 2021, ReACGAN: 'classify' has
+  # the cosines of the embedding with a proxy of each class.
+  'proxies': ('classify', 'embed'),
+}
+CONDITIONING = tuple(HEADS)
 
 
 def judged(
@@ -174,10 +188,10 @@ def judged(
   label: jax.Array | None,
   *,
   classes: int,
-  conditioning: str,
+  settings: Any,
   dtype: Any,
   init: layers.Init = ('glorot_uniform', 1.0),
-) -> tuple[jax.Array, jax.Array]:
+) -> types.Judged:
   """D's last layer in a game of classes; called inside a module.
 
   Args:
@@ -185,21 +199,44 @@ def judged(
     h: the layer before, `[B, C]`.
     label: `[B]`, or None.
     classes: that there are; 0 changes nothing.
-    conditioning: 'projection', or 'classifier' (Odena et al. 2017), which
-      leaves the logit as it is; any other changes nothing here.
+    settings: `config.disc.net`, with `conditioning`, a name in `HEADS`, and
+      `embedding`; any other name changes nothing here.
     dtype: of the activations.
     init: of the initial weights.
-
-  Returns:
-    D's logits `[B]`, and the classifier's `[B, K]`, or `[B, 0]`.
   """
-  none = jnp.zeros((len(h), 0), dtype)
-  if classes and conditioning == 'projection':
-    return logit + Projection(classes, init, dtype)(h, label), none
-  if classes and conditioning == 'classifier':
-    to_classes = layers.dense(classes, *init, dtype, name='classifier')
-    return logit, to_classes(h)
-  return logit, none
+
+  def dense(name: str, features: int) -> jax.Array:
+    out: jax.Array = layers.dense(features, *init, dtype, name=name)(h)
+    return out
+
+  how = settings.conditioning if classes else ''
+  if how == 'projection':
+    return types.Judged(logit + Projection(classes, init, dtype)(h, label), {})
+  heads = {}
+  if how in ('classifier', 'twin_classifiers'):
+    heads['classify'] = dense('classifier', classes)
+  if how == 'twin_classifiers':
+    heads['twin'] = dense('twin', classes)
+  if how == 'discriminative_classifier':
+    heads['classify'] = dense('classifier', 2 * classes)
+  if how == 'proxies':
+    size = settings.embedding
+    proxies = Embedding(classes, size, init, dtype, name='proxies')
+    heads['embed'] = _unit(dense('embed', size))
+    heads['classify'] = jnp.matmul(
+      heads['embed'],
+      _unit(proxies(jnp.arange(classes))).T,
+      precision=jax.lax.Precision.HIGHEST,
+    )
+  return types.Judged(logit, heads)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+  """Rows of length 1, float32."""
+  x = x.astype(jnp.float32)
+  squared = jnp.square(x).sum(axis=1, keepdims=True)
+  # The root has no slope at 0.
+  return x * jax.lax.rsqrt(jnp.where(squared < 1e-24, 1e-24, squared))
 
 
 def concatenated(
@@ -213,12 +250,12 @@ def concatenated(
 
 
 class Judge(nn.Module):
-  """A discriminator that may have an auxiliary classifier.
+  """A discriminator that may have heads of the classes.
 
-  Whoever derives from it makes logits and what `judged` gives in `judge`.
+  Whoever derives from it returns in `judge` what `judged` gives.
 
   Attributes:
-    settings: `config.disc.net`, with `conditioning`.
+    settings: `config.disc.net`, with `conditioning` and `embedding`.
     classes: that there are; 0 for none.
     dtype: of the activations.
   """
@@ -229,18 +266,12 @@ class Judge(nn.Module):
 
   @property
   def methods(self) -> tuple[str, ...]:
-    own = self.classes and self.settings.conditioning == 'classifier'
-    return ('classify',) if own else ()
+    heads = self.classes and HEADS.get(self.settings.conditioning)
+    return ('judge',) if heads else ()
 
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    return self.judge(batch, mode)[0]
+    return self.judge(batch, mode).logits
 
-  def classify(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
-    """Logits of the classes, `[B, K]`."""
-    return self.judge(batch, mode)[1]
-
-  def judge(
-    self, batch: types.Batch, mode: types.Mode
-  ) -> tuple[jax.Array, jax.Array]:
-    """Logits `[B]`, and those of the classes `[B, K]`, or `[B, 0]`."""
+  def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
+    """Of samples `[B, ...]`."""
     raise NotImplementedError

@@ -118,6 +118,8 @@ class DiscSettings(_Settings):
   conditioning: str = declare.field(
     'projection', choices=conditional.CONDITIONING
   )
+  # With 'proxies', the size of the space of samples and proxies.
+  embedding: int = declare.field(512, at_least=1)
 
 
 class Generator(nn.Module):
@@ -191,9 +193,7 @@ class Discriminator(conditional.Judge):
     return spectral.norm_if(self.settings.spectral_norm)
 
   @nn.compact
-  def judge(
-    self, batch: types.Batch, mode: types.Mode
-  ) -> tuple[jax.Array, jax.Array]:
+  def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     settings = self.settings
     depth = len(sides(batch.x.shape[1:], settings.stages)) - 1
     init = settings.kernel_init, settings.kernel_scale
@@ -212,6 +212,6 @@ class Discriminator(conditional.Judge):
       h.sum(axis=(1, 2)),
       batch.label,
       classes=self.classes,
-      conditioning=settings.conditioning,
+      settings=settings,
       dtype=self.dtype,
     )

@@ -55,6 +55,8 @@ class DiscSettings(GenSettings):
   conditioning: str = declare.field(
     'concatenation', choices=('concatenation', *conditional.CONDITIONING)
   )
+  # With 'proxies', the size of the space of samples and proxies.
+  embedding: int = declare.field(512, at_least=1)
 
 
 class Generator(nn.Module):
@@ -104,9 +106,7 @@ class Discriminator(conditional.Judge):
     return spectral.norm_if(self.settings.spectral_norm)
 
   @nn.compact
-  def judge(
-    self, batch: types.Batch, mode: types.Mode
-  ) -> tuple[jax.Array, jax.Array]:
+  def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     settings = self.settings
     h = batch.x.reshape(len(batch.x), -1)
     if settings.conditioning == 'concatenation':
@@ -120,7 +120,7 @@ class Discriminator(conditional.Judge):
       h,
       batch.label,
       classes=self.classes,
-      conditioning=settings.conditioning,
+      settings=settings,
       dtype=self.dtype,
     )
 

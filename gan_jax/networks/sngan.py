@@ -62,6 +62,8 @@ class DiscSettings(GenSettings):
   conditioning: str = declare.field(
     'projection', choices=conditional.CONDITIONING
   )
+  # With 'proxies', the size of the space of samples and proxies.
+  embedding: int = declare.field(512, at_least=1)
   # What the ResNet's last layer sees of each channel: the 'sum' over all
   # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
   pooling: str = declare.field('sum', choices=('sum', 'mean'))
@@ -168,9 +170,7 @@ class Discriminator(conditional.Judge):
     )
 
   @nn.compact
-  def judge(
-    self, batch: types.Batch, mode: types.Mode
-  ) -> tuple[jax.Array, jax.Array]:
+  def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     del mode
     settings = self.settings
     if settings.architecture == 'cnn':
@@ -197,7 +197,7 @@ class Discriminator(conditional.Judge):
       h,
       batch.label,
       classes=self.classes,
-      conditioning=settings.conditioning,
+      settings=settings,
       dtype=self.dtype,
     )
 

@@ -1,0 +1,177 @@
+"""The terms that a configuration can add to a player's loss, by name."""
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax import types
+from gan_jax.game import (
+  augment,
+  class_losses,
+  looks,
+  objectives,
+  penalties,
+  terms,
+)
+
+
+def _classification(seen: looks.Seen, head: str = 'classify') -> jax.Array:
+  """How badly a classifier of D tells the classes of samples, `[]`."""
+  return class_losses.classification(seen.heads[head], _label(seen))
+
+
+def _label(seen: looks.Seen) -> jax.Array:
+  """Of samples in a game of classes, `[B]`."""
+  assert seen.shown.label is not None
+  return seen.shown.label
+
+
+def _twin_gen(update: terms.Update) -> jax.Array:
+  """G is to be right by the classifier of real samples, and not by the twin."""
+  return _classification(update.fake) - _classification(update.fake, 'twin')
+
+
+def _as_real(seen: looks.Seen) -> jax.Array:
+  """How badly samples pass for real ones of their class, `[]`."""
+  label = class_losses.as_real(_label(seen))
+  return class_losses.classification(seen.heads['classify'], label)
+
+
+def _as_fake(seen: looks.Seen) -> jax.Array:
+  """How badly samples pass for generated ones of their class, `[]`."""
+  label = class_losses.as_fake(_label(seen))
+  return class_losses.classification(seen.heads['classify'], label)
+
+
+def _contrastive(
+  update: terms.Update, seen: looks.Seen, name: str
+) -> jax.Array:
+  """The 2C loss of samples, `[]`."""
+  return class_losses.contrastive(
+    seen.heads['embed'],
+    seen.heads['classify'],
+    _label(seen),
+    update.hyper[f'penalties.{name}.temperature'],
+  )
+
+
+def _data_to_data(
+  update: terms.Update, seen: looks.Seen, name: str
+) -> jax.Array:
+  """The D2D-CE loss of samples, `[]`."""
+  return class_losses.data_to_data(
+    seen.heads['embed'],
+    seen.heads['classify'],
+    _label(seen),
+    update.hyper[f'penalties.{name}.temperature'],
+    update.hyper[f'penalties.{name}.margin'],
+  )
+
+
+def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
+  """How far D's logits move with a second view of what it saw, `[]`.
+
+  A D with dropout drops other units in it.
+  """
+  x = augment.view(seen.shown.x, update.key)
+  again = update.bare_disc(seen.shown._replace(x=x))
+  return penalties.consistency(seen.logits, again)
+
+
+def _near(update: terms.Update, name: str) -> types.Batch:
+  """What G makes of latents near those of the update."""
+  z = update.latent.z
+  sigma = update.hyper[f'penalties.{name}.sigma']
+  near = z + sigma * jax.random.normal(update.key, z.shape)
+  return update.gen(update.latent._replace(z=near))
+
+
+def _zcr_disc(update: terms.Update) -> jax.Array:
+  """How far D's logits move with the latents of its fakes, `[]`.
+
+  Both are augmented by the same draws.
+  """
+  near = objectives.pack(_near(update, 'zcr'), update.packing)
+  return penalties.consistency(
+    update.disc(update.fake.batch), update.disc(near)
+  )
+
+
+def _zcr_gen(update: terms.Update) -> jax.Array:
+  """Minus how far G's samples move with their latents, `[]`."""
+  near = objectives.pack(_near(update, 'zcr_gen'), update.packing)
+  return -penalties.consistency(update.fake.batch.x, near.x)
+
+
+def _path_length(
+  update: terms.Update, *, shrink: int
+) -> tuple[jax.Array, jax.Array]:
+  """The penalty of the first samples of a batch, one in `shrink`, and a."""
+  count = max(len(update.latent.z) // shrink, 1)
+  return penalties.path_length(
+    update.gen_methods['map'],
+    update.gen_methods['synthesise'],
+    jax.tree.map(lambda x: x[:count], update.latent),
+    update.memory,
+    update.key,
+    update.hyper['penalties.path_length.decay'],
+  )
+
+
+# What may be added to each player's loss; each has a weight in the config's
+# group `penalties`.
+TERMS = types.Pair(
+  gen={
+    'orthogonal': terms.Term(lambda u: penalties.orthogonal(u.params)),
+    'acgan_gen': terms.Term(lambda u: _classification(u.fake)),
+    'tacgan_gen': terms.Term(_twin_gen),
+    'adcgan_gen': terms.Term(lambda u: _as_real(u.fake) - _as_fake(u.fake)),
+    'contragan_gen': terms.Term(
+      lambda u: _contrastive(u, u.fake, 'contragan_gen')
+    ),
+    'reacgan_gen': terms.Term(
+      lambda u: _data_to_data(u, u.fake, 'reacgan_gen')
+    ),
+    'path_length': terms.Term(
+      _path_length, init=lambda: jnp.zeros(()), joint=True
+    ),
+    'zcr_gen': terms.Term(_zcr_gen),
+  },
+  disc={
+    'r1': terms.Term(
+      lambda u: penalties.zero_centred(u.real.input_grads()),
+      input_grads_of='real',
+    ),
+    'r2': terms.Term(
+      lambda u: penalties.zero_centred(u.fake.input_grads()),
+      input_grads_of='fake',
+    ),
+    'wgan_gp': terms.Term(
+      lambda u: penalties.wgan_gp(u.disc, u.real.batch, u.fake.batch, u.key)
+    ),
+    'dragan': terms.Term(
+      lambda u: penalties.dragan(u.disc, u.real.batch, u.key)
+    ),
+    'lecam': terms.Term(
+      lambda u: penalties.lecam(u.real.logits, u.fake.logits, u.memory),
+      init=penalties.no_logits,
+      follow=lambda memory, u: penalties.follow_logits(
+        memory,
+        u.real.logits,
+        u.fake.logits,
+        u.hyper['penalties.lecam.decay'],
+      ),
+    ),
+    'acgan': terms.Term(
+      lambda u: _classification(u.real) + _classification(u.fake)
+    ),
+    'tacgan': terms.Term(
+      lambda u: _classification(u.real) + _classification(u.fake, 'twin')
+    ),
+    'adcgan': terms.Term(lambda u: _as_real(u.real) + _as_fake(u.fake)),
+    'contragan': terms.Term(lambda u: _contrastive(u, u.real, 'contragan')),
+    'reacgan': terms.Term(lambda u: _data_to_data(u, u.real, 'reacgan')),
+    'cr': terms.Term(lambda u: _consistency(u, u.real)),
+    'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
+    'zcr': terms.Term(_zcr_disc),
+  },
+)
