@@ -228,9 +228,11 @@ def test_every_network_has_the_heads(module: Any, how: str):
     batch,
   ).heads
   last = {'classify': 4, 'twin': 4, 'embed': 6}
-  assert made.keys() == set(conditional.HEADS[how])
-  for name, head in made.items():
-    assert (head.shape, head.dtype) == ((3, last[name]), jnp.float32)
+  assert made.keys() == {'features', *conditional.HEADS[how]}
+  for name in conditional.HEADS[how]:
+    assert made[name].shape == (3, last[name])
+    assert made[name].dtype == jnp.float32
+  assert made['features'].shape[0] == 3
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,25 @@ def test_orthogonal_and_normalised_weights_exclude_each_other(
   additions.check_penalties(tiny, mlp.Generator((8,)), disc, info)
 
 
+def test_who_cannot_teach(tiny: configs.Config):
+  info = sources.Info(kind='images', shape=(8, 8, 3))
+
+  def refused(config: configs.Config, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+      build.make_spec(config, info)
+
+  tiny.penalties.label_smoothing.weight = 0.1
+  tiny.loss = 'hinge'
+  refused(tiny, r"weight=0\.1: in loss='hinge' D learns no labels; it does in")
+  tiny = configs.Config()
+  tiny.gen_loss_weight = 0.0
+  refused(tiny, 'gen_loss_weight=0: G learns nothing; set a weight of a term')
+  tiny.penalties.feature_matching.weight = 1.0
+  build.make_spec(tiny, info)
+  tiny.disc = configs.Disc('stylegan2', net=stylegan2.DiscSettings(width=8))
+  refused(tiny, 'does not show its last layer; mlp, dcgan, sngan, biggan do')
+
+
 def test_a_run_of_another_configuration(
   tiny: configs.Config, tmp_path: pathlib.Path
 ):
@@ -270,7 +289,8 @@ def test_every_float_of_the_game_is_an_array():
   assert {'optim.gen.learning_rate', 'penalties.r1.weight', 'ema.half_life',
           'optim.disc.b1', 'penalties.lecam.decay'} <= hyper.keys()  # fmt: skip
   of_step = (
-    'optim.', 'rule.', 'penalties.', 'augment.', 'ema.', 'gen_top_k'
+    'optim.', 'rule.', 'penalties.', 'augment.', 'ema.', 'gen_top_k',
+    'gen_loss_weight',
   )  # fmt: skip
   for name, value in values.flatten(configs.Config()).items():
     # A chain of diffusion is a policy, as a network is.

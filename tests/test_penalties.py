@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from gan_jax import types
-from gan_jax.game import penalties
+from gan_jax.game import losses, penalties
 
 KEY = jax.random.key(0)
 W = jnp.array([[0.6, -0.8, 2.0], [0.1, 0.3, -0.5]])  # |w|^2 = 5.35
@@ -143,3 +144,22 @@ def test_orthogonal_by_hand():
   # Three columns (1, 1): six products of 2.
   assert penalties.orthogonal(params) == pytest.approx(2 * 1 + 6 * 4)
   assert penalties.orthogonal({'Dense_0': {'kernel': jnp.eye(4)}}) == 0
+
+
+def test_smoothed_labels_are_those_of_the_cross_entropy():
+  real = jnp.array([-3.0, 0.5, 2.0])
+  expected = optax.sigmoid_binary_cross_entropy(real, 0.9).mean()
+  plain = losses.NON_SATURATING.disc(real=real, fake=jnp.full(3, -100.0))
+  smoothed = plain + 0.1 * penalties.label_smoothing(real)
+  assert smoothed == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_feature_matching_is_of_the_means():
+  real = jnp.array([[1.0, 0.0], [3.0, 2.0]])
+  fake = jnp.array([[0.0, 0.0], [0.0, 4.0], [0.0, 5.0]])
+  # (2, 1) and (0, 3).
+  value, grad = jax.value_and_grad(penalties.feature_matching, argnums=1)(
+    real, fake
+  )
+  assert value == 8
+  np.testing.assert_allclose(grad, [[-4 / 3, 4 / 3]] * 3, rtol=1e-6)

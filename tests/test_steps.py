@@ -374,11 +374,15 @@ def test_no_two_uses_share_a_key(tiny: configs.Config):
     return spec.latent(key, n)
 
   def noted(network: types.Network, name: str) -> types.Network:
-    def apply(params, vars, input, *, key, mode):
-      record(key, f'{name}, {"own" if mode.update_vars else "other"} update')
-      return network.apply(params, vars, input, key=key, mode=mode)
+    def wrapped(method: types.Apply) -> types.Apply:
+      def apply(params, vars, input, *, key, mode):
+        record(key, f'{name}, {"own" if mode.update_vars else "other"} update')
+        return method(params, vars, input, key=key, mode=mode)
 
-    return network._replace(apply=apply)
+      return apply
+
+    methods = {name: wrapped(m) for name, m in network.methods.items()}
+    return network._replace(apply=wrapped(network.apply), methods=methods)
 
   def term(name: str, value: terms.Term) -> terms.Term:
     def noted_value(update: terms.Update) -> jax.Array:
@@ -494,6 +498,41 @@ def test_g_learns_of_its_best_samples_alone(tiny: configs.Config):
   assert not build.make_spec(tiny, LINE).top_k
   tiny.schedules['gen_top_k'] = configs.Schedule('exponential', 0.5, rate=0.1)
   assert build.make_spec(tiny, LINE).top_k
+
+
+def test_g_learns_of_features_alone(tiny: configs.Config):
+  tiny.gen_loss_weight, tiny.penalties.feature_matching.weight = 0.0, 3.0
+  spec, hyper, state, batch = start(tiny, LINE)
+  draw = drawn(spec, jax.random.key(3))
+  vars = types.Pair(state.gen.vars, state.disc.vars)
+  now = states.StepContext(hyper, state.step, state.memory)
+  real = types.Batch(batch.x[0])
+  loss, (_, logs) = objectives.generator_loss(
+    state.gen.params, state.disc.params, vars, real, draw, now, spec
+  )
+  own: Any = {'key': jax.random.key(0), 'mode': types.EVAL}
+  x, _ = spec.gen.apply(state.gen.params, {}, draw.latent, **own)
+  means = [
+    spec.disc.methods['judge'](
+      state.disc.params, {}, batch, **own
+    )[0].heads['features'].mean(axis=0)
+    for batch in (real, types.Batch(x))
+  ]  # fmt: skip
+  expected = jnp.square(means[0] - means[1]).sum()
+  assert expected > 0
+  assert logs['penalties/feature_matching'] == pytest.approx(
+    float(expected), rel=1e-4
+  )
+  assert float(loss) == pytest.approx(3 * float(expected), rel=1e-4)
+  # Of its usual loss, too, with a weight.
+  twice = {**hyper, 'gen_loss_weight': jnp.float32(2)}
+  more, _ = objectives.generator_loss(
+    state.gen.params, state.disc.params, vars, real, draw,
+    now._replace(hyper=twice), spec,
+  )  # fmt: skip
+  fake = spec.disc.apply(state.disc.params, {}, types.Batch(x), **own)[0]
+  usual = float(jax.nn.softplus(-fake).mean())
+  assert float(more - loss) == pytest.approx(2 * usual, rel=1e-4)
 
 
 def test_packing_joins_samples_of_one_kind(tiny: configs.Config):

@@ -159,6 +159,16 @@ class Penalty:
 
 
 @dataclasses.dataclass
+class LabelSmoothing:
+  """Labels of real samples below 1; off while its weight is 0."""
+
+  # What they are below 1.
+  weight: float = declare.field(0.0, swept=True, at_least=0, below=1)
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
 class LeCam:
   """LeCam regularisation; off while its weight is 0."""
 
@@ -237,6 +247,11 @@ class Penalties:
   wgan_gp: Penalty = dataclasses.field(default_factory=Penalty)
   # E (|grad D| - 1)^2 around real samples (Kodali et al. 2017).
   dragan: Penalty = dataclasses.field(default_factory=Penalty)
+  # One-sided label smoothing (Salimans et al. 2016, .1): the label of real
+  # samples is 1 less the weight, and D's optimum that times p / (p + p_g).
+  label_smoothing: LabelSmoothing = dataclasses.field(
+    default_factory=LabelSmoothing
+  )
   # How far D's logits pass the moving average of the other side's (Tseng et al.
   # 2021).
   lecam: LeCam = dataclasses.field(default_factory=LeCam)
@@ -276,6 +291,9 @@ class Penalties:
   zcr_gen: Zcr = dataclasses.field(default_factory=Zcr)
   # The generator's: inner products of its filters (Brock et al. 2019).
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: how far the means of D's last layer are from those of real
+  # samples (Salimans et al. 2016), who have it with gen_loss_weight=0.
+  feature_matching: Penalty = dataclasses.field(default_factory=Penalty)
   # Of StyleGAN2 (Karras et al. 2020); the generator's.
   path_length: PathLength = dataclasses.field(default_factory=PathLength)
 
@@ -510,6 +528,8 @@ class Config:
   # saturating, minimax, non_saturating, least_squares, wasserstein, hinge,
   # relativistic_average, relativistic_paired.
   loss: str = 'non_saturating'
+  # Of that loss in G's, beside its penalties.
+  gen_loss_weight: float = declare.field(1.0, swept=True, at_least=0)
   # The share of its samples, those that D likes best, that G learns of; the
   # paper's falls from 1 to 0.5, by a hundredth in each epoch.
   gen_top_k: float = declare.field(1.0, swept=True, above=0, at_most=1)

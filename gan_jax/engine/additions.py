@@ -15,6 +15,7 @@ from gan_jax.config import declare, fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import names, player_terms
 from gan_jax.game import augment, diffusion, looks, spec as specs, terms
+from gan_jax.networks import conditional
 from gan_jax.ops import cpu
 
 
@@ -224,6 +225,39 @@ def check_penalties(
     raise ValueError(
       f'penalties.orthogonal.weight={weight}: gen.name={config.gen.name!r} '
       'normalises its weights itself'
+    )
+
+
+def check_teachers(config: configs.Config, disc: nn.Module) -> None:
+  """Raises ValueError where D cannot teach as it is to, or G learns nothing."""
+
+  def weight(name: str) -> float:
+    return max(values.swept_values(config, f'penalties.{name}.weight'))
+
+  if share := weight('label_smoothing'):
+    known = [name for name, x in names.LOSSES.items() if x.classifier]
+    if config.loss not in known:
+      raise ValueError(
+        f'penalties.label_smoothing.weight={share}: in loss={config.loss!r} D '
+        f'learns no labels; it does in {", ".join(known)}'
+      )
+  if matched := weight('feature_matching'):
+    known = [
+      name
+      for name, file in names.NETWORKS.items()
+      if issubclass(file.Discriminator, conditional.Judge)
+    ]
+    if not isinstance(disc, conditional.Judge):
+      raise ValueError(
+        f'penalties.feature_matching.weight={matched}: '
+        f'disc.name={config.disc.name!r} does not show its last layer; '
+        f'{", ".join(known)} do'
+      )
+  taught = max(values.swept_values(config, 'gen_loss_weight'))
+  if not taught and not any(map(weight, player_terms.TERMS.gen)):
+    raise ValueError(
+      'gen_loss_weight=0: G learns nothing; set a weight of a term of its own, '
+      'such as penalties.feature_matching.weight'
     )
 
 

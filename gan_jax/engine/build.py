@@ -363,6 +363,7 @@ def make_spec(
   )
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
   additions.check_penalties(config, gen, disc, info)
+  additions.check_teachers(config, disc)
   additions.check_conditioning(config, disc, classes)
   additions.check_groups(config, gen, disc)
   rule = choices.make_rule(config)
@@ -410,6 +411,7 @@ def make_spec(
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,
+    weighted={*values.swept_values(config, 'gen_loss_weight')} != {1.0},
     posthoc=choices.make_lengths(config),
     ema_length=config.eval.ema_length,
   )

@@ -131,6 +131,11 @@ TERMS = types.Pair(
     'reacgan_gen': terms.Term(
       lambda u: _data_to_data(u, u.fake, 'reacgan_gen')
     ),
+    'feature_matching': terms.Term(
+      lambda u: penalties.feature_matching(
+        u.real.heads['features'], u.fake.heads['features']
+      )
+    ),
     'path_length': terms.Term(
       _path_length, init=lambda: jnp.zeros(()), joint=True
     ),
@@ -150,6 +155,9 @@ TERMS = types.Pair(
     ),
     'dragan': terms.Term(
       lambda u: penalties.dragan(u.disc, u.real.batch, u.key)
+    ),
+    'label_smoothing': terms.Term(
+      lambda u: penalties.label_smoothing(u.real.logits)
     ),
     'lecam': terms.Term(
       lambda u: penalties.lecam(u.real.logits, u.fake.logits, u.memory),

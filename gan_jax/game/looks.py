@@ -157,7 +157,5 @@ def by_input_gradients(
 
   logits, grads = homogeneous.logits_and_input_grads(logits_of, params, batch)
   # A pass of their own, of which the compiler drops what nothing reads.
-  (_, heads), _ = judge(
-    network, params, vars, batch, key=key, mode=types.OPPONENT
-  )
+  (_, heads), _ = judge(network, params, vars, batch, key=key, mode=types.TRAIN)
   return Seen(batch, logits, lambda: grads, batch, heads), vars

@@ -161,13 +161,15 @@ def generator_loss(
 def _gen_loss(
   real: jax.Array, fake: jax.Array, hyper: types.Hyper, spec: specs.Spec
 ) -> jax.Array:
-  """G's loss of D's logits `[B]`, with gradients from the best fakes alone.
+  """G's loss of D's logits `[B]`, before its terms.
 
-  See `losses.of_best`.
+  With `top_k` its gradients come of the best fakes alone; see `losses.of_best`.
   """
-  if not spec.top_k:
-    return spec.loss.gen(real=real, fake=fake)
-  return losses.of_best(spec.loss.gen, real, fake, hyper['gen_top_k'])
+  if spec.top_k:
+    loss = losses.of_best(spec.loss.gen, real, fake, hyper['gen_top_k'])
+  else:
+    loss = spec.loss.gen(real=real, fake=fake)
+  return hyper['gen_loss_weight'] * loss if spec.weighted else loss
 
 
 def _with_terms(

@@ -199,6 +199,36 @@ def consistency(one: jax.Array, other: jax.Array) -> jax.Array:
   return jnp.square(one - other).mean()
 
 
+def feature_matching(real: jax.Array, fake: jax.Array) -> jax.Array:
+  """|E f(x) - E f(G(z))|^2 of a layer f of D (Salimans et al. 2016, sec. 3.1).
+
+  Args:
+    real: of real samples, `[B, C]`; constants here.
+    fake: of generated ones, `[B, C]`.
+
+  Returns:
+    `[]`.
+  """
+  real = jax.lax.stop_gradient(real)
+  return jnp.square(real.mean(axis=0) - fake.mean(axis=0)).sum()
+
+
+def label_smoothing(real: jax.Array) -> jax.Array:
+  """What labels of 1 - a on real samples add to a classifier's loss, over a.
+
+  One-sided label smoothing (Salimans et al. 2016, section 3.4; there a is .1):
+
+      -(1 - a) log D(x) - a log(1 - D(x)) = -log D(x) + a logit(x)
+
+  Args:
+    real: D's logits on real samples, `[B]`.
+
+  Returns:
+    `[]`.
+  """
+  return real.mean()
+
+
 def orthogonal(params: types.PyTree) -> jax.Array:
   """Keeps the filters of each layer apart (Brock et al. 2019, eq. 3).
 

@@ -56,6 +56,7 @@ class Spec(NamedTuple):
     gen_batches: how many times `batch_samples` G's own update draws, in as many
       parts.
     top_k: whether G learns of its best samples alone.
+    weighted: whether G's loss has a weight beside its terms.
     posthoc: lengths of averages of G that are kept beside `gen_ema`.
     ema_length: of the one that is evaluated; None for `gen_ema`.
   """
@@ -87,6 +88,7 @@ class Spec(NamedTuple):
   gen_batches: int = 1
   microbatches: int = 1
   top_k: bool = False
+  weighted: bool = False
   posthoc: tuple[float, ...] = ()
   ema_length: float | None = None
 

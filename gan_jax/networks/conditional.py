@@ -167,6 +167,7 @@ class Projection(nn.Module):
 
 # The heads that D has beside its logit, by how it takes the class. 'classify'
 # and 'twin' are logits of the classes, `[B, K]`, 'embed' has rows of length 1.
+# 'features', the layer before the logit, is always there.
 HEADS: dict[str, tuple[str, ...]] = {
   'projection': (),
   # Odena et al. 2017, ACGAN.
@@ -211,8 +212,8 @@ def judged(
 
   how = settings.conditioning if classes else ''
   if how == 'projection':
-    return types.Judged(logit + Projection(classes, init, dtype)(h, label), {})
-  heads = {}
+    logit += Projection(classes, init, dtype)(h, label)
+  heads = {'features': h}
   if how in ('classifier', 'twin_classifiers'):
     heads['classify'] = dense('classifier', classes)
   if how == 'twin_classifiers':
@@ -250,7 +251,7 @@ def concatenated(
 
 
 class Judge(nn.Module):
-  """A discriminator that may have heads of the classes.
+  """A discriminator with heads beside its logit.
 
   Whoever derives from it returns in `judge` what `judged` gives.
 
@@ -266,8 +267,7 @@ class Judge(nn.Module):
 
   @property
   def methods(self) -> tuple[str, ...]:
-    heads = self.classes and HEADS.get(self.settings.conditioning)
-    return ('judge',) if heads else ()
+    return ('judge',)
 
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     return self.judge(batch, mode).logits
