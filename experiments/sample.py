@@ -85,7 +85,7 @@ def _write_folder(
   stamp: dict[str, Any],
 ) -> None:
   """A png for each sample, a block of them in memory at a time."""
-  from gan_jax.data import decoding
+  from gan_jax.data import decoding, source as sources
   from gan_jax.report import plots
 
   labels: list[Any] | None = None
@@ -94,7 +94,7 @@ def _write_folder(
     for block in blocks:
       named = [f'{next(counter):06d}.png' for _ in block.x]
       for name, image in zip(
-        named, plots.quantised(np.asarray(block.x)), strict=True
+        named, sources.to_bytes(np.asarray(block.x)), strict=True
       ):
         (folder / name).write_bytes(plots.png(image))
       if block.label is not None:

@@ -20,6 +20,7 @@ from gan_jax.data import images, opening
 from gan_jax.engine import program
 from gan_jax.evaluation import (
   catalogue,
+  classifier,
   comparison,
   evaluator as evaluations,
   extractors,
@@ -42,7 +43,7 @@ def digits(
 ) -> configs.Config:
   """Digits 8x8, looked at by a classifier of few epochs."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-  few = features.ClassifierConfig(epochs=2, width=4, features=16)
+  few = classifier.Config(epochs=2, width=4, features=16)
   make = features.classifier
   monkeypatch.setattr(
     features,
@@ -92,7 +93,7 @@ def test_every_metric_has_its_figures(
   monkeypatch.setattr(bootstrap, 'LEAST', 2)
   lacking = (
     'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'memorisation',
-    'class_accuracy',
+    'class_accuracy', 'cas',
   )  # fmt: skip
   names = [n for n in catalogue.METRICS if n not in lacking]
   digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'

@@ -11,9 +11,15 @@ import pytest
 import sklearn.datasets
 from flax import traverse_util
 
-from gan_jax.evaluation import features, inception, pretrained, weights
+from gan_jax.evaluation import (
+  classifier,
+  features,
+  inception,
+  pretrained,
+  weights,
+)
 
-CONFIG = features.ClassifierConfig(
+CONFIG = classifier.Config(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2
 )
 
@@ -66,7 +72,7 @@ def test_the_held_out_tenth_is_not_trained_on(
     given.append(images)
     raise RuntimeError
 
-  monkeypatch.setattr(features, '_train', train)
+  monkeypatch.setattr(classifier, 'train', train)
   with pytest.raises(RuntimeError):
     features.classifier(x, labels, 10, CONFIG, cache=tmp_path)
   rest = np.random.default_rng(0).permutation(1797)[179:]
@@ -89,7 +95,7 @@ def test_training_is_kept_and_repeatable(
   def fail(*_: object, **__: object) -> None:
     raise AssertionError('it was trained again')
 
-  monkeypatch.setattr(features, '_train', fail)
+  monkeypatch.setattr(classifier, 'train', fail)
   again = features.classifier(x, labels, 10, CONFIG, cache=folder)
   assert again.sha256 == extractor.sha256
   assert again.facts == extractor.facts
@@ -173,14 +179,14 @@ def test_labelled_images_that_do_not_fit(
 
 
 def test_small_images_move_less():
-  chosen = features.ClassifierConfig()
+  chosen = classifier.Config()
   assert [chosen.shift_of(side) for side in (8, 14, 28, 128)] == [0, 1, 2, 2]
   assert CONFIG.shift_of(28) == 0
 
 
 def test_images_move_by_the_shift_at_most():
   image = jnp.full((64, 5, 5, 1), -1.0).at[:, 2, 2].set(1.0)
-  moved = np.asarray(features._moved(image, jax.random.key(0), 2))
+  moved = np.asarray(classifier._moved(image, jax.random.key(0), 2))
   assert (moved.reshape(64, -1).sum(axis=1) == -23).all()
   _, rows, columns, _ = np.nonzero(moved == 1)
   assert {*rows} == {*columns} == {0, 1, 2, 3, 4}

@@ -302,6 +302,11 @@ def to_unit_range(images: Array) -> Array:
   return x
 
 
+def to_bytes(images: np.ndarray) -> np.ndarray:
+  """[-1, 1] to the nearest uint8; what is beyond is cut off."""
+  return np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
 def _dequantised(images: jax.Array, key: jax.Array) -> jax.Array:
   """uint8 to [-1, 1), the step between two values filled (Theis et al. 2016).
 

@@ -2,6 +2,7 @@
 
 from gan_jax.config import fields as configs, values
 from gan_jax.evaluation import (
+  cas,
   extractors,
   feature_metrics,
   metric as metrics,
@@ -14,7 +15,7 @@ from gan_jax.metrics import bootstrap
 ALIASES = {'fid': 'fd_inception'}
 
 METRICS: dict[str, metrics.Metric] = (
-  feature_metrics.METRICS | pixel_metrics.METRICS
+  feature_metrics.METRICS | pixel_metrics.METRICS | cas.METRICS
 )
 
 

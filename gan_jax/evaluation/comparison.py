@@ -186,6 +186,17 @@ class Comparison:
           f'eval.metrics: {name} is of the classes that samples were asked '
           'for: of a game with conditional=True, or of files with labels'
         )
+      names = {w: self._sets[w].class_names for w in metric.labelled}
+      for which, found in names.items():
+        if not found:
+          raise ValueError(
+            f'{self._origins[which]}: {name} needs images with labels'
+          )
+      if len({*names.values()}) > 1:
+        raise ValueError(
+          f'{" and ".join(self._origins[w] for w in names)}: {name} needs the '
+          'same classes in both'
+        )
 
   def _check_network(
     self, learn: Callable[[], extractors.Learnt | None]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gan_jax.config import fields as configs
-from gan_jax.evaluation import features, pretrained, sets
+from gan_jax.evaluation import classifier, features, pretrained, sets
 
 NAMES = ('classifier', *pretrained.PRETRAINED)
 
@@ -52,7 +52,7 @@ def make(
     )
   images = learnt.images
   height, width, channels = images.shape
-  most = features.most_to_learn(height * width * channels)
+  most = classifier.most_to_learn(height * width * channels)
   x, label = images.pixels(most)
   assert label is not None
   return features.classifier(x, label, len(images.class_names))

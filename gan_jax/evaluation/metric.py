@@ -124,6 +124,7 @@ class Metric(NamedTuple):
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
     conditional: is of generated images that were asked for by class.
+    labelled: sets whose images must have classes, the same of all.
     extractor: the one network of whose features it is, or ''.
     unsuffixed: its figures' names go without the network's.
     stateless: sets of which it has no state, for `result` reads them.
@@ -150,6 +151,7 @@ class Metric(NamedTuple):
   one_class: bool = False
   labels: bool = False
   conditional: bool = False
+  labelled: tuple[str, ...] = ()
   extractor: str = ''
   unsuffixed: bool = False
   stateless: tuple[str, ...] = ()

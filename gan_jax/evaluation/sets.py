@@ -52,7 +52,7 @@ class Images(NamedTuple):
     for start in range(0, end, BLOCK):
       x, label = self.fetch(start, min(start + BLOCK, end))
       if x.dtype != np.uint8:
-        x = (np.clip(x, -1, 1) * 127.5 + 127.5).round().astype(np.uint8)
+        x = sources.to_bytes(x)
       found.append(x)
       labels += [] if label is None else [label]
     return np.concatenate(found), np.concatenate(labels) if labels else None

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from gan_jax.data import source as sources
+
 
 def pyplot() -> Any:
   """Matplotlib, whose import takes longer than many a short run."""
@@ -61,11 +63,6 @@ def save_animation(
   )
 
 
-def quantised(images: np.ndarray) -> np.ndarray:
-  """Values in [-1, 1] as uint8 in [0, 255]; those beyond are clipped."""
-  return np.clip((images + 1) * 127.5, 0, 255).round().astype(np.uint8)
-
-
 def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   """Tiles images, two pixels apart.
 
@@ -81,7 +78,7 @@ def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
   tiles = np.full(
     (rows * columns, height + 2, width + 2, channels), 255, 'uint8'
   )
-  tiles[:count, :height, :width] = quantised(images)
+  tiles[:count, :height, :width] = sources.to_bytes(images)
   grid = tiles.reshape(rows, columns, height + 2, width + 2, channels)
   grid = grid.transpose(0, 2, 1, 3, 4).reshape(
     rows * (height + 2), columns * (width + 2), channels

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from gan_jax.data import source as sources
 from gan_jax.report import plots
 
 # Least width of a frame, and pixels an inch of its chart.
@@ -43,7 +44,7 @@ def frames(
   scale = -(-_WIDTH // images.shape[2])
   pictures = [
     image.repeat(scale, axis=0).repeat(scale, axis=1)
-    for image in plots.quantised(images)
+    for image in sources.to_bytes(images)
   ]
   if logits is None:
     return pictures
