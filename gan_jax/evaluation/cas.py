@@ -96,7 +96,7 @@ METRICS: dict[str, metrics.Metric] = {
     settings=lambda facts: {
       'classifier': f'{_CONFIG.epochs} epochs, width {_CONFIG.width}',
     },
-    least=lambda facts: {'held_out': 1, 'generated': 2},
+    least=lambda facts: {'held_out': 2, 'generated': 2},
     uses_features=False,
     single=True,
     conditional=True,
