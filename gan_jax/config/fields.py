@@ -70,6 +70,9 @@ class Gen:
   # (drawn as often as the data have them), 'uniform', or 'paired' (those of the
   # real samples that D sees beside them).
   labels: str = 'data'
+  # InfoGAN's codes: so many classes that no data have are asked of it, each as
+  # often, and D's head is to find them again; 0 for none.
+  codes: int = declare.field(0, at_least=0)
   # The network's own settings: the `GenSettings` of its file; None for its
   # defaults.
   net: Any = None
@@ -280,6 +283,11 @@ class Penalties:
   reacgan: DataToData = dataclasses.field(default_factory=DataToData)
   # The generator's: the same of its samples.
   reacgan_gen: DataToData = dataclasses.field(default_factory=DataToData)
+  # Of codes that D finds in generated samples (disc.net.conditioning='codes';
+  # Chen et al. 2016, InfoGAN).
+  infogan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: that D finds them.
+  infogan_gen: Penalty = dataclasses.field(default_factory=Penalty)
   # Consistency of D's logits on real images and on a mirrored and moved view of
   # them; the papers' weight is 10.
   cr: Penalty = dataclasses.field(default_factory=Penalty)

@@ -46,7 +46,10 @@ def _net(player: str, name: str) -> _Need:
 
 _METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
 _ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
-_CLASSES = _Need('conditional=True', lambda c: c.conditional)
+_CLASSES = _Need(
+  'conditional=True',
+  lambda c: c.conditional or c.disc.net.conditioning == 'codes',
+)
 
 # By the field, or the first part of several fields' names. How often a penalty
 # is applied and whose classes are asked for are not here: configurations set
@@ -54,6 +57,10 @@ _CLASSES = _Need('conditional=True', lambda c: c.conditional)
 _NEEDS = {
   'init_player': _Need('init_from', lambda c: bool(c.init_from)),
   'disc.net.conditioning': _CLASSES,
+  'disc.net.numbers': _Need(
+    "disc.net.conditioning='codes'",
+    lambda c: c.disc.net.conditioning == 'codes',
+  ),
   'disc.net.embedding': _Need(
     "disc.net.conditioning='proxies'",
     # R3GAN's is of its projection.

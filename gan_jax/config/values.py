@@ -265,6 +265,11 @@ def chunk_length(config: configs.Config) -> int:
   return math.gcd(config.log_every, config.steps, begin)
 
 
+def asks_for_classes(config: configs.Config) -> bool:
+  """Whether G is told of a class, of the data's or of its own codes."""
+  return config.conditional or config.gen.codes > 0
+
+
 def uses_ema(config: configs.Config) -> bool:
   """Whether the averaged generator is the one that is evaluated."""
   if config.eval.ema_length is not None:

@@ -293,6 +293,12 @@ def unlabelled(source: Source) -> Source:
   return dataclasses.replace(source, batch=batch)
 
 
+def coded(source: Source, codes: int) -> Source:
+  """The same samples without labels, for a game of so many codes."""
+  info = source.info._replace(class_names=(), class_shares=(1 / codes,) * codes)
+  return dataclasses.replace(unlabelled(source), info=info)
+
+
 def to_unit_range(images: Array) -> Array:
   """uint8 in [0, 255] to float32 in [-1, 1]."""
   x = images.astype(np.float32)

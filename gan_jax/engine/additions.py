@@ -290,6 +290,7 @@ _TRAINED_BY: dict[str, types.Pair] = {
   'discriminative_classifier': types.Pair(
     disc=('adcgan',), gen=('adcgan_gen',)
   ),
+  'codes': types.Pair(disc=('infogan',), gen=('infogan_gen',)),
   'proxies': types.Pair(
     disc=('contragan', 'reacgan'), gen=('contragan_gen', 'reacgan_gen')
   ),
@@ -300,7 +301,9 @@ def check_conditioning(
   config: configs.Config, disc: nn.Module, classes: int
 ) -> None:
   """Raises ValueError where D's heads are missing, or without their terms."""
-  how = getattr(disc.settings, 'conditioning', '') if classes else ''
+  set_to = getattr(disc.settings, 'conditioning', '')
+  how = set_to if classes or set_to == 'codes' else ''
+  _check_codes(config, how, getattr(disc.settings, 'numbers', 0))
 
   def weight(name: str) -> float:
     return max(values.swept_values(config, f'penalties.{name}.weight'))
@@ -308,9 +311,10 @@ def check_conditioning(
   for kind, terms_of in _TRAINED_BY.items():
     for name in (*terms_of.disc, *terms_of.gen):
       if kind != how and weight(name):
+        needed = 'gen.codes' if kind == 'codes' else 'conditional=True'
         raise ValueError(
           f'penalties.{name}.weight={weight(name)}: D has not what it trains; '
-          f'set conditional=True and disc.net.conditioning={kind!r}'
+          f'set {needed} and disc.net.conditioning={kind!r}'
         )
   if how in _TRAINED_BY:
     of_disc, of_gen = _TRAINED_BY[how].disc, _TRAINED_BY[how].gen
@@ -319,6 +323,32 @@ def check_conditioning(
         f'disc.net.conditioning={how!r}: nothing trains it; set '
         f'{_either(of_disc)}, and {_either(of_gen)} for G'
       )
+
+
+def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
+  """Raises ValueError where nobody makes or finds InfoGAN's codes."""
+  gen = config.gen
+  if gen.codes and how != 'codes':
+    raise ValueError(
+      f'gen.codes={gen.codes}: D is to find them; set disc.net.conditioning='
+      "'codes', of mlp, dcgan, sngan or biggan"
+    )
+  if how != 'codes':
+    return
+  if not (gen.codes or numbers):
+    raise ValueError(
+      "disc.net.conditioning='codes': there are none; set gen.codes or "
+      'disc.net.numbers'
+    )
+  if numbers > gen.latent_dim:
+    raise ValueError(
+      f'disc.net.numbers={numbers}: z has gen.latent_dim={gen.latent_dim}'
+    )
+  if config.packing > 1:
+    raise ValueError(
+      f'packing={config.packing}: codes are those of single samples; set '
+      'packing=1'
+    )
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
-from gan_jax.data import absent, opening, source as sources
+from gan_jax.data import absent, opening
 from gan_jax.engine import (
   batching,
   build,
@@ -253,9 +253,7 @@ def _game(
   keys = program.root_keys(config.seed)
   shape = build.step_shape(config)
   source = absent.open_absent(config.data, keys.data, shape, form, mesh.size)
-  if not config.conditional:
-    source = sources.unlabelled(source)
-  return program.game_of(config, source, mesh)
+  return program.game_of(config, build.as_played(config, source), mesh)
 
 
 def _arguments(game: program.Game, length: int) -> tuple[types.PyTree, ...]:

@@ -199,13 +199,13 @@ def _make_optimiser(
 
 
 def count_classes(config: configs.Config, info: sources.Info) -> int:
-  """Classes that both players are told of; 0 in a game without.
+  """Classes that G is told of, and D but of codes; 0 in a game without.
 
   Raises:
     ValueError: they are to be told, and the data have none, or samples are
       packed, of which one D's judgement has several.
   """
-  if not config.conditional:
+  if not values.asks_for_classes(config):
     return 0
   if not info.class_shares:
     raise ValueError(
@@ -390,7 +390,8 @@ def make_spec(
     ),
     latent=latent,
     eval_latent=eval_latent,
-    paired_labels=bool(classes) and names.LABEL_LAWS[config.gen.labels] is None,
+    paired_labels=config.conditional
+    and names.LABEL_LAWS[config.gen.labels] is None,
     loop_disc=config.disc_steps > 1 and _is_large(disc_params),
     schedule=make_schedule(config),
     terms=of_players,
@@ -490,4 +491,20 @@ def make_source(
     shared=population.is_population(config),
     accept=accept,
   )
+  return as_played(config, source)
+
+
+def as_played(config: configs.Config, source: sources.Source) -> sources.Source:
+  """With the labels that a game has of the data: its own, none, or codes.
+
+  Raises:
+    ValueError: it is to have both.
+  """
+  if config.gen.codes and config.conditional:
+    raise ValueError(
+      f'gen.codes={config.gen.codes}: with conditional=True the classes are '
+      "the data's; set one of them"
+    )
+  if config.gen.codes:
+    return sources.coded(source, config.gen.codes)
   return source if config.conditional else sources.unlabelled(source)

@@ -16,7 +16,8 @@ def make_latents(
 ) -> tuple[specs.Latents, specs.Latents]:
   """Of training, and of evaluation."""
   law = values.choose('gen.labels', config.gen.labels, names.LABEL_LAWS)
-  shares = np.array(info.class_shares if config.conditional else ())
+  told = values.asks_for_classes(config)
+  shares = np.array(info.class_shares if told else ())
   asked = law(shares) if law and config.conditional else shares
   return (
     _make_latent(config.gen, asked, mesh),

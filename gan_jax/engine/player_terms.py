@@ -42,6 +42,18 @@ def _as_fake(seen: looks.Seen) -> jax.Array:
   return class_losses.classification(seen.heads['classify'], label)
 
 
+def _codes(update: terms.Update) -> jax.Array:
+  """How badly D finds the codes that fakes were made of, `[]`."""
+  heads, latent, total = update.fake.heads, update.latent, jnp.zeros(())
+  if 'classify' in heads:
+    assert latent.label is not None
+    total += class_losses.classification(heads['classify'], latent.label)
+  if 'numbers' in heads:
+    codes = latent.z[:, : heads['numbers'].shape[1]]
+    total += class_losses.numbers(heads['numbers'], codes)
+  return total
+
+
 def _contrastive(
   update: terms.Update, seen: looks.Seen, name: str
 ) -> jax.Array:
@@ -131,6 +143,7 @@ TERMS = types.Pair(
     'reacgan_gen': terms.Term(
       lambda u: _data_to_data(u, u.fake, 'reacgan_gen')
     ),
+    'infogan_gen': terms.Term(_codes),
     'feature_matching': terms.Term(
       lambda u: penalties.feature_matching(
         u.real.heads['features'], u.fake.heads['features']
@@ -176,6 +189,7 @@ TERMS = types.Pair(
       lambda u: _classification(u.real) + _classification(u.fake, 'twin')
     ),
     'adcgan': terms.Term(lambda u: _as_real(u.real) + _as_fake(u.fake)),
+    'infogan': terms.Term(_codes),
     'contragan': terms.Term(lambda u: _contrastive(u, u.real, 'contragan')),
     'reacgan': terms.Term(lambda u: _data_to_data(u, u.real, 'reacgan')),
     'cr': terms.Term(lambda u: _consistency(u, u.real)),

@@ -34,11 +34,13 @@ class Generated(NamedTuple):
     num: how many there will be.
     shape: of each.
     labelled: whether they come with the classes that were asked for.
+    codes: of which they come with one; 0 for none.
   """
 
   num: int
   shape: tuple[int, int, int]
   labelled: bool = False
+  codes: int = 0
 
 
 class Sets(NamedTuple):
@@ -98,6 +100,7 @@ class Comparison:
       settings,
       mirrored=known.mirrored,
       labelled=generated.labelled,
+      codes=generated.codes,
     )
     self._check_counts()
     self._check_conditional(generated)
@@ -186,6 +189,11 @@ class Comparison:
           f'eval.metrics: {name} is of the classes that samples were asked '
           'for: of a game with conditional=True, or of files with labels'
         )
+      if metric.coded and not generated.codes:
+        raise ValueError(
+          f'eval.metrics: {name} is of the codes that samples were asked for: '
+          'of a game with gen.codes'
+        )
       names = {w: self._sets[w].class_names for w in metric.labelled}
       for which, found in names.items():
         if not found:
@@ -226,15 +234,21 @@ class Comparison:
     return types.Features(*whole)
 
   def _blocks(
-    self, blocks: Iterable[sets.Block], *, extracts: bool, mirrors: bool
+    self,
+    blocks: Iterable[sets.Block],
+    *,
+    extracts: bool,
+    mirrors: bool,
+    coded: bool,
   ) -> Iterator[metrics.Block]:
-    """With their features, and those of mirror images, where asked."""
+    """With features, those of mirror images, and codes for labels, if asked."""
     for x, label in blocks:
       yield metrics.Block(
         x,
-        label,
+        None if coded else label,
         self._extract(x) if extracts else None,
         self._extract(x[:, :, ::-1]) if mirrors else None,
+        label if coded else None,
       )
 
   def _states(
@@ -270,7 +284,11 @@ class Comparison:
     both_ways = which == 'train' and self._facts.mirrored
     mirrors = both_ways and any(m.mirrors for m in used.values())
     done = 0
-    for block in self._blocks(blocks(most), extracts=extracts, mirrors=mirrors):
+    coded = which == 'generated' and bool(self._facts.codes)
+    read = self._blocks(
+      blocks(most), extracts=extracts, mirrors=mirrors, coded=coded
+    )
+    for block in read:
       for name, metric in used.items():
         if counts[name] > done:
           part = block.first(counts[name] - done)

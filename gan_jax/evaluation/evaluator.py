@@ -84,7 +84,10 @@ class Evaluator:
     self._comparison = comparison.Comparison(
       settings,
       comparison.Generated(
-        settings.num_samples, self._real.shape, config.conditional
+        settings.num_samples,
+        self._real.shape,
+        config.conditional,
+        config.gen.codes,
       ),
       comparison.Sets(
         self._real,
@@ -246,13 +249,20 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
     else 'live',
     'matmul_precision': config.matmul_precision,
     'batch_norm': statistics if normalised else 'none',
-    'labels': 'as the data have them' if config.conditional else 'none',
+    'labels': _labels(config),
     'truncation': (
       f'{spec.gen.truncation} {config.eval.truncation}'
       if config.eval.truncation is not None
       else 'none'
     ),
   }
+
+
+def _labels(config: configs.Config) -> str:
+  """How often samples are asked for each class."""
+  if config.gen.codes:
+    return f'{config.gen.codes} codes, all as often'
+  return 'as the data have them' if config.conditional else 'none'
 
 
 def law_figures(

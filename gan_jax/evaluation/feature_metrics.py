@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 
 from gan_jax.evaluation import metric as metrics
 from gan_jax.metrics import (
@@ -185,6 +186,24 @@ def _class_accuracy(inputs: metrics.Inputs) -> metrics.Figures:
   return {
     'class_accuracy': mean, **_of_classes(inputs, 'class_accuracy', accuracies)
   }  # fmt: skip
+
+
+def _update_codes(state: np.ndarray, block: metrics.Block) -> np.ndarray:
+  """How many samples of each code a classifier gives each class, `[M, K]`."""
+  assert block.code is not None
+  np.add.at(state, (block.code, block.logits.argmax(axis=1)), 1)
+  return state
+
+
+def _code_accuracy(inputs: metrics.Inputs) -> metrics.Figures:
+  """The share of samples of their code's class, by the best matching.
+
+  Each code has one class and each class one code at most (Chen et al. 2016,
+  section 7.2, of real images).
+  """
+  counts = inputs.states['generated']
+  matched = scipy.optimize.linear_sum_assignment(-counts)
+  return {'code_accuracy': float(counts[matched].sum() / counts.sum())}
 
 
 # The kernel distance, the inception score, precision and recall.
@@ -465,5 +484,15 @@ METRICS: dict[str, metrics.Metric] = {
     one_class=True,
     labels=True,
     conditional=True,
+  ),
+  'code_accuracy': metrics.Metric(
+    ('code_accuracy',),
+    counts=metrics.generated,
+    init=lambda facts: np.zeros((facts.codes, facts.logits[0]), np.int64),
+    update=_update_codes,
+    result=_code_accuracy,
+    one_class=True,
+    labels=True,
+    coded=True,
   ),
 }  # fmt: skip

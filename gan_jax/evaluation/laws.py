@@ -165,10 +165,14 @@ def _measure_points(
   spec: specs.Spec,
   law: densities.Points,
   *,
+  asked: bool,
   num: int,
   ema: bool,
 ) -> Measure:
-  """Figures and `frames.Cloud` of a two-dimensional game; as above."""
+  """Figures and `frames.Cloud` of a two-dimensional game; as above.
+
+  `asked` says whether samples are asked for by mode.
+  """
 
   def measure(
     state: states.GanState, key: jax.Array
@@ -188,7 +192,7 @@ def _measure_points(
         points, jnp.asarray(law.modes), law.mode_std
       )
       figures |= coverage._asdict()
-      if samples.label is not None:
+      if asked:
         figures['asked_mode'] = modes.asked_mode(
           samples, jnp.asarray(law.modes)
         )
@@ -302,7 +306,9 @@ def make_measure(
     return _measure_density(spec, law, num=num, ema=ema)
   if source.info.kind == 'points':
     points = densities.POINTS[config.data.name]
-    return _measure_points(spec, points, num=num, ema=ema)
+    return _measure_points(
+      spec, points, asked=config.conditional, num=num, ema=ema
+    )
   # The same images for every seed, unless they are streamed.
   draw = source.batch
   args = source.chunk(0, 1), jax.random.key(0), jnp.int32(0)
@@ -322,7 +328,9 @@ def make_measure(
     _first(real, num),
     overfitting.make_figures(config, spec) if held_out else None,
     num=GRID**2,
-    classes=len(source.info.class_shares) if config.conditional else 0,
+    classes=len(source.info.class_shares)
+    if values.asks_for_classes(config)
+    else 0,
     ema=ema,
   )
 

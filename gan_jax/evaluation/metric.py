@@ -25,12 +25,14 @@ class Block(NamedTuple):
     extracted: features and logits; None where no metric asks for them.
     mirrored: those of the mirror images, of training images that G saw both
       ways, where a metric asks for them.
+    code: `[n]`, that generated images were made of, or None.
   """
 
   x: np.ndarray
   label: np.ndarray | None
   extracted: types.Features | None
   mirrored: types.Features | None = None
+  code: np.ndarray | None = None
 
   def first(self, num: int) -> 'Block':
     """The first `num` of them, or all."""
@@ -61,6 +63,7 @@ class Facts(NamedTuple):
     logits: shape of an image's logits, `(K,)`, or `(C, K)` of stacks.
     mirrored: whether G was trained on the mirror images of 'train' too.
     labelled: whether samples come with the classes that were asked for.
+    codes: of which samples come with one, InfoGAN's; 0 for none.
   """
 
   num: Mapping[str, int]
@@ -70,6 +73,7 @@ class Facts(NamedTuple):
   logits: tuple[int, ...] = ()
   mirrored: bool = False
   labelled: bool = False
+  codes: int = 0
 
 
 class Inputs(NamedTuple):
@@ -124,6 +128,7 @@ class Metric(NamedTuple):
     one_class: needs a network that gives an image one class.
     labels: needs a network that knows the classes of the data.
     conditional: is of generated images that were asked for by class.
+    coded: is of generated images that were asked for by code.
     labelled: sets whose images must have classes, the same of all.
     extractor: the one network of whose features it is, or ''.
     unsuffixed: its figures' names go without the network's.
@@ -151,6 +156,7 @@ class Metric(NamedTuple):
   one_class: bool = False
   labels: bool = False
   conditional: bool = False
+  coded: bool = False
   labelled: tuple[str, ...] = ()
   extractor: str = ''
   unsuffixed: bool = False

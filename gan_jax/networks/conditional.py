@@ -179,6 +179,9 @@ HEADS: dict[str, tuple[str, ...]] = {
   # Kang & Park 2020, ContraGAN, and Kang et al. 2021, ReACGAN: 'classify' has
   # the cosines of the embedding with a proxy of each class.
   'proxies': ('classify', 'embed'),
+  # Chen et al. 2016, InfoGAN: the class that G was asked for, which D is not
+  # told, and the first numbers of z, `[B, numbers]`.
+  'codes': ('classify', 'numbers'),
 }
 CONDITIONING = tuple(HEADS)
 
@@ -200,8 +203,8 @@ def judged(
     h: the layer before, `[B, C]`.
     label: `[B]`, or None.
     classes: that there are; 0 changes nothing.
-    settings: `config.disc.net`, with `conditioning`, a name in `HEADS`, and
-      `embedding`; any other name changes nothing here.
+    settings: `config.disc.net`, with `conditioning`, a name in `HEADS` (any
+      other changes nothing here), `embedding` and `numbers`.
     dtype: of the activations.
     init: of the initial weights.
   """
@@ -210,16 +213,19 @@ def judged(
     out: jax.Array = layers.dense(features, *init, dtype, name=name)(h)
     return out
 
-  how = settings.conditioning if classes else ''
+  codes = settings.conditioning == 'codes'
+  how = settings.conditioning if classes or codes else ''
   if how == 'projection':
     logit += Projection(classes, init, dtype)(h, label)
   heads = {'features': h}
-  if how in ('classifier', 'twin_classifiers'):
+  if how in ('classifier', 'twin_classifiers', 'codes') and classes:
     heads['classify'] = dense('classifier', classes)
   if how == 'twin_classifiers':
     heads['twin'] = dense('twin', classes)
   if how == 'discriminative_classifier':
     heads['classify'] = dense('classifier', 2 * classes)
+  if how == 'codes' and settings.numbers:
+    heads['numbers'] = dense('numbers', settings.numbers)
   if how == 'proxies':
     size = settings.embedding
     proxies = Embedding(classes, size, init, dtype, name='proxies')
@@ -256,7 +262,8 @@ class Judge(nn.Module):
   Whoever derives from it returns in `judge` what `judged` gives.
 
   Attributes:
-    settings: `config.disc.net`, with `conditioning` and `embedding`.
+    settings: `config.disc.net`, with `conditioning`,
+      `embedding` and `numbers`.
     classes: that there are; 0 for none.
     dtype: of the activations.
   """

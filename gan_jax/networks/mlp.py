@@ -57,6 +57,8 @@ class DiscSettings(GenSettings):
   )
   # With 'proxies', the size of the space of samples and proxies.
   embedding: int = declare.field(512, at_least=1)
+  # With 'codes', how many of z's first numbers are found in a sample.
+  numbers: int = declare.field(0, at_least=0)
 
 
 class Generator(nn.Module):

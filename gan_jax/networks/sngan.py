@@ -64,6 +64,8 @@ class DiscSettings(GenSettings):
   )
   # With 'proxies', the size of the space of samples and proxies.
   embedding: int = declare.field(512, at_least=1)
+  # With 'codes', how many of z's first numbers are found in a sample.
+  numbers: int = declare.field(0, at_least=0)
   # What the ResNet's last layer sees of each channel: the 'sum' over all
   # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
   pooling: str = declare.field('sum', choices=('sum', 'mean'))

@@ -107,6 +107,7 @@ def read(
 def _game(config: configs.Config, info: sources.Info) -> str:
   shape = 'x'.join(map(str, info.shape)) or '1'
   classes = ', classes asked for' * config.conditional
+  classes += f', {config.gen.codes} codes' * bool(config.gen.codes)
   stacked = f', stacks of {config.data.stack}' * (config.data.stack > 1)
   return f'{config.data.name}, {info.kind} of {shape}{stacked}{classes}'
 

@@ -130,6 +130,8 @@ def _data(run: trained.Run) -> str:
 
 
 def _classes(run: trained.Run) -> str:
+  if run.config.gen.codes:
+    return f'{run.config.gen.codes} codes'
   names = run.info.class_names
   shown = ', '.join(names[:20]) + (', ...' if len(names) > 20 else '')
   return f'{len(run.info.class_shares)} ({shown})'
