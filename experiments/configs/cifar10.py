@@ -74,29 +74,17 @@ def _biggan(c: config.Config) -> None:
   c.conditional = True
 
 
-def _acgan(c: config.Config) -> None:
-  recipes.use_studiogan_biggan(c, 'classifier')
-  c.penalties.acgan.weight = c.penalties.acgan_gen.weight = 1.0
-
-
-def _tacgan(c: config.Config) -> None:
-  recipes.use_studiogan_biggan(c, 'twin_classifiers')
-  c.penalties.tacgan.weight = c.penalties.tacgan_gen.weight = 1.0
-
-
-def _adcgan(c: config.Config) -> None:
-  recipes.use_studiogan_biggan(c, 'discriminative_classifier')
-  c.penalties.adcgan.weight = c.penalties.adcgan_gen.weight = 1.0
-
-
-def _contragan(c: config.Config) -> None:
-  recipes.use_studiogan_biggan(c, 'proxies')
-  c.penalties.contragan.weight = c.penalties.contragan_gen.weight = 1.0
+def _with_heads(
+  c: config.Config, conditioning: str, term: str, weight: float = 1.0
+) -> None:
+  """StudioGAN's, with a term of both players."""
+  recipes.use_studiogan_biggan(c, conditioning)
+  for name in (term, f'{term}_gen'):
+    getattr(c.penalties, name).weight = weight
 
 
 def _reacgan(c: config.Config) -> None:
-  recipes.use_studiogan_biggan(c, 'proxies')
-  c.penalties.reacgan.weight = c.penalties.reacgan_gen.weight = 0.5
+  _with_heads(c, 'proxies', 'reacgan', 0.5)
   c.batch_size = 128
   recipes.set_adam(c, 2e-4 * math.sqrt(2), 0.5)
   c.ema.half_life *= 2
@@ -139,10 +127,10 @@ ARGUMENTS = {
   'wgan_gp': _wgan_gp,
   'small': _small,
   'biggan': _biggan,
-  'acgan': _acgan,
-  'tacgan': _tacgan,
-  'adcgan': _adcgan,
-  'contragan': _contragan,
+  'acgan': lambda c: _with_heads(c, 'classifier', 'acgan'),
+  'tacgan': lambda c: _with_heads(c, 'twin_classifiers', 'tacgan'),
+  'adcgan': lambda c: _with_heads(c, 'discriminative_classifier', 'adcgan'),
+  'contragan': lambda c: _with_heads(c, 'proxies', 'contragan'),
   'reacgan': _reacgan,
   'stylegan2': _stylegan2,
   'stylegan2_baseline': _stylegan2_baseline,

@@ -1,5 +1,8 @@
 """The terms that a configuration can add to a player's loss, by name."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -54,29 +57,21 @@ def _codes(update: terms.Update) -> jax.Array:
   return total
 
 
-def _contrastive(
-  update: terms.Update, seen: looks.Seen, name: str
+def _among_proxies(
+  loss: Callable[..., jax.Array],
+  update: terms.Update,
+  seen: looks.Seen,
+  name: str,
+  *numbers: str,
 ) -> jax.Array:
-  """The 2C loss of samples, `[]`."""
-  return class_losses.contrastive(
-    seen.heads['embed'],
-    seen.heads['classify'],
-    _label(seen),
-    update.hyper[f'penalties.{name}.temperature'],
-  )
+  """A loss of samples among proxies of the classes, and numbers of its term."""
+  heads, group = seen.heads, f'penalties.{name}'
+  own = (update.hyper[f'{group}.{number}'] for number in numbers)
+  return loss(heads['embed'], heads['classify'], _label(seen), *own)
 
 
-def _data_to_data(
-  update: terms.Update, seen: looks.Seen, name: str
-) -> jax.Array:
-  """The D2D-CE loss of samples, `[]`."""
-  return class_losses.data_to_data(
-    seen.heads['embed'],
-    seen.heads['classify'],
-    _label(seen),
-    update.hyper[f'penalties.{name}.temperature'],
-    update.hyper[f'penalties.{name}.margin'],
-  )
+_contrastive = functools.partial(_among_proxies, class_losses.contrastive)
+_data_to_data = functools.partial(_among_proxies, class_losses.data_to_data)
 
 
 def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
@@ -138,10 +133,10 @@ TERMS = types.Pair(
     'tacgan_gen': terms.Term(_twin_gen),
     'adcgan_gen': terms.Term(lambda u: _as_real(u.fake) - _as_fake(u.fake)),
     'contragan_gen': terms.Term(
-      lambda u: _contrastive(u, u.fake, 'contragan_gen')
+      lambda u: _contrastive(u, u.fake, 'contragan_gen', 'temperature')
     ),
     'reacgan_gen': terms.Term(
-      lambda u: _data_to_data(u, u.fake, 'reacgan_gen')
+      lambda u: _data_to_data(u, u.fake, 'reacgan_gen', 'temperature', 'margin')
     ),
     'infogan_gen': terms.Term(_codes),
     'feature_matching': terms.Term(
@@ -190,8 +185,12 @@ TERMS = types.Pair(
     ),
     'adcgan': terms.Term(lambda u: _as_real(u.real) + _as_fake(u.fake)),
     'infogan': terms.Term(_codes),
-    'contragan': terms.Term(lambda u: _contrastive(u, u.real, 'contragan')),
-    'reacgan': terms.Term(lambda u: _data_to_data(u, u.real, 'reacgan')),
+    'contragan': terms.Term(
+      lambda u: _contrastive(u, u.real, 'contragan', 'temperature')
+    ),
+    'reacgan': terms.Term(
+      lambda u: _data_to_data(u, u.real, 'reacgan', 'temperature', 'margin')
+    ),
     'cr': terms.Term(lambda u: _consistency(u, u.real)),
     'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
     'zcr': terms.Term(_zcr_disc),
