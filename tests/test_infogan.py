@@ -119,6 +119,27 @@ def test_a_run_and_samples_of_each_code(
   np.testing.assert_array_equal(block.label, labels)
 
 
+def test_a_dcgan_may_take_the_class_beside_z():
+  settings = dcgan.GenSettings(width=8, conditioning='concatenation')
+  gen = dcgan.Generator((8, 8, 1), settings, classes=5)
+  latent = types.Latent(jnp.ones((2, 3)), jnp.array([0, 4]))
+  vars = gen.init(KEY, latent, types.EVAL)
+  kinds = {name.split('_')[0] for name in vars['params']}
+  assert 'ClassBatchNorm' not in kinds
+  first = vars['params']['Dense_0']['kernel']
+  assert first.shape[0] == 3 + 5
+  # The class adds its row of the first layer.
+  alone = latent._replace(label=None)
+  plain = dcgan.Generator((8, 8, 1), settings)
+  params = {**vars['params'], 'Dense_0': {
+    **vars['params']['Dense_0'], 'kernel': first[:3],
+    'bias': vars['params']['Dense_0']['bias'] + first[3 + 4],
+  }}  # fmt: skip
+  of_class = gen.apply(vars, latent, types.EVAL)[1]
+  expected = plain.apply({**vars, 'params': params}, alone, types.EVAL)[1]
+  np.testing.assert_allclose(of_class, expected, atol=1e-5)
+
+
 def test_code_accuracy_by_hand():
   """Ten samples of two codes and of three classes."""
   metric = feature_metrics.METRICS['code_accuracy']

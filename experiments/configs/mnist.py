@@ -48,11 +48,12 @@ def _infogan(c: config.Config) -> None:
   """InfoGAN (Chen et al. 2016, appendix C.1): ten codes and two numbers.
 
   Its z and rates: of 64 numbers two are codes, D learns at 2e-4 and G at 1e-3.
-  The networks are DCGANs here, whose G takes the code in its normalisations.
+  The networks are DCGANs here.
   """
   recipes.use_dcgan(c, width=64, latent_dim=64, batch_norm=True)
   c.batch_size = 128
   c.gen.latent, c.gen.codes = 'uniform', 10
+  c.gen.net = dataclasses.replace(c.gen.net, conditioning='concatenation')
   c.disc.net = dataclasses.replace(c.disc.net, conditioning='codes', numbers=2)
   c.penalties.infogan.weight = c.penalties.infogan_gen.weight = 1.0
   c.optim.gen.learning_rate = 1e-3

@@ -50,6 +50,7 @@ _CLASSES = _Need(
   'conditional=True',
   lambda c: c.conditional or c.disc.net.conditioning == 'codes',
 )
+_ASKED = _Need('conditional=True or gen.codes', values.asks_for_classes)
 
 # By the field, or the first part of several fields' names. How often a penalty
 # is applied and whose classes are asked for are not here: configurations set
@@ -57,6 +58,7 @@ _CLASSES = _Need(
 _NEEDS = {
   'init_player': _Need('init_from', lambda c: bool(c.init_from)),
   'disc.net.conditioning': _CLASSES,
+  'gen.net.conditioning': _ASKED,
   'disc.net.numbers': _Need(
     "disc.net.conditioning='codes'",
     lambda c: c.disc.net.conditioning == 'codes',

@@ -104,6 +104,11 @@ class GenSettings(_Settings):
   # Equal parts of a batch that are normalised apart: with as many as `packing`,
   # each of the samples that D judges at once, as in PacGAN's code.
   norm_groups: int = declare.field(1, at_least=1)
+  # How it takes the class: 'batch_norm', a gain and a bias in each, or
+  # 'concatenation', beside z.
+  conditioning: str = declare.field(
+    'batch_norm', choices=('batch_norm', 'concatenation')
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Generator(nn.Module):
   Attributes:
     shape: of one image, `(size, size, C)`.
     settings: `config.gen.net`.
-    classes: that scale and shift what batch normalisation gives; 0 for none.
+    classes: that there are; 0 for none.
     dtype: of the activations.
   """
 
@@ -148,8 +153,10 @@ class Generator(nn.Module):
     settings, groups = self.settings, self.settings.norm_groups
     *targets, base = sides(self.shape, settings.stages)
     first, *features = _widths('gen', settings.width, len(targets))
-    label = latent.label if self.classes else None
-    if self.classes and groups > 1:
+    z, label = latent.z, latent.label if self.classes else None
+    if settings.conditioning == 'concatenation':
+      z, label = conditional.concatenated(z, label, self.classes), None
+    if label is not None and groups > 1:
       raise ValueError(
         f'net.norm_groups={groups}: batch normalisation by class has one group'
       )
@@ -162,7 +169,7 @@ class Generator(nn.Module):
       )
 
     h = layers.grow(
-      latent.z,
+      z,
       base,
       first,
       [*features, self.shape[-1]],
