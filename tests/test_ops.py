@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 
-from gan_jax.ops import blocks, cpu, linear, resample
+from gan_jax.ops import blocks, cpu, fir, linear, resample
 
 Function = Callable[..., jax.Array]
 
@@ -22,6 +23,17 @@ def singly(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def maxout(x: jax.Array, kernel: jax.Array) -> jax.Array:
   return linear.as_matrices(x, kernel, (((1,), (0,)), ((), ())))
+
+
+TAPS = np.array([0.1, -0.4, 0.9, 0.3], np.float32)
+
+
+def fir_up(x: jax.Array) -> jax.Array:
+  return fir.resample(x, TAPS, up=3, padding=(2, -1))
+
+
+def fir_down(x: jax.Array) -> jax.Array:
+  return fir.resample(x, np.outer(TAPS, TAPS + 1), up=2, down=3)
 
 
 # The function, shapes of its arguments, and what only the stock one, and only
@@ -38,6 +50,8 @@ OPS: dict[str, tuple[Function, tuple[tuple[int, ...], ...], str, str]] = {
   'narrow': (resample.narrow, ((8, 4, 6, 2),), 'pad[', 'resample['),
   'widen': (resample.widen, ((8, 4, 6, 2),), 'pad[', 'resample['),
   'smooth': (resample.smooth, ((8, 4, 6, 2),), 'pad[', 'resample['),
+  'fir_up': (fir_up, ((8, 4, 6, 2),), 'conv_general_dilated[', 'fir['),
+  'fir_down': (fir_down, ((8, 4, 6, 2),), 'conv_general_dilated[', 'fir['),
 }  # fmt: skip
 CASES = [pytest.param(*case[:2], id=name) for name, case in OPS.items()]
 
@@ -148,3 +162,46 @@ def test_blocks(size: int, monkeypatch: pytest.MonkeyPatch):
   assert_close(*(jax.jit(f)(x, weights) for f in both))
   many = x[None] * jnp.arange(1.0, 4.0)[:, None, None]
   assert_close(*(jax.jit(jax.vmap(f, (0, None)))(many, weights) for f in both))
+
+
+@pytest.mark.parametrize(
+  ('taps', 'up', 'down', 'padding'),
+  [
+    (12, 2, 1, (5, 6)), (12, 1, 2, (0, 0)), (8, 4, 1, (-3, 7)),
+    (6, 3, 2, (4, 1)), (7, 2, 4, (3, 3)), (1, 1, 1, (0, -2)),
+  ],
+)  # fmt: skip
+@pytest.mark.parametrize('axes', [1, 2])
+@pytest.mark.parametrize('terms', [1, 144])
+def test_filters_of_scipy(
+  taps: int, up: int, down: int, padding: tuple[int, int], axes: int,
+  terms: int, monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+  """Separable ones and others, added up at once and row by row."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, 13, 15, 2)).astype(np.float32)
+  table = rng.normal(size=(taps,) * axes).astype(np.float32)
+  full = np.outer(table, table) if axes == 1 else table
+
+  def plain(image: np.ndarray) -> np.ndarray:
+    zeros = np.zeros([up * n for n in image.shape])
+    zeros[::up, ::up] = image
+    before, after = padding
+    zeros = np.pad(zeros, [(max(before, 0), max(after, 0))] * 2)
+    cut = slice(max(-before, 0), -max(-after, 0) or None)
+    kept = scipy.signal.convolve2d(zeros[cut, cut], full, 'valid')
+    return kept[::down, ::down]
+
+  expected = np.stack(
+    [[plain(x[i, ..., c]) for c in range(2)] for i in range(2)]
+  ).transpose(0, 2, 3, 1)
+  monkeypatch.setattr(fir, '_TERMS', terms)
+  ours = jax.jit(
+    lambda x: fir.resample(x, table, up=up, down=down, padding=padding)
+  )
+  assert_close(ours(x), expected)
+
+
+def test_a_filter_longer_than_the_images_is_refused():
+  with pytest.raises(ValueError, match='12 taps over images of shape'):
+    fir.resample(jnp.ones((1, 5, 20, 3)), np.ones(12))
