@@ -211,7 +211,7 @@ def check_penalties(
   if weight and 'map' not in getattr(gen, 'methods', ()):
     raise ValueError(
       f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
-      "has no intermediate latents; 'stylegan2' does"
+      "has no intermediate latents; 'stylegan2' and 'stylegan3' do"
     )
   weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
   for name, off in (('batch_norm', False), ('mbstd_group', 0)):

@@ -22,6 +22,7 @@ from gan_jax.networks import (
   small_dcgan,
   sngan,
   stylegan2,
+  stylegan3,
 )
 
 LOSSES: dict[str, losses.GanLoss] = {
@@ -46,6 +47,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'sngan': sngan,
   'biggan': biggan,
   'stylegan2': stylegan2,
+  'stylegan3': stylegan3,
 }
 
 LATENTS: dict[str, Callable[[jax.Array, tuple[int, int]], jax.Array]] = {

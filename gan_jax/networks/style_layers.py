@@ -59,22 +59,24 @@ class Dense(nn.Module):
     features: of the result.
     rate: the factor on the learning rates of weights and bias.
     active: whether `activate` follows.
-    first_bias: its initial value.
+    first_bias: its initial value, or one for each feature.
+    scale: the standard deviation of the initial weights.
   """
 
   features: int
   rate: float = 1.0
   active: bool = False
-  first_bias: float = 0.0
+  first_bias: float | tuple[float, ...] = 0.0
+  scale: float = 1.0
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     kernel = self.param(
       'kernel',
-      nn.initializers.normal(1 / self.rate),
+      nn.initializers.normal(self.scale / self.rate),
       (x.shape[-1], self.features),
     )
-    first = nn.initializers.constant(self.first_bias / self.rate)
+    first = nn.initializers.constant(jnp.array(self.first_bias) / self.rate)
     bias = self.param('bias', first, (self.features,))
     y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1])))
     y += linear.spread(bias * self.rate, y)
@@ -156,6 +158,7 @@ def modulated(
   *,
   up: bool = False,
   demodulate: bool = True,
+  padding: conv.Padding = 'SAME',
 ) -> jax.Array:
   """A convolution whose input channels each sample scales (eq. 1 and 3).
 
@@ -176,6 +179,7 @@ def modulated(
     up: to twice the sides.
     demodulate: scale each output channel of each sample by the norm of what it
       is convolved with.
+    padding: as of `conv.conv`; not upwards.
 
   Returns:
     `[B, H', W', O]`.
@@ -186,7 +190,7 @@ def modulated(
     # The filter times 4, for three of four pixels were zeros.
     y = 4 * resample.narrow(conv.conv_transpose(y, cast, padding='VALID'))
   else:
-    y = conv.conv(y, cast, padding='SAME')
+    y = conv.conv(y, cast, padding=padding)
   if not demodulate:
     return y
   squares = jnp.square(style) @ jnp.square(kernel).sum(axis=(0, 1))

@@ -134,7 +134,7 @@ class Projector:
     if space == 'w' and not has_w:
       raise ValueError(
         f'--space=w: gen.name={run.config.gen.name!r} has no intermediate '
-        "latents; 'stylegan2' does"
+        "latents; 'stylegan2' and 'stylegan3' do"
       )
     self.space = space or ('w' if has_w else 'z')
     self._run, self._spec, self._extractor = run, run.spec, extractor

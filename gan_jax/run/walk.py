@@ -195,7 +195,7 @@ class Walker:
     if not self.has_w:
       raise ValueError(
         f'--mode=mixing: gen.name={self._run.config.gen.name!r} has no '
-        "intermediate latents; 'stylegan2' does"
+        "intermediate latents; 'stylegan2' and 'stylegan3' do"
       )
     own, other = self.inputs(rows), self.inputs(columns)
     count = own.z.shape[1]
