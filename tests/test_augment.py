@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 from jax import test_util
 
 from gan_jax import types
@@ -704,3 +705,65 @@ def test_refusals():
   config = game()
   config.penalties.cr.weight = 10.0
   assert 'penalties.cr.weight=10.0: needs images' in lines(config, info)
+
+
+# The blur that fades out.
+
+
+@pytest.mark.parametrize('sigma', [0.0, 0.3, 0.34, 1.0, 4.0])
+def test_blur_of_the_authors_code(sigma: float):
+  """StyleGAN3's `run_D`, by scipy; the largest filter passes the border."""
+  x = noise(2, 9, 12, 3)
+  ours = jax.jit(lambda sigma: augment.blur(x, sigma, 12))(jnp.float32(sigma))
+  reach = int(np.floor(3 * np.float32(sigma)))
+  expected = np.asarray(x)
+  if reach:
+    f = np.exp2(-np.square(np.arange(-reach, reach + 1) / sigma))
+    for axis in (1, 2):
+      expected = scipy.ndimage.convolve1d(
+        expected, f / f.sum(), axis, mode='constant'
+      )
+  np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+  if not reach:
+    np.testing.assert_array_equal(ours, x)
+
+
+def blurred_game(**schedules: configs.Schedule) -> configs.Config:
+  config = configs.Config(batch_size=4)
+  config.augment.blur = 2.0
+  config.schedules = {f'augment.{k}': s for k, s in schedules.items()}
+  return config
+
+
+def test_blur_is_of_all_that_d_sees():
+  """In both players' losses, before the policy; not of samples."""
+  config = blurred_game()
+  plain = build.make_spec(configs.Config(), IMAGES)
+  spec = build.make_spec(config, IMAGES)
+  assert (plain.blur_taps, spec.blur_taps) == (None, 6)
+  hyper, x = build.make_hyper(config), noise(4, 8, 8, 3)
+  expected = augment.blur(x, jnp.float32(2.0), 6)
+  key = jax.random.key(0)
+  shown = objectives._augmentation(key, hyper, spec)
+  np.testing.assert_array_equal(shown(types.Batch(x)).x, expected)
+  assert objectives._augmentation(key, hyper, plain) is None
+  config.augment.policy, config.augment.p = 'color', 1.0
+  hyper, spec = build.make_hyper(config), build.make_spec(config, IMAGES)
+  both = objectives._augmentation(key, hyper, spec)(types.Batch(x)).x
+  policy = augment.augment(names.POLICIES['color'], expected, key, ONE)
+  np.testing.assert_allclose(both, policy, atol=1e-6)
+
+
+def test_blur_fades_out_and_needs_images():
+  fade = configs.Schedule('linear', 0.0, end=100, unit='samples')
+  config = blurred_game(blur=fade)
+  schedule, hyper = build.make_schedule(config), build.make_hyper(config)
+  sigmas = [schedule(hyper, jnp.int32(k))['augment.blur'] for k in (0, 5, 30)]
+  np.testing.assert_allclose(sigmas, [2.0, 1.6, 0.0], rtol=1e-6)
+  assert build.make_spec(config, IMAGES).blur_taps == 6
+  info = sources.Info(kind='density', shape=(1,), mean=(0.0,), std=(1.0,))
+  with pytest.raises(ValueError, match=r'augment\.blur=2: needs images'):
+    build.make_spec(config, info)
+  config.augment.blur = -1.0
+  with pytest.raises(ValueError, match=r'augment\.blur=-1\.0'):
+    checks.validate(config)

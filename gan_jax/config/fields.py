@@ -362,6 +362,10 @@ class Augment:
   interval: int = declare.field(4, at_least=1)
   # Thousands of samples in which p moves by 1. Diffusion-GAN's is 100.
   speed_kimg: float = declare.field(500.0, swept=True, above=0)
+  # Before all of it every image is blurred by exp2(-(r / blur)^2) of the
+  # distance r in pixels; 0 blurs none. That of StyleGAN3's configuration R
+  # falls from 10 to 0.
+  blur: float = declare.field(0.0, swept=True, at_least=0)
 
 
 @dataclasses.dataclass

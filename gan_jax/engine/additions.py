@@ -87,6 +87,23 @@ def make_augment(
   return policy
 
 
+def make_blur(config: configs.Config, info: sources.Info) -> int | None:
+  """Pixels on either side of the widest blur; None without one.
+
+  Raises:
+    ValueError: there is one, and the data are no images.
+  """
+  widest = max(values.swept_values(config, 'augment.blur'))
+  if not widest:
+    return None
+  if info.kind != 'images':
+    raise ValueError(
+      f'augment.blur={widest:g}: needs images; '
+      f'data.name={config.data.name!r} has samples of shape {info.shape}'
+    )
+  return math.floor(3 * widest)
+
+
 def choose_policy(name: str) -> augment.Policy | None:
   """Of `augment.policy`; None without one, and of a diffusion, as it is set.
 

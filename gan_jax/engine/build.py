@@ -409,6 +409,7 @@ def make_spec(
     rule=rule,
     look=additions.make_looks(networks.disc, of_players.disc),
     augment=additions.make_augment(config, info),
+    blur_taps=additions.make_blur(config, info),
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,

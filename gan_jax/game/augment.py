@@ -10,6 +10,8 @@ through it exists.
   with the numbers of its authors' code.
 - ADA's pipeline is in `ada.py`; how its strength adapts, of any policy, here.
 - Diffusion-GAN's noise, of samples of any shape, is in `diffusion.py`.
+- The blur that StyleGAN3's configuration R begins with is before any policy:
+  `blur`.
 - APA (Jiang et al. 2021) shows generated samples as real ones: `deceive`.
 
 Shifts and filters are small products, boxes and choices are masks; only
@@ -56,6 +58,37 @@ def augment(
     numbers = policy.draw(key, images.shape, p)
     augmented = policy.apply(images.astype(jnp.float32), numbers)
     return augmented.astype(images.dtype)
+
+
+def blur(images: jax.Array, sigma: jax.Array, taps: int) -> jax.Array:
+  """`[B, H, W, C]` blurred by exp2(-(r / sigma)^2), zeros beyond the border.
+
+  As in the code of Karras et al. 2021 (StyleGAN3), where D begins with such
+  images of configuration R: a filter of floor(3 sigma) pixels on either side
+  and of sum 1, along both axes.
+
+  Args:
+    images: of any float type.
+    sigma: `[]`, in pixels; below 1/3 nothing is blurred.
+    taps: floor(3 sigma) of the largest sigma there is.
+  """
+
+  def weights(distance: np.ndarray) -> jax.Array:
+    near = np.abs(distance) <= jnp.floor(3 * sigma)
+    # Where it is 0, only the middle is near.
+    curve = jnp.exp2(-jnp.square(distance / jnp.maximum(sigma, 0.1)))
+    return jnp.where(near, curve, 0.0)
+
+  total = weights(np.arange(-taps, taps + 1, dtype=np.float32)).sum()
+  x = images.astype(jnp.float32)
+  with jax.named_scope('augmentation'):
+    for axis in (1, 2):
+      place = np.arange(x.shape[axis], dtype=np.float32)
+      matrix = weights(place[:, None] - place[None]) / total
+      x = jnp.moveaxis(
+        jnp.tensordot(x, matrix, (axis, 1), precision='highest'), -1, axis
+      )
+  return x.astype(images.dtype)
 
 
 def in_turn(policies: Sequence[Policy]) -> Policy:

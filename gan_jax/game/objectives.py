@@ -222,15 +222,17 @@ def unpack(x: jax.Array, m: int) -> jax.Array:
 def _augmentation(
   key: jax.Array, hyper: types.Hyper, spec: specs.Spec
 ) -> looks.Augment:
-  """Of packed samples, with the draws of one key; None without a policy."""
-  policy = spec.augment
-  if policy is None:
+  """Of packed samples, with the draws of one key; None without any."""
+  policy, taps = spec.augment, spec.blur_taps
+  if policy is None and taps is None:
     return None
 
   def augmented(batch: types.Batch) -> types.Batch:
-    x = augment.augment(
-      policy, unpack(batch.x, spec.packing), key, hyper['augment.p']
-    )
+    x = unpack(batch.x, spec.packing)
+    if taps is not None:
+      x = augment.blur(x, hyper['augment.blur'], taps)
+    if policy is not None:
+      x = augment.augment(policy, x, key, hyper['augment.p'])
     return pack(batch._replace(x=x), spec.packing)
 
   return augmented

@@ -51,6 +51,8 @@ class Spec(NamedTuple):
     paired_labels: in training, G is asked for the classes of the real samples
       beside which its own are judged.
     augment: what is done to all samples that D sees; None for nothing.
+    blur_taps: pixels on either side that the widest blur of what D sees has;
+      None without one.
     pseudo: whether fakes are shown as real samples, as often as augmentations.
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
     gen_batches: how many times `batch_samples` G's own update draws, in as many
@@ -83,6 +85,7 @@ class Spec(NamedTuple):
   paired_labels: bool = False
   loop_disc: bool = False
   augment: augmentations.Policy | None = None
+  blur_taps: int | None = None
   pseudo: bool = False
   adaptive: augmentations.Adaptive | None = None
   gen_batches: int = 1
