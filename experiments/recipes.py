@@ -9,7 +9,15 @@ import math
 from typing import Any
 
 from gan_jax.config import declare, fields as config
-from gan_jax.networks import biggan, dcgan, r3gan, r3gan2, sngan, stylegan2
+from gan_jax.networks import (
+  biggan,
+  dcgan,
+  r3gan,
+  r3gan2,
+  sngan,
+  stylegan2,
+  stylegan3,
+)
 
 
 def whole_rows(images: int, batch_size: int) -> int:
@@ -491,18 +499,76 @@ def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
   c.penalties.path_length.weight = preset.path_length
   c.penalties.path_length.every = 4
   # G's numbers are corrected without path lengths, too, as there.
-  for player, every in ((c.optim.gen, 4), (c.optim.disc, 16)):
-    share = every / (every + 1)
-    player.learning_rate = preset.rate * share
-    player.b1 = 0.0
-    player.b2 = 0.99**share
+  _set_lazy_adam(c.optim.gen, preset.rate, 4)
+  _set_lazy_adam(c.optim.disc, preset.rate, 16)
   if preset.ramp is None:
     c.ema.half_life = preset.half_life
     return
+  _set_ramp(c, preset.half_life, preset.ramp)
+
+
+def _set_lazy_adam(player: config.Optimiser, rate: float, every: int) -> None:
+  """Adam's numbers, corrected for a term at each so many-th step."""
+  share = every / (every + 1)
+  player.learning_rate = rate * share
+  player.b1 = 0.0
+  player.b2 = 0.99**share
+
+
+def _set_ramp(c: config.Config, half_life: float, share: float) -> None:
+  """The half-life is a share of the images so far, until it is its own."""
   c.ema.half_life = 0.0
   c.schedules['ema.half_life'] = config.Schedule(
-    'linear',
-    preset.half_life,
-    end=round(preset.half_life / preset.ramp),
-    unit='samples',
+    'linear', half_life, end=round(half_life / share), unit='samples'
   )
+
+
+def use_stylegan3(
+  c: config.Config,
+  *,
+  rotation: bool = False,
+  batch: int = 32,
+  gamma: float,
+  fmaps: float = 1,
+  disc_rate: float = 0.002,
+) -> None:
+  """StyleGAN3 (Karras et al. 2021), as the authors' train.py trains it.
+
+  D is StyleGAN2's, with R1 at each 16th step and Adam's numbers corrected for
+  it; there are no path lengths and no mixed styles. In configuration R a blur
+  of what D sees fades out in the first 200,000 images, by batches of 32. As in
+  `use_stylegan2`, D moves first, R1 is of the same step, gradients that are not
+  finite are handled as `config.nonfinite` says, and running averages (of w and
+  of magnitudes) are of G's updates, there of D's. Not here: float16 at the
+  highest resolutions, and a clamp of D's activations at 256 that comes with it.
+
+  Args:
+    c: the configuration.
+    rotation: configuration R in place of T.
+    batch: of both players.
+    gamma: the weight of R1.
+    fmaps: D's channels times side, in 32768; G's times twice the cutoff.
+    disc_rate: D's learning rate, before the correction.
+  """
+  c.batch_size = batch
+  c.steps = whole_rows(25_000_000, batch)
+  c.loss = 'non_saturating'
+  c.gen.name = c.disc.name = 'stylegan3'
+  base, wider = int(32768 * fmaps), 2 if rotation else 1
+  c.gen.net = stylegan3.GenSettings(
+    width=512 * wider,
+    channel_base=base * wider,
+    kernel=1 if rotation else 3,
+    radial=rotation,
+  )
+  c.disc.net = stylegan3.DiscSettings(channel_base=base)
+  set_latents(c, 512)
+  c.penalties.r1.weight, c.penalties.r1.every = gamma, 16
+  set_adam(c, 0.0025, 0.0, 0.99)
+  _set_lazy_adam(c.optim.disc, disc_rate, 16)
+  _set_ramp(c, batch * 10_000 / 32, 0.05)
+  if rotation:
+    c.augment.blur = 10.0
+    c.schedules['augment.blur'] = config.Schedule(
+      'linear', 0.0, end=batch * 200_000 // 32, unit='samples'
+    )

@@ -71,6 +71,12 @@ COUNTS = [
   ('images:stylegan2_1024', {}, 28_794_124, 29_012_513),
   ('images:paper512', {}, 30_276_583, 28_982_849),
   ('images:paper1024', {}, 30_370_060, 29_012_513),
+  # Counted in NVlabs/stylegan3; D is StyleGAN2's.
+  ('ffhq:stylegan3_t_256', {}, 23_320_443, 24_001_089),
+  ('ffhq:stylegan3_r_256', {}, 15_779_565, 24_001_089),
+  ('ffhq:stylegan3_t_1024', {}, 22_313_167, 29_012_513),
+  ('ffhq:stylegan3_r_1024', {}, 15_093_151, 29_012_513),
+  ('images:stylegan3_256', {}, 28_472_133, 28_864_129),
   ('cifar10:stylegan2', {}, 19_947_539, 20_720_641),
   ('cifar10:stylegan2', {'conditional': 'true'}, 20_215_315, 23_089_664),
   # Rounded in table 9 and section 3.5 of Huang et al. 2024; counted by the

@@ -61,7 +61,7 @@ TFDS = (
 
 def shrunken(net: Any, width: int) -> Any:
   """The same settings of a narrow network."""
-  changed = {'width': width, 'depth': 1, 'groups': 2, 'w_dim': 8}
+  changed = {'width': width, 'depth': 1, 'groups': 2, 'w_dim': 8, 'layers': 3}
   if getattr(net, 'attention', 0):
     changed['attention'] = 16
   own = {f.name for f in dataclasses.fields(net)}
@@ -94,7 +94,7 @@ def shrink(config: configs.Config) -> configs.Config:
 def once_each() -> list[tuple[pathlib.Path, str]]:
   """All but the later ones of the networks that take long to compile."""
   # Of these, other tests play a step.
-  kept, seen = [], {'r3gan', 'r3gan2', 'stylegan2'}
+  kept, seen = [], {'r3gan', 'r3gan2', 'stylegan2', 'stylegan3'}
   played = {'digits': ('dcgan',), 'grid_2d': ('pacgan3', 'pacgan4')}
   for path, argument in EACH:
     if argument in played.get(path.stem, ()):
@@ -220,6 +220,38 @@ def test_every_config_of_images_has_other_networks(name: str):
     ('imagenet.py:128', {'batch_size': 8 * 256, 'microbatches': 8}),
     ('imagenet.py:sagan', {'batch_size': 2 * 128, 'microbatches': 2}),
     ('images.py:biggan', {'batch_size': 256, 'microbatches': 1}),
+    # Karras et al. 2021: train.py and docs/configs.md of their code.
+    (
+      'ffhq.py:stylegan3_r_256',
+      {
+        'batch_size': 64, 'steps': 390_600, 'gen.net.width': 1024,
+        'gen.net.channel_base': 32768, 'gen.net.kernel': 1,
+        'gen.net.radial': True, 'disc.net.channel_base': 16384,
+        'disc.net.width': 512, 'disc.net.mbstd_group': 4,
+        'penalties.r1.weight': 1.0, 'penalties.r1.every': 16,
+        'penalties.path_length.weight': 0.0, 'optim.gen.b1': 0.0,
+        'optim.gen.learning_rate': 0.0025, 'optim.gen.b2': 0.99,
+        'optim.disc.learning_rate': 0.0025 * 16 / 17,
+        'optim.disc.b2': 0.99 ** (16 / 17), 'augment.blur': 10.0,
+        'schedules.augment.blur.final': 0.0,
+        'schedules.augment.blur.end': 400_000,
+        'schedules.ema.half_life.final': 20_000.0,
+        'schedules.ema.half_life.end': 400_000, 'augment.policy': '',
+      },
+    ),
+    (
+      'ffhq.py:stylegan3_t_1024',
+      {
+        'batch_size': 32, 'gen.net.width': 512, 'gen.net.kernel': 3,
+        'gen.net.radial': False, 'gen.net.channel_base': 32768,
+        'penalties.r1.weight': 32.8, 'augment.blur': 0.0,
+        'optim.disc.learning_rate': 0.002 * 16 / 17,
+      },
+    ),
+    (
+      'images.py:stylegan3_256',
+      {'penalties.r1.weight': 2.0, 'augment.policy': 'ada.bgc'},
+    ),
   ],
 )  # fmt: skip
 def test_numbers_are_those_of_the_authors(

@@ -1,5 +1,6 @@
 """StyleGAN3: the authors' own answers, and what its images move with."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+from experiments import recipes
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
+from gan_jax.game import draws, steps
 from gan_jax.networks import adapter, alias_free, stylegan3
 
 KEY = jax.random.key(0)
@@ -233,7 +236,7 @@ def images_and_moved(
 
 @pytest.mark.parametrize('name', ['t', 'r'])
 def test_images_move_with_their_input(name: str):
-  """By whole samples of all layers, to rounding (appendix E.1)."""
+  """By whole samples of all layers, to rounding (appendix E)."""
   transform = np.eye(3)
   transform[:2, 2] = 3 / fixture.SIDE, -2 / fixture.SIDE
   x, moved = images_and_moved(name, transform)
@@ -256,7 +259,7 @@ def test_half_samples_need_the_filters():
 
 
 def test_configuration_r_turns_with_its_input():
-  """By a quarter, to rounding; configuration T does not (appendix E.3)."""
+  """By a quarter, to rounding; configuration T does not (appendix E)."""
   quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
   found = {}
   for name in ('t', 'r'):
@@ -367,3 +370,69 @@ def test_bad_settings_are_refused(field: str, value: Any, message: str):
   info = sources.Info(kind='images', shape=SHAPE)
   with pytest.raises(ValueError, match=message):
     build.make_spec(build.complete(config), info)
+
+
+@pytest.fixture(scope='module')
+def stepped() -> tuple[Any, Any, types.Logs]:
+  """States of two members before and after a step of configuration R."""
+  config = configs.Config()
+  recipes.use_stylegan3(config, rotation=True, gamma=1.0)
+  config.batch_size, config.gen.latent_dim = 4, fixture.LATENT_DIM
+  config.gen.net = dataclasses.replace(
+    config.gen.net, width=8, w_dim=6, layers=3
+  )
+  config.disc.net = stylegan3.DiscSettings(width=8, mbstd_group=2)
+  info = sources.Info(kind='images', shape=(8, 8, 3))
+  spec, hyper = build.make_spec(config, info), build.make_hyper(config)
+  keys = jax.random.split(KEY, 2)
+  states = quick(jax.vmap(lambda k: build.init_state(spec, hyper, k)))(keys)
+
+  def play(state: Any, key: jax.Array) -> tuple[Any, types.Logs]:
+    x = jax.random.normal(key, (1, 4, 8, 8, 3))
+    draw = draws.draw_step(spec, key)
+    return steps.make_step(spec)(state, hyper, types.Batch(x), draw)
+
+  after, logs = quick(jax.vmap(play))(states, keys)
+  return states, after, logs
+
+
+def test_a_step_moves_what_is_learned_and_averaged(stepped: tuple[Any, ...]):
+  """And not the constants, which the average of G has none of."""
+  before, after, logs = stepped
+  for player in ('gen', 'disc'):
+    old, new = (getattr(state, player).params for state in (before, after))
+    for path, x in traverse_util.flatten_dict(new, sep='/').items():
+      was = traverse_util.flatten_dict(old, sep='/')[path]
+      assert not np.array_equal(x, was), path
+  for path, x in traverse_util.flatten_dict(
+    after.gen.vars['averages'], sep='/'
+  ).items():
+    was = traverse_util.flatten_dict(before.gen.vars['averages'], sep='/')[path]
+    # Of each member its own.
+    assert (np.asarray(x != was).reshape(2, -1).any(axis=1)).all(), path
+  constants = [state.gen.vars['constants'] for state in (before, after)]
+  chex.assert_trees_all_equal(*constants)
+  frequencies = constants[1]['synthesis']['input']['frequencies']
+  assert not np.isclose(frequencies[0], frequencies[1]).any()
+  averaged = traverse_util.flatten_dict(after.gen_ema)
+  assert not {path[-1] for path in averaged} & {'frequencies', 'phases'}
+  assert (logs['penalties/r1'] > 0).all()
+
+
+def test_half_lives_are_of_samples():
+  """Of a magnitude, by hand: 4 samples of a half-life of 8 keep 2^-.5."""
+  layer = alias_free.Layer(
+    *[alias_free.Signal(2.0, 2.0, 4, 4, 3)] * 2,
+    alias_free.Options(1, False, 6, 2, None, 8.0),
+    critical=False,
+    to_rgb=True,
+  )
+  x = jnp.asarray(fixture.draw('x', 4, 4, 4, 3))
+  w = jnp.ones((4, 2))
+  vars = layer.init(KEY, x, w, False)
+  np.testing.assert_array_equal(vars['averages']['magnitude'], 1)
+  _, moved = layer.apply(vars, x, w, True, mutable=['averages'])
+  square, kept = np.square(x).mean(), 0.5**0.5
+  assert moved['averages']['magnitude'] == pytest.approx(
+    kept + (1 - kept) * square, rel=1e-5
+  )

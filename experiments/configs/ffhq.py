@@ -8,6 +8,10 @@ second version by the preset FFHQ-256 of their code
 images.py:r3gan2. ffhq.py:stylegan2_1024 is StyleGAN2's configuration F (Karras
 et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"), and
 ffhq.py:stylegan2_256 the baseline paper256 of StyleGAN2-ADA.
+ffhq.py:stylegan3_t_256 and stylegan3_r_256 are StyleGAN3's configurations T and
+R (Karras et al. 2021) as docs/configs.md of the authors' code has them for
+256x256, where the images are FFHQ-U; ffhq.py:stylegan3_t_1024 and
+stylegan3_r_1024 as it has them for FFHQ.
 Published: FID of 50,000 samples against the whole set of 70,000: of R3GAN 1.95
 at 64x64 and 2.75 at 256x256, of StyleGAN2 3.78 at 256x256 (as Huang et al. 2024
 quote it); and 2.84 at 1024x1024, against 50,000 of them (2.76 against all, by
@@ -58,12 +62,26 @@ def _stylegan2(c: config.Config, size: int, preset: str) -> None:
   recipes.use_stylegan2(c, recipes.STYLEGAN2[preset])
 
 
+def _stylegan3(c: config.Config, size: int, rotation: bool) -> None:
+  c.data.size = size
+  if size == 1024:
+    recipes.use_stylegan3(c, rotation=rotation, gamma=32.8)
+    return
+  recipes.use_stylegan3(
+    c, rotation=rotation, batch=64, gamma=1.0, fmaps=0.5, disc_rate=0.0025
+  )
+
+
 ARGUMENTS = {
   '64': lambda c: _r3gan(c, 64, gamma=2.0, million_images=100),
   '256': lambda c: _r3gan(c, 256, gamma=150.0, million_images=200),
   'r3gan2_256': _r3gan2_256,
   'stylegan2_256': lambda c: _stylegan2(c, 256, 'paper256'),
   'stylegan2_1024': lambda c: _stylegan2(c, 1024, 'stylegan2'),
+  'stylegan3_t_256': lambda c: _stylegan3(c, 256, rotation=False),
+  'stylegan3_r_256': lambda c: _stylegan3(c, 256, rotation=True),
+  'stylegan3_t_1024': lambda c: _stylegan3(c, 1024, rotation=False),
+  'stylegan3_r_1024': lambda c: _stylegan3(c, 1024, rotation=True),
 }
 
 

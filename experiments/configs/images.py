@@ -13,7 +13,10 @@ whose latents and attention follow the size: images.py:biggan_32, _128 and _256
 for those; as images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020) as its
 'auto' has it, whose numbers follow the size: images.py:stylegan2_128, _256,
 _512 and _1024 for those, or as it has its small sets of photographs:
-images.py:paper512 and paper1024.
+images.py:paper512 and paper1024; as images.py:stylegan3, StyleGAN3's
+configuration T (Karras et al. 2021) as its authors recommend it for one device,
+with a weight of R1 that grows with the pixels, and images.py:stylegan3_128,
+_256, _512 and _1024; that for 64x64 is ours, by the same rule.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -82,6 +85,12 @@ def _stylegan2(c: config.Config, size: int = 64, preset: str = '') -> None:
   c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
 
 
+def _stylegan3(c: config.Config, size: int = 64) -> None:
+  c.data.size = size
+  recipes.use_stylegan3(c, gamma=0.5 * (size / 128) ** 2)
+  c.augment.policy, c.augment.adapt = 'ada.bgc', 'sign'
+
+
 ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'dcgan': _dcgan,
   'wgan': _wgan,
@@ -96,6 +105,11 @@ ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'stylegan2': _stylegan2,
   **{
     f'stylegan2_{size}': functools.partial(_stylegan2, size=size)
+    for size in (128, 256, 512, 1024)
+  },
+  'stylegan3': _stylegan3,
+  **{
+    f'stylegan3_{size}': functools.partial(_stylegan3, size=size)
     for size in (128, 256, 512, 1024)
   },
   **{

@@ -1,5 +1,5 @@
 """Layers of StyleGAN3 (Karras et al. 2021, "Alias-Free Generative Adversarial
-Networks"), by the names of their section 3 and appendix C.
+Networks"), by the names of its section 3.
 
 Activations stand for continuous signals: a grid of `rate` samples for the unit
 length of the image, band-limited to `cutoff`. A layer convolves them, goes to a
@@ -55,7 +55,7 @@ class Options(NamedTuple):
 def lowpass(
   taps: int, cutoff: float, half_width: float, rate: int, radial: bool = False
 ) -> np.ndarray:
-  """A low-pass filter by Kaiser's window, `[taps]`, of sum 1 (appendix C.1).
+  """A low-pass filter by Kaiser's window, `[taps]`, of sum 1 (appendix C).
 
   Args:
     taps: how many; 1 is no filter.
@@ -84,8 +84,8 @@ def lowpass(
 def _turned(w: jax.Array) -> tuple[jax.Array, jax.Array]:
   """The rotation `[B, 2, 2]` and the shift `[B, 2]` that w asks for.
 
-  Both are divided by the length of (r_c, r_s) (appendix C.2, "transformed
-  Fourier features"); at first they change nothing.
+  By (r_c, r_s, t_x, t_y) over the length of (r_c, r_s) (section 3.2,
+  "transformed Fourier features"); at first they change nothing.
   """
   affine = style_layers.Dense(
     4, first_bias=(1.0, 0.0, 0.0, 0.0), scale=0.0, name='affine'
@@ -197,7 +197,7 @@ def filters_between(
 def filtered_relu(
   x: jax.Array, filters: Filters, size: int, clamp: float | None
 ) -> jax.Array:
-  """sqrt(2) leaky_relu(x, .2) at a higher rate (section 3.1).
+  """sqrt(2) leaky_relu(x, .2) at a higher rate (section 3.2).
 
   Args:
     x: `[B, H, W, C]`.
@@ -254,8 +254,7 @@ class Layer(nn.Module):
     if self.to_rgb:
       style /= math.sqrt(x.shape[-1])
     else:
-      # Demodulation undoes both; they keep its sum of squares near that of one
-      # style, so that no small number is squared (their eq. of appendix C.3).
+      # Demodulation undoes both, and squares no small numbers for them.
       square = jnp.square(kernel).mean(axis=(0, 1, 2), keepdims=True)
       kernel *= jax.lax.rsqrt(square)
       style = style_layers.unit_moment(style)

@@ -76,7 +76,7 @@ class GenSettings:
 def signals(
   settings: GenSettings, shape: tuple[int, ...]
 ) -> tuple[alias_free.Signal, ...]:
-  """What each layer gives, the image the last (section 3.2 and appendix C.1).
+  """What each layer gives, the image the last (section 3.2).
 
   Cutoffs and the ends of transition bands are geometric series, which stay at
   their last value in the critically sampled layers. A rate is the least power
