@@ -108,7 +108,8 @@ class Network(NamedTuple):
   Attributes:
     init: `init(key) -> (params, vars)`; `vars` are the collections that no
       gradient reaches, by name: `batch_stats` (running averages), `spectral`
-      (the vectors of power iterations), `averages`; `{}` if there are none.
+      (the vectors of power iterations), `averages`, `constants` (drawn once,
+      and never moved); `{}` if there are none.
     apply: `apply(params, vars, input, *, key, mode) -> (y, vars)`. A generator
       maps a `Latent` to samples `[B, ...]`; a discriminator maps a `Batch` to
       logits `[B]`. `key` feeds dropout and noise.
@@ -118,7 +119,8 @@ class Network(NamedTuple):
       forced weight normalisation; None leaves them where the optimiser does.
     methods: others that are called as `apply` is, by name: 'judge', a `Batch`
       to `Judged`, of a discriminator with heads; 'map', a `Latent` to
-      intermediate latents, and 'synthesise', from those to samples.
+      intermediate latents, and 'synthesise', from those to samples;
+      'synthesise_moved', from those and a transform of the image, too.
     homogeneous: whether it is made of linear layers, biases (parameters of
       that name) and rectifiers alone, with neither `vars` nor dropout, and
       treats each sample by itself; an inner product with its class may end
