@@ -4,8 +4,8 @@
 
 CHECKOUT is one of NVlabs/stylegan3; it runs on the CPU, by the reference
 implementations of its operations. stylegan3_fixture.npz holds what small
-generators answer, the gradients of a loss, and their running averages after a
-pass of training.
+generators answer, the gradients of a loss, their running averages after a pass
+of training, and images as the figures of equivariance transform them.
 
 Needs torch, requests and a setuptools with pkg_resources, which no test does.
 Weights and inputs are drawn from generators that are seeded by their names, so
@@ -163,9 +163,36 @@ def answers(case: Case) -> dict[str, np.ndarray]:
   return {name: value.detach().numpy() for name, value in found.items()}
 
 
+# Of the figures of equivariance: shifts in pixels, to the right and down, and
+# angles.
+EQ_SIDE, WHOLE, PART, ANGLES = 24, (3.0, -2.0), (2.3, -1.6), (0.7, -2.9)
+
+
+def transformed() -> dict[str, np.ndarray]:
+  """Images `[1, H, W]` and their masks, by the operator's name."""
+  import torch
+  from metrics import equivariance
+
+  x = torch.from_numpy(draw('eq', 1, 1, EQ_SIDE, EQ_SIDE))
+  whole, part = (torch.tensor(t) / EQ_SIDE for t in (WHOLE, PART))
+  found = {
+    'whole': equivariance.apply_integer_translation(x, *whole),
+    'part': equivariance.apply_fractional_translation(x, *part),
+  }
+  for i, angle in enumerate(map(torch.tensor, ANGLES)):
+    found[f'turned{i}'] = equivariance.apply_fractional_rotation(x, angle)
+    pseudo = equivariance.apply_fractional_pseudo_rotation(x, angle)
+    found[f'pseudo{i}'] = pseudo
+  return {
+    f'eq/{name}/{key}': array[0, 0].numpy()
+    for name, pair in found.items()
+    for key, array in zip(('x', 'mask'), pair, strict=True)
+  }
+
+
 def save(checkout: str) -> None:
   sys.path.insert(0, checkout)
-  kept = {}
+  kept = transformed()
   for name, case in CASES.items():
     kept |= {f'{name}/{key}': value for key, value in answers(case).items()}
   np.savez_compressed(PATH, **kept)
