@@ -87,12 +87,12 @@ def check_attention(field: str, side: int, sides: Sequence[int]) -> None:
     )
 
 
-def _doubled(x: jax.Array) -> jax.Array:
+def doubled(x: jax.Array) -> jax.Array:
   """Nearest neighbours, `[B, H, W, C]` to `[B, 2H, 2W, C]`."""
   return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
-def _halved(x: jax.Array) -> jax.Array:
+def halved(x: jax.Array) -> jax.Array:
   """Means of 2x2, `[B, 2H, 2W, C]` to `[B, H, W, C]`."""
   return layers.windows(x).mean(axis=(2, 4))
 
@@ -115,12 +115,10 @@ class UpBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, style: jax.Array | None) -> jax.Array:
     h = linear.relu(self.norm(x, style))
-    h = _resampled(self.features, self.inits.block, self.dtype, up=True)(h)
+    h = resampled(self.features, self.inits.block, self.dtype, up=True)(h)
     h = linear.relu(self.norm(h, style))
-    h = _conv(self.features, 3, self.inits.block, self.dtype)(h)
-    return h + _doubled(
-      _conv(self.features, 1, self.inits.other, self.dtype)(x)
-    )
+    h = conv(self.features, 3, self.inits.block, self.dtype)(h)
+    return h + doubled(conv(self.features, 1, self.inits.other, self.dtype)(x))
 
 
 class DownBlock(nn.Module):
@@ -145,26 +143,26 @@ class DownBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     h = x if self.first else linear.relu(x)
-    h = _conv(self.hidden, 3, self.inits.block, self.dtype)(h)
+    h = conv(self.hidden, 3, self.inits.block, self.dtype)(h)
     h = linear.relu(h)
     changes = self.halve or x.shape[-1] != self.features
     if self.halve:
-      h = _resampled(self.features, self.inits.block, self.dtype, up=False)(h)
-      x = _halved(x)
+      h = resampled(self.features, self.inits.block, self.dtype, up=False)(h)
+      x = halved(x)
     else:
-      h = _conv(self.features, 3, self.inits.block, self.dtype)(h)
+      h = conv(self.features, 3, self.inits.block, self.dtype)(h)
     if changes:
-      x = _conv(self.features, 1, self.inits.other, self.dtype)(x)
+      x = conv(self.features, 1, self.inits.other, self.dtype)(x)
     return h + x
 
 
-def _conv(
+def conv(
   features: int, kernel: int, init: layers.Init, dtype: Any
 ) -> layers.Conv:
   return layers.Conv(features, kernel, 1, False, *init, dtype=dtype)
 
 
-def _resampled(
+def resampled(
   features: int, init: layers.Init, dtype: Any, *, up: bool
 ) -> layers.Conv:
   """3x3 after nearest neighbours, or before means of 2x2."""
@@ -208,7 +206,7 @@ def grow(
     if h.shape[1] == attention:
       h = attentions.SelfAttention(inits.other, dtype)(h)
   h = linear.relu(norm(h, None))
-  return nn.tanh(_conv(shape[-1], 3, inits.other, dtype)(h))
+  return nn.tanh(conv(shape[-1], 3, inits.other, dtype)(h))
 
 
 def shrink(
