@@ -74,7 +74,7 @@ def inputs(size: int, latent: int) -> tuple[np.ndarray, np.ndarray]:
   return z.astype(np.float32), x.astype(np.float32)
 
 
-def _seeded(network: Any) -> Any:
+def seeded(network: Any) -> Any:
   """A network in training mode with the weights of its names."""
   import torch
 
@@ -82,7 +82,7 @@ def _seeded(network: Any) -> Any:
   known = {
     name: tuple(x.shape)
     for name, x in state.items()
-    if not name.rpartition('.')[2].startswith(('stored', 'sv'))
+    if not name.rpartition('.')[2].startswith(('stored', 'sv', 'accumulat'))
   }
   # `u` are rows there.
   rows = {name for name in known if name.endswith('.u0')}
@@ -95,8 +95,6 @@ def _seeded(network: Any) -> Any:
 
 
 def _answers(case: Case, package: Any) -> dict[str, np.ndarray]:
-  import torch
-
   common = {
     'resolution': case.size, 'n_classes': CLASSES, 'skip_init': True,
   }  # fmt: skip
@@ -108,21 +106,33 @@ def _answers(case: Case, package: Any) -> dict[str, np.ndarray]:
   disc = package.Discriminator(
     D_ch=case.width, D_attn=str(case.attention // 2), **common
   )
-  _seeded(gen)
-  _seeded(disc)
-  z, x = map(torch.from_numpy, inputs(case.size, case.latent))
+  z, x = inputs(case.size, case.latent)
+  return {
+    'samples': samples(seeded(gen), z)[:, :: case.step, :: case.step],
+    **judged(seeded(disc), x),
+  }
+
+
+def samples(gen: Any, z: np.ndarray) -> np.ndarray:
+  """Of latents and `LABELS`, `[3, size, size, 3]`."""
+  import torch
+
   y = torch.from_numpy(LABELS).long()
   with torch.no_grad():
-    samples = gen(z, gen.shared(y))
-  x = x.permute(0, 3, 1, 2).requires_grad_()
-  logits = disc(x, y)[:, 0]
+    made = gen(torch.from_numpy(z), gen.shared(y))
+  return made.permute(0, 2, 3, 1).numpy()
+
+
+def judged(disc: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+  """Logits, half the squared norm of input gradients, its gradients."""
+  import torch
+
+  x = torch.from_numpy(images).permute(0, 3, 1, 2).requires_grad_()
+  logits = disc(x, torch.from_numpy(LABELS).long())[:, 0]
   (grads,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
   penalty = 0.5 * grads.square().sum((1, 2, 3)).mean()
   penalty.backward()
   return {
-    'samples': samples.permute(0, 2, 3, 1).numpy()[
-      :, :: case.step, :: case.step
-    ],
     'logits': logits.detach().numpy(),
     'penalty': penalty.detach().numpy(),
     **{

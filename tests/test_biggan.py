@@ -209,6 +209,19 @@ def check_answers(
     given = types.Latent(z, label)
     return network.apply(params, vars, given, key=KEY, mode=types.TRAIN)[0]
 
+  found = samples(*gen[1:])[:, ::step, ::step]
+  np.testing.assert_allclose(found, kept['samples'], atol=1e-4)
+  check_disc(disc, types.Batch(x, label), kept, layout)
+
+
+def check_disc(
+  disc: tuple[types.Network, types.PyTree, types.PyTree],
+  given: types.Batch,
+  kept: dict[str, np.ndarray],
+  layout: Layout,
+) -> None:
+  """As `check_answers`."""
+
   def penalty(params: types.PyTree, vars: types.PyTree) -> Any:
     network = disc[0]
     vars = network.advance(params, vars)
@@ -216,12 +229,9 @@ def check_answers(
     def judge(batch: types.Batch) -> jax.Array:
       return network.apply(params, vars, batch, key=KEY, mode=types.TRAIN)[0]
 
-    given = types.Batch(x, label)
     grads = penalties.input_grads(judge, given)
     return penalties.zero_centred(grads), judge(given)
 
-  found = samples(*gen[1:])[:, ::step, ::step]
-  np.testing.assert_allclose(found, kept['samples'], atol=1e-4)
   (value, logits), grads = jax.jit(jax.value_and_grad(penalty, has_aux=True))(
     *disc[1:]
   )

@@ -15,7 +15,15 @@ from gan_jax.config import checks, fields as configs, idle
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import class_losses
-from gan_jax.networks import adapter, biggan, conditional, dcgan, mlp, sngan
+from gan_jax.networks import (
+  adapter,
+  biggan,
+  biggan_deep,
+  conditional,
+  dcgan,
+  mlp,
+  sngan,
+)
 from tests import test_conditional
 
 KEY = jax.random.key(0)
@@ -210,10 +218,10 @@ def test_both_players_learn_of_the_heads(name: str):
       assert bool((leaf != now).any()), head
 
 
-@pytest.mark.parametrize('module', [mlp, dcgan, sngan, biggan])
+@pytest.mark.parametrize('module', [mlp, dcgan, sngan, biggan, biggan_deep])
 @pytest.mark.parametrize('how', ['twin_classifiers', 'proxies'])
 def test_every_network_has_the_heads(module: Any, how: str):
-  width = {'width': 1 if module in (sngan, biggan) else 8}
+  width = {'width': 8 if module in (mlp, dcgan) else 2}
   settings = module.DiscSettings(**width, conditioning=how, embedding=6)
   shape = (2,) if module is mlp else (32, 32, 3)
   disc = module.Discriminator(settings, classes=4)

@@ -59,7 +59,7 @@ class Gen:
   """The generator."""
 
   # A file in networks/: mlp, maxout, dcgan, small_dcgan, r3gan, r3gan2, sngan,
-  # biggan, stylegan2 or stylegan3.
+  # biggan, biggan_deep, stylegan2 or stylegan3.
   name: str = 'mlp'
   # The size of the latent z.
   latent_dim: int = declare.field(1, at_least=1)

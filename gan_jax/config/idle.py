@@ -68,6 +68,11 @@ _NEEDS = {
     # R3GAN's is of its projection.
     lambda c: getattr(c.disc.net, 'conditioning', 'proxies') == 'proxies',
   ),
+  'gen.net.shared': _Need(
+    _ASKED.what,
+    # BigGAN's recipe sets it for who turns the classes on.
+    lambda c: bool(_ASKED.is_met(c) or c.gen.name == 'biggan'),
+  ),
   'disc.net.pooling': _Need(
     "disc.net.architecture='resnet'",
     lambda c: bool(c.disc.net.architecture == 'resnet'),

@@ -348,7 +348,7 @@ def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
   if gen.codes and how != 'codes':
     raise ValueError(
       f'gen.codes={gen.codes}: D is to find them; set disc.net.conditioning='
-      "'codes', of mlp, dcgan, sngan or biggan"
+      "'codes', of mlp, dcgan, sngan, biggan or biggan_deep"
     )
   if how != 'codes':
     return

@@ -14,6 +14,7 @@ from gan_jax.config import fields as configs
 from gan_jax.game import ada, augment, losses, rules, schedules
 from gan_jax.networks import (
   biggan,
+  biggan_deep,
   dcgan,
   maxout,
   mlp,
@@ -46,6 +47,7 @@ NETWORKS: dict[str, python_types.ModuleType] = {
   'small_dcgan': small_dcgan,
   'sngan': sngan,
   'biggan': biggan,
+  'biggan_deep': biggan_deep,
   'stylegan2': stylegan2,
   'stylegan3': stylegan3,
 }
