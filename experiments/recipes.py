@@ -11,6 +11,7 @@ from typing import Any
 from gan_jax.config import declare, fields as config
 from gan_jax.networks import (
   biggan,
+  biggan_deep,
   dcgan,
   r3gan,
   r3gan2,
@@ -333,6 +334,29 @@ def use_large_biggan(
   c.disc.net = biggan.DiscSettings(width=96, attention=attention)
   for player in (c.optim.gen, c.optim.disc):
     player.eps = 1e-6
+
+
+def use_biggan_deep(
+  c: config.Config, size: int, *, batch_size: int = 2048
+) -> None:
+  """BigGAN-deep for ImageNet (Brock et al. 2019), by the script of that code.
+
+  As `use_large_biggan`, but for the networks. The script is for 128x128, and
+  its authors have not trained it to the end (their README). The paper (appendix
+  C) has two D steps to one of G, at rates of 2e-4 and 5e-5 at 128x128, and of
+  2.5e-5 for both players at 256x256.
+
+  Args:
+    c: the configuration.
+    size: the side of the images.
+    batch_size: as there.
+  """
+  use_large_biggan(c, size, batch_size=batch_size)
+  c.gen.name = c.disc.name = 'biggan_deep'
+  c.gen.latent_dim = 128
+  attention, _ = _BIGGAN[size]
+  c.gen.net = biggan_deep.GenSettings(attention=attention)
+  c.disc.net = biggan_deep.DiscSettings(attention=attention)
 
 
 def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:

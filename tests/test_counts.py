@@ -60,6 +60,21 @@ COUNTS = [
     },
     82_097_604, 98_635_298 + 768 * 768 + 768,
   ),
+  # Counted in ajbrock/BigGAN-PyTorch, BigGANdeep.py.
+  ('imagenet:biggan_deep', {}, 50_244_484, 34_590_210),
+  ('imagenet:biggan_deep', {'data.size': '256'}, 55_736_708, 38_247_426),
+  (
+    'imagenet:biggan_deep',
+    {
+      'data.size': '64', 'gen.net.attention': '32', 'disc.net.attention': '32'
+    },
+    49_829_636, 20_951_554,
+  ),
+  (
+    'imagenet:biggan_deep',
+    {'data.size': '32', 'gen.net.attention': '16', 'disc.net.attention': '0'},
+    7_889_668, 3_088_129,
+  ),
   # Counted in NVlabs/stylegan2-ada-pytorch; the first is in table 2 of Huang et
   # al. 2024, in millions.
   ('ffhq:stylegan2_256', {}, 24_767_458, 24_001_089),

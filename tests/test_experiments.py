@@ -79,7 +79,7 @@ def shrink(config: configs.Config) -> configs.Config:
     config.batch_size, config.microbatches = 8, 2
   config.eval.num_samples = 64
   config.data.num_points = min(config.data.num_points, 100)
-  tables = config.gen.name in ('sngan', 'biggan')
+  tables = config.gen.name in ('sngan', 'biggan', 'biggan_deep')
   config.data.size = 32 if tables else min(config.data.size, 8)
   config = build.complete(config)
   width = 2 if tables else 8
@@ -105,7 +105,7 @@ def once_each() -> list[tuple[pathlib.Path, str]]:
       game += f' {config.augment.policy} {config.conditional}'
     if game not in seen:
       kept.append((path, argument))
-    if name in ('dcgan', 'sngan', 'biggan', 'small_dcgan'):
+    if name in ('dcgan', 'sngan', 'biggan', 'biggan_deep', 'small_dcgan'):
       seen.add(game)
   return kept
 
@@ -251,6 +251,22 @@ def test_every_config_of_images_has_other_networks(name: str):
     (
       'images.py:stylegan3_256',
       {'penalties.r1.weight': 2.0, 'augment.policy': 'ada.bgc'},
+    ),
+    # And BigGAN_deep.
+    (
+      'imagenet.py:biggan_deep',
+      {
+        'batch_size': 8 * 256, 'microbatches': 8, 'disc_steps': 1,
+        'loss': 'hinge', 'data.size': 128, 'gen.latent': 'normal',
+        'gen.latent_dim': 128, 'gen.net.shared': 128, 'gen.net.width': 128,
+        'disc.net.width': 128, 'gen.net.depth': 2, 'disc.net.depth': 2,
+        'gen.net.attention': 64, 'disc.net.attention': 64,
+        'gen.net.kernel_init': 'orthogonal', 'gen.net.epsilon': 1e-5,
+        'optim.gen.learning_rate': 1e-4, 'optim.disc.learning_rate': 4e-4,
+        'optim.gen.b1': 0.0, 'optim.disc.b1': 0.0, 'optim.gen.b2': 0.999,
+        'optim.disc.b2': 0.999, 'optim.gen.eps': 1e-6, 'optim.disc.eps': 1e-6,
+        'penalties.orthogonal.weight': 0.0,
+      },
     ),
   ],
 )  # fmt: skip

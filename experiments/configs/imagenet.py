@@ -10,6 +10,8 @@ PyTorch code trains it, where that comes to a TensorFlow inception score of
 97.35 +- 1.79 just before it collapses (its README). imagenet.py:biggan_32 and
 imagenet.py:biggan_64 have no published recipe: they are the same with 20 of z
 for each block, and attention at half of the size.
+imagenet.py:biggan_deep is BigGAN-deep at 128x128 by the script of that code,
+which its authors have not trained to the end (its README).
 imagenet.py:sagan is SAGAN (Zhang et al. 2019) at 128x128 by the same code, for
 100 epochs; published are IS 52.52 and FID 18.6, as Brock et al. quote them.
 imagenet.py:sngan is the projection discriminator (Miyato & Koyama 2018) at
@@ -23,7 +25,7 @@ leaves it; imagenet2012 for 128x128):
 
 Machine: meant for several accelerators; a batch of 2,048 on fewer takes more
 --config.microbatches, --config.precision=bfloat16 and net.remat of both
-players. BigGAN's and SAGAN's batches are in parts of 256 and 128 samples, each
+players. BigGANs' and SAGAN's batches are in parts of 256 and 128 samples, each
 normalised by its own statistics: with another batch_size, change microbatches.
 Result: not measured.
 """
@@ -80,6 +82,13 @@ def _biggan_128(c: config.Config) -> None:
   _at_128(c)
 
 
+def _biggan_deep(c: config.Config) -> None:
+  recipes.use_biggan_deep(c, 128)
+  _at_128(c)
+  # Ours.
+  c.steps = 150_000
+
+
 def _sagan(c: config.Config) -> None:
   recipes.use_sagan(c)
   _at_128(c)
@@ -98,6 +107,7 @@ ARGUMENTS = {
   'r3gan2_64': lambda c: _r3gan2(c, 64, gamma=1.0),
   'r3gan2_32': lambda c: _r3gan2(c, 32, gamma=0.5),
   '128': _biggan_128,
+  'biggan_deep': _biggan_deep,
   'sagan': _sagan,
   'sngan': _sngan,
   'biggan_64': lambda c: _biggan(c, 64),

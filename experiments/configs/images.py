@@ -10,13 +10,15 @@ million images; as images.py:sngan, SNGAN (Miyato et al. 2018) as its authors'
 code has it for 64x64, but with mirror images; as images.py:biggan, BigGAN
 (Brock et al. 2019) as for ImageNet, but with batches of 256 and no classes,
 whose latents and attention follow the size: images.py:biggan_32, _128 and _256
-for those; as images.py:stylegan2, StyleGAN2-ADA (Karras et al. 2020) as its
-'auto' has it, whose numbers follow the size: images.py:stylegan2_128, _256,
-_512 and _1024 for those, or as it has its small sets of photographs:
-images.py:paper512 and paper1024; as images.py:stylegan3, StyleGAN3's
-configuration T (Karras et al. 2021) as its authors recommend it for one device,
-with a weight of R1 that grows with the pixels, and images.py:stylegan3_128,
-_256, _512 and _1024; that for 64x64 is ours, by the same rule.
+for those; as images.py:biggan_deep, biggan_deep_32, _128 and _256, the same
+with BigGAN-deep's networks; as images.py:stylegan2, StyleGAN2-ADA (Karras et
+al. 2020) as its 'auto' has it, whose numbers follow the size:
+images.py:stylegan2_128, _256, _512 and _1024 for those, or as it has its small
+sets of photographs: images.py:paper512 and paper1024; as images.py:stylegan3,
+StyleGAN3's configuration T (Karras et al. 2021) as its authors recommend it for
+one device, with a weight of R1 that grows with the pixels, and
+images.py:stylegan3_128, _256, _512 and _1024; that for 64x64 is ours, by the
+same rule.
 
 Command:
   python -m experiments.train --config=experiments/configs/images.py:dcgan \
@@ -78,6 +80,12 @@ def _biggan(c: config.Config, size: int = 64) -> None:
   c.steps = 100_000
 
 
+def _biggan_deep(c: config.Config, size: int = 64) -> None:
+  c.data.size = size
+  recipes.use_biggan_deep(c, size, batch_size=256)
+  c.steps = 100_000
+
+
 def _stylegan2(c: config.Config, size: int = 64, preset: str = '') -> None:
   c.data.size = size
   recipe = recipes.STYLEGAN2[preset] if preset else recipes.stylegan2_auto(size)
@@ -100,6 +108,11 @@ ARGUMENTS: dict[str, Callable[[config.Config], None]] = {
   'biggan': _biggan,
   **{
     f'biggan_{size}': functools.partial(_biggan, size=size)
+    for size in (32, 128, 256)
+  },
+  'biggan_deep': _biggan_deep,
+  **{
+    f'biggan_deep_{size}': functools.partial(_biggan_deep, size=size)
     for size in (32, 128, 256)
   },
   'stylegan2': _stylegan2,
