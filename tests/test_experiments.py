@@ -252,7 +252,7 @@ def test_every_config_of_images_has_other_networks(name: str):
       'images.py:stylegan3_256',
       {'penalties.r1.weight': 2.0, 'augment.policy': 'ada.bgc'},
     ),
-    # And BigGAN_deep.
+    # The script BigGAN_deep of Brock et al. 2019.
     (
       'imagenet.py:biggan_deep',
       {
