@@ -198,7 +198,7 @@ def test_who_cannot_teach(tiny: configs.Config):
   tiny.penalties.feature_matching.weight = 1.0
   build.make_spec(tiny, info)
   tiny.disc = configs.Disc('stylegan2', net=stylegan2.DiscSettings(width=8))
-  refused(tiny, 'does not show its last layer; mlp, dcgan, sngan, biggan do')
+  refused(tiny, 'does not show its last layer; mlp, dcgan, sngan, biggan, ')
 
 
 def test_a_run_of_another_configuration(

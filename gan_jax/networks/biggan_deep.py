@@ -54,17 +54,8 @@ class GenSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(Settings):
+class DiscSettings(conditional.DiscSettings, Settings):
   """Of the discriminator."""
-
-  # How it takes the class, in a conditional game.
-  conditioning: str = declare.field(
-    'projection', choices=conditional.CONDITIONING
-  )
-  # With 'proxies', the size of the space of samples and proxies.
-  embedding: int = declare.field(512, at_least=1)
-  # With 'codes', how many of z's first numbers are found in a sample.
-  numbers: int = declare.field(0, at_least=0)
 
 
 class UpBlock(nn.Module):

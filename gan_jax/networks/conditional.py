@@ -6,6 +6,7 @@ class (projection), a concatenated input, or heads beside its logit that a term
 of its loss trains (game/class_losses.py).
 """
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
+from gan_jax.config import declare
 from gan_jax.networks import layers
 from gan_jax.ops import linear
 
@@ -186,13 +188,25 @@ HEADS: dict[str, tuple[str, ...]] = {
 CONDITIONING = tuple(HEADS)
 
 
+@dataclasses.dataclass(frozen=True)
+class DiscSettings:
+  """Of a discriminator with heads, beside its own."""
+
+  # How it takes the class, in a conditional game.
+  conditioning: str = declare.field('projection', choices=CONDITIONING)
+  # With 'proxies', the size of the space of samples and proxies.
+  embedding: int = declare.field(512, at_least=1)
+  # With 'codes', how many of z's first numbers are found in a sample.
+  numbers: int = declare.field(0, at_least=0)
+
+
 def judged(
   logit: jax.Array,
   h: jax.Array,
   label: jax.Array | None,
   *,
   classes: int,
-  settings: Any,
+  settings: DiscSettings,
   dtype: Any,
   init: layers.Init = ('glorot_uniform', 1.0),
 ) -> types.Judged:
@@ -203,8 +217,8 @@ def judged(
     h: the layer before, `[B, C]`.
     label: `[B]`, or None.
     classes: that there are; 0 changes nothing.
-    settings: `config.disc.net`, with `conditioning`, a name in `HEADS` (any
-      other changes nothing here), `embedding` and `numbers`.
+    settings: `config.disc.net`; a `conditioning` beyond `HEADS` changes nothing
+      here.
     dtype: of the activations.
     init: of the initial weights.
   """
@@ -262,8 +276,7 @@ class Judge(nn.Module):
   Whoever derives from it returns in `judge` what `judged` gives.
 
   Attributes:
-    settings: `config.disc.net`, with `conditioning`,
-      `embedding` and `numbers`.
+    settings: `config.disc.net`.
     classes: that there are; 0 for none.
     dtype: of the activations.
   """

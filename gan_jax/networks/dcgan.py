@@ -112,21 +112,13 @@ class GenSettings(_Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(_Settings):
+class DiscSettings(conditional.DiscSettings, _Settings):
   """Of the discriminator, the generator's mirror."""
 
   # On every stage but the first.
   batch_norm: bool = True
   # Spectral normalisation of all weights.
   spectral_norm: bool = False
-  # How it takes the class, in a conditional game.
-  conditioning: str = declare.field(
-    'projection', choices=conditional.CONDITIONING
-  )
-  # With 'proxies', the size of the space of samples and proxies.
-  embedding: int = declare.field(512, at_least=1)
-  # With 'codes', how many of z's first numbers are found in a sample.
-  numbers: int = declare.field(0, at_least=0)
 
 
 class Generator(nn.Module):

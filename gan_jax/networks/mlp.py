@@ -46,7 +46,7 @@ class GenSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(GenSettings):
+class DiscSettings(conditional.DiscSettings, GenSettings):
   """Of the discriminator: the generator's, with another activation."""
 
   # After each hidden layer: a name in layers.ACTIVATIONS.
@@ -55,10 +55,6 @@ class DiscSettings(GenSettings):
   conditioning: str = declare.field(
     'concatenation', choices=('concatenation', *conditional.CONDITIONING)
   )
-  # With 'proxies', the size of the space of samples and proxies.
-  embedding: int = declare.field(512, at_least=1)
-  # With 'codes', how many of z's first numbers are found in a sample.
-  numbers: int = declare.field(0, at_least=0)
 
 
 class Generator(nn.Module):

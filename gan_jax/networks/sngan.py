@@ -53,19 +53,11 @@ class GenSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(GenSettings):
+class DiscSettings(conditional.DiscSettings, GenSettings):
   """Of the discriminator."""
 
   # Spectral normalisation of all weights.
   spectral_norm: bool = True
-  # How it takes the class, in a conditional game.
-  conditioning: str = declare.field(
-    'projection', choices=conditional.CONDITIONING
-  )
-  # With 'proxies', the size of the space of samples and proxies.
-  embedding: int = declare.field(512, at_least=1)
-  # With 'codes', how many of z's first numbers are found in a sample.
-  numbers: int = declare.field(0, at_least=0)
   # What the ResNet's last layer sees of each channel: the 'sum' over all
   # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
   pooling: str = declare.field('sum', choices=('sum', 'mean'))
