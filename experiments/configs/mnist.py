@@ -14,7 +14,9 @@ Machine: 2 shared x86 cores: 6,000 steps in 1 min 32 s.
 Result: 1 seed: the grid shows digits of all ten kinds, most of them clean
 and some twenty of a hundred malformed. mnist.py:classes on the training split,
 1 seed: 99.1 % of 100,000 samples are of the class asked for, of Fashion-MNIST
-(--config.data.name=fashion_mnist) 92.1 %.
+(--config.data.name=fashion_mnist) 92.1 %. mnist.py:infogan with
+--config.steps=3000, 1 seed: 53.8 % of 10,000 samples are of their code's digit,
+and those of a code differ little.
 """
 
 import dataclasses
