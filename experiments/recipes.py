@@ -367,7 +367,8 @@ def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:
   attention at 16x16, a D of half the width, five D steps to one of G, and Adam
   at 2e-4 with beta_1 .5. The caller sets the terms' weights. Not here: there
   the average of G starts at step 1,000, here it is without bias from the first;
-  and classifiers have no bias there.
+  classifiers have no bias there, that of ACGAN learns of real samples alone,
+  and ReACGAN's loss is not quite its formula (`class_losses.data_to_data`).
 
   Args:
     c: the configuration.

@@ -6,12 +6,12 @@
   python -m experiments.sample --workdir=runs/classes --per_class=10 --out=g.png
 
 A png is a grid of images; an npz has `samples`, [N, ...] float32 in the units
-of the data (images in [-1, 1]), of a conditional game also `labels`, and how
-they were made. A folder (a path without suffix, or with / at its end) has a png
-for each sample, written as they are drawn, so that memory does not grow with
-their number; `dataset.json` has the labels in the form that `data.dir` reads,
-and `stamp.json` how they were made. The same run, seed and number give the same
-files.
+of the data (images in [-1, 1]), of a conditional game also `labels` (`codes`,
+where gen.codes is set), and how they were made. A folder (a path without
+suffix, or with / at its end) has a png for each sample, written as they are
+drawn, so that memory does not grow with their number; `dataset.json` has the
+labels in the form that `data.dir` reads, and `stamp.json` how they were made.
+The same run, seed and number give the same files.
 """
 
 import itertools
@@ -82,9 +82,13 @@ def _write_folder(
   folder: pathlib.Path,
   blocks: 'Iterable[types.Batch]',
   num: int,
+  kind: str,
   stamp: dict[str, Any],
 ) -> None:
-  """A png for each sample, a block of them in memory at a time."""
+  """A png for each sample, a block of them in memory at a time.
+
+  `kind` is what their labels are: 'labels', or 'codes', which are no classes.
+  """
   from gan_jax.data import decoding, source as sources
   from gan_jax.report import plots
 
@@ -102,14 +106,17 @@ def _write_folder(
         labels += zip(named, block.label.tolist(), strict=True)
       bar.update(len(named))
   if labels is not None:
-    (folder / 'dataset.json').write_text(json.dumps({'labels': labels}))
+    (folder / 'dataset.json').write_text(json.dumps({kind: labels}))
   (folder / 'stamp.json').write_text(json.dumps(stamp, indent=2) + '\n')
 
 
 def _write_file(
-  file: pathlib.Path, blocks: 'Iterable[types.Batch]', stamp: dict[str, Any]
+  file: pathlib.Path,
+  blocks: 'Iterable[types.Batch]',
+  kind: str,
+  stamp: dict[str, Any],
 ) -> None:
-  """A grid as a png, or an npz."""
+  """A grid as a png, or an npz; `kind` as above."""
   from gan_jax.report import plots
 
   drawn = list(blocks)
@@ -117,7 +124,7 @@ def _write_file(
   if file.suffix == '.npz':
     made: dict[str, Any] = {'samples': samples}
     if drawn[0].label is not None:
-      made['labels'] = np.concatenate([block.label for block in drawn])
+      made[kind] = np.concatenate([block.label for block in drawn])
     np.savez_compressed(file, **made, stamp=json.dumps(stamp))
   else:
     columns = _PER_CLASS.value or int(np.ceil(np.sqrt(len(samples))))
@@ -148,12 +155,13 @@ def main() -> None:
   if labels is not None:
     asked = f'{_PER_CLASS.value} of each class'
     stamp['labels'] = f'class {_CLASS.value}' if _CLASS.value else asked
+  kind = 'codes' if run.config.gen.codes else 'labels'
   if suffix:
     with whole.file(out) as part:
-      _write_file(part, blocks, stamp)
+      _write_file(part, blocks, kind, stamp)
   else:
     with whole.folder(out) as part:
-      _write_folder(part, blocks, num, stamp)
+      _write_folder(part, blocks, num, kind, stamp)
   print(f'{num} samples {run.info.shape} in {out}')
 
 

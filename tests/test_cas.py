@@ -16,6 +16,7 @@ from gan_jax.evaluation import (
   classifier,
   comparison,
   evaluator,
+  paths,
   sets,
 )
 from gan_jax.networks import dcgan
@@ -99,6 +100,21 @@ def test_what_has_no_labels_is_refused():
   others = HELD_OUT._replace(class_names=('a', 'b', 'c'))
   with pytest.raises(ValueError, match=r'^train and held_out: cas needs the '):
     compared(images(150, 2), TRAIN, others)
+
+
+def test_of_files(tmp_path: pathlib.Path):
+  """Two sets with labels and a third to try them on."""
+  given = {}
+  for i, name in enumerate(('generated', 'real', 'held_out')):
+    x, label = images(90, i)
+    given[name] = tmp_path / f'{name}.npz'
+    np.savez(given[name], images=x, labels=label)
+  scratch = tmp_path / 'scratch'
+  scratch.mkdir()
+  found = paths.compare(
+    given, configs.Eval(metrics='cas'), scratch, jax.random.key(0)
+  )
+  assert found.figures == {'cas': 1.0, 'cas_of_data': 1.0}
 
 
 def test_of_a_conditional_run(

@@ -13,8 +13,8 @@ from experiments.configs import cifar10
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, idle
 from gan_jax.data import source as sources
-from gan_jax.engine import build
-from gan_jax.game import class_losses
+from gan_jax.engine import build, player_terms
+from gan_jax.game import class_losses, looks, terms
 from gan_jax.networks import (
   adapter,
   biggan,
@@ -193,6 +193,47 @@ def test_heads_that_know_nothing(name: str):
     assert found == pytest.approx(value(8), rel=1e-4, abs=1e-5), term
 
 
+def seen(label: np.ndarray, **heads: np.ndarray) -> looks.Seen:
+  batch = types.Batch(jnp.zeros((len(label), 1)), jnp.asarray(label))
+  made = {name: jnp.asarray(head) for name, head in heads.items()}
+  return looks.Seen(batch, jnp.zeros(len(label)), lambda: batch.x, batch, made)
+
+
+def of_update(player: str, name: str, real: looks.Seen, fake: Any) -> float:
+  """A term's value where D's heads say this of real and generated samples."""
+  update: Any = terms.Update(
+    *(None,) * 6, real=real, fake=fake, hyper={}, memory=(), key=KEY
+  )  # fmt: skip
+  value = getattr(player_terms.TERMS, player)[name].value
+  assert value is not None
+  return float(value(update))
+
+
+def test_the_sides_of_twin_classifiers():
+  """D's first learns of real samples, the twin of fakes; G misleads that."""
+  label = np.array([0, 1])
+  right, wrong = 9 * np.eye(2), 9 * np.eye(2)[::-1]
+  no: Any = None
+  real = seen(label, classify=right, twin=wrong)
+  fake = seen(label, classify=wrong, twin=right)
+  assert of_update('disc', 'tacgan', real, fake) < 0.001
+  assert of_update('disc', 'tacgan', fake, real) > 17
+  assert of_update('gen', 'tacgan_gen', no, fake) == pytest.approx(9, rel=1e-3)
+  assert of_update('gen', 'tacgan_gen', no, real) == pytest.approx(-9, rel=1e-3)
+
+
+def test_the_sides_of_a_discriminative_classifier():
+  label = np.array([1, 0])
+  # Of 2 K classes: real of class 1, and fake of class 0, for instance.
+  as_real, as_fake = 9 * np.eye(4)[[2, 0]], 9 * np.eye(4)[[3, 1]]
+  no: Any = None
+  real, fake = seen(label, classify=as_real), seen(label, classify=as_fake)
+  assert of_update('disc', 'adcgan', real, fake) < 0.001
+  assert of_update('disc', 'adcgan', fake, real) > 17
+  assert of_update('gen', 'adcgan_gen', no, real) == pytest.approx(-9, rel=1e-3)
+  assert of_update('gen', 'adcgan_gen', no, fake) == pytest.approx(9, rel=1e-3)
+
+
 @pytest.mark.parametrize('name', ['tacgan', 'adcgan', 'contragan', 'reacgan'])
 def test_both_players_learn_of_the_heads(name: str):
   """A step moves G elsewhere than without G's term, and all heads of D."""
@@ -209,7 +250,8 @@ def test_both_players_learn_of_the_heads(name: str):
   spec = build.make_spec(config, build.make_source(config, KEY).info)
   hyper = build.make_hyper(config)
   first = build.init_state(spec, hyper, KEY).disc.params
-  for head in {'classifier', 'twin', 'embed', 'proxies'} & first.keys():
+  heads = {'tacgan': {'classifier', 'twin'}, 'adcgan': {'classifier'}}
+  for head in heads.get(name, {'embed', 'proxies'}):
     for leaf, now in zip(
       jax.tree.leaves(first[head]),
       jax.tree.leaves(state.disc.params[head]),
@@ -251,6 +293,7 @@ def test_every_network_has_the_heads(module: Any, how: str):
     ('projection', {'adcgan_gen': 1}, r"='discriminative_classifier'"),
     ('classifier', {'reacgan': 1}, r"conditioning='proxies'"),
     ('proxies', {'contragan_gen': 1}, 'nothing trains it; set .*contragan'),
+    ('codes', {'infogan': 1}, 'codes.: of a game without labels'),
     ('twin_classifiers', {}, r'set penalties\.tacgan\.weight, and penalties'),
   ],
 )
@@ -263,6 +306,13 @@ def test_heads_without_their_terms_and_terms_without_heads(
     getattr(config.penalties, name).weight = weight
   checks.validate(config)
   with pytest.raises(ValueError, match=message):
+    build.make_spec(config, build.make_source(config, KEY).info)
+
+
+def test_proxies_compare_samples():
+  config = game('reacgan', 'proxies')
+  config.microbatches = config.batch_size
+  with pytest.raises(ValueError, match='an update sees one at a time'):
     build.make_spec(config, build.make_source(config, KEY).info)
 
 

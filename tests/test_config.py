@@ -192,6 +192,11 @@ def test_who_cannot_teach(tiny: configs.Config):
   tiny.penalties.label_smoothing.weight = 0.1
   tiny.loss = 'hinge'
   refused(tiny, r"weight=0\.1: in loss='hinge' D learns no labels; it does in")
+  tiny.loss, tiny.penalties.label_smoothing.every = 'minimax', 10
+  refused(tiny, 'label_smoothing.every=10: with weight=0.1 a label would not')
+  tiny.penalties.label_smoothing.every = 1
+  # D* is another one then.
+  assert not build.make_spec(tiny, info).loss.classifier
   tiny = configs.Config()
   tiny.gen_loss_weight = 0.0
   refused(tiny, 'gen_loss_weight=0: G learns nothing; set a weight of a term')

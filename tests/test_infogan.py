@@ -17,6 +17,7 @@ from gan_jax.game import class_losses, draws, objectives, state as states
 from gan_jax.networks import dcgan, mlp
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
+from tests import test_conditional
 
 KEY = jax.random.key(0)
 
@@ -104,6 +105,13 @@ def test_the_terms_are_of_what_g_was_asked_for(
     assert float(logs[f'penalties/{name}']) == pytest.approx(expected, rel=1e-4)
 
 
+def test_fakes_shown_as_real_ones_have_no_code(ring: configs.Config):
+  """APA exchanges samples, of which D is told none."""
+  ring.augment.pseudo, ring.augment.p = True, 0.5
+  _, logs = test_conditional.played(ring)
+  assert np.isfinite(float(logs['penalties/infogan']))
+
+
 def test_a_run_and_samples_of_each_code(
   ring: configs.Config, tmp_path: pathlib.Path
 ):
@@ -189,10 +197,13 @@ def test_codes_are_no_classes_to_other_metrics(tmp_path: pathlib.Path):
     ({'gen.codes': 0, 'disc.net': mlp.DiscSettings(8, conditioning='codes')},
      'there are none; set gen.codes or disc.net.numbers'),
     ({'gen.latent_dim': 1}, 'disc.net.numbers=2: z has gen.latent_dim=1'),
-    ({'packing': 2}, 'packing=2'),
+    ({'packing': 2}, 'packing=2: samples of a game of codes are not packed'),
+    ({'gen.name': 'maxout', 'gen.net': None},
+     "gen.codes=5: gen.name='maxout' takes no labels"),
+    ({'conditional': True, 'gen.codes': 0}, 'of a game without labels, and'),
     ({'penalties.infogan.weight': 0.0}, 'nothing trains it; set penalties.inf'),
     ({'gen.codes': 0, 'disc.net': mlp.DiscSettings(8)},
-     r'infogan.weight=1.0: D has not what it trains; set gen.codes and disc'),
+     r'infogan.weight=1.0: D has no head for it; set gen.codes and disc'),
   ],
 )  # fmt: skip
 def test_what_cannot_be_found(

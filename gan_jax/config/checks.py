@@ -75,6 +75,8 @@ def _problems(config: configs.Config) -> Iterator[str]:
         'settings when the program is made; declare it without'
       )
   yield from _schedule_problems(config)
+  if config.gen.codes == 1:
+    yield 'gen.codes=1: tells nothing; set 2 or more, or 0'
   if config.init_from and config.branch_from:
     yield (
       f'init_from={config.init_from}: branch_from={config.branch_from} takes '

@@ -87,6 +87,10 @@ _NEEDS = {
     for player in ('gen', 'disc')
     for name in ('b2', 'eps')
   },
+  'gen_top_k': _Need(
+    'gen_loss_weight',
+    lambda c: max(values.swept_values(c, 'gen_loss_weight')) > 0,
+  ),
   'rule.consensus_weight': _rule('consensus'),
   'rule.sga_': _rule('sga'),
   'rule.lookahead_': _rule('lookahead'),

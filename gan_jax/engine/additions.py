@@ -258,6 +258,12 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
         f'penalties.label_smoothing.weight={share}: in loss={config.loss!r} D '
         f'learns no labels; it does in {", ".join(known)}'
       )
+    every = config.penalties.label_smoothing.every
+    if share * every >= 1:
+      raise ValueError(
+        f'penalties.label_smoothing.every={every}: with weight={share} a label '
+        'would not be above 0; their product must be below 1'
+      )
   if matched := weight('feature_matching'):
     known = [
       name
@@ -270,8 +276,11 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
         f'disc.name={config.disc.name!r} does not show its last layer; '
         f'{", ".join(known)} do'
       )
-  taught = max(values.swept_values(config, 'gen_loss_weight'))
-  if not taught and not any(map(weight, player_terms.TERMS.gen)):
+  taught = min(values.swept_values(config, 'gen_loss_weight'))
+  terms_of_gen = (f'penalties.{name}.weight' for name in player_terms.TERMS.gen)
+  if not taught and not any(
+    min(values.swept_values(config, name)) for name in terms_of_gen
+  ):
     raise ValueError(
       'gen_loss_weight=0: G learns nothing; set a weight of a term of its own, '
       'such as penalties.feature_matching.weight'
@@ -330,9 +339,15 @@ def check_conditioning(
       if kind != how and weight(name):
         needed = 'gen.codes' if kind == 'codes' else 'conditional=True'
         raise ValueError(
-          f'penalties.{name}.weight={weight(name)}: D has not what it trains; '
+          f'penalties.{name}.weight={weight(name)}: D has no head for it; '
           f'set {needed} and disc.net.conditioning={kind!r}'
         )
+  samples = config.batch_size // config.microbatches
+  if how == 'proxies' and samples < 2:
+    raise ValueError(
+      "disc.net.conditioning='proxies': compares samples, and an update sees "
+      'one at a time; set a larger batch_size, or fewer microbatches'
+    )
   if how in _TRAINED_BY:
     of_disc, of_gen = _TRAINED_BY[how].disc, _TRAINED_BY[how].gen
     if not any(map(weight, of_disc)):
@@ -352,6 +367,11 @@ def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
     )
   if how != 'codes':
     return
+  if config.conditional:
+    raise ValueError(
+      "disc.net.conditioning='codes': of a game without labels, and "
+      'conditional=True has those of the data; set one of them'
+    )
   if not (gen.codes or numbers):
     raise ValueError(
       "disc.net.conditioning='codes': there are none; set gen.codes or "

@@ -142,9 +142,14 @@ def _make_module(
       for name, other in names.NETWORKS.items()
       if 'classes' in {f.name for f in dataclasses.fields(getattr(other, kind))}
     ]
+    asked = (
+      f'gen.codes={config.gen.codes}'
+      if config.gen.codes
+      else ('conditional=True')
+    )
     raise ValueError(
-      f'conditional=True: {player}.name={getattr(config, player).name!r} takes '
-      f'no labels; {", ".join(able)} do'
+      f'{asked}: {player}.name={getattr(config, player).name!r} takes no '
+      f'labels; {", ".join(able)} do'
     )
   return module(
     settings=settings, **{k: v for k, v in given.items() if k in taken}
@@ -207,14 +212,15 @@ def count_classes(config: configs.Config, info: sources.Info) -> int:
   """
   if not values.asks_for_classes(config):
     return 0
-  if not info.class_shares:
+  if config.conditional and not info.class_shares:
     raise ValueError(
       f'conditional=True: data.name={config.data.name!r} has no labels'
     )
   if config.packing > 1:
+    kind = 'game of codes' if config.gen.codes else 'conditional game'
     raise ValueError(
-      f'packing={config.packing}: samples of a conditional game are not '
-      'packed; set packing=1'
+      f'packing={config.packing}: samples of a {kind} are not packed; set '
+      'packing=1'
     )
   return len(info.class_shares)
 
@@ -352,6 +358,9 @@ def make_spec(
   """
   choices.check(config)
   dtype, loss = names.PRECISIONS[config.precision], names.LOSSES[config.loss]
+  if max(values.swept_values(config, 'penalties.label_smoothing.weight')):
+    # D's sigmoid is that share of the probability of being real.
+    loss = loss._replace(classifier=False)
   classes = count_classes(config, info)
   gen = _make_module(
     config,
@@ -390,6 +399,7 @@ def make_spec(
     ),
     latent=latent,
     eval_latent=eval_latent,
+    tells_disc=config.conditional,
     paired_labels=config.conditional
     and names.LABEL_LAWS[config.gen.labels] is None,
     loop_disc=config.disc_steps > 1 and _is_large(disc_params),

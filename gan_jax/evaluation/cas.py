@@ -18,17 +18,17 @@ class Labelled(NamedTuple):
   Attributes:
     x: `[n, H, W, C]` uint8, block by block.
     label: `[n]`.
-    scores: of classifiers that have learned of them, by how they were tested.
+    score: of a classifier that has learned of them, once there is one.
   """
 
   x: kept.Kept
   label: kept.Kept
-  scores: dict[int, float]
+  score: list[float]
 
 
 def _init(facts: metrics.Facts) -> Labelled:
   del facts
-  return Labelled(kept.init(), kept.init(), {})
+  return Labelled(kept.init(), kept.init(), [])
 
 
 def _update(state: Labelled, block: metrics.Block) -> Labelled:
@@ -65,12 +65,13 @@ def _cas(inputs: metrics.Inputs) -> metrics.Figures:
   generated, train, held_out = (
     inputs.states[name] for name in ('generated', 'train', 'held_out')
   )
-  classes = 1 + max(int(kept.result(s.label).max()) for s in (train, held_out))
-  score = functools.partial(_score, tested=held_out, classes=classes)
+  score = functools.partial(
+    _score, tested=held_out, classes=inputs.facts.classes
+  )
   # Of the same images at each look.
-  if classes not in train.scores:
-    train.scores[classes] = score(train)
-  return {'cas': score(generated), 'cas_of_data': train.scores[classes]}
+  if not train.score:
+    train.score.append(score(train))
+  return {'cas': score(generated), 'cas_of_data': train.score[0]}
 
 
 def _shortage(facts: metrics.Facts) -> str | None:

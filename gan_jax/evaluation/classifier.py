@@ -177,6 +177,16 @@ def train(
   return jax.lax.scan(epoch, state, keys)[0][0]
 
 
+@functools.partial(jax.jit, static_argnames='network')
+def _named(
+  network: Classifier, params: types.PyTree, x: jax.Array
+) -> jax.Array:
+  """The class of each image, `[N]`."""
+  seen = network.apply({'params': params}, x, train=False)
+  assert isinstance(seen, types.Features)
+  return seen.logits.argmax(axis=1)
+
+
 def accuracy(
   network: Classifier,
   params: types.PyTree,
@@ -184,15 +194,8 @@ def accuracy(
   labels: np.ndarray,
 ) -> float:
   """The share of uint8 images `[N, H, W, C]` that are classified rightly."""
-
-  @jax.jit
-  def name(x: jax.Array) -> jax.Array:
-    seen = network.apply({'params': params}, x, train=False)
-    assert isinstance(seen, types.Features)
-    return seen.logits.argmax(axis=1)
-
   named = [
-    name(sources.to_unit_range(images[start : start + 500]))
+    _named(network, params, sources.to_unit_range(images[start : start + 500]))
     for start in range(0, len(images), 500)
   ]
   return float((np.concatenate(named) == labels).mean())

@@ -101,6 +101,7 @@ class Comparison:
       mirrored=known.mirrored,
       labelled=generated.labelled,
       codes=generated.codes,
+      classes=len(known.train.class_names),
     )
     self._check_counts()
     self._check_conditional(generated)

@@ -64,6 +64,7 @@ class Facts(NamedTuple):
     mirrored: whether G was trained on the mirror images of 'train' too.
     labelled: whether samples come with the classes that were asked for.
     codes: of which samples come with one, InfoGAN's; 0 for none.
+    classes: of the training images; 0 where they have no labels.
   """
 
   num: Mapping[str, int]
@@ -74,6 +75,7 @@ class Facts(NamedTuple):
   mirrored: bool = False
   labelled: bool = False
   codes: int = 0
+  classes: int = 0
 
 
 class Inputs(NamedTuple):

@@ -82,7 +82,7 @@ def compare(
   origins = {'held_out': '--held_out', 'train': origins['real']} | origins
   _check_held_out(found, origins)
   asked_for = None
-  if any(metric.labels and metric.one_class for metric in asked.values()):
+  if any(m.conditional or (m.labels and m.one_class) for m in asked.values()):
     asked_for = _numbers(generated, found['real'], origins)
 
   @functools.cache

@@ -138,7 +138,7 @@ def generator_loss(
   x, gen_vars = spec.gen.apply(
     gen_params, vars.gen, draw.latent, key=keys.gen, mode=types.TRAIN
   )
-  fake = types.Batch(x, draw.latent.label)
+  fake = _as_told(x, draw.latent, spec)
 
   def see(
     batch: types.Batch, key: jax.Array, augment_key: jax.Array
@@ -257,9 +257,16 @@ def _closed_generator(
     x, _ = spec.gen.apply(
       params, vars.gen, latent, key=keys.gen, mode=types.OPPONENT
     )
-    return types.Batch(x, latent.label)
+    return _as_told(x, latent, spec)
 
   return gen
+
+
+def _as_told(
+  x: jax.Array, latent: types.Latent, spec: specs.Spec
+) -> types.Batch:
+  """Samples of G as D is shown them."""
+  return types.Batch(x, latent.label if spec.tells_disc else None)
 
 
 def _closed_judge(

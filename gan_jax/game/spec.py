@@ -36,6 +36,8 @@ class Spec(NamedTuple):
     disc_steps: D's updates in a step.
     gen_steps: G's, which follow them.
     microbatches: parts of its batch that an update goes through in turn.
+    tells_disc: D is told the classes that G was asked for; not of codes, which
+      it is to find.
     loop_disc: they are compiled once, as a loop, and not one after another.
     shared_keys: of D's last update, the keys that G's updates have too, beside
       its latents (draws.py); None where G draws its own.
@@ -83,6 +85,7 @@ class Spec(NamedTuple):
   rule: rules.Rule = rules.ALTERNATING
   look: Looks = Looks()
   paired_labels: bool = False
+  tells_disc: bool = True
   loop_disc: bool = False
   augment: augmentations.Policy | None = None
   blur_taps: int | None = None
