@@ -399,7 +399,7 @@ def make_spec(
     ),
     latent=latent,
     eval_latent=eval_latent,
-    tells_disc=config.conditional,
+    tells_disc=not config.gen.codes,
     paired_labels=config.conditional
     and names.LABEL_LAWS[config.gen.labels] is None,
     loop_disc=config.disc_steps > 1 and _is_large(disc_params),

@@ -201,7 +201,7 @@ def _measure_points(
     x, y = (low + high)[:, None] / 2 + reach[None]
     disc = jnp.full((101, 101), jnp.nan)
     # With classes, D has a landscape for each of them.
-    if spec.packing == 1 and not (asked and spec.tells_disc):
+    if spec.packing == 1 and not asked:
       plane = jnp.stack(jnp.meshgrid(x, y), axis=-1).reshape(-1, 2)
       disc = sampling.judge(spec, state.disc, types.Batch(plane))
       disc = disc.reshape(101, 101)

@@ -146,9 +146,10 @@ class Generator(nn.Module):
     *targets, base = sides(self.shape, settings.stages)
     first, *features = _widths('gen', settings.width, len(targets))
     z, label = latent.z, latent.label if self.classes else None
-    if settings.conditioning == 'concatenation':
+    beside_z = settings.conditioning == 'concatenation'
+    if beside_z:
       z, label = conditional.concatenated(z, label, self.classes), None
-    if label is not None and groups > 1:
+    if self.classes and not beside_z and groups > 1:
       raise ValueError(
         f'net.norm_groups={groups}: batch normalisation by class has one group'
       )
