@@ -43,13 +43,18 @@ def make_terms(
     return {
       name: made(name, term)
       for name, term in known.items()
-      if max(values.swept_values(config, f'penalties.{name}.weight'))
+      if _largest(config, name)
     }
 
   disc = chosen(player_terms.TERMS.disc)
   if adaptive is not None:
     disc['augment'] = _adapting(adaptive, config)
   return types.Pair(chosen(player_terms.TERMS.gen), disc)
+
+
+def _largest(config: configs.Config, name: str) -> float:
+  """The weight of a term, where it is largest; 0 if it is never on."""
+  return max(values.swept_values(config, f'penalties.{name}.weight'))
 
 
 def left_out(
@@ -218,26 +223,26 @@ def check_penalties(
 ) -> None:
   """Raises ValueError for a penalty that a network or data make invalid."""
   for name in ('cr', 'cr_fake'):
-    weight = max(values.swept_values(config, f'penalties.{name}.weight'))
+    weight = _largest(config, name)
     if weight and info.kind != 'images':
       raise ValueError(
         f'penalties.{name}.weight={weight}: needs images; '
         f'data.name={config.data.name!r} has samples of shape {info.shape}'
       )
-  weight = max(values.swept_values(config, 'penalties.path_length.weight'))
+  weight = _largest(config, 'path_length')
   if weight and 'map' not in getattr(gen, 'methods', ()):
     raise ValueError(
       f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
       "has no intermediate latents; 'stylegan2' and 'stylegan3' do"
     )
-  weight = max(values.swept_values(config, 'penalties.wgan_gp.weight'))
+  weight = _largest(config, 'wgan_gp')
   for name, off in (('batch_norm', False), ('mbstd_group', 0)):
     if weight and getattr(disc.settings, name, off):
       raise ValueError(
         f'penalties.wgan_gp.weight={weight}: needs a D that judges each '
         f'sample alone; set disc.net.{name}={off}'
       )
-  weight = max(values.swept_values(config, 'penalties.orthogonal.weight'))
+  weight = _largest(config, 'orthogonal')
   if weight and hasattr(gen, 'project'):
     raise ValueError(
       f'penalties.orthogonal.weight={weight}: gen.name={config.gen.name!r} '
@@ -247,11 +252,7 @@ def check_penalties(
 
 def check_teachers(config: configs.Config, disc: nn.Module) -> None:
   """Raises ValueError where D cannot teach as it is to, or G learns nothing."""
-
-  def weight(name: str) -> float:
-    return max(values.swept_values(config, f'penalties.{name}.weight'))
-
-  if share := weight('label_smoothing'):
+  if share := _largest(config, 'label_smoothing'):
     known = [name for name, x in names.LOSSES.items() if x.classifier]
     if config.loss not in known:
       raise ValueError(
@@ -264,18 +265,13 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
         f'penalties.label_smoothing.every={every}: with weight={share} a label '
         'would not be above 0; their product must be below 1'
       )
-  if matched := weight('feature_matching'):
-    known = [
-      name
-      for name, file in names.NETWORKS.items()
-      if issubclass(file.Discriminator, conditional.Judge)
-    ]
-    if not isinstance(disc, conditional.Judge):
-      raise ValueError(
-        f'penalties.feature_matching.weight={matched}: '
-        f'disc.name={config.disc.name!r} does not show its last layer; '
-        f'{", ".join(known)} do'
-      )
+  matched = _largest(config, 'feature_matching')
+  if matched and not isinstance(disc, conditional.Judge):
+    raise ValueError(
+      f'penalties.feature_matching.weight={matched}: '
+      f'disc.name={config.disc.name!r} does not show its last layer; '
+      f'{", ".join(_with_heads())} do'
+    )
   taught = min(values.swept_values(config, 'gen_loss_weight'))
   terms_of_gen = (f'penalties.{name}.weight' for name in player_terms.TERMS.gen)
   if not taught and not any(
@@ -331,15 +327,13 @@ def check_conditioning(
   how = set_to if classes or set_to == 'codes' else ''
   _check_codes(config, how, getattr(disc.settings, 'numbers', 0))
 
-  def weight(name: str) -> float:
-    return max(values.swept_values(config, f'penalties.{name}.weight'))
-
   for kind, terms_of in _TRAINED_BY.items():
     for name in (*terms_of.disc, *terms_of.gen):
-      if kind != how and weight(name):
+      weight = _largest(config, name)
+      if kind != how and weight:
         needed = 'gen.codes' if kind == 'codes' else 'conditional=True'
         raise ValueError(
-          f'penalties.{name}.weight={weight(name)}: D has no head for it; '
+          f'penalties.{name}.weight={weight}: D has no head for it; '
           f'set {needed} and disc.net.conditioning={kind!r}'
         )
   samples = config.batch_size // config.microbatches
@@ -350,7 +344,7 @@ def check_conditioning(
     )
   if how in _TRAINED_BY:
     of_disc, of_gen = _TRAINED_BY[how].disc, _TRAINED_BY[how].gen
-    if not any(map(weight, of_disc)):
+    if not any(_largest(config, name) for name in of_disc):
       raise ValueError(
         f'disc.net.conditioning={how!r}: nothing trains it; set '
         f'{_either(of_disc)}, and {_either(of_gen)} for G'
@@ -361,9 +355,10 @@ def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
   """Raises ValueError where nobody makes or finds InfoGAN's codes."""
   gen = config.gen
   if gen.codes and how != 'codes':
+    *others, last = _with_heads()
     raise ValueError(
       f'gen.codes={gen.codes}: D is to find them; set disc.net.conditioning='
-      "'codes', of mlp, dcgan, sngan, biggan or biggan_deep"
+      f"'codes', of {', '.join(others)} or {last}"
     )
   if how != 'codes':
     return
@@ -386,6 +381,15 @@ def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
       f'packing={config.packing}: codes are those of single samples; set '
       'packing=1'
     )
+
+
+def _with_heads() -> list[str]:
+  """The networks whose D has heads."""
+  return [
+    name
+    for name, file in names.NETWORKS.items()
+    if issubclass(file.Discriminator, conditional.Judge)
+  ]
 
 
 def _either(names: tuple[str, ...]) -> str:

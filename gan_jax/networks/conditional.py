@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import declare
-from gan_jax.networks import layers
+from gan_jax.networks import layers, spectral
 from gan_jax.ops import linear
 
 
@@ -288,6 +288,11 @@ class Judge(nn.Module):
   @property
   def methods(self) -> tuple[str, ...]:
     return ('judge',)
+
+  @property
+  def spectral(self) -> spectral.Norm | None:
+    iterations = getattr(self.settings, 'power_iterations', 1)
+    return spectral.norm_if(self.settings.spectral_norm, iterations=iterations)
 
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:
     return self.judge(batch, mode).logits

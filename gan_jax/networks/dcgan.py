@@ -190,10 +190,6 @@ class Discriminator(conditional.Judge):
   def homogeneous(self) -> bool:
     return not self.settings.batch_norm
 
-  @property
-  def spectral(self) -> spectral.Norm | None:
-    return spectral.norm_if(self.settings.spectral_norm)
-
   @nn.compact
   def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     settings = self.settings

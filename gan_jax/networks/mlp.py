@@ -99,10 +99,6 @@ class Discriminator(conditional.Judge):
     smooth = settings.activation not in layers.RECTIFIERS
     return not (smooth or settings.batch_norm or added)
 
-  @property
-  def spectral(self) -> spectral.Norm | None:
-    return spectral.norm_if(self.settings.spectral_norm)
-
   @nn.compact
   def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     settings = self.settings

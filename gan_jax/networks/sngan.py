@@ -156,13 +156,6 @@ class Discriminator(conditional.Judge):
   def homogeneous(self) -> bool:
     return True
 
-  @property
-  def spectral(self) -> spectral.Norm | None:
-    settings = self.settings
-    return spectral.norm_if(
-      settings.spectral_norm, iterations=settings.power_iterations
-    )
-
   @nn.compact
   def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     del mode
