@@ -82,7 +82,7 @@ def _mistake(
 
 
 def load_config(text: str) -> configs.Config:
-  """What `FILE.py` or `FILE.py:ARGUMENT` describes.
+  """What `FILE.py` or `FILE.py:ARGUMENT` describes, or a run's config.json.
 
   Raises:
     ValueError: there is no such file, it takes no such argument, or it gives
@@ -90,6 +90,8 @@ def load_config(text: str) -> configs.Config:
   """
   stem, colon, argument = text.partition('.py:')
   path = pathlib.Path(f'{stem}.py' if colon else text)
+  if path.name == 'config.json':
+    return _config_of_run(path)
   module = load_module(path, 'config')
   accepted = getattr(module, 'ARGUMENTS', {})
   if colon and not accepted:
@@ -108,4 +110,15 @@ def load_config(text: str) -> configs.Config:
     overrides.check_names(config)
   except ValueError as error:
     raise ValueError(f'--config={path}: {error}') from None
+  return config
+
+
+def _config_of_run(path: pathlib.Path) -> configs.Config:
+  from gan_jax.storage import workdir as workdirs
+
+  try:
+    config, _ = workdirs.load(path.parent)
+  except ValueError as error:
+    reason = str(error).removeprefix(f'--workdir={path.parent}: ')
+    raise ValueError(f'--config={path}: {reason}') from None
   return config

@@ -38,8 +38,9 @@ def define_config() -> flags.FlagHolder[configs.Config]:
   return flags.DEFINE_string(  # type: ignore[return-value]
     'config',
     None,
-    'Configuration file, with :ARGUMENT where its get_config() takes one; '
-    '--config.x.y=value overrides a field, and =none sets it back to none.',
+    'Configuration file, with :ARGUMENT where its get_config() takes one, or '
+    'the config.json of a run; --config.x.y=value overrides a field, and '
+    '=none sets it back to none.',
   )
 
 

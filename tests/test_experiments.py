@@ -418,6 +418,7 @@ MISTAKES = [
   ((GAUSSIAN, '--confg=3'), 2, 'confg'),
   ((GAUSSIAN, 'stray'), 2, "'stray'"),
   (('--config=nowhere.py',), 2, 'nowhere.py'),
+  (('--config=no/config.json',), 2, '--config=no/config.json: holds no run'),
   (('--config=README.md',), 2, '--config=README.md: is no Python file (.py)'),
   (('--config=docs',), 2, '--config=docs: is a folder'),
   ((GAUSSIAN, '--workdir='), 2, '--workdir=: is empty'),

@@ -15,12 +15,11 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.engine import program
-from gan_jax.evaluation import weights
 from gan_jax.game import sampling
 from gan_jax.networks import dcgan, mlp
 from gan_jax.ops import cpu
 from gan_jax.run import beginning, cards, exported, train, trained
-from gan_jax.storage import whole
+from gan_jax.storage import weights, whole
 from tests import test_walk
 
 ROOT = pathlib.Path(__file__).parent.parent

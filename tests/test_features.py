@@ -11,13 +11,8 @@ import pytest
 import sklearn.datasets
 from flax import traverse_util
 
-from gan_jax.evaluation import (
-  classifier,
-  features,
-  inception,
-  pretrained,
-  weights,
-)
+from gan_jax.evaluation import classifier, features, inception, pretrained
+from gan_jax.storage import weights
 
 CONFIG = classifier.Config(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2

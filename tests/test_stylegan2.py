@@ -20,7 +20,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import draws, penalties, sampling, steps, terms
-from gan_jax.networks import adapter, style_layers, stylegan2
+from gan_jax.networks import adapter, authors, style_layers, stylegan2
 from gan_jax.ops import cpu, resample
 
 KEY = jax.random.key(0)
@@ -77,38 +77,11 @@ def kept() -> dict[str, np.ndarray]:
     return dict(file)
 
 
-def converted(path: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
-  """The authors' array for a parameter of ours, in our layout."""
-  array = arrays['.'.join(path).replace('kernel', 'weight')]
-  if path[-1] == 'const':
-    return array.transpose(1, 2, 0)
-  if path == ('b4', 'fc', 'kernel'):  # Of [C, 4, 4], flattened.
-    pixels = array.reshape(len(array), -1, 4, 4).transpose(2, 3, 1, 0)
-    return pixels.reshape(-1, len(array))
-  if array.ndim == 2:
-    return array.T
-  if array.ndim < 4:
-    return array
-  # What convolves upwards is turned.
-  turned = path[0] == 'synthesis' and path[-2] == 'conv0'
-  kernel = array.transpose(2, 3, 1, 0)
-  return kernel[::-1, ::-1] if turned else kernel
-
-
-def theirs(params: types.PyTree, arrays: dict[str, np.ndarray]) -> types.PyTree:
-  """Their arrays in the tree of our parameters."""
-  flat = {
-    path: jnp.asarray(converted(path, arrays))
-    for path in traverse_util.flatten_dict(params)
-  }
-  return traverse_util.unflatten_dict(flat)
-
-
 def seeded(params: types.PyTree) -> types.PyTree:
   """The weights of the fixture."""
   shapes = {}
   for path, leaf in traverse_util.flatten_dict(params).items():
-    name = '.'.join(path).replace('kernel', 'weight')
+    name = authors.STYLEGAN2.name(path)
     if path[-1] == 'const':
       shape = leaf.shape[2], *leaf.shape[:2]
     elif leaf.ndim == 4:
@@ -116,7 +89,8 @@ def seeded(params: types.PyTree) -> types.PyTree:
     else:
       shape = leaf.shape[::-1]
     shapes[name] = shape
-  return theirs(params, fixture.weights(shapes))
+  drawn = authors.fill(params, authors.STYLEGAN2, fixture.weights(shapes))
+  return jax.tree.map(jnp.asarray, drawn)
 
 
 def made(network: types.Network) -> tuple[types.PyTree, types.PyTree]:
@@ -263,11 +237,12 @@ def test_penalties_of_the_authors_code(
       if key.startswith(prefix)
     }
     for at, leaf in traverse_util.flatten_dict(ours).items():
-      parameter = '.'.join(at).replace('kernel', 'weight')
+      parameter = authors.STYLEGAN2.name(at)
       if parameter not in arrays:  # What the penalty does not reach.
         assert not np.any(leaf), parameter
         continue
-      assert_near(leaf, converted(at, arrays), 1e-4, f'{kind} {parameter}')
+      expected = authors.STYLEGAN2.array(at, arrays[parameter])
+      assert_near(leaf, expected, 1e-4, f'{kind} {parameter}')
 
 
 def centre(x: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import draws, steps
-from gan_jax.networks import adapter, alias_free, stylegan3
+from gan_jax.networks import adapter, alias_free, authors, stylegan3
 
 KEY = jax.random.key(0)
 SHAPE = (fixture.SIDE, fixture.SIDE, 3)
@@ -57,24 +57,8 @@ def network(
   return adapter.as_network(module, types.Latent(z, label))
 
 
-# Ours, where a name is not theirs.
-NAMES = {
-  'kernel': 'weight', 'frequencies': 'freqs', 'magnitude': 'magnitude_ema'
-}  # fmt: skip
-
-
-def name_of(path: tuple[str, ...]) -> str:
-  """The authors' name of a leaf of ours."""
-  if path == ('w',):
-    return 'mapping.w_avg'
-  return '.'.join((*path[:-1], NAMES.get(path[-1], path[-1])))
-
-
-def turned(array: Any) -> Any:
-  """A weight in the other's layout."""
-  if array.ndim == 4:
-    return array.transpose(2, 3, 1, 0)
-  return array.T if array.ndim == 2 and array.shape[1] != 2 else array
+# By the names of the fixture.
+LAYOUT = authors.stylegan3_layout(())
 
 
 def turned_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -85,12 +69,12 @@ def turned_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def seeded(tree: types.PyTree) -> types.PyTree:
   """The fixture's arrays in the shape of ours."""
-  flat = traverse_util.flatten_dict(tree)
-  shapes = {name_of(path): turned_shape(x.shape) for path, x in flat.items()}
-  drawn = fixture.weights(shapes)
-  return traverse_util.unflatten_dict({
-    path: jnp.asarray(turned(drawn[name_of(path)])) for path in flat
-  })  # fmt: skip
+  shapes = {
+    LAYOUT.name(path): turned_shape(leaf.shape)
+    for path, leaf in traverse_util.flatten_dict(tree).items()
+  }
+  drawn = authors.fill(tree, LAYOUT, fixture.weights(shapes))
+  return jax.tree.map(jnp.asarray, drawn)
 
 
 def made(net: types.Network) -> tuple[types.PyTree, types.PyTree]:
@@ -152,10 +136,10 @@ def test_answers_of_the_authors_code(name: str, kept: dict[str, np.ndarray]):
   for path, x in traverse_util.flatten_dict(found.pop('params')).items():
     if path[0] == 'synthesis':
       array = x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T
-      found[f'grad/{name_of(path)}'] = array
+      found[f'grad/{LAYOUT.name(path)}'] = array
   after = found.pop('vars')
   for path, x in traverse_util.flatten_dict(after['averages']).items():
-    found[f'after/{name_of(path)}'] = x
+    found[f'after/{LAYOUT.name(path)}'] = x
   theirs = {
     key.partition('/')[2] for key in kept
     if key.startswith(f'{name}/') and '/filter/' not in key

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gan_jax.config import fields as configs
-from gan_jax.evaluation import clip, dinov2, paths, vit, weights
+from gan_jax.evaluation import clip, dinov2, paths, vit
+from gan_jax.storage import weights
 
 SIZES = {'side': fixture.SIDE, 'heads': fixture.HEADS}
 

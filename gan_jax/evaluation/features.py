@@ -19,10 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import cache as caches, types
-from gan_jax.evaluation import (
-  classifier as networks,
-  weights,
-)
+from gan_jax.evaluation import classifier as networks
+from gan_jax.storage import weights
 
 HELD_OUT_RULE = 'a tenth, the first of numpy.random.default_rng(0).permutation'
 

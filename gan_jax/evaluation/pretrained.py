@@ -17,8 +17,8 @@ from gan_jax.evaluation import (
   inception as inceptions,
   resizers,
   vit,
-  weights,
 )
+from gan_jax.storage import torch_files, weights
 
 INCEPTION_FILE = 'pt_inception-2015-12-05-6726825d.pth'
 INCEPTION_URL = (
@@ -86,7 +86,10 @@ def inception(path: str = '', resizer: str = '') -> features.Extractor:
     digest = digest if source.suffix != '.safetensors' else ''
   origin = notes.get('sha256', '')
   if params is None or (digest and digest != origin):
-    params, origin = inceptions.convert(weights.read_torch(source)), digest
+    params, origin = (
+      inceptions.convert(torch_files.read_state_dict(source)),
+      digest,
+    )
     # Where nothing can be written, it is converted each time.
     with contextlib.suppress(OSError):
       weights.save(converted, params, {'sha256': origin, 'name': source.name})
@@ -113,7 +116,7 @@ def _arrays(path: str, file: str, url: str) -> tuple[Any, str]:
     tree, _ = weights.load(source)
     arrays = traverse_util.flatten_dict(tree, sep='/')
   else:
-    arrays = weights.read_torch(source)
+    arrays = torch_files.read_state_dict(source)
   return arrays, weights.sha256(source)
 
 

@@ -251,3 +251,6 @@ _fir_p.def_impl(jax.jit(_fir_p.bind, static_argnames='form'))
 ad.deflinear2(_fir_p, _transpose)
 batching.primitive_batchers[_fir_p] = _batch
 mlir.register_lowering(_fir_p, mlir.lower_fun(_sum, multiple_results=False))
+mlir.register_lowering(
+  _fir_p, mlir.lower_fun(_stock, multiple_results=False), platform='tpu'
+)

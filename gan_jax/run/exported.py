@@ -20,11 +20,11 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.config import values
 from gan_jax.engine import build
-from gan_jax.evaluation import evaluator, weights
+from gan_jax.evaluation import evaluator
 from gan_jax.game import sampling, spec as specs, state as states
 from gan_jax.ops import cpu
 from gan_jax.run import cards, trained
-from gan_jax.storage import workdir as workdirs
+from gan_jax.storage import weights, workdir as workdirs
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 # Raised by a change of the folder.

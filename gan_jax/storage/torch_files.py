@@ -1,24 +1,23 @@
-"""Weights of fixed networks on disk: safetensors, and PyTorch's checkpoints.
+"""PyTorch's files, read without PyTorch and without running what they hold.
 
-PyTorch's are pickles, which can run any program when they are read. Here only
-dictionaries and tensors of numbers are admitted, and PyTorch is not needed.
+They are pickles, which can run any program when they are read. Of a state_dict
+only dictionaries and tensors of numbers are admitted. A snapshot (NVIDIA's
+StyleGANs, R3GAN) is a pickle of whole networks, with the source code of their
+classes; here they become records of what they hold.
 """
 
 import collections
-import hashlib
+import io
 import math
 import pathlib
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
-import safetensors
-from flax import traverse_util
-from safetensors import numpy as safetensors_numpy
 
-from gan_jax.storage import whole
+from gan_jax.networks import authors
 
 _DTYPES = {
   'FloatStorage': np.dtype('<f4'),
@@ -37,48 +36,12 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 
-def sha256(path: pathlib.Path) -> str:
-  """Of a file, 64 hexadecimal digits."""
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def save(
-  path: pathlib.Path, tree: Mapping[str, Any], notes: Mapping[str, str]
-) -> None:
-  """Writes nested dictionaries of arrays, whole or not at all.
-
-  Args:
-    path: of the safetensors file; its folder is made.
-    tree: names hold no '/'.
-    notes: what is to be known of them.
-  """
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Safetensors would write a transposed array's memory as it lies.
-  flat = {
-    name: np.asarray(array, order='C')
-    for name, array in traverse_util.flatten_dict(tree, sep='/').items()
-  }
-  with whole.replacing(path) as part:
-    # Its save_file keeps others from reading the file.
-    part.write_bytes(safetensors_numpy.save(flat, dict(notes)))
-
-
-def load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-  """What `save` has written: the tree and the notes.
-
-  Raises:
-    ValueError: it is no readable safetensors file.
-  """
-  try:
-    with safetensors.safe_open(path, 'numpy') as file:
-      names = file.keys()
-      flat = {name: file.get_tensor(name) for name in names}
-      tree = traverse_util.unflatten_dict(flat, sep='/')
-      return tree, dict(file.metadata() or {})
-  except (OSError, safetensors.SafetensorError) as error:
-    reason = ' '.join(str(error).split())
-    raise ValueError(f'{path}: not readable weights: {reason}') from None
+# What a damaged or foreign file can raise while it is read.
+_UNREADABLE = (
+  pickle.UnpicklingError, zipfile.BadZipFile, AttributeError, EOFError,
+  IndexError, KeyError, MemoryError, NotImplementedError, OSError,
+  OverflowError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class _Storage:
@@ -180,26 +143,32 @@ def _read_zip(path: pathlib.Path) -> Any:
       return _Unpickler(file, storage).load()
 
 
-def _read_legacy(path: pathlib.Path) -> Any:
+def _read_legacy(file: IO[bytes]) -> Any:
   storages: dict[str, _Storage] = {}
-  with path.open('rb') as file:
 
-    def load() -> Any:
-      return _Unpickler(file, storages.setdefault).load()
+  def load() -> Any:
+    return _Unpickler(file, storages.setdefault).load()
 
-    if load() != _LEGACY_MAGIC or load() != _LEGACY_PROTOCOL:
-      raise ValueError('it is no checkpoint of PyTorch')
-    if load().get('little_endian') is not True:
-      raise ValueError('its numbers are big-endian')
-    content = load()
-    for key in load():
-      if int.from_bytes(file.read(8), 'little') != storages[key].size:
-        raise ValueError('a storage has another size than its tensors say')
-      storages[key].read(file)
+  if load() != _LEGACY_MAGIC or load() != _LEGACY_PROTOCOL:
+    raise ValueError('it is no checkpoint of PyTorch')
+  if load().get('little_endian') is not True:
+    raise ValueError('its numbers are big-endian')
+  content = load()
+  for key in load():
+    if int.from_bytes(file.read(8), 'little') != storages[key].size:
+      raise ValueError('a storage has another size than its tensors say')
+    storages[key].read(file)
   return content
 
 
-def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_path(path: pathlib.Path) -> Any:
+  if zipfile.is_zipfile(path):
+    return _read_zip(path)
+  with path.open('rb') as file:
+    return _read_legacy(file)
+
+
+def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
   """The tensors of a state_dict that `torch.save` has written, by name.
 
   Both of its formats are read; nothing in the file is run. Entries that are no
@@ -210,17 +179,104 @@ def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
       dictionaries and tensors of numbers.
   """
   try:
-    is_zip = zipfile.is_zipfile(path)
-    content = _read_zip(path) if is_zip else _read_legacy(path)
     return {
       str(name): _Tensor.array(value)
-      for name, value in content.items()
+      for name, value in _read_path(path).items()
       if isinstance(value, _Tensor)
     }
-  except (
-    pickle.UnpicklingError, zipfile.BadZipFile, AttributeError, EOFError,
-    IndexError, KeyError, MemoryError, NotImplementedError, OSError,
-    OverflowError, RuntimeError, TypeError, ValueError,
-  ) as error:  # fmt: skip
+  except _UNREADABLE as error:
     reason = ' '.join(str(error).split())
     raise ValueError(f'{path}: not a readable state_dict: {reason}') from None
+
+
+class _Inert:
+  """In place of an object of any class: it holds what it is given."""
+
+  def __new__(cls, *args: Any, **kwargs: Any) -> '_Inert':
+    del args, kwargs
+    return super().__new__(cls)
+
+  def __init__(self, *args: Any, **kwargs: Any) -> None:
+    self.held: Any = args
+
+  def __setstate__(self, state: Any) -> None:
+    self.held = state
+
+
+class _Dict(dict[Any, Any]):
+  """In place of a dictionary with attributes."""
+
+
+def _is_module(value: Any) -> bool:
+  held = getattr(value, 'held', None)
+  return isinstance(value, _Inert) and isinstance(held, dict)
+
+
+def _arrays(module: _Inert, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Parameters and buffers by the names of its state_dict."""
+  for part in ('_parameters', '_buffers'):
+    for name, value in module.held[part].items():
+      if value is not None:
+        yield f'{prefix}{name}', _Tensor.array(value)
+  for name, child in module.held['_modules'].items():
+    if child is not None:
+      yield from _arrays(child, f'{prefix}{name}.')
+
+
+def _persistent(meta: Any) -> _Inert:
+  """What the file's own function makes of an object and its source code."""
+  made = _Inert()
+  made.held = meta['state']
+  return made
+
+
+class _SnapshotUnpickler(pickle.Unpickler):
+  """Admits everything, as records; calls nothing but what is written here."""
+
+  def find_class(self, module: str, name: str) -> Any:
+    """A function or a class of its own for each name."""
+    found = {
+      ('collections', 'OrderedDict'): collections.OrderedDict,
+      ('dnnlib.util', 'EasyDict'): _Dict,
+      # Functions of their own, as in `_Unpickler`.
+      ('torch._utils', '_rebuild_tensor_v2'): lambda *args: _Tensor(*args),
+      ('torch._utils', '_rebuild_parameter'): lambda data, *_: data,
+      ('torch.storage', '_load_from_bytes'): lambda data: _read_legacy(
+        io.BytesIO(data)
+      ),
+      ('torch_utils.persistence', '_reconstruct_persistent_obj'): (
+        lambda meta: _persistent(meta)
+      ),
+    }.get((module, name))
+    return found or type(name, (_Inert,), {})
+
+  def persistent_load(self, pid: Any) -> Any:
+    del pid
+    raise pickle.UnpicklingError('it is a state_dict, and has no networks')
+
+
+def read_snapshot(path: pathlib.Path) -> dict[str, authors.Saved]:
+  """The networks in a snapshot of NVIDIA's or R3GAN's code, by name.
+
+  Nothing in the file is run. What is no network is left out.
+
+  Raises:
+    ValueError: it is no such file, or is damaged.
+  """
+  try:
+    if zipfile.is_zipfile(path):
+      raise ValueError('it is a state_dict, and has no networks')
+    with path.open('rb') as file:
+      content = _SnapshotUnpickler(file).load()
+    if isinstance(content, tuple):
+      raise ValueError(
+        "it is of TensorFlow's code; stylegan3's legacy.py converts it"
+      )
+    return {
+      str(name): authors.Saved(value.held, dict(_arrays(value)))
+      for name, value in content.items()
+      if _is_module(value)
+    }
+  except _UNREADABLE as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(f'{path}: not a readable snapshot: {reason}') from None
