@@ -141,6 +141,10 @@ class Optimiser:
   # dense layers a column of the kernel as it is stored; 0 bounds none. Maxout
   # networks have 1.9365 (Goodfellow et al. 2013, their code for MNIST).
   max_column_norm: float = declare.field(0.0, swept=True, at_least=0)
+  # Parts of the network that stay as they are, with commas between them, each
+  # the beginning of its parameters' names: 'b64,b32/conv0'. Of D, FreezeD (Mo
+  # et al. 2020); '' freezes none.
+  frozen: str = ''
 
 
 @dataclasses.dataclass

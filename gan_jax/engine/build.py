@@ -21,6 +21,7 @@ from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import additions, choices, kept, latents, names
 from gan_jax.game import (
+  frozen,
   posthoc,
   projection,
   sampling,
@@ -178,6 +179,7 @@ def _make_optimiser(
   config: configs.Config,
   player: str,
   network: types.Network,
+  still: frozenset[str],
   root: float = 0.0,
 ) -> states.OptimiserFn:
   settings: configs.Optimiser = getattr(config.optim, player)
@@ -198,7 +200,7 @@ def _make_optimiser(
       transform = project(transform, hyper[field + name])
     if network.project is not None:
       transform = optax.chain(transform, projection.onto(network.project))
-    return transform
+    return frozen.keeping(transform, still)
 
   return optimiser
 
@@ -316,6 +318,28 @@ def _first_shapes(
     raise ValueError(f'{player}.{error}') from None
 
 
+def _choose_frozen(config: configs.Config, params: types.Pair) -> types.Pair:
+  """Names of both players' parameters that stay as they are.
+
+  Args:
+    config: of the game.
+    params: of both players, or their shapes.
+
+  Raises:
+    ValueError: a network has no such part.
+  """
+
+  def of(player: str) -> frozenset[str]:
+    text = getattr(config.optim, player).frozen
+    parts = [part.strip('/ ') for part in text.split(',')] if text else []
+    try:
+      return frozen.choose(getattr(params, player), parts)
+    except ValueError as error:
+      raise ValueError(f'optim.{player}.frozen={text!r}: {error}') from None
+
+  return types.Pair(of('gen'), of('disc'))
+
+
 def _make_units(
   info: sources.Info,
 ) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
@@ -382,18 +406,20 @@ def make_spec(
   of_players = additions.make_terms(config, adaptive)
   networks = _make_networks(config, types.Pair(gen, disc), info, classes)
   facts = {'game': values.to_dict(config), 'data': [info, marginals]}
-  _, gen_vars = _first_shapes(networks.gen, 'gen', facts)
+  gen_params, gen_vars = _first_shapes(networks.gen, 'gen', facts)
   disc_params, _ = _first_shapes(networks.disc, 'disc', facts)
+  still = _choose_frozen(config, types.Pair(gen_params, disc_params))
   spec = specs.Spec(
     gen=networks.gen,
     disc=networks.disc,
     loss=loss,
     optimisers=types.Pair(
-      _make_optimiser(config, 'gen', networks.gen),
+      _make_optimiser(config, 'gen', networks.gen, still.gen),
       _make_optimiser(
         config,
         'disc',
         networks.disc,
+        still.disc,
         _ROOT if rule.through_optimiser else 0.0,
       ),
     ),
@@ -403,6 +429,7 @@ def make_spec(
     paired_labels=config.conditional
     and names.LABEL_LAWS[config.gen.labels] is None,
     loop_disc=config.disc_steps > 1 and _is_large(disc_params),
+    frozen=still,
     schedule=make_schedule(config),
     terms=of_players,
     batch_samples=values.batch_samples(config),

@@ -30,6 +30,7 @@ class Spec(NamedTuple):
     latent: `latent(key, n)`, n of them; in a game of classes, with labels.
     eval_latent: the same for evaluation, with labels as often as the data have
       them.
+    frozen: of each player, names of the parameters that stay as they are.
     schedule: `schedule(hyper, step) -> hyper`, the numbers of this step.
     terms: of each player's loss, by name.
     batch_samples: `B`, those that a player draws at once, `packing` included.
@@ -71,6 +72,7 @@ class Spec(NamedTuple):
   optimisers: types.Pair
   latent: Latents
   eval_latent: Latents
+  frozen: types.Pair
   schedule: Callable[[types.Hyper, jax.Array], types.Hyper]
   terms: types.Pair
   batch_samples: int

@@ -16,6 +16,7 @@ from gan_jax import types
 from gan_jax.game import (
   augment,
   draws,
+  frozen,
   objectives,
   posthoc,
   rules,
@@ -117,6 +118,7 @@ def make_losses(
       ) -> tuple[jax.Array, tuple[states.Carried, types.Logs]]:
         now = states.StepContext(hyper, step, getattr(carried, player).memory)
         vars = types.Pair(carried.gen.vars, carried.disc.vars)
+        params = types.Pair(*map(frozen.hold, params, spec.frozen))
         both = getattr(params, player), getattr(params, other)
         return loss(*both, vars, real, drawn, now, spec)
 
