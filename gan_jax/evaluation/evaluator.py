@@ -70,17 +70,8 @@ class Evaluator:
       # TFDS's order they are those of papers.
       ordered = sets.in_any_order if data.name == 'folder' else sets.in_order
       self._held_out = ordered(*opening.open_held_out(data, settings.held_out))
-    self._image_set, found = opening.open_split(data, data.split)
-    if found != info.fingerprint:
-      raise ValueError(
-        f'data.dir={data.dir!r}: these are not the images that the generator '
-        'was trained on'
-      )
+    self._image_set, self._real = open_real(config, info)
     self._split = settings.split or data.split
-    real_set, prints = self._image_set, found
-    if self._split != data.split:
-      real_set, prints = opening.open_split(data, self._split, 'eval.split')
-    self._real = sets.in_any_order(real_set, prints, data.stack)
     self._comparison = comparison.Comparison(
       settings,
       comparison.Generated(
@@ -91,7 +82,7 @@ class Evaluator:
       ),
       comparison.Sets(
         self._real,
-        sets.in_any_order(self._image_set, found),
+        sets.in_any_order(self._image_set, info.fingerprint),
         self._held_out,
         {
           'generated': f'eval.num_samples={settings.num_samples}',
@@ -160,6 +151,33 @@ class Evaluator:
       **self._comparison.stamp(),
       **generator_stamp(self._config, self._spec),
     }
+
+
+def open_real(
+  config: configs.Config, info: sources.Info
+) -> tuple[images.ImageSet, sets.Images]:
+  """The images that G was trained on, and those that it is compared with.
+
+  Args:
+    config: of the game; `eval.split` names the second, which are the first
+      where it is empty.
+    info: of the data that G is trained on.
+
+  Raises:
+    ValueError: they cannot be read, or the first are not those of `info`.
+  """
+  data = config.data
+  image_set, found = opening.open_split(data, data.split)
+  if found != info.fingerprint:
+    raise ValueError(
+      f'data.dir={data.dir!r}: these are not the images that the generator '
+      'was trained on'
+    )
+  real_set, prints = image_set, found
+  split = config.eval.split or data.split
+  if split != data.split:
+    real_set, prints = opening.open_split(data, split, 'eval.split')
+  return image_set, sets.in_any_order(real_set, prints, data.stack)
 
 
 def _learnt(

@@ -36,6 +36,66 @@ def _open(
   return sets.in_any_order(image_set, prints)
 
 
+class Opened(NamedTuple):
+  """Sets of images of one shape.
+
+  Attributes:
+    sets: by name.
+    stamp: where each is and its fingerprint, the shape of all and how images of
+      folders came by it.
+  """
+
+  sets: Mapping[str, sets.Images]
+  stamp: dict[str, Any]
+
+
+def open_sets(
+  paths: Mapping[str, pathlib.Path],
+  scratch: pathlib.Path,
+  *,
+  size: int = 0,
+  channels: int = 0,
+) -> Opened:
+  """Sets of images on the disk, which can be compared.
+
+  Args:
+    paths: by name, of which one is 'real': each as in `sets.open_path`.
+    scratch: an empty folder for what must be unpacked.
+    size: of folders, as in `sets.open_path`.
+    channels: the same.
+
+  Raises:
+    ValueError: a set cannot be read, or their images differ in shape, or all
+      are npz files, which are taken as they are.
+  """
+  resized = _resized(paths, size=size, channels=channels)
+  found = {
+    name: _open(path, size, channels, scratch / name)
+    for name, path in paths.items()
+  }
+  _check_alike(found, paths)
+  stamp: dict[str, Any] = {}
+  for name, each in found.items():
+    stamp[name] = str(paths[name])
+    stamp[f'{name}_fingerprint'] = each.fingerprint
+    stamp[f'num_{name}'] = each.total
+  stamp['shape'] = _in_words(found['real'])
+  stamp['resizer'] = _resizer(size, found, resized)
+  return Opened(found, stamp)
+
+
+def count(generated: sets.Images, num: int | None) -> int:
+  """How many generated images are taken: `num`, or all.
+
+  Raises:
+    ValueError: there are not so many.
+  """
+  wanted = generated.total if num is None else num
+  if wanted > generated.total:
+    raise ValueError(f'--num={num}: there are {generated.total} images')
+  return wanted
+
+
 def compare(
   paths: Mapping[str, pathlib.Path],
   settings: configs.Eval,
@@ -68,16 +128,9 @@ def compare(
       something that a metric needs is not there.
   """
   asked = catalogue.parse(settings)
-  resized = _resized(paths, size=size, channels=channels)
-  found = {
-    name: _open(path, size, channels, scratch / name)
-    for name, path in paths.items()
-  }
-  _check_alike(found, paths)
+  found, opened = open_sets(paths, scratch, size=size, channels=channels)
   generated = found['generated']
-  count = generated.total if num is None else num
-  if count > generated.total:
-    raise ValueError(f'--num={num}: there are {generated.total} images')
+  taken = count(generated, num)
   origins = {name: f'--{name}={path}' for name, path in paths.items()}
   origins = {'held_out': '--held_out', 'train': origins['real']} | origins
   _check_held_out(found, origins)
@@ -98,7 +151,7 @@ def compare(
 
   compared = comparison.Comparison(
     settings,
-    comparison.Generated(count, generated.shape, asked_for is not None),
+    comparison.Generated(taken, generated.shape, asked_for is not None),
     comparison.Sets(
       found['real'],
       found['real'],
@@ -110,23 +163,13 @@ def compare(
   )
 
   def blocks() -> Iterator[sets.Block]:
-    for x, label in generated.blocks(count):
+    for x, label in generated.blocks(taken):
       named = None if asked_for is None or label is None else asked_for[label]
       yield x, named
 
   figures = compared.figures(blocks(), key)
-  stamp: dict[str, Any] = {}
-  for name, each in found.items():
-    stamp[name] = str(paths[name])
-    stamp[f'{name}_fingerprint'] = each.fingerprint
-    stamp[f'num_{name}'] = count if name == 'generated' else each.total
-  stamp |= {
-    'shape': _in_words(generated),
-    'resizer': _resizer(size, found, resized),
-    **compared.stamp(),
-    'warnings': compared.warnings,
-  }
-  return Found(figures, stamp)
+  stamp = opened | {'num_generated': taken, **compared.stamp()}
+  return Found(figures, stamp | {'warnings': compared.warnings})
 
 
 def _resized(paths: Mapping[str, pathlib.Path], **form: int) -> list[str]:
