@@ -1,4 +1,4 @@
-"""Flags that list numbers."""
+"""Flags that list numbers, and ranges of layers."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -36,3 +36,15 @@ def numbers(
       f'--{flag}={",".join(texts)}: takes {what}, with commas between them'
     )
   return parsed
+
+
+def layers(text: str) -> tuple[int, int]:
+  """The first and the last of `--layers`: FIRST-LAST, or one number.
+
+  Raises:
+    ValueError: it is neither.
+  """
+  first, _, last = text.partition('-')
+  if not (first.isdecimal() and (last or first).isdecimal()):
+    raise ValueError(f'--layers={text}: must be as 0-3, or a number')
+  return int(first), int(last or first)

@@ -157,7 +157,7 @@ def _mixing(
 ) -> tuple[np.ndarray, str]:
   """The same: both sources along the edges, the mixtures within."""
   others = _seeds('columns', _COLUMNS.value or ['4', '5', '6'])
-  first, last = _layers()
+  first, last = listed.layers(_LAYERS.value)
   columns = walker.latents(others)
   inputs = walker.mixed(rows, columns, first, last)
   left, top = (walker.make(walker.inputs(x)) for x in (rows, columns))
@@ -167,14 +167,6 @@ def _mixing(
   body = np.concatenate([left[:, None], grid], axis=1)
   about = f'layers {first} to {last} of the seeds {others} of the columns'
   return np.concatenate([top, body]), about
-
-
-def _layers() -> tuple[int, int]:
-  """FIRST-LAST, or one number."""
-  first, _, last = _LAYERS.value.partition('-')
-  if not (first.isdecimal() and (last or first).isdecimal()):
-    raise ValueError(f'--layers={_LAYERS.value}: must be as 0-3, or a number')
-  return int(first), int(last or first)
 
 
 def main() -> None:

@@ -127,6 +127,10 @@ class Network(NamedTuple):
       it; see `ops/homogeneous.py`.
     truncation: what of a generator can be truncated: 'latent', 'w' (what
       'map' gives, towards `vars['averages']['w']`), or ''.
+    entries: paths in a generator's `params` of the kernels `[K, outputs]` that
+      act on its input first: of each layer's w in turn, where there is 'map',
+      or the one of z, whose first numbers are those of its first rows. `()`
+      where no such step is affine in the latent alone.
   """
 
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
@@ -136,6 +140,7 @@ class Network(NamedTuple):
   methods: Mapping[str, Apply] = {}
   homogeneous: bool = False
   truncation: str = ''
+  entries: tuple[tuple[str, ...], ...] = ()
 
 
 class Features(NamedTuple):

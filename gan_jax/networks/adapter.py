@@ -20,8 +20,8 @@ def as_network(
   """Wraps a linen module, called as `module(input, mode)`.
 
   What a module may say of itself, each by an attribute of that name:
-  `homogeneous`, `truncation` and `methods` (names of methods that are called
-  in the same way), as `types.Network` has them; `spectral`, the
+  `homogeneous`, `truncation`, `entries` and `methods` (names of methods that
+  are called in the same way), as `types.Network` has them; `spectral`, the
   `spectral.Norm` of its weights, or None; `project`, as `types.Network` has it.
 
   Args:
@@ -88,4 +88,5 @@ def as_network(
     },
     homogeneous=norm is None and getattr(module, 'homogeneous', False),
     truncation=getattr(module, 'truncation', ''),
+    entries=getattr(module, 'entries', ()),
   )

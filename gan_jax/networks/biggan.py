@@ -91,6 +91,10 @@ class Generator(nn.Module):
     return 'latent'
 
   @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    return layers.FIRST_DENSE
+
+  @property
   def spectral(self) -> spectral.Norm | None:
     settings = self.settings
     return spectral.norm_if(

@@ -91,6 +91,10 @@ def dense(
   return Dense(features, kernel_init, dtype=dtype, **kwargs)
 
 
+# A generator's first `dense`, as `types.Network.entries` has it.
+FIRST_DENSE = (('Dense_0', 'kernel'),)
+
+
 class Conv(nn.Module):
   """A convolution [N, H, W, I] -> [N, H / stride, W / stride, O], 'SAME'.
 

@@ -69,6 +69,10 @@ class Generator(nn.Module):
   marginals: Any = None
   dtype: Any = jnp.float32
 
+  @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    return layers.FIRST_DENSE
+
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode

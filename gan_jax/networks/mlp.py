@@ -73,6 +73,10 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    return layers.FIRST_DENSE
+
+  @property
   def spectral(self) -> spectral.Norm | None:
     return spectral.norm_if(self.settings.spectral_norm)
 

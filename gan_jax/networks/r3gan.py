@@ -201,6 +201,10 @@ class Generator(nn.Module):
   classes: int = 0
   dtype: Any = jnp.float32
 
+  @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    return layers.FIRST_DENSE
+
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     del mode

@@ -81,6 +81,10 @@ class Generator(nn.Module):
   settings: GenSettings = GenSettings()
   dtype: Any = jnp.float32
 
+  @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    return layers.FIRST_DENSE
+
   @nn.compact
   def __call__(self, latent: types.Latent, mode: types.Mode) -> jax.Array:
     *targets, base = sides(self.shape)

@@ -124,6 +124,15 @@ class Generator(nn.Module):
   def truncation(self) -> str:
     return 'w'
 
+  @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    # Images but the last share their w with the next block's first convolution.
+    first, *others = (f'b{side}' for side in sides(self.shape))
+    names = [(first, 'conv1')]
+    names += [(b, conv) for b in others for conv in ('conv0', 'conv1')]
+    names += [(others[-1], 'torgb')]
+    return tuple(('synthesis', *name, 'affine', 'kernel') for name in names)
+
   def setup(self) -> None:
     settings = self.settings
     self.mapping = style_layers.Mapping(

@@ -165,6 +165,11 @@ class Generator(nn.Module):
   def truncation(self) -> str:
     return 'w'
 
+  @property
+  def entries(self) -> tuple[tuple[str, ...], ...]:
+    names = ['input', *(f'l{i}' for i in range(self.settings.layers + 1))]
+    return tuple(('synthesis', name, 'affine', 'kernel') for name in names)
+
   def setup(self) -> None:
     own = self.settings
     self.mapping = style_layers.Mapping(

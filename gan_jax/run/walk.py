@@ -9,13 +9,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from gan_jax import types
-from gan_jax.config import checks
+from gan_jax.config import checks, words
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import build
+from gan_jax.engine import build, names
 from gan_jax.evaluation import sets
-from gan_jax.game import sampling, walks
+from gan_jax.game import directions, sampling, walks
 from gan_jax.metrics import neighbours
 from gan_jax.run import trained
 
@@ -198,12 +199,100 @@ class Walker:
         "intermediate latents; 'stylegan2' and 'stylegan3' do"
       )
     own, other = self.inputs(rows), self.inputs(columns)
-    count = own.z.shape[1]
+    self._check_layers((first, last))
+    return types.Latent(walks.mixed(own.z, other.z, first, last))
+
+  def directions(
+    self, layers: tuple[int, int] | None = None
+  ) -> directions.Directions:
+    """Those along which samples change most (SeFa), of w or of z.
+
+    Args:
+      layers: of a network with w, the first and the last of those whose affine
+        steps count, itself included; None is all.
+
+    Raises:
+      ValueError: the network's first step is not affine in its latent alone, or
+        it has not these layers, or its weights are not finite or all 0.
+    """
+    entries = self._spec.gen.entries
+    if not entries:
+      able = [
+        name
+        for name, network in names.NETWORKS.items()
+        if hasattr(network.Generator, 'entries')
+      ]
+      raise ValueError(
+        f'gen.name={self._run.config.gen.name!r}: its first step is no plain '
+        f'affine one of the latent alone; that of {", ".join(able)} is'
+      )
+    if layers is not None:
+      self._check_layers(layers)
+      entries = entries[layers[0] : layers[1] + 1]
+    weights = traverse_util.flatten_dict(self._generator[0])
+    # Below those of z there may be rows of the class.
+    size = None if self.has_w else self._run.config.gen.latent_dim
+    return directions.factorise([weights[path][:size] for path in entries])
+
+  def _check_layers(self, layers: tuple[int, int]) -> None:
+    if not self.has_w:
+      raise ValueError(
+        f'--layers: gen.name={self._run.config.gen.name!r} has no intermediate '
+        "latents; 'stylegan2' and 'stylegan3' do"
+      )
+    (first, last), count = layers, len(self._spec.gen.entries)
     if not 0 <= first <= last < count:
       raise ValueError(
         f'--layers={first}-{last}: this network has layers 0 to {count - 1}'
       )
-    return types.Latent(walks.mixed(own.z, other.z, first, last))
+
+  def along(
+    self,
+    rows: types.Latent,
+    direction: np.ndarray,
+    distances: np.ndarray,
+    layers: tuple[int, int] | None = None,
+  ) -> np.ndarray:
+    """Samples `[N, T, ...]`: each latent moved by each distance.
+
+    Args:
+      rows: N latents.
+      direction: a row of `directions(layers).vectors`.
+      distances: `[T]`, in units of the latent.
+      layers: whose w move, as of `directions`.
+    """
+    own = self.inputs(rows)
+    z = directions.moved(own.z, direction, distances, layers)
+    repeated = jax.tree.map(lambda x: x.repeat(len(distances), axis=0), own)
+    images = self.make(repeated._replace(z=z))
+    return images.reshape(len(own.z), len(distances), *images.shape[1:])
+
+  def remarks(self) -> list[str]:
+    """What a reader must know of `directions` of this network, a line each."""
+    gen, weights = self._run.config.gen, self._generator[0]
+    paths, entries = traverse_util.flatten_dict(weights), self._spec.gen.entries
+    lines = []
+    if self.has_w:
+      steps = {path for path in paths if path[-2:] == ('affine', 'kernel')}
+      if more := len(steps - {*entries}):
+        counted = words.counted(more, 'step')
+        lines.append(
+          f'left out: {counted} to images of lower resolutions, which move '
+          'with the w of the next layer and do not count'
+        )
+      return lines
+    first = paths[entries[0]].shape[0]
+    if first < gen.latent_dim:
+      lines.append(
+        f'left out: the last {gen.latent_dim - first} of {gen.latent_dim} '
+        'numbers of z, which later blocks take, stay as they are'
+      )
+    if bound := names.LATENT_BOUNDS.get(gen.latent):
+      lines.append(
+        f'gen.latent={gen.latent!r} has no number beyond {bound:.3g}; moved '
+        'ones may be, and G was not trained there'
+      )
+    return lines
 
   def nearest(self, images: np.ndarray, k: int) -> Near:
     """The k training images nearest to each of some samples, by pixels.
