@@ -9,7 +9,7 @@ import pytest
 from experiments import files
 from gan_jax import types
 from gan_jax.config import fields as configs
-from gan_jax.engine import build, names, program
+from gan_jax.engine import names, players, program
 from gan_jax.game import projection
 from gan_jax.networks import mlp
 
@@ -146,4 +146,4 @@ def test_a_network_that_sets_its_norms_itself_is_refused(bound: str):
   setattr(config.optim.disc, bound, 1.0)
   network = types.Network(lambda key: ({}, {}), lambda *_: None, project=abs)
   with pytest.raises(ValueError, match=rf"{bound}: disc.name='r3gan2' "):
-    build._make_optimiser(config, 'disc', network, frozenset())
+    players._make_optimiser(config, 'disc', network, frozenset())

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from experiments.benchmarks import torch_residual, torch_style
 from gan_jax.config import fields as configs
-from gan_jax.engine import build
+from gan_jax.engine import players
 
 
 def _mlp(
@@ -222,8 +222,8 @@ def make(
     shape: of images, or points.
     classes: that there are; 0 for none.
   """
-  gen, gen_net = config.gen, build.make_settings(config, 'gen')
-  disc = build.make_settings(config, 'disc')
+  gen, gen_net = config.gen, players.make_settings(config, 'gen')
+  disc = players.make_settings(config, 'disc')
   if gen.name in ('sngan', 'biggan'):
     return torch_residual.make(gen.name, gen_net, disc, gen.latent_dim, classes)
   if gen.name == 'stylegan2':

@@ -1,41 +1,30 @@
 """A game from its configuration.
 
-Names of the game become functions here, and in `choices.py`, `additions.py` and
-`latents.py` beside it.
+Names of the game become functions here, and in `choices.py`, `players.py`,
+`additions.py` and `latents.py` beside it.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from gan_jax import types
-from gan_jax.config import checks, fields as configs, values
+from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
-from gan_jax.engine import additions, choices, kept, latents, names
+from gan_jax.engine import additions, choices, latents, names, players
 from gan_jax.game import (
-  frozen,
   posthoc,
-  projection,
   sampling,
   schedules,
   spec as specs,
   state as states,
 )
-from gan_jax.networks import adapter
 from gan_jax.study import population
-
-# What is added within the root that Adam or RMSProp divides by, where a rule
-# differentiates through it: its derivative is infinite for a parameter without
-# a gradient, such as those of a rectifier that is off.
-_ROOT = 1e-16
 
 
 def make_hyper(config: configs.Config) -> types.Hyper:
@@ -78,131 +67,21 @@ def make_schedule(
   return schedule
 
 
-def make_settings(config: configs.Config, player: str) -> Any:
-  """A player's settings: of its network's own dataclass, and all of them.
-
-  Args:
-    config: whose `net` of the player is that dataclass, or plain values of some
-      of its fields, or None.
-    player: 'gen' or 'disc'.
-
-  Raises:
-    ValueError: there is no such network, or no such field of it, or a value is
-      not what the field takes.
-  """
-  chosen: configs.Gen | configs.Disc = getattr(config, player)
-  network = values.choose(f'{player}.name', chosen.name, names.NETWORKS)
-  kind = {'gen': 'GenSettings', 'disc': 'DiscSettings'}[player]
-  expected: type = getattr(network, kind)
-  field, settings = f'{player}.net', chosen.net
-  if settings is None or isinstance(settings, Mapping):
-    known = [f.name for f in dataclasses.fields(expected)]
-    for name in settings or {}:
-      if name not in known:
-        raise ValueError(
-          f'{field}.{name}: the network {chosen.name!r} has no such field'
-          f'{values.near(name, known)}; it has {", ".join(known)}'
-        )
-    settings = values.from_dict(settings or {}, expected, f'{field}.')
-  elif type(settings) is not expected:
-    there = type(settings)
-    raise ValueError(
-      f'{field}: holds {there.__module__.rpartition(".")[2]}.'
-      f'{there.__name__}, and {player}.name={chosen.name!r} takes '
-      f'{chosen.name}.{kind}'
-    )
-  checks.fields(settings, f'{field}.')
-  return settings
-
-
 def complete(config: configs.Config) -> configs.Config:
   """The same configuration, with all settings of both networks in it.
 
   Raises:
-    ValueError: as `make_settings`.
+    ValueError: as `players.make_settings`.
   """
   return dataclasses.replace(
     config,
-    gen=dataclasses.replace(config.gen, net=make_settings(config, 'gen')),
-    disc=dataclasses.replace(config.disc, net=make_settings(config, 'disc')),
+    gen=dataclasses.replace(
+      config.gen, net=players.make_settings(config, 'gen')
+    ),
+    disc=dataclasses.replace(
+      config.disc, net=players.make_settings(config, 'disc')
+    ),
   )
-
-
-def _make_module(
-  config: configs.Config, player: str, **given: Any
-) -> nn.Module:
-  """The network of a player, with as much as it takes of `given`."""
-  settings = make_settings(config, player)
-  kind = {'gen': 'Generator', 'disc': 'Discriminator'}[player]
-  network = names.NETWORKS[getattr(config, player).name]
-  module: type[nn.Module] = getattr(network, kind)
-  taken = {f.name for f in dataclasses.fields(module)}
-  if given['classes'] and 'classes' not in taken:
-    able = [
-      name
-      for name, other in names.NETWORKS.items()
-      if 'classes' in {f.name for f in dataclasses.fields(getattr(other, kind))}
-    ]
-    asked = (
-      f'gen.codes={config.gen.codes}'
-      if config.gen.codes
-      else ('conditional=True')
-    )
-    raise ValueError(
-      f'{asked}: {player}.name={getattr(config, player).name!r} takes no '
-      f'labels; {", ".join(able)} do'
-    )
-  return module(
-    settings=settings, **{k: v for k, v in given.items() if k in taken}
-  )
-
-
-def _make_networks(
-  config: configs.Config, modules: types.Pair, info: sources.Info, classes: int
-) -> types.Pair:
-  """Both players' modules as functions of latents and of packed samples."""
-  packed = (*info.shape[:-1], config.packing * info.shape[-1])
-  z: Any = jax.ShapeDtypeStruct((1, config.gen.latent_dim), jnp.float32)
-  x: Any = jax.ShapeDtypeStruct((1, *packed), jnp.float32)
-  label: Any = jax.ShapeDtypeStruct((1,), jnp.int32) if classes else None
-  return types.Pair(
-    *(
-      adapter.as_network(module, example, config.matmul_precision)
-      for module, example in zip(
-        modules, (types.Latent(z, label), types.Batch(x, label)), strict=True
-      )
-    )
-  )
-
-
-def _make_optimiser(
-  config: configs.Config,
-  player: str,
-  network: types.Network,
-  still: frozenset[str],
-  root: float = 0.0,
-) -> states.OptimiserFn:
-  settings: configs.Optimiser = getattr(config.optim, player)
-  field = f'optim.{player}.'
-  make = values.choose(field + 'name', settings.name, names.OPTIMISERS)
-  bounds = choices.choose_bounds(config, player)
-  if bounds and network.project is not None:
-    name = next(iter(bounds))
-    raise ValueError(
-      f'{field}{name}: {player}.name={getattr(config, player).name!r} sets the '
-      'norms of its weights itself after each update'
-    )
-
-  def optimiser(hyper: types.Hyper) -> optax.GradientTransformation:
-    numbers = ('learning_rate', 'b1', 'b2', 'eps')
-    transform = make(*(hyper[field + name] for name in numbers), root)
-    for name, project in bounds.items():
-      transform = project(transform, hyper[field + name])
-    if network.project is not None:
-      transform = optax.chain(transform, projection.onto(network.project))
-    return frozen.keeping(transform, still)
-
-  return optimiser
 
 
 def count_classes(config: configs.Config, info: sources.Info) -> int:
@@ -284,62 +163,6 @@ def check_alone(spec: specs.Spec) -> None:
     )
 
 
-# Parameters of a D above which its updates are a loop: to compile each takes
-# minutes, and what a loop costs is small beside an update.
-_LARGE = 100_000
-
-
-def _is_large(params: types.PyTree) -> bool:
-  return sum(leaf.size for leaf in jax.tree.leaves(params)) > _LARGE
-
-
-def _first_shapes(
-  network: types.Network, player: str, facts: Mapping[str, Any]
-) -> types.PyTree:
-  """Shapes of its parameters and variables; nothing is compiled.
-
-  Args:
-    network: of the player.
-    player: 'gen' or 'disc'.
-    facts: all that it depends on; tracing a large network takes a second.
-
-  Raises:
-    ValueError: it refuses what it is to make, or how it is set. Networks do so
-      when traced, and know not which player's they are.
-  """
-  try:
-    return kept.value(
-      {**facts, 'shapes': player},
-      lambda: jax.eval_shape(network.init, jax.random.key(0)),
-    )
-  except ValueError as error:
-    if not str(error).startswith('net.'):
-      raise
-    raise ValueError(f'{player}.{error}') from None
-
-
-def _choose_frozen(config: configs.Config, params: types.Pair) -> types.Pair:
-  """Names of both players' parameters that stay as they are.
-
-  Args:
-    config: of the game.
-    params: of both players, or their shapes.
-
-  Raises:
-    ValueError: a network has no such part.
-  """
-
-  def of(player: str) -> frozenset[str]:
-    text = getattr(config.optim, player).frozen
-    parts = [part.strip('/ ') for part in text.split(',')] if text else []
-    try:
-      return frozen.choose(getattr(params, player), parts)
-    except ValueError as error:
-      raise ValueError(f'optim.{player}.frozen={text!r}: {error}') from None
-
-  return types.Pair(of('gen'), of('disc'))
-
-
 def _make_units(
   info: sources.Info,
 ) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], jax.Array]]:
@@ -381,55 +204,34 @@ def make_spec(
       or the rule allows D but one step, or nothing can be truncated as asked.
   """
   choices.check(config)
-  dtype, loss = names.PRECISIONS[config.precision], names.LOSSES[config.loss]
+  loss = names.LOSSES[config.loss]
   if max(values.swept_values(config, 'penalties.label_smoothing.weight')):
     # D's sigmoid is that share of the probability of being real.
     loss = loss._replace(classifier=False)
-  classes = count_classes(config, info)
-  gen = _make_module(
-    config,
-    'gen',
-    shape=info.shape,
-    classes=classes,
-    marginals=marginals,
-    dtype=dtype,
-  )
-  disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
-  additions.check_penalties(config, gen, disc, info)
-  additions.check_teachers(config, disc)
-  additions.check_conditioning(config, disc, classes)
-  additions.check_groups(config, gen, disc)
   rule = choices.make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
   adaptive = additions.make_adaptive(config)
   of_players = additions.make_terms(config, adaptive)
-  networks = _make_networks(config, types.Pair(gen, disc), info, classes)
-  facts = {'game': values.to_dict(config), 'data': [info, marginals]}
-  gen_params, gen_vars = _first_shapes(networks.gen, 'gen', facts)
-  disc_params, _ = _first_shapes(networks.disc, 'disc', facts)
-  still = _choose_frozen(config, types.Pair(gen_params, disc_params))
+  chosen = players.make(
+    config,
+    info,
+    count_classes(config, info),
+    marginals,
+    through_optimiser=rule.through_optimiser,
+  )
   spec = specs.Spec(
-    gen=networks.gen,
-    disc=networks.disc,
+    gen=chosen.networks.gen,
+    disc=chosen.networks.disc,
     loss=loss,
-    optimisers=types.Pair(
-      _make_optimiser(config, 'gen', networks.gen, still.gen),
-      _make_optimiser(
-        config,
-        'disc',
-        networks.disc,
-        still.disc,
-        _ROOT if rule.through_optimiser else 0.0,
-      ),
-    ),
+    optimisers=chosen.optimisers,
     latent=latent,
     eval_latent=eval_latent,
     tells_disc=not config.gen.codes,
     paired_labels=config.conditional
     and names.LABEL_LAWS[config.gen.labels] is None,
-    loop_disc=config.disc_steps > 1 and _is_large(disc_params),
-    frozen=still,
+    loop_disc=config.disc_steps > 1 and chosen.large_disc,
+    frozen=chosen.frozen,
     schedule=make_schedule(config),
     terms=of_players,
     batch_samples=values.batch_samples(config),
@@ -444,7 +246,7 @@ def make_spec(
     to_data=to_data,
     from_data=from_data,
     rule=rule,
-    look=additions.make_looks(networks.disc, of_players.disc),
+    look=additions.make_looks(chosen.networks.disc, of_players.disc),
     augment=additions.make_augment(config, info),
     blur_taps=additions.make_blur(config, info),
     pseudo=config.augment.pseudo,
@@ -454,7 +256,7 @@ def make_spec(
     posthoc=choices.make_lengths(config),
     ema_length=config.eval.ema_length,
   )
-  if spec.own_statistics and 'batch_stats' not in gen_vars:
+  if spec.own_statistics and 'batch_stats' not in chosen.collections:
     raise ValueError(
       f'eval.batch_stats=True: gen.name={config.gen.name!r} has no batch '
       'normalisation as it is set'

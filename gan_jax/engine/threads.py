@@ -17,7 +17,7 @@ import jax
 
 from gan_jax.config import checks, fields as configs
 from gan_jax.data import densities
-from gan_jax.engine import build
+from gan_jax.engine import players
 from gan_jax.ops import cpu
 from gan_jax.study import population
 
@@ -50,13 +50,12 @@ def choose(config: configs.Config) -> None:
 
 def suit_one(config: configs.Config) -> bool:
   """Whether the steps of a valid configuration are fastest on one thread."""
-  players = config.gen, config.disc
   return (
     config.data.name in (*densities.DENSITIES, *densities.POINTS)
-    and all(player.name == 'mlp' for player in players)
+    and config.gen.name == config.disc.name == 'mlp'
     and len(population.members(config))
     * config.batch_size
     * config.packing
-    * max(build.make_settings(config, p).width for p in ('gen', 'disc')) ** 2
+    * max(players.make_settings(config, p).width for p in ('gen', 'disc')) ** 2
     <= cpu.ONE_THREAD_MULTIPLICATIONS
   )
