@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gan_jax import types
@@ -27,6 +28,7 @@ from gan_jax.metrics import (
   products,
   sliced,
 )
+from gan_jax.ops import fir
 from tests import test_experiments as programs
 
 CLASSES = 3
@@ -99,6 +101,21 @@ def test_a_step_lowers_for_gpu_and_tpu(name: str):
     assert 'onednn' not in lowered
     assert 'xbf16>' in lowered
     assert products_at(lowered) == {'HIGHEST'}
+
+
+@pytest.mark.parametrize(('platform', 'count'), [('tpu', 2), ('cuda', 0)])
+def test_filters_are_convolutions_on_a_tpu(platform: str, count: int):
+  """Of float32, as sums are: an image in bfloat16 keeps their digits."""
+
+  def doubled(x: jax.Array) -> jax.Array:
+    return fir.resample(x, np.hanning(8)[1:-1], up=2)
+
+  x = jax.ShapeDtypeStruct((2, 8, 8, 4), jnp.bfloat16)
+  lowered = jax.jit(doubled).trace(x).lower(lowering_platforms=(platform,))
+  products = re.findall(
+    r'stablehlo\.convolution.*-> tensor<[0-9x]+x(\w+)>', lowered.as_text()
+  )
+  assert products == ['f32'] * count
 
 
 @pytest.mark.parametrize('name', ['maxout', 'small_dcgan'])

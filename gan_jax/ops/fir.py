@@ -13,7 +13,9 @@ turned. A primitive says so, and derivatives of any order are as fast as it is.
 It compiles to a sum of shifted images, without the zeros. On two CPU cores, of
 [4, 52, 52, 64] float32 doubled and halved by twelve taps, this took 16 ms,
 matrices along each axis 43 ms, and convolutions of `jax.lax`, whose groups are
-channels, 1,350 ms. Those are the reference, under `cpu.stock`.
+channels, 1,350 ms. Those are the reference, under `cpu.stock`, and what a TPU
+has: as libtpu compiles [8, 38, 38, 512] doubled, rectified and halved, it moves
+a tenth of the bytes of the sum, in which each shifted image is a copy.
 """
 
 import dataclasses
@@ -124,9 +126,10 @@ def _stock(x: jax.Array, *, form: _Form) -> jax.Array:
   axes = form.rows, form.columns
   taps = np.array(form.taps)
   channels = x.shape[-1]
+  wide = jnp.promote_types(x.dtype, jnp.float32)
   y = jax.lax.conv_general_dilated(
-    x.reshape(-1, *x.shape[-3:]),
-    jnp.asarray(np.tile(taps[..., None, None], channels), x.dtype),
+    x.reshape(-1, *x.shape[-3:]).astype(wide),
+    jnp.asarray(np.tile(taps[..., None, None], channels), wide),
     window_strides=[axis.down for axis in axes],
     padding=[
       (
@@ -140,7 +143,7 @@ def _stock(x: jax.Array, *, form: _Form) -> jax.Array:
     feature_group_count=channels,
     precision='highest',
   )
-  return y.reshape(*x.shape[:-3], *y.shape[1:])
+  return y.astype(x.dtype).reshape(*x.shape[:-3], *y.shape[1:])
 
 
 class _Shifts(NamedTuple):
