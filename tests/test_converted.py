@@ -167,11 +167,6 @@ def changed(net: authors.Saved, **arguments: Any) -> authors.Saved:
     ('D', {'cmap_dim': 3}, '^D was made with cmap_dim=3'),
     (
       'D',
-      {'epilogue_kwargs': {'mbstd_group_size': None}},
-      'mbstd_group_size=None, a whole batch',
-    ),
-    (
-      'D',
       {'epilogue_kwargs': {'mbstd_num_channels': 2}},
       'mbstd_num_channels=2; the network here has 1 or none',
     ),
@@ -184,6 +179,29 @@ def test_networks_that_ours_cannot_be(
   found[player] = changed(found[player], **arguments)
   with pytest.raises(ValueError, match=reason):
     authors.recognise(found['G'], found['D'])
+
+
+def test_as_files_converted_from_tensorflow_name_them(tmp_path: pathlib.Path):
+  """Widths that are the usual ones, and what says nothing without classes."""
+  found = saved('stylegan2', tmp_path)
+  mapping = {'num_layers': 2, 'embed_features': 6, 'layer_features': 6}
+  gen = changed(
+    found['G'], mapping_kwargs=mapping, resample_filter=(1, 3, 3, 1)
+  )
+  whole = {'mbstd_group_size': None, 'mbstd_num_channels': 1}
+  own = {'num_layers': 0, 'embed_features': 8, 'lr_multiplier': 0.1}
+  disc = changed(
+    found['D'], cmap_dim=8, mapping_kwargs=own, epilogue_kwargs=whole
+  )
+  model = authors.recognise(gen, disc)
+  assert model.gen == GEN['stylegan2']
+  assert (model.disc.depth, model.disc.mapping_rate) == (0, 0.1)
+  x = jnp.zeros((6, 4, 4, 3))
+  assert stylegan2._group(model.disc.mbstd_group, len(x), types.TRAIN) == 6
+  # Without classes there is no mapping, whatever is said of it.
+  disc = changed(disc, c_dim=0, cmap_dim=512)
+  plain = authors.recognise(changed(gen, c_dim=0), disc).disc
+  assert (plain.depth, plain.mapping_rate) == (8, 0.01)
 
 
 def test_what_is_ignored_is_told(tmp_path: pathlib.Path):

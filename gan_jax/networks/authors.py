@@ -142,10 +142,14 @@ class _Arguments:
     self._left |= self.take(name, {})
 
   def expect(self, **expected: Any) -> None:
-    """Raises ValueError for an argument that has another value."""
+    """Raises ValueError for an argument that has another value.
+
+    None is none of them: the authors' code then takes the usual value.
+    """
     for name, value in expected.items():
-      given = self.take(name, value)
-      if given != value:
+      given = self.take(name)
+      given = list(given) if isinstance(given, tuple) else given
+      if given is not None and given != value:
         raise ValueError(
           f'{self._owner} was made with {name}={given!r}; the network here is '
           f'that of {value!r}'
@@ -198,6 +202,8 @@ _ORDINARY = {'activation': 'lrelu', 'resample_filter': [1, 3, 3, 1]}
 _IGNORED = (
   'num_fp16_res', 'conv_clamp', 'fp16_channels_last', 'fused_modconv_default',
 )  # fmt: skip
+# A group of the minibatch standard deviation that no batch fills.
+_WHOLE_BATCH = 2**16
 
 
 def _stylegan2_name(path: Path) -> str:
@@ -240,7 +246,7 @@ def _stylegan2(gen: Saved, disc: Saved | None) -> Model:
   latent_dim, classes, shape = _sizes(given)
   given.expect(**_ORDINARY, use_noise=True)
   given.ignore(*_IGNORED)
-  mapping.expect(embed_features=None, layer_features=None, activation='lrelu')
+  mapping.expect(**_of_mapping(settings.w_dim))
   mapping.ignore('w_avg_beta')
   settings_of_disc, ignored = _style_disc(disc)
   return Model(
@@ -248,6 +254,12 @@ def _stylegan2(gen: Saved, disc: Saved | None) -> Model:
     types.Pair(STYLEGAN2, STYLEGAN2),
     given.end() | mapping.end() | ignored,
   )  # fmt: skip
+
+
+def _of_mapping(width: int) -> dict[str, Any]:
+  """What all its layers have; older files name their widths."""
+  return {'embed_features': width, 'layer_features': width,
+          'activation': 'lrelu'}  # fmt: skip
 
 
 def _sizes(given: _Arguments) -> tuple[int, int, tuple[int, int, int]]:
@@ -262,38 +274,43 @@ def _style_disc(
   if disc is None:
     return None, {}
   given = _Arguments.of('D', disc)
-  given.ignore('c_dim', 'img_resolution', 'img_channels')
+  given.ignore('img_resolution', 'img_channels')
   given.ignored.clear()  # G's, too.
   given.join('block_kwargs')
   mapping = given.nested('mapping_kwargs')
   epilogue = given.nested('epilogue_kwargs')
   group = epilogue.take('mbstd_group_size', 4)
-  if group is None:
-    raise ValueError(
-      'D.epilogue_kwargs was made with mbstd_group_size=None, a whole batch; '
-      'here it is a number'
-    )
   channels = epilogue.take('mbstd_num_channels', 1)
   if channels not in (0, 1):
     raise ValueError(
       f'D.epilogue_kwargs was made with mbstd_num_channels={channels}; the '
       'network here has 1 or none'
     )
+  classes = given.take('c_dim')
   settings = stylegan2.DiscSettings(
     width=given.take('channel_max', 512),
     channel_base=given.take('channel_base', 32768),
     architecture=given.take('architecture', 'resnet'),
-    mbstd_group=group if channels else 0,
-    depth=mapping.take('num_layers', 8),
-    mapping_rate=mapping.take('lr_multiplier', 0.01),
+    mbstd_group=(group or _WHOLE_BATCH) if channels else 0,
+    # Without classes nothing is mapped.
+    depth=mapping.take('num_layers', 8) if classes else 8,
+    mapping_rate=mapping.take('lr_multiplier', 0.01) if classes else 0.01,
   )
-  given.expect(**_ORDINARY, cmap_dim=None)
+  given.expect(**_ORDINARY)
   given.ignore(*_IGNORED, 'freeze_layers')
-  mapping.expect(embed_features=None, layer_features=None, activation='lrelu')
-  mapping.ignore('w_avg_beta')
   epilogue.expect(activation='lrelu')
   epilogue.ignore('conv_clamp')
-  return settings, given.end() | mapping.end() | epilogue.end()
+  ignored = given.ignored | epilogue.end()
+  width = min(settings.channel_base // 4, settings.width)
+  if classes:
+    given.expect(cmap_dim=width)
+    mapping.expect(**_of_mapping(width))
+    mapping.ignore('w_avg_beta')
+    ignored |= mapping.end()
+  else:
+    given.take('cmap_dim')
+  given.end()
+  return settings, ignored
 
 
 # StyleGAN3 (NVlabs/stylegan3).

@@ -80,8 +80,8 @@ class DiscSettings:
   # Samples whose standard deviation is a channel of each; the batch is
   # divided into such groups, and 0 leaves it out.
   mbstd_group: int = declare.field(4, at_least=0)
-  # With classes, layers of the network that maps the class.
-  depth: int = declare.field(8, at_least=1)
+  # With classes, layers of the network that maps the class, after an embedding.
+  depth: int = declare.field(8, at_least=0)
   # The factor on that network's learning rates.
   mapping_rate: float = declare.field(0.01, above=0)
   # Compute each resolution again when it is differentiated.
