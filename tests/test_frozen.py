@@ -67,6 +67,15 @@ def test_nothing_bounds_them(optimiser: str, bound: str):
   assert np.linalg.norm(after.disc.params['Dense_1']['kernel']) <= 0.01 * 2.001
 
 
+def test_a_run_goes_on_when_a_part_is_frozen():
+  """What its optimiser remembers has the same form."""
+  free, held = (
+    program.open_game(make_config(frozen=text)).abstract_state()
+    for text in ('', DISC)
+  )
+  assert jax.tree.structure(free) == jax.tree.structure(held)
+
+
 def test_the_gradient_is_that_of_the_others():
   """By a step of SGD with a rate of 1, which is the gradient."""
   plain = {'name': 'sgd', 'learning_rate': 1.0, 'b1': 0.0}

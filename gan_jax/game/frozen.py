@@ -62,10 +62,18 @@ def hold(params: types.PyTree, names: frozenset[str]) -> types.PyTree:
 def keeping(
   optimiser: optax.GradientTransformation, names: frozenset[str]
 ) -> optax.GradientTransformation:
-  """An optimiser that leaves those as they are, whatever bounds them."""
+  """An optimiser that leaves those as they are, whatever bounds them.
+
+  Its state is that of `optimiser`, so that a run can be gone on with when other
+  parts of it are frozen.
+  """
   if not names:
     return optimiser
-  still = optax.stateless(
-    lambda updates, params: _where(names, jnp.zeros_like, updates)
-  )
-  return optax.chain(optimiser, still)
+
+  def update(
+    grads: types.PyTree, state: types.PyTree, params: types.PyTree = None
+  ) -> tuple[types.PyTree, types.PyTree]:
+    updates, state = optimiser.update(grads, state, params)
+    return _where(names, jnp.zeros_like, updates), state
+
+  return optax.GradientTransformation(optimiser.init, update)
