@@ -100,6 +100,24 @@ def test_a_branch_with_other_settings(
   assert np.any(jax.tree.leaves(here.state.memory['lecam']))
 
 
+def test_a_branch_whose_critic_is_bounded_or_partly_frozen(
+  tiny: configs.Config, source: pathlib.Path
+):
+  """What the first run's optimiser remembers is taken over as it is."""
+  taken = trained.load(source, '8').state
+  tiny.branch_from = f'{source}:8'
+  tiny.optim.disc.clip, tiny.optim.disc.frozen = 0.1, 'Dense_0'
+  begun = beginning.start(program.open_game(tiny))
+  assert_equal(begun.disc.opt_state, taken.disc.opt_state)
+  forms = map(jax.tree.structure, (begun.disc, taken.disc))
+  assert len({*forms}) == 2
+  tiny.optim.disc.name = 'sgd'
+  with pytest.raises(
+    ValueError, match=r'disc/opt_state/0/0/trace/.* is missing'
+  ):
+    beginning.start(program.open_game(tiny))
+
+
 def test_the_latest_step_is_written_down(
   tiny: configs.Config, source: pathlib.Path, tmp_path: pathlib.Path
 ):

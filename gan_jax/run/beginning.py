@@ -200,6 +200,10 @@ def _branched(game: program.Game, fresh: states.GanState) -> states.GanState:
       f'settings after step {first.step:,} already'
     )
   take = _Taking(game, f'branch_from={text}')
+  other = other._replace(
+    gen=take.refitted(fresh.gen, other.gen),
+    disc=take.refitted(fresh.disc, other.disc),
+  )
   if game.spec.posthoc and posthoc.MEMORY not in other.memory:
     raise ValueError(
       f'ema.posthoc={game.config.ema.posthoc!r}: is of all steps, and the run '
@@ -257,6 +261,22 @@ class _Taking:
   def __init__(self, game: program.Game, source: str):
     self._lead = (len(game.members),) if game.members else ()
     self._source = source
+
+  def refitted(
+    self, new: states.NetState, old: states.NetState
+  ) -> states.NetState:
+    """`old` with its optimiser's state in the form of `new`, if it can be.
+
+    What bounds parameters after an update (`optim.disc.clip`) has no arrays,
+    but a place in the tree.
+    """
+    skipped = len(self._lead)
+    shapes = [x.shape[skipped:] for x in jax.tree.leaves(new.opt_state)]
+    leaves = jax.tree.leaves(old.opt_state)
+    if shapes != [x.shape for x in leaves]:
+      return old  # It is refused by name.
+    form = jax.tree.structure(new.opt_state)
+    return old._replace(opt_state=jax.tree.unflatten(form, leaves))
 
   def __call__(
     self, name: str, new: types.PyTree, old: types.PyTree
