@@ -295,6 +295,7 @@ def test_every_float_of_the_game_is_an_array():
           'optim.disc.b1', 'penalties.lecam.decay'} <= hyper.keys()  # fmt: skip
   of_step = (
     'optim.', 'rule.', 'penalties.', 'augment.', 'ema.', 'gen_top_k',
+    'latent_step.',
     'gen_loss_weight',
   )  # fmt: skip
   for name, value in values.flatten(configs.Config()).items():

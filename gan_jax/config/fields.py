@@ -373,6 +373,26 @@ class Augment:
 
 
 @dataclasses.dataclass
+class LatentStep:
+  """LOGAN (Wu et al. 2019): latents move uphill in D before both losses.
+
+  Only in training; off while the rate is 0.
+  """
+
+  # alpha; 0.9 with the natural gradient.
+  rate: float = declare.field(0.0, swept=True, at_least=0)
+  # Steps of alpha g / (beta + |g|^2), where g is the gradient of D's logit, and
+  # not of alpha g.
+  natural: bool = True
+  # beta.
+  damping: float = declare.field(0.1, swept=True, above=0)
+  # The share of latents that move, drawn at each update.
+  share: float = declare.field(1.0, swept=True, above=0, at_most=1)
+  # Of the steps' mean squared length in both losses.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+
+
+@dataclasses.dataclass
 class Rule:
   """How the two players move.
 
@@ -603,6 +623,7 @@ class Config:
   # {'penalties.r1.weight': Schedule('cosine', 1.0, end=20_000)}. On the command
   # line --config.schedules.penalties.r1.weight=cosine,final=1,end=20000.
   schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)
+  latent_step: LatentStep = dataclasses.field(default_factory=LatentStep)
   rule: Rule = dataclasses.field(default_factory=Rule)
   penalties: Penalties = dataclasses.field(default_factory=Penalties)
   augment: Augment = dataclasses.field(default_factory=Augment)

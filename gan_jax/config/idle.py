@@ -91,6 +91,20 @@ _NEEDS = {
     'gen_loss_weight',
     lambda c: max(values.swept_values(c, 'gen_loss_weight')) > 0,
   ),
+  **{
+    f'latent_step.{name}': _Need(
+      'latent_step.rate',
+      lambda c: max(values.swept_values(c, 'latent_step.rate')) > 0,
+    )
+    for name in ('natural', 'share', 'weight')
+  },
+  'latent_step.damping': _Need(
+    'latent_step.rate and latent_step.natural',
+    lambda c: (
+      c.latent_step.natural
+      and max(values.swept_values(c, 'latent_step.rate')) > 0
+    ),
+  ),
   'rule.consensus_weight': _rule('consensus'),
   'rule.sga_': _rule('sga'),
   'rule.lookahead_': _rule('lookahead'),

@@ -251,6 +251,7 @@ def make_spec(
     blur_taps=additions.make_blur(config, info),
     pseudo=config.augment.pseudo,
     adaptive=adaptive,
+    latent_step=choices.make_latent_step(config),
     top_k=min(values.swept_values(config, 'gen_top_k')) < 1,
     weighted={*values.swept_values(config, 'gen_loss_weight')} != {1.0},
     posthoc=choices.make_lengths(config),

@@ -9,7 +9,7 @@ import optax
 
 from gan_jax.config import fields as configs, values
 from gan_jax.engine import additions, names
-from gan_jax.game import projection, rules
+from gan_jax.game import latent_steps, projection, rules
 
 
 def check(config: configs.Config) -> None:
@@ -105,6 +105,14 @@ def choose_bounds(
       'update, and so out of its bounds; any other rule stays in them'
     )
   return bounds
+
+
+def make_latent_step(config: configs.Config) -> latent_steps.Options | None:
+  """How latents move before they are judged; None where they stay."""
+  if not max(values.swept_values(config, 'latent_step.rate')):
+    return None
+  bound = names.LATENT_BOUNDS.get(config.gen.latent)
+  return latent_steps.Options(config.latent_step.natural, bound)
 
 
 def make_lengths(config: configs.Config) -> tuple[float, ...]:

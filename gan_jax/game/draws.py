@@ -31,6 +31,7 @@ class Keys(NamedTuple):
   augment_fake: jax.Array
   augment_penalty: jax.Array
   pseudo: jax.Array
+  latent_step: jax.Array
 
   def or_those_of(self, other: 'Keys') -> 'Keys':
     """With the other's where it has none."""

@@ -18,6 +18,7 @@ from gan_jax import types
 from gan_jax.game import (
   augment,
   draws,
+  latent_steps,
   looks,
   losses,
   spec as specs,
@@ -74,7 +75,9 @@ def discriminator_loss(
   keys = draw.keys
   vars = vars._replace(disc=spec.disc.advance(disc_params, vars.disc))
   disc = _closed_discriminator(disc_params, vars, keys.disc_penalty, spec)
-  fake = _closed_generator(gen_params, vars, keys, spec)(draw.latent)
+  gen = _closed_generator(gen_params, vars, keys, spec)
+  draw, length = _moved(draw, gen, disc, now.hyper, spec)
+  fake = gen(draw.latent)
   if spec.pseudo:
     real = augment.deceive(real, fake, keys.pseudo, now.hyper['augment.p'])
 
@@ -99,6 +102,9 @@ def discriminator_loss(
   loss, memory, logs = _with_terms(
     loss, 'disc', params, vars, seen, draw, now, spec
   )
+  if length is not None:
+    loss += now.hyper['latent_step.weight'] * length
+    logs['disc/latent_step'] = length
   logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
   if spec.augment is not None or spec.pseudo:
     logs['augment/p'] = now.hyper['augment.p']
@@ -135,6 +141,13 @@ def generator_loss(
   """
   keys = draw.keys
   vars = vars._replace(gen=spec.gen.advance(gen_params, vars.gen))
+  draw, length = _moved(
+    draw,
+    _closed_generator(gen_params, vars, keys, spec),
+    _closed_discriminator(disc_params, vars, keys.disc_penalty, spec),
+    now.hyper,
+    spec,
+  )
   x, gen_vars = spec.gen.apply(
     gen_params, vars.gen, draw.latent, key=keys.gen, mode=types.TRAIN
   )
@@ -155,7 +168,30 @@ def generator_loss(
   loss, memory, logs = _with_terms(
     loss, 'gen', params, vars, seen, draw, now, spec
   )
+  if length is not None:
+    loss += now.hyper['latent_step.weight'] * length
+    logs['gen/latent_step'] = length
   return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
+
+
+def _moved(
+  draw: draws.UpdateDraw,
+  gen: Callable[[types.Latent], types.Batch],
+  disc: types.DiscFn,
+  hyper: types.Hyper,
+  spec: specs.Spec,
+) -> tuple[draws.UpdateDraw, jax.Array | None]:
+  """An update's latents after a step uphill in D, and its length, if any."""
+  if spec.latent_step is None:
+    return draw, None
+  latent, length = latent_steps.moved(
+    draw.latent,
+    lambda latent: disc(pack(gen(latent), spec.packing)),
+    hyper,
+    draw.keys.latent_step,
+    spec.latent_step,
+  )
+  return draw._replace(latent=latent), length
 
 
 def _gen_loss(

@@ -6,7 +6,13 @@ from typing import NamedTuple
 import jax
 
 from gan_jax import types
-from gan_jax.game import augment as augmentations, looks, losses, rules
+from gan_jax.game import (
+  augment as augmentations,
+  latent_steps,
+  looks,
+  losses,
+  rules,
+)
 
 # `latent(key, n)`, n of them.
 Latents = Callable[[jax.Array, int], types.Latent]
@@ -60,6 +66,7 @@ class Spec(NamedTuple):
     adaptive: how strongly, where that adapts; D's term 'augment' remembers.
     gen_batches: how many times `batch_samples` G's own update draws, in as many
       parts.
+    latent_step: how latents move before they are judged; None where they stay.
     top_k: whether G learns of its best samples alone.
     weighted: whether G's loss has a weight beside its terms.
     posthoc: lengths of averages of G that are kept beside `gen_ema`.
@@ -95,6 +102,7 @@ class Spec(NamedTuple):
   adaptive: augmentations.Adaptive | None = None
   gen_batches: int = 1
   microbatches: int = 1
+  latent_step: latent_steps.Options | None = None
   top_k: bool = False
   weighted: bool = False
   posthoc: tuple[float, ...] = ()
