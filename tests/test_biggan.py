@@ -1,11 +1,12 @@
 """SNGAN, SAGAN and BigGAN: their authors' answers, sizes, laws of weights."""
 
 import functools
+import itertools
 import math
 import re
 import types as python_types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -26,6 +27,8 @@ from gan_jax.game import draws, penalties, steps
 from gan_jax.networks import (
   adapter,
   attention,
+  authors,
+  authors_biggan,
   biggan,
   conditional,
   layers,
@@ -53,34 +56,7 @@ def shapes(module: nn.Module, example: types.Latent | types.Batch) -> dict:
   return jax.eval_shape(init, KEY, example)['params']
 
 
-# From our layers to those of BigGAN's PyTorch code and of SNGAN's.
-_CONVS = ('conv1', 'conv2', 'conv_sc')
-_ATTENTION = {'query': 'theta', 'key': 'phi', 'value': 'g', 'out': 'o'}
-
-
-def torch_name(path: tuple[str, ...], player: str, attended: int) -> str:
-  """The name there of a leaf of ours."""
-  layer, *rest = path
-  end = 'bias' if path[-1] == 'bias' else 'weight'
-  if layer.startswith('Block'):
-    inner, index = rest[0].rsplit('_', 1)
-    block = f'blocks.{layer.removeprefix("Block_")}.0'
-    if inner == 'Conv':
-      return f'{block}.{_CONVS[int(index)]}.{end}'
-    return f'{block}.bn{int(index) + 1}.{rest[1]}.weight'
-  if layer == 'SelfAttention_0':
-    block = f'blocks.{attended}.1'
-    found = 'gamma' if rest == ['gamma'] else f'{_ATTENTION[rest[0]]}.weight'
-    return f'{block}.{found}'
-  if layer == 'BatchNorm_0':
-    return f'output_layer.0.{"gain" if rest == ["scale"] else "bias"}'
-  there = {
-    'Dense_0': 'linear', 'Conv_0': 'output_layer.2', 'shared': 'shared',
-    'Projection_0': 'embed',
-  }  # fmt: skip
-  return f'{there[layer]}.{end}'
-
-
+# From our layers to those of SNGAN's code; BigGAN's are in authors_biggan.
 def chainer_name(path: tuple[str, ...], player: str, blocks: int) -> str:
   """The name there of a leaf of ours, in networks of so many blocks."""
   layer, *rest = path
@@ -114,11 +90,17 @@ def cnn_name(path: tuple[str, ...]) -> str:
   return f'/{layer}/{end}'
 
 
-class Layout(NamedTuple):
-  """How a network's arrays are laid out in the authors' code.
+def layout_of(
+  name: Callable[[authors.Path], str],
+  vector: str = '',
+  side: int = 0,
+  axis: int = 0,
+  up: tuple[str, ...] = (),
+) -> authors.Layout:
+  """How a network's arrays are laid out in other code.
 
-  Attributes:
-    name: of a leaf of ours there.
+  Args:
+    name: of a leaf there.
     vector: what u is called.
     side: of the pixels that the linear layer gives or takes, whose rows are
       [C, side, side] there; 0 if it does neither.
@@ -126,41 +108,40 @@ class Layout(NamedTuple):
     up: layers that convolve upwards.
   """
 
-  name: Callable[[tuple[str, ...]], str]
-  vector: str
-  side: int = 0
-  axis: int = 0
-  up: tuple[str, ...] = ()
+  def full(path: authors.Path) -> str:
+    if path[-1] != 'u':
+      return name(path)
+    return name(path[:-1]).removesuffix('weight').removesuffix('W') + vector
+
+  def array(path: authors.Path, x: np.ndarray) -> np.ndarray:
+    if x.ndim == 4 and path[0] in up:
+      # There it is the gradient of a convolution, which turns the kernel.
+      return x.transpose(2, 3, 0, 1)[::-1, ::-1]
+    if x.ndim == 4:
+      return x.transpose(2, 3, 1, 0)
+    pixels = path[0] == 'Dense_0' and side**2
+    if pixels and axis < x.ndim and x.shape[axis] % pixels == 0:
+      x = np.moveaxis(x, axis, 0)
+      rest = x.shape[1:]
+      x = x.reshape(-1, side, side, *rest)
+      x = np.moveaxis(np.moveaxis(x, 0, 2).reshape(-1, *rest), 0, axis)
+    return x.T if path[-1] == 'kernel' else x
+
+  return authors.Layout(full, array)
 
 
 def theirs(
-  layout: Layout, path: tuple[str, ...], shape: tuple[int, ...]
+  layout: authors.Layout, path: authors.Path, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
   """A shape of ours in their order of axes."""
-  if len(shape) == 4:
-    last = shape[2:] if path[0] in layout.up else shape[:1:-1]
-    return *last, *shape[:2]
-  return shape[::-1] if path[-1] == 'kernel' else shape
-
-
-def ours(layout: Layout, path: tuple[str, ...], x: np.ndarray) -> np.ndarray:
-  """An array of theirs in our order."""
-  if x.ndim == 4 and path[0] in layout.up:
-    # There it is the gradient of a convolution, which turns the kernel.
-    return x.transpose(2, 3, 0, 1)[::-1, ::-1]
-  if x.ndim == 4:
-    return x.transpose(2, 3, 1, 0)
-  side, axis = layout.side, layout.axis
-  if path[0] == 'Dense_0' and side and axis < x.ndim:
-    x = np.moveaxis(x, axis, 0)
-    rest = x.shape[1:]
-    x = x.reshape(-1, side, side, *rest)
-    x = np.moveaxis(np.moveaxis(x, 0, 2).reshape(-1, *rest), 0, axis)
-  return x.T if path[-1] == 'kernel' else x
+  for own in itertools.permutations(shape):
+    if layout.array(path, np.broadcast_to(0, own)).shape == shape:
+      return own
+  raise AssertionError(path)
 
 
 def weighted(
-  module: nn.Module, example: Any, layout: Layout
+  module: nn.Module, example: Any, layout: authors.Layout
 ) -> tuple[types.Network, types.PyTree, types.PyTree]:
   """A network with the authors' weights, and the first u of each."""
   network = adapter.as_network(module, example)
@@ -169,14 +150,13 @@ def weighted(
   for path, leaf in traverse_util.flatten_dict(params).items():
     name = layout.name(path)
     x = fixture.weights({name: theirs(layout, path, leaf.shape)})[name]
-    drawn[path] = ours(layout, path, x)
+    drawn[path] = layout.array(path, x)
   given = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
   own = traverse_util.flatten_dict(given.get('spectral', {}))
-  for path in [path[:-1] for path in own if path[-1] == 'u']:
-    name = layout.name(path).removesuffix('weight').removesuffix('W')
-    name += layout.vector
-    u = fixture.weights({name: own[*path, 'u'].shape})[name]
-    own[*path, 'u'] = ours(layout, (path[0], 'u'), u)
+  for path in [path for path in own if path[-1] == 'u']:
+    name = layout.name(path)
+    u = fixture.weights({name: own[path].shape})[name]
+    own[path] = layout.array(path, u)
   if own:
     given['spectral'] = traverse_util.unflatten_dict(own)
   return network, traverse_util.unflatten_dict(drawn), given
@@ -187,7 +167,7 @@ def check_answers(
   disc: tuple[types.Network, types.PyTree, types.PyTree],
   given: tuple[np.ndarray, np.ndarray, np.ndarray | None],
   kept: dict[str, np.ndarray],
-  layout: Layout,
+  layout: authors.Layout,
   step: int,
 ) -> None:
   """Samples and logits to 1e-4, the penalty's gradient to 1e-3, of the largest.
@@ -218,7 +198,7 @@ def check_disc(
   disc: tuple[types.Network, types.PyTree, types.PyTree],
   given: types.Batch,
   kept: dict[str, np.ndarray],
-  layout: Layout,
+  layout: authors.Layout,
 ) -> None:
   """As `check_answers`."""
 
@@ -242,7 +222,7 @@ def check_disc(
     if expected is None:
       assert not np.any(grad), path
       continue
-    expected = ours(layout, path, expected)
+    expected = layout.array(path, expected)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(grad, expected, atol=1e-3 * scale, rtol=0)
 
@@ -273,17 +253,8 @@ def test_biggan_is_its_authors(case: str):
     biggan.DiscSettings(own.width, attention=own.attention // 2),
     classes=fixture.CLASSES,
   )
-  plan = biggan.PLANS[own.size]
-  up, down = plan.sides_up(own.size), plan.sides_down(own.size)
-  # Blocks after which there is attention, if it is anywhere.
-  attended = (up.index(16), down.index(8))
   of_gen, of_disc = (
-    Layout(
-      functools.partial(torch_name, player=player, attended=place), 'u0', side
-    )
-    for player, place, side in zip(
-      ('gen', 'disc'), attended, (4, 0), strict=True
-    )
+    authors_biggan.layout(module.settings, own.size) for module in (gen, disc)
   )
   label = fixture.LABELS
   z, x = fixture.inputs(own.size, own.latent)
@@ -297,21 +268,21 @@ def test_biggan_is_its_authors(case: str):
   )
 
 
-def resnet_layouts(size: int) -> tuple[Layout, Layout]:
+def resnet_layouts(size: int) -> tuple[authors.Layout, authors.Layout]:
   plan = sngan.PLANS[size]
   blocks = len(plan.up) - 1
   of_gen = functools.partial(chainer_name, player='gen', blocks=blocks)
   of_disc = functools.partial(
     chainer_name, player='disc', blocks=len(plan.down)
   )
-  return Layout(of_gen, 'u', size >> blocks), Layout(of_disc, 'u')
+  return layout_of(of_gen, 'u', size >> blocks), layout_of(of_disc, 'u')
 
 
-def cnn_layouts(size: int) -> tuple[Layout, Layout]:
+def cnn_layouts(size: int) -> tuple[authors.Layout, authors.Layout]:
   up = 'Conv_0', 'Conv_1', 'Conv_2'
   return (
-    Layout(cnn_name, 'u', size // 8, up=up),
-    Layout(cnn_name, 'u', size // 8, axis=1),
+    layout_of(cnn_name, 'u', size // 8, up=up),
+    layout_of(cnn_name, 'u', size // 8, axis=1),
   )
 
 
@@ -383,7 +354,7 @@ def game_name(path: tuple[str, ...], player: str) -> str:
   return f'{player}.{there[layer]}.{end}'
 
 
-def played(layout: Layout, network: types.Network) -> tuple[Any, Any]:
+def played(layout: authors.Layout, network: types.Network) -> tuple[Any, Any]:
   """The game's first parameters and `vars` of a player, in our order."""
   params, vars = jax.eval_shape(network.init, KEY)
   given = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), vars)
@@ -392,14 +363,14 @@ def played(layout: Layout, network: types.Network) -> tuple[Any, Any]:
   for path, leaf in traverse_util.flatten_dict(params).items():
     name = layout.name(path)
     x = spectral_fixture.weight(name, theirs(layout, path, leaf.shape))
-    drawn[path] = ours(layout, path, x)
+    drawn[path] = layout.array(path, x)
     if (*path, 'u') not in own:
       continue
     u, v = spectral_fixture.vectors(name, x.reshape(len(x), -1))
-    own[*path, 'u'] = ours(layout, (path[0], 'u'), u)
+    own[*path, 'u'] = layout.array((*path, 'u'), u)
     # Each row of a kernel stands for v.
     columns = np.broadcast_to(v, (len(x), v.size)).reshape(x.shape)
-    columns = ours(layout, path, columns)
+    columns = layout.array(path, columns)
     own[*path, 'v'] = (
       v if path[-1] == 'embedding' else columns[..., 0].reshape(-1)
     )
@@ -427,7 +398,7 @@ def test_ten_steps_of_pytorch():
   spec, hyper = build.make_spec(config, info), build.make_hyper(config)
   layouts = types.Pair(
     *(
-      Layout(functools.partial(game_name, player=player), '', first)
+      layout_of(functools.partial(game_name, player=player), side=first)
       for player, first in (('gen', 4), ('disc', 0))
     )
   )
@@ -471,7 +442,7 @@ def test_ten_steps_of_pytorch():
     )
     for path, leaf in traverse_util.flatten_dict(own.params).items():
       name = layout.name(path)
-      expected = ours(layout, path, kept[name])
+      expected = layout.array(path, kept[name])
       np.testing.assert_allclose(leaf, expected, atol=1e-3, err_msg=name)
       if (*path, 'u') in spectra:
         sigma = np.linalg.norm(leaf) / np.linalg.norm(divided[path])

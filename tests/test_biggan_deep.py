@@ -15,7 +15,7 @@ from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import checks, fields as configs
-from gan_jax.networks import adapter, biggan, biggan_deep
+from gan_jax.networks import adapter, authors_biggan, biggan, biggan_deep
 from gan_jax.ops import homogeneous
 
 KEY = jax.random.key(0)
@@ -35,49 +35,6 @@ def make(
   )
 
 
-_CONVS = ('conv1', 'conv2', 'conv3', 'conv4', 'conv_sc')
-
-
-def torch_name(path: tuple[str, ...], player: str, attended: int) -> str:
-  """The name there of a leaf of ours.
-
-  Args:
-    path: of the leaf.
-    player: whose it is.
-    attended: the place before attention's: of a block in G, and in D, whose
-      list is of stages of two blocks, of a stage.
-  """
-  layer, *rest = path
-  end = 'bias' if path[-1] == 'bias' else 'weight'
-  if layer.startswith('Block'):
-    place = int(layer.removeprefix('Block_')), 0
-    if player == 'disc':
-      place = divmod(place[0], 2)
-    block = 'blocks.{}.{}'.format(*place)
-    inner, index = rest[0].rsplit('_', 1)
-    if inner == 'Conv':
-      return f'{block}.{_CONVS[int(index)]}.{end}'
-    return f'{block}.bn{int(index) + 1}.{rest[1]}.weight'
-  if layer == 'Conv_0' and player == 'disc':
-    return f'input_conv.{end}'
-  name = test_biggan.torch_name(path, player, attended)
-  if layer == 'SelfAttention_0' and player == 'disc':
-    return name.replace(f'{attended}.1', f'{attended}.2', 1)
-  return name
-
-
-def layouts(case: common.Case) -> tuple[test_biggan.Layout, test_biggan.Layout]:
-  plan, side = biggan.PLANS[case.size], case.attention or 16
-  up = 2 * plan.sides_up(case.size).index(side) + 1
-  down = plan.sides_down(case.size).index(side // 2)
-  of_gen = functools.partial(torch_name, player='gen', attended=up)
-  of_disc = functools.partial(torch_name, player='disc', attended=down)
-  return (
-    test_biggan.Layout(of_gen, 'u0', 4),
-    test_biggan.Layout(of_disc, 'u0'),
-  )
-
-
 def started(vars: types.PyTree) -> types.PyTree:
   """With running variances of 1 in place of 0."""
   flat = traverse_util.flatten_dict(vars)
@@ -94,7 +51,8 @@ def test_gen_is_its_authors(name: str):
   kept = test_biggan.answers(fixture.PATH, name)
   z, _ = common.inputs(case.size, case.latent)
   given = types.Latent(z, common.LABELS)
-  network, params, vars = test_biggan.weighted(gen, given, layouts(case)[0])
+  layout = authors_biggan.layout(gen.settings, case.size)
+  network, params, vars = test_biggan.weighted(gen, given, layout)
 
   @jax.jit
   def samples(params: types.PyTree, vars: types.PyTree) -> dict[str, jax.Array]:
@@ -120,7 +78,8 @@ def test_disc_is_its_authors(name: str):
   _, disc = make(case.size, case.width, case.attention)
   kept = test_biggan.answers(fixture.PATH, name)
   _, x = common.inputs(case.size, case.latent)
-  given, (_, layout) = types.Batch(x, common.LABELS), layouts(case)
+  given = types.Batch(x, common.LABELS)
+  layout = authors_biggan.layout(disc.settings, case.size)
   weighted = test_biggan.weighted(disc, given, layout)
   if name == 'full':
     test_biggan.check_disc(weighted, given, kept, layout)
