@@ -1,15 +1,20 @@
-"""Makes a run of networks that their authors' code has trained.
+r"""Makes a run of networks that their authors' code has trained.
 
   python -m experiments.convert --snapshot=ffhq.pkl --out=runs/ffhq
+  python -m experiments.convert --gen=G.pth --gen_ema=G_ema.pth --disc=D.pth \
+    --config=experiments/configs/imagenet.py:128 --out=runs/imagenet
 
 The snapshot is a .pkl of StyleGAN2-ADA or StyleGAN3 in PyTorch
-(NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan3), or of R3GAN; nothing in it is
-run, and PyTorch is not needed. Then whatever takes a run takes this one: it can
-be sampled, walked through, projected to, evaluated, exported, and another run
-can begin with its weights (--config.init_from=runs/ffhq).
+(NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan3), or of R3GAN. The .pth files
+are of BigGAN, BigGAN-deep or SAGAN in PyTorch (ajbrock/BigGAN-PyTorch); one of
+both generators is enough. Nothing in a file is run, and PyTorch is not needed.
+Then whatever takes a run takes this one: it can be sampled, walked through,
+projected to, evaluated, exported, and another run can begin with its weights
+(--config.init_from=runs/ffhq).
 
-The rest of the configuration is that of images.py for this network, or
---config=FILE.
+A snapshot says how its networks were made, and the rest of the configuration is
+that of images.py for this network, or --config=FILE. .pth files do not say it:
+--config=FILE must, and their arrays are compared with it.
 """
 
 import pathlib
@@ -20,23 +25,44 @@ from experiments import launch
 
 _CONFIG = launch.define_config()
 _SNAPSHOT = flags.DEFINE_string('snapshot', None, 'The .pkl file.')
+_GEN = flags.DEFINE_string('gen', None, 'G_*.pth: the generator.')
+_GEN_EMA = flags.DEFINE_string('gen_ema', None, 'G_ema_*.pth: its average.')
+_DISC = flags.DEFINE_string('disc', None, 'D_*.pth: the discriminator.')
 _OUT = flags.DEFINE_string('out', None, 'Folder to make.')
 
 
 def main() -> None:
-  if not _SNAPSHOT.value or not _OUT.value:
-    raise ValueError('--snapshot=FILE.pkl and --out=DIR must be given')
+  weights = [flag.value for flag in (_GEN, _GEN_EMA, _DISC)]
+  if not _OUT.value or bool(_SNAPSHOT.value) == any(weights):
+    raise ValueError(
+      '--out=DIR must be given, and either --snapshot=FILE.pkl or --gen, '
+      '--gen_ema and --disc=FILE.pth'
+    )
+  if any(weights) and not any(weights[:2]):
+    raise ValueError(
+      f'--disc={_DISC.value}: needs a generator, --gen=FILE.pth or '
+      '--gen_ema=FILE.pth'
+    )
+  if any(weights) and not _CONFIG.value:
+    raise ValueError(
+      '--config=FILE must say how the networks of .pth files were made, such '
+      'as --config=experiments/configs/imagenet.py:128'
+    )
   from experiments.configs import images
   from gan_jax.config import checks
   from gan_jax.run import converted
 
-  path, out = pathlib.Path(_SNAPSHOT.value), pathlib.Path(_OUT.value)
-  snapshot = converted.read(path)
+  out = pathlib.Path(_OUT.value)
+  if _SNAPSHOT.value:
+    snapshot = converted.read(pathlib.Path(_SNAPSHOT.value))
+  else:
+    files = converted.Files(*(pathlib.Path(x) if x else None for x in weights))
+    snapshot = converted.read_weights(files, _CONFIG.value)
   model = snapshot.model
   base = _CONFIG.value or images.get_config(model.network)
   config = converted.configure(base, model)
   checks.validate(config)
-  converted.make_run(snapshot, path, config, out)
+  converted.make_run(snapshot, config, out)
   classes = f' of {model.classes} classes' if model.classes else ''
   side, _, channels = model.shape
   print(f'{model.network}, {side}x{side}x{channels}{classes}, in {out}')

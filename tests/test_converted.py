@@ -36,7 +36,7 @@ def convert(name: str, folder: pathlib.Path) -> pathlib.Path:
   path, out = unpacked(name, folder), folder / name
   snapshot = converted.read(path)
   config = converted.configure(images.get_config(name), snapshot.model)
-  converted.make_run(snapshot, path, config, out)
+  converted.make_run(snapshot, config, out)
   return out
 
 
@@ -142,7 +142,7 @@ def test_snapshots_without_some_networks(
   config = images.get_config('r3gan')
   config.disc.net = r3gan.DiscSettings(width=8, depth=1, groups=4)
   config = converted.configure(config, snapshot.model)
-  state = converted.make_run(snapshot, path, config, tmp_path / 'run')
+  state = converted.make_run(snapshot, config, tmp_path / 'run')
   basis = found['G_ema'].arrays['Model.MainLayers.0.Layers.0.Basis']
   for params in (state.gen.params, state.gen_ema):
     np.testing.assert_array_equal(params['basis'], basis.transpose(1, 2, 0))

@@ -1,42 +1,65 @@
 """A run made of networks that their authors' code has trained and saved."""
 
+import functools
 import pathlib
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
 
+from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.game import state as states
-from gan_jax.networks import authors
+from gan_jax.networks import authors, authors_biggan, spectral
 from gan_jax.storage import (
   checkpoint,
   history,
   torch_files,
   weights,
+  whole,
   workdir as workdirs,
 )
 
 # The generators of a snapshot: the one that is trained, and its average.
 _GENERATORS = 'G', 'G_ema', 'ema'
+# Remarks.
+_ONE_GENERATOR = 'it has one generator, {}: both are that'
+_NO_DISC = 'it has no D: that has random weights'
+
+
+class Part(NamedTuple):
+  """A network of a snapshot.
+
+  Attributes:
+    name: what a message calls it.
+    arrays: its state_dict.
+  """
+
+  name: str
+  arrays: authors.Arrays
 
 
 class Snapshot(NamedTuple):
-  """What a file holds.
+  """What one file holds, or several of one training.
 
   Attributes:
     model: how its networks were made.
     gen: the generator that is trained, or else the average.
     average: the averaged generator, or else the one that is trained.
     disc: the discriminator, or None.
-    remarks: what of the file is not taken over, a line for each.
+    files: that it was read from.
+    remarks: what is not taken over as it is there, a line for each.
   """
 
   model: authors.Model
-  gen: authors.Arrays
-  average: authors.Arrays
-  disc: authors.Arrays | None
+  gen: Part
+  average: Part
+  disc: Part | None
+  files: tuple[pathlib.Path, ...]
   remarks: tuple[str, ...]
 
 
@@ -66,17 +89,120 @@ def read(path: pathlib.Path) -> Snapshot:
     raise ValueError(f'{path}: {error}') from None
   remarks = []
   if len(there) == 1:
-    remarks.append(f'it has one generator, {there[0]}: both are that')
+    remarks.append(_ONE_GENERATOR.format(there[0]))
   if disc is None:
-    remarks.append('it has no D: that has random weights')
+    remarks.append(_NO_DISC)
   if model.ignored:
     told = ', '.join(f'{k}={v}' for k, v in model.ignored.items())
     remarks.append(f'left out, for all is in float32 or as set here: {told}')
   if any(name.endswith('noise_const') for name in live.arrays):
     remarks.append('left out: noise_const; noise is drawn afresh')
   return Snapshot(
-    model, live.arrays, average.arrays, disc and disc.arrays, tuple(remarks)
+    model,
+    Part(there[0], live.arrays),
+    Part(there[-1], average.arrays),
+    Part('D', disc.arrays) if disc else None,
+    (path,),
+    tuple(remarks),
   )
+
+
+class Files(NamedTuple):
+  """The state_dicts of one training; None for what there is not.
+
+  Attributes:
+    gen: the generator that is trained.
+    gen_ema: its average.
+    disc: the discriminator.
+  """
+
+  gen: pathlib.Path | None
+  gen_ema: pathlib.Path | None
+  disc: pathlib.Path | None
+
+
+def read_weights(files: Files, config: configs.Config) -> Snapshot:
+  """BigGAN, BigGAN-deep or SAGAN, as ajbrock/BigGAN-PyTorch saves them.
+
+  Args:
+    files: at least one generator.
+    config: how the networks were made. `data.size` and `data.channels` may be
+      0, which is those of the files.
+
+  Raises:
+    ValueError: a file cannot be read, or the configuration is of other
+      networks. What is wrong with single arrays is found by `make_run`.
+  """
+  gen, average, disc = (_read_part(path) for path in files)
+  live = gen or average
+  if live is None:
+    raise ValueError('a G or its average is needed')
+  _check_networks(config, disc is not None)
+  try:
+    shape = authors_biggan.shape_of(config.gen.net, live.arrays)
+    _check_images(config, shape)
+    model = authors_biggan.recognise(
+      config.gen.net,
+      live.arrays,
+      config.disc.net if disc else None,
+      config.gen.latent_dim,
+    )
+  except TypeError:
+    raise ValueError(f'{live.name}: an array has no axes') from None
+  except ValueError as error:
+    raise ValueError(f'{live.name}: {error}') from None
+  remarks = []
+  if gen is None or average is None:
+    remarks.append(_ONE_GENERATOR.format(pathlib.Path(live.name).name))
+  else:
+    remarks.append(
+      "running statistics and u0 are the average's, for both generators"
+    )
+  if disc is None:
+    remarks.append(_NO_DISC)
+  average = average or live
+  return Snapshot(
+    model,
+    live,
+    average,
+    disc,
+    tuple(path for path in files if path),
+    (*remarks, *authors_biggan.remarks(average.arrays)),
+  )
+
+
+def _read_part(path: pathlib.Path | None) -> Part | None:
+  if path is None:
+    return None
+  arrays = torch_files.read_state_dict(path)
+  return Part(str(path), authors_biggan.settled(arrays))
+
+
+def _check_networks(config: configs.Config, has_disc: bool) -> None:
+  """Raises ValueError unless they are some that this code has."""
+  name, known = config.gen.name, authors_biggan.NETWORKS
+  if name not in known:
+    raise ValueError(
+      f'gen.name={name}: the networks of that code are {" and ".join(known)}'
+    )
+  if has_disc and config.disc.name != name:
+    raise ValueError(f'disc.name={config.disc.name}: D is of gen.name={name}')
+  if not config.conditional:
+    raise ValueError(
+      'conditional=False: the networks of that code are of classes; set '
+      'conditional=True'
+    )
+
+
+def _check_images(config: configs.Config, shape: tuple[int, ...]) -> None:
+  side, _, channels = shape
+  for field, own in (('size', side), ('channels', channels)):
+    given = getattr(config.data, field)
+    if given and given != own:
+      raise ValueError(
+        f'data.{field}={given}: by its arrays it is {own}; set '
+        f'data.{field}={own}'
+      )
 
 
 def configure(config: configs.Config, model: authors.Model) -> configs.Config:
@@ -94,18 +220,14 @@ def configure(config: configs.Config, model: authors.Model) -> configs.Config:
 
 
 def make_run(
-  snapshot: Snapshot,
-  source: pathlib.Path,
-  config: configs.Config,
-  out: pathlib.Path,
+  snapshot: Snapshot, config: configs.Config, out: pathlib.Path
 ) -> states.GanState:
   """Makes a run whose first checkpoint, of step 0, has these networks.
 
   Optimisers and all that terms remember are as at the start of a run.
 
   Args:
-    snapshot: what is taken over.
-    source: the file that it was read from, which the run's history names.
+    snapshot: what is taken over; the run's history names its files.
     config: from `configure`.
     out: a new folder.
 
@@ -118,8 +240,7 @@ def make_run(
   """
   if out.exists():
     raise ValueError(f'--out={out}: is there already')
-  # Whole or not at all.
-  final, out = out, out.with_name(out.name + '.tmp')
+  workdirs.check_local(out)
   model, classes = snapshot.model, snapshot.model.classes
   info = sources.Info(
     'images',
@@ -127,63 +248,118 @@ def make_run(
     class_names=tuple(map(str, range(classes))),
     class_shares=(1 / classes,) * classes if classes else (),
   )
-  spec = build.make_spec(config, info)
-  hyper = build.make_hyper(config)
-  state = _filled(
-    jax.jit(lambda key: build.init_state(spec, hyper, key))(
-      jax.random.key(config.seed)
-    ),
-    snapshot,
-  )
+  state = _first_state(config, info, snapshot)
   facts = {
     'rows': 0,
     'config': values.to_dict(config),
     'fingerprint': '',
     **workdirs.provenance(),
   }
+  _make_parent(out)
   with (
-    workdirs.claim(out, config, info),
-    checkpoint.Checkpoints(out, config.checkpoint) as saved,
-    workdirs.writing(out, lambda: f'{source} is untouched'),
+    whole.folder(out) as part,
+    workdirs.claim(part, config, info),
+    checkpoint.Checkpoints(part, config.checkpoint) as saved,
   ):
-    (out / 'metrics.jsonl').touch()
-    history.add(
-      out, 'convert', 0, file=source.name, sha256=weights.sha256(source)
-    )
+    (part / 'metrics.jsonl').touch()
+    for path in snapshot.files:
+      history.add(
+        part, 'convert', 0, file=path.name, sha256=weights.sha256(path)
+      )
     saved.save(state, facts, {})
-  out.rename(final)
+  return state
+
+
+def _make_parent(out: pathlib.Path) -> None:
+  try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise ValueError(
+      f'--out={out}: cannot be written ({error.strerror})'
+    ) from None
+
+
+def _first_state(
+  config: configs.Config, info: sources.Info, snapshot: Snapshot
+) -> states.GanState:
+  spec, hyper = build.make_spec(config, info), build.make_hyper(config)
+  key = jax.random.key(config.seed)
+  init = functools.partial(build.init_state, spec, hyper)
+  # What does not fit is told before first weights are drawn, which takes long.
+  filled = _filled(jax.eval_shape(init, key), snapshot)
+
+  def is_open(leaf: object) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+  leaves, form = jax.tree.flatten(filled)
+
+  @jax.jit
+  def others(key: jax.Array) -> list[jax.Array]:
+    fresh = jax.tree.leaves(init(key))
+    return [x for x, own in zip(fresh, leaves, strict=True) if is_open(own)]
+
+  rest = iter(others(key))
+  placed = [next(rest) if is_open(x) else jnp.asarray(x) for x in leaves]
+  state: states.GanState = jax.tree.unflatten(form, placed)
   return state
 
 
 def _filled(state: states.GanState, snapshot: Snapshot) -> states.GanState:
+  """A state of shapes with the arrays that a snapshot has."""
   layouts = snapshot.model.layouts
-  live = _net(state.gen, layouts.gen, snapshot.gen, 'G')
-  average = _net(state.gen, layouts.gen, snapshot.average, 'G_ema')
-  # There is one set of running averages here. The authors copy G's to G_ema at
-  # every step; a file may have those of G_ema alone.
+  live = take_over(state.gen, layouts.gen, snapshot.gen)
+  average = take_over(state.gen, layouts.gen, snapshot.average)
+  # There is one set of running averages here. StyleGAN's authors copy G's to
+  # G_ema at every step, BigGAN's average them; a file may have G_ema alone.
   state = state._replace(
     gen=live._replace(vars=average.vars), gen_ema=average.params
   )
   if snapshot.disc is None:
     return state
-  return state._replace(disc=_net(state.disc, layouts.disc, snapshot.disc, 'D'))
+  return state._replace(disc=take_over(state.disc, layouts.disc, snapshot.disc))
 
 
-def _net(
-  net: states.NetState,
-  layout: authors.Layout,
-  arrays: authors.Arrays,
-  name: str,
+def take_over(
+  net: states.NetState, layout: authors.Layout, part: Part
 ) -> states.NetState:
-  """A player with its arrays; `name` is that of the snapshot."""
-  trees = net.params, *net.vars.values()
+  """A player with the parameters and the `vars` of a snapshot.
+
+  Args:
+    net: arrays or their shapes.
+    layout: of the network.
+    part: the network in the snapshot.
+
+  Raises:
+    ValueError: an array is missing, has another shape, or has no place here.
+  """
+  vars = dict(net.vars)
+  vectors = traverse_util.flatten_dict(vars.pop('spectral', {}))
+  left = {path: x for path, x in vectors.items() if path[-1] == 'u'}
+  trees = net.params, traverse_util.unflatten_dict(left), *vars.values()
   try:
-    params, *others = (authors.fill(tree, layout, arrays) for tree in trees)
+    params, us, *others = (
+      authors.fill(tree, layout, part.arrays) for tree in trees
+    )
   except ValueError as error:
-    raise ValueError(f'{name}: {error}') from None
-  if left := authors.unused(trees, layout, arrays):
-    raise ValueError(f'{name}: there is nothing here for {", ".join(left)}')
-  place = jax.tree.map(jax.numpy.asarray, (params, others))
-  return net._replace(
-    params=place[0], vars=dict(zip(net.vars, place[1], strict=True))
-  )
+    raise ValueError(f'{part.name}: {error}') from None
+  if spare := authors.unused(trees, layout, part.arrays):
+    told = ', '.join(spare[:3]) + ', and so on' * (len(spare) > 3)
+    raise ValueError(f'{part.name}: there is nothing here for {told}')
+  found = dict(zip(vars, others, strict=True))
+  if vectors:
+    # What else is there, v, is not read but made.
+    start = {
+      path: np.zeros(x.shape, x.dtype) for path, x in vectors.items()
+    } | traverse_util.flatten_dict(us)
+    found['spectral'] = _turned(params, traverse_util.unflatten_dict(start))
+  return net._replace(params=params, vars=found)
+
+
+@jax.jit
+def _turned(params: types.PyTree, vectors: types.PyTree) -> types.PyTree:
+  """`vars['spectral']` after one iteration.
+
+  BigGAN's code iterates once more wherever it applies a network, and in
+  evaluation forgets it. Here nothing moves in evaluation.
+  """
+  return spectral.advance(spectral.Norm(), params, vectors)
