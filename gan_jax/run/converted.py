@@ -224,7 +224,7 @@ def make_run(
 ) -> states.GanState:
   """Makes a run whose first checkpoint, of step 0, has these networks.
 
-  Optimisers and all that terms remember are as at the start of a run.
+  Optimisers and all that terms and rules remember are as at the start of a run.
 
   Args:
     snapshot: what is taken over; the run's history names its files.
@@ -301,7 +301,8 @@ def _first_state(
   rest = iter(others(key))
   placed = [next(rest) if is_open(x) else jnp.asarray(x) for x in leaves]
   state: states.GanState = jax.tree.unflatten(form, placed)
-  return state
+  # Slow weights are those that were taken over.
+  return state._replace(memory=state.memory | build.rule_memory(spec, state))
 
 
 def _filled(state: states.GanState, snapshot: Snapshot) -> states.GanState:
