@@ -18,10 +18,14 @@ that of images.py for this network, or --config=FILE. .pth files do not say it:
 """
 
 import pathlib
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments import launch
+
+if TYPE_CHECKING:
+  from gan_jax.config import fields as configs
 
 _CONFIG = launch.define_config()
 _SNAPSHOT = flags.DEFINE_string('snapshot', None, 'The .pkl file.')
@@ -48,7 +52,6 @@ def main() -> None:
       '--config=FILE must say how the networks of .pth files were made, such '
       'as --config=experiments/configs/imagenet.py:128'
     )
-  from experiments.configs import images
   from gan_jax.config import checks
   from gan_jax.run import converted
 
@@ -59,15 +62,34 @@ def main() -> None:
     files = converted.Files(*(pathlib.Path(x) if x else None for x in weights))
     snapshot = converted.read_weights(files, _CONFIG.value)
   model = snapshot.model
-  base = _CONFIG.value or images.get_config(model.network)
+  side, _, channels = model.shape
+  base, remarks = _CONFIG.value, list(snapshot.remarks)
+  if not base:
+    base, about = _usual(model.network, side)
+    remarks += about
   config = converted.configure(base, model)
   checks.validate(config)
   converted.make_run(snapshot, config, out)
   classes = f' of {model.classes} classes' if model.classes else ''
-  side, _, channels = model.shape
   print(f'{model.network}, {side}x{side}x{channels}{classes}, in {out}')
-  for remark in snapshot.remarks:
+  for remark in remarks:
     print(remark)
+
+
+def _usual(network: str, side: int) -> tuple['configs.Config', list[str]]:
+  """A network's configuration in images.py, and what is to be said of it."""
+  from experiments.configs import images
+
+  sized = f'{network}_{side}'
+  name = sized if sized in images.ARGUMENTS else network
+  base = images.get_config(name)
+  if base.data.size == side:
+    return base, []
+  own = base.data.size
+  return base, [
+    f'batch, rates and penalties are those of images.py:{name} at {own}x{own}; '
+    'set them before you train on'
+  ]
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Runs made of what the authors' training loops have pickled."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -10,16 +11,19 @@ import jax
 import jax.numpy as jnp
 import make_snapshot_fixture as fixture
 import numpy as np
+import PIL.Image
 import pytest
 
 from experiments import files
 from experiments.configs import images
 from gan_jax import types
+from gan_jax.config import overrides
 from gan_jax.engine import build
+from gan_jax.evaluation import evaluator
 from gan_jax.game import sampling
 from gan_jax.networks import authors, r3gan, stylegan2, stylegan3
 from gan_jax.run import converted, trained
-from gan_jax.storage import torch_files
+from gan_jax.storage import torch_files, workdir as workdirs
 
 KEY = jax.random.key(0)
 NAMES = 'stylegan2', 'stylegan3', 'r3gan'
@@ -205,12 +209,96 @@ def test_as_files_converted_from_tensorflow_name_them(tmp_path: pathlib.Path):
 
 
 def test_what_is_ignored_is_told(tmp_path: pathlib.Path):
+  """Also what the authors' classes do where nothing asks for it."""
+  assert not converted.read(unpacked('stylegan2', tmp_path)).model.ignored
+  model = converted.read(unpacked('stylegan3', tmp_path)).model
+  assert model.ignored == {
+    'G.magnitude_ema_beta': 0.9995, 'G.use_fp16': True, 'D.use_fp16': True,
+    'D.conv_clamp': 256,
+  }  # fmt: skip
+  gen = saved('r3gan', tmp_path)['G']
+  low = {'DataType': type('bfloat16', (), {})}
+  model = authors.recognise(gen._replace(parts=(*gen.parts, low)), None)
+  assert model.ignored == {'G.DataType': 'bfloat16'}
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'reason'),
+  [
+    ({'c_dim': 0}, 'D was made with c_dim=0, and G with 3'),
+    ({'img_resolution': 32}, 'img_resolution=32, and G with 16'),
+    ({'img_channels': 1}, 'img_channels=1, and G with 3'),
+  ],
+)
+def test_a_d_of_another_g(
+  tmp_path: pathlib.Path, arguments: dict[str, Any], reason: str
+):
   found = saved('stylegan2', tmp_path)
-  assert not authors.recognise(found['G'], found['D']).ignored
-  synthesis = {'channel_base': 64, 'channel_max': 8, 'conv_clamp': 256}
-  gen = changed(found['G'], synthesis_kwargs=synthesis)
-  model = authors.recognise(gen, changed(found['D'], num_fp16_res=3))
-  assert model.ignored == {'G.conv_clamp': 256, 'D.num_fp16_res': 3}
+  with pytest.raises(ValueError, match=reason):
+    authors.recognise(found['G'], changed(found['D'], **arguments))
+
+
+def test_networks_of_two_codes(tmp_path: pathlib.Path):
+  style, r3gan_pair = saved('stylegan2', tmp_path), saved('r3gan', tmp_path)
+  with pytest.raises(ValueError, match='D does not say how it was made'):
+    authors.recognise(style['G'], r3gan_pair['D'])
+  with pytest.raises(ValueError, match='it is no R3GAN: one stage has'):
+    authors.recognise(r3gan_pair['G'], style['D'])
+
+
+@pytest.mark.parametrize('value', [None, 2.5, -1, 10**9])
+def test_numbers_that_are_none(tmp_path: pathlib.Path, value: Any):
+  for name, change in (
+    ('stylegan2', lambda net: changed(net, c_dim=value)),
+    (
+      'r3gan',
+      lambda net: net._replace(attributes=dict(net.attributes, c_dim=value)),
+    ),
+  ):
+    gen = change(saved(name, tmp_path)['G'])
+    with pytest.raises(ValueError, match=rf'c_dim={value}: must be 0 to'):
+      authors.recognise(gen, None)
+
+
+def test_settings_that_cannot_be_a_converted_run(tmp_path: pathlib.Path):
+  model = converted.read(unpacked('stylegan3', tmp_path)).model
+  config = images.get_config('stylegan3')
+  config.init_from = config.branch_from = 'elsewhere'
+  config.gen.net = dataclasses.replace(config.gen.net, remat=True)
+  config = converted.configure(config, model)
+  assert (config.init_from, config.branch_from) == ('', '')
+  assert config.gen.net == dataclasses.replace(GEN['stylegan3'], remat=True)
+  for change, reason in (
+    ({'population.seeds': 2}, 'population: what is converted is a single run'),
+    ({'data.name': 'ring'}, "data.name='ring', data.stack=1: must be a folder"),
+    ({'data.stack': 3}, 'data.stack=3: must be a folder'),
+  ):
+    config = overrides.apply(
+      images.get_config('stylegan3'),
+      [(name, str(value)) for name, value in change.items()],
+      build.complete,
+    )
+    with pytest.raises(ValueError, match=reason):
+      converted.configure(config, model)
+
+
+def test_a_converted_run_is_compared_with_images_and_not_trained_in(
+  made: tuple[str, pathlib.Path], tmp_path: pathlib.Path,
+  capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+  """The images that it was trained on are not known, which is said."""
+  _, out = made
+  config, info = workdirs.load(out)
+  rng = np.random.default_rng(0)
+  for i in range(4):
+    pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / f'{i}.png')
+  config.data.dir = str(tmp_path)
+  _, real = evaluator.open_real(config, info)
+  assert real.total == 4
+  assert 'trained on is not known' in capsys.readouterr().err
+  with pytest.raises(ValueError, match='holds networks that were converted'):
+    workdirs.check(out, config, info)
 
 
 def test_other_arrays(tmp_path: pathlib.Path):

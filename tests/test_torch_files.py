@@ -111,6 +111,7 @@ def test_tensors_beyond_their_storage():
     (2, (2, 2), (3, 1)),
     (6, (1,), (1,)),
     (0, (2,), (6,)),
+    (0, (2**40,), (0,)),
   ):
     with pytest.raises(ValueError, match='goes beyond its storage'):
       torch_files._Tensor(storage, start, shape, strides).array()
@@ -149,3 +150,28 @@ def test_a_snapshot_of_another_code(tmp_path: pathlib.Path):
     ValueError, match=r'missing\.pkl: not a readable snapshot'
   ):
     torch_files.read_snapshot(tmp_path / 'missing.pkl')
+
+
+def test_a_snapshot_cannot_change_the_reader(tmp_path: pathlib.Path):
+  """Nor ask for the same module again and again."""
+  pickled = (
+    b'\x80\x02cdnnlib.util\nEasyDict\nN}U\x05itemsc__main__\nother\ns\x86b.'
+  )
+  path = tmp_path / 'evil.pkl'
+  path.write_bytes(pickled)
+  for _ in range(2):
+    with pytest.raises(ValueError, match=r'evil\.pkl: not a readable snapshot'):
+      torch_files.read_snapshot(path)
+  whole = gzip.decompress(SNAPSHOT.read_bytes())
+  fine = tmp_path / 'fine.pkl'
+  fine.write_bytes(whole)
+  assert {*torch_files.read_snapshot(fine)} == {'G', 'D', 'G_ema'}
+
+
+def test_a_module_that_is_there_twice():
+  leaf = torch_files._Inert()
+  leaf.held = {'_parameters': {}, '_buffers': {}, '_modules': {}}
+  root = torch_files._Inert()
+  root.held = leaf.held | {'_modules': {'a': leaf, 'b': leaf}}
+  with pytest.raises(ValueError, match='a module is in a network twice'):
+    torch_files._saved(root)

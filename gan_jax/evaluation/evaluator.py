@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import sys
 from typing import Any
 
 import jax
@@ -168,7 +169,13 @@ def open_real(
   """
   data = config.data
   image_set, found = opening.open_split(data, data.split)
-  if found != info.fingerprint:
+  if not info.fingerprint:
+    print(
+      'which images the generator was trained on is not known: those of '
+      f'data.dir={data.dir!r} are taken for them',
+      file=sys.stderr,
+    )
+  elif found != info.fingerprint:
     raise ValueError(
       f'data.dir={data.dir!r}: these are not the images that the generator '
       'was trained on'

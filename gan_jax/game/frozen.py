@@ -64,8 +64,8 @@ def keeping(
 ) -> optax.GradientTransformation:
   """An optimiser that leaves those as they are, whatever bounds them.
 
-  Its state is that of `optimiser`, so that a run can be gone on with when other
-  parts of it are frozen.
+  Its state is that of `optimiser`, so that a run can branch into one in which
+  other parts are frozen.
   """
   if not names:
     return optimiser

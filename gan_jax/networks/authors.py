@@ -40,10 +40,12 @@ class Saved(NamedTuple):
   Attributes:
     attributes: of its authors' class, by their names.
     arrays: its state_dict.
+    parts: attributes of all modules in it, itself included.
   """
 
   attributes: Mapping[str, Any]
   arrays: Arrays
+  parts: tuple[Mapping[str, Any], ...] = ()
 
 
 class Model(NamedTuple):
@@ -126,12 +128,28 @@ class _Arguments:
 
   @classmethod
   def of(cls, owner: str, saved: Saved) -> '_Arguments':
-    """Those that NVIDIA's classes note of themselves."""
+    """Those that NVIDIA's classes note of themselves.
+
+    Raises:
+      ValueError: it notes none, or has some without names.
+    """
+    if '_init_kwargs' not in saved.attributes:
+      raise ValueError(
+        f'{owner} does not say how it was made, as the other does'
+      )
+    if saved.attributes.get('_init_args'):
+      raise ValueError(f'{owner} was made with arguments that have no names')
     return cls(owner, saved.attributes['_init_kwargs'])
 
   def take(self, name: str, default: Any = None) -> Any:
     """An argument, or its default where it was not given."""
     return self._left.pop(name, default)
+
+  def count(self, name: str, least: int, most: int) -> int:
+    """A whole number; raises ValueError for anything else."""
+    value: int = self.take(name)
+    _check_count(f'{self._owner} was made with {name}', value, least, most)
+    return value
 
   def nested(self, name: str) -> '_Arguments':
     """Arguments that are handed on to a part."""
@@ -155,8 +173,13 @@ class _Arguments:
           f'that of {value!r}'
         )
 
+  def drop(self, *names: str) -> None:
+    """Of arguments that say nothing, or nothing more."""
+    for name in names:
+      self.take(name)
+
   def ignore(self, *names: str) -> None:
-    """Of arguments that change speed, rounding or later training alone."""
+    """Of arguments that change later training alone."""
     for name in names:
       if value := self.take(name):
         self.ignored[f'{self._owner}.{name}'] = value
@@ -169,6 +192,25 @@ class _Arguments:
         'is not known here'
       )
     return self.ignored
+
+
+def _check_count(what: str, value: Any, least: int, most: int) -> None:
+  if not isinstance(value, int) or not least <= value <= most:
+    raise ValueError(f'{what}={value!r}: must be {least} to {most:,}')
+
+
+def _precision(owner: str, saved: Saved) -> dict[str, Any]:
+  """What its modules do that nothing does here: lower precision, and clamps."""
+  found: dict[str, Any] = {}
+  for part in saved.parts:
+    if part.get('use_fp16'):
+      found[f'{owner}.use_fp16'] = True
+    if part.get('conv_clamp') is not None:
+      found[f'{owner}.conv_clamp'] = part['conv_clamp']
+    kind = getattr(part.get('DataType'), '__name__', 'float32')
+    if kind != 'float32':
+      found[f'{owner}.DataType'] = kind
+  return found
 
 
 def recognise(gen: Saved, disc: Saved | None) -> Model:
@@ -198,7 +240,7 @@ def recognise(gen: Saved, disc: Saved | None) -> Model:
 # StyleGAN2 (NVlabs/stylegan2-ada-pytorch and NVlabs/stylegan3).
 
 _ORDINARY = {'activation': 'lrelu', 'resample_filter': [1, 3, 3, 1]}
-# What makes them faster, and what only their own training reads.
+# What is read off the modules themselves (`_precision`), and what is of speed.
 _IGNORED = (
   'num_fp16_res', 'conv_clamp', 'fp16_channels_last', 'fused_modconv_default',
 )  # fmt: skip
@@ -245,10 +287,11 @@ def _stylegan2(gen: Saved, disc: Saved | None) -> Model:
   )
   latent_dim, classes, shape = _sizes(given)
   given.expect(**_ORDINARY, use_noise=True)
-  given.ignore(*_IGNORED)
+  given.drop(*_IGNORED)
   mapping.expect(**_of_mapping(settings.w_dim))
   mapping.ignore('w_avg_beta')
-  settings_of_disc, ignored = _style_disc(disc)
+  settings_of_disc, ignored = _style_disc(disc, classes, shape)
+  ignored |= _precision('G', gen)
   return Model(
     'stylegan2', latent_dim, classes, shape, settings, settings_of_disc,
     types.Pair(STYLEGAN2, STYLEGAN2),
@@ -263,19 +306,35 @@ def _of_mapping(width: int) -> dict[str, Any]:
 
 
 def _sizes(given: _Arguments) -> tuple[int, int, tuple[int, int, int]]:
-  side, channels = given.take('img_resolution'), given.take('img_channels')
-  return given.take('z_dim'), given.take('c_dim'), (side, side, channels)
+  side = given.count('img_resolution', 4, 2**14)
+  channels = given.count('img_channels', 1, 2**8)
+  latent_dim = given.count('z_dim', 1, 2**20)
+  return latent_dim, given.count('c_dim', 0, 2**20), (side, side, channels)
 
 
 def _style_disc(
-  disc: Saved | None,
+  disc: Saved | None, classes: int, shape: tuple[int, int, int]
 ) -> tuple[stylegan2.DiscSettings | None, dict[str, Any]]:
-  """StyleGAN2's, which StyleGAN3 has, too, and what was ignored."""
+  """StyleGAN2's, which StyleGAN3 has, too, and what was ignored.
+
+  Args:
+    disc: the network, if there is one.
+    classes: of the generator.
+    shape: of its images.
+
+  Raises:
+    ValueError: it is of others, or ours cannot be made so.
+  """
   if disc is None:
     return None, {}
   given = _Arguments.of('D', disc)
-  given.ignore('img_resolution', 'img_channels')
-  given.ignored.clear()  # G's, too.
+  for name, own in (
+    ('c_dim', classes),
+    ('img_resolution', shape[0]),
+    ('img_channels', shape[2]),
+  ):
+    if (value := given.take(name)) != own:
+      raise ValueError(f'D was made with {name}={value!r}, and G with {own!r}')
   given.join('block_kwargs')
   mapping = given.nested('mapping_kwargs')
   epilogue = given.nested('epilogue_kwargs')
@@ -286,7 +345,6 @@ def _style_disc(
       f'D.epilogue_kwargs was made with mbstd_num_channels={channels}; the '
       'network here has 1 or none'
     )
-  classes = given.take('c_dim')
   settings = stylegan2.DiscSettings(
     width=given.take('channel_max', 512),
     channel_base=given.take('channel_base', 32768),
@@ -297,10 +355,11 @@ def _style_disc(
     mapping_rate=mapping.take('lr_multiplier', 0.01) if classes else 0.01,
   )
   given.expect(**_ORDINARY)
-  given.ignore(*_IGNORED, 'freeze_layers')
+  given.drop(*_IGNORED, 'freeze_layers')
   epilogue.expect(activation='lrelu')
-  epilogue.ignore('conv_clamp')
-  ignored = given.ignored | epilogue.end()
+  epilogue.drop('conv_clamp')
+  epilogue.end()
+  ignored = _precision('D', disc)
   width = min(settings.channel_base // 4, settings.width)
   if classes:
     given.expect(cmap_dim=width)
@@ -308,7 +367,7 @@ def _style_disc(
     mapping.ignore('w_avg_beta')
     ignored |= mapping.end()
   else:
-    given.take('cmap_dim')
+    given.drop('cmap_dim')
   given.end()
   return settings, ignored
 
@@ -367,9 +426,13 @@ def _stylegan3(gen: Saved, disc: Saved | None) -> Model:
     clamp=given.take('conv_clamp', 256),
   )
   latent_dim, classes, shape = _sizes(given)
-  given.ignore('num_fp16_res', 'magnitude_ema_beta')
+  given.drop('num_fp16_res')
+  given.ignore('magnitude_ema_beta')
   mapping.ignore('w_avg_beta')
-  settings_of_disc, ignored = _style_disc(disc)
+  settings_of_disc, ignored = _style_disc(disc, classes, shape)
+  # Its clamp is a setting.
+  ignored |= _precision('G', gen)
+  ignored.pop('G.conv_clamp', None)
   return Model(
     'stylegan3', latent_dim, classes, shape, settings, settings_of_disc,
     types.Pair(stylegan3_layout(gen.arrays), STYLEGAN2),
@@ -399,7 +462,11 @@ def r3gan_layout(names: Iterable[str], player: str, prefix: str = '') -> Layout:
   """
   plain = [name.removeprefix(prefix) for name in names]
   blocks = _places(plain, 'LinearLayer1.Layer.weight')
-  (basis,) = _places(plain, 'LinearLayer.weight')
+  basis, *others = _places(plain, 'LinearLayer.weight') or ['']
+  if others or not basis:
+    raise ValueError(
+      'it is no R3GAN: one stage has MainLayers.S.Layers.L.Basis'
+    )
   # A 1x1 convolution where the width changes, and one to or from the image.
   convolutions = [
     f'{place}.LinearLayer.Layer.weight'
@@ -465,6 +532,12 @@ def _r3gan_settings(arrays: Arrays, player: str) -> r3gan.GenSettings:
 def _r3gan(gen: Saved, disc: Saved | None) -> Model:
   settings = _r3gan_settings(gen.arrays, 'gen')
   side = gen.attributes['img_resolution']
+  for name, least, most in (
+    ('z_dim', 1, 2**20),
+    ('c_dim', 0, 2**20),
+    ('img_resolution', 4, 2**14),
+  ):
+    _check_count(f'G.{name}', gen.attributes.get(name), least, most)
   channels = len(gen.arrays[f'{_R3GAN_PREFIX}AggregationLayer.Layer.weight'])
   layouts = [
     r3gan_layout(net.arrays, player, _R3GAN_PREFIX) if net else None
@@ -478,5 +551,5 @@ def _r3gan(gen: Saved, disc: Saved | None) -> Model:
     settings,
     disc and _r3gan_settings(disc.arrays, 'disc'),
     types.Pair(*layouts),
-    {},
+    _precision('G', gen) | (_precision('D', disc) if disc else {}),
   )

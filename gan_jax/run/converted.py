@@ -1,8 +1,9 @@
 """A run made of networks that their authors' code has trained and saved."""
 
+import dataclasses
 import functools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import fields as configs, values
-from gan_jax.data import source as sources
+from gan_jax.data import opening, source as sources
 from gan_jax.engine import build
 from gan_jax.game import state as states
 from gan_jax.networks import authors, authors_biggan, spectral
@@ -23,6 +24,7 @@ from gan_jax.storage import (
   whole,
   workdir as workdirs,
 )
+from gan_jax.study import population
 
 # The generators of a snapshot: the one that is trained, and its average.
 _GENERATORS = 'G', 'G_ema', 'ema'
@@ -81,7 +83,7 @@ def read(path: pathlib.Path) -> Snapshot:
   disc = found.get('D')
   try:
     model = authors.recognise(live, disc)
-  except (AttributeError, KeyError, TypeError) as error:
+  except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
     raise ValueError(
       f'{path}: its networks are not as their authors make them ({error!r})'
     ) from None
@@ -94,7 +96,10 @@ def read(path: pathlib.Path) -> Snapshot:
     remarks.append(_NO_DISC)
   if model.ignored:
     told = ', '.join(f'{k}={v}' for k, v in model.ignored.items())
-    remarks.append(f'left out, for all is in float32 or as set here: {told}')
+    remarks.append(
+      'left out (here all is in float32, nothing of StyleGAN2 is clamped, and '
+      f'averages move as they are set): {told}'
+    )
   if any(name.endswith('noise_const') for name in live.arrays):
     remarks.append('left out: noise_const; noise is drawn afresh')
   return Snapshot(
@@ -208,15 +213,41 @@ def _check_images(config: configs.Config, shape: tuple[int, ...]) -> None:
 def configure(config: configs.Config, model: authors.Model) -> configs.Config:
   """The configuration with the networks of a snapshot; changed in place.
 
-  D is as the configuration has it where the snapshot has none.
+  D is as the configuration has it where the snapshot has none, and so is of
+  both what changes no sample (`net.remat`, `gen.net.mixing`).
+
+  Raises:
+    ValueError: it is of several runs, or of no images of one kind.
   """
-  config.gen.name, config.gen.net = model.network, model.gen
+  if population.is_population(config):
+    raise ValueError('population: what is converted is a single run')
+  if config.data.name in opening.WITHOUT_FILES or config.data.stack > 1:
+    raise ValueError(
+      f'data.name={config.data.name!r}, data.stack={config.data.stack}: must '
+      'be a folder of images or a set of TFDS, as they are'
+    )
+  config.init_from = config.branch_from = ''
+  config.gen.net = _kept(config.gen.net, model.gen)
+  config.gen.name = model.network
   if model.disc is not None:
-    config.disc.name, config.disc.net = model.network, model.disc
+    config.disc.net = _kept(config.disc.net, model.disc)
+    config.disc.name = model.network
   config.gen.latent_dim, config.gen.latent = model.latent_dim, 'normal'
   config.conditional = bool(model.classes)
   config.data.size, config.data.channels = model.shape[0], model.shape[-1]
   return config
+
+
+# Settings of networks that no file tells, and no sample depends on.
+_UNTOLD = 'remat', 'mixing', 'magnitude_half_life'
+
+
+def _kept(own: Any, found: Any) -> Any:
+  """Settings of a snapshot, with what it cannot tell as it was."""
+  if type(own) is not type(found):
+    return found
+  kept = {name: getattr(own, name) for name in _UNTOLD if hasattr(own, name)}
+  return dataclasses.replace(found, **kept)
 
 
 def make_run(

@@ -309,6 +309,11 @@ class Walker:
         'there is none that was trained on'
       )
     image_set, found = opening.open_split(data, data.split)
+    if not info.fingerprint:
+      raise ValueError(
+        '--mode=nearest: which images this generator was trained on is not '
+        'known, for its networks were converted'
+      )
     if found != info.fingerprint:
       raise ValueError(
         f'data.dir={data.dir!r}: these are not the images that the generator '

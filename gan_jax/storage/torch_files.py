@@ -44,6 +44,10 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
+def _reason(error: Exception) -> str:
+  return ' '.join(str(error).split()) or type(error).__name__
+
+
 class _Storage:
   """A tensor's numbers, which old checkpoints bring after what names them."""
 
@@ -83,7 +87,8 @@ class _Tensor:
       return np.zeros(self.shape, data.dtype)
     spans = zip(self.shape, self.strides, strict=True)
     last = self.start + sum((n - 1) * stride for n, stride in spans)
-    if last >= data.size:
+    # Nor more of them than it holds, which strides of 0 could ask for.
+    if last >= data.size or math.prod(self.shape) > data.size:
       raise ValueError('a tensor that goes beyond its storage')
     view = np.lib.stride_tricks.as_strided(
       data[self.start :],
@@ -185,7 +190,7 @@ def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
       if isinstance(value, _Tensor)
     }
   except _UNREADABLE as error:
-    reason = ' '.join(str(error).split())
+    reason = _reason(error)
     raise ValueError(f'{path}: not a readable state_dict: {reason}') from None
 
 
@@ -203,24 +208,34 @@ class _Inert:
     self.held = state
 
 
-class _Dict(dict[Any, Any]):
-  """In place of a dictionary with attributes."""
-
-
 def _is_module(value: Any) -> bool:
   held = getattr(value, 'held', None)
   return isinstance(value, _Inert) and isinstance(held, dict)
 
 
-def _arrays(module: _Inert, prefix: str = '') -> Iterator[tuple[str, Any]]:
-  """Parameters and buffers by the names of its state_dict."""
-  for part in ('_parameters', '_buffers'):
-    for name, value in module.held[part].items():
-      if value is not None:
-        yield f'{prefix}{name}', _Tensor.array(value)
+def _modules(
+  module: _Inert, prefix: str, seen: set[int]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+  """What it and its parts hold, each after the beginning of its names."""
+  if id(module) in seen:
+    raise ValueError('a module is in a network twice')
+  seen.add(id(module))
+  yield prefix, module.held
   for name, child in module.held['_modules'].items():
     if child is not None:
-      yield from _arrays(child, f'{prefix}{name}.')
+      yield from _modules(child, f'{prefix}{name}.', seen)
+
+
+def _saved(module: _Inert) -> authors.Saved:
+  parts = list(_modules(module, '', set()))
+  arrays = {
+    f'{prefix}{name}': _Tensor.array(value)
+    for prefix, held in parts
+    for kind in ('_parameters', '_buffers')
+    for name, value in held[kind].items()
+    if value is not None
+  }
+  return authors.Saved(module.held, arrays, tuple(held for _, held in parts))
 
 
 def _persistent(meta: Any) -> _Inert:
@@ -237,8 +252,8 @@ class _SnapshotUnpickler(pickle.Unpickler):
     """A function or a class of its own for each name."""
     found = {
       ('collections', 'OrderedDict'): collections.OrderedDict,
-      ('dnnlib.util', 'EasyDict'): _Dict,
-      # Functions of their own, as in `_Unpickler`.
+      ('dnnlib.util', 'EasyDict'): type('_Dict', (dict,), {}),
+      # Of their own, as in `_Unpickler`, as the class above is.
       ('torch._utils', '_rebuild_tensor_v2'): lambda *args: _Tensor(*args),
       ('torch._utils', '_rebuild_parameter'): lambda data, *_: data,
       ('torch.storage', '_load_from_bytes'): lambda data: _read_legacy(
@@ -273,10 +288,10 @@ def read_snapshot(path: pathlib.Path) -> dict[str, authors.Saved]:
         "it is of TensorFlow's code; stylegan3's legacy.py converts it"
       )
     return {
-      str(name): authors.Saved(value.held, dict(_arrays(value)))
+      str(name): _saved(value)
       for name, value in content.items()
       if _is_module(value)
     }
   except _UNREADABLE as error:
-    reason = ' '.join(str(error).split())
+    reason = _reason(error)
     raise ValueError(f'{path}: not a readable snapshot: {reason}') from None

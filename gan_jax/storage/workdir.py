@@ -17,7 +17,7 @@ import jax
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.ops import cpu
-from gan_jax.storage import checkpoint, lines, whole
+from gan_jax.storage import checkpoint, history, lines, whole
 
 # What a run writes into its folder.
 _OURS = (
@@ -190,6 +190,12 @@ def check(
         )
     return
   stored, known = load(workdir)
+  if any(line.get('event') == 'convert' for line in history.read(workdir)):
+    raise ValueError(
+      f'--workdir={workdir}: holds networks that were converted, and stays as '
+      f'it is; choose another folder, where --config.init_from={workdir} '
+      'begins with them'
+    )
   read_summary(workdir)
   differing = {
     name: f'{name}={old!r} there, {new!r} here'
