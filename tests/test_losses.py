@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import optimize, special
 
 from gan_jax.engine import names
 from gan_jax.game import losses, objectives
@@ -163,3 +163,29 @@ def test_how_often_d_is_right():
   assert accuracy('non_saturating') == pytest.approx((2 / 3 + 2 / 3) / 2)
   for name in ('relativistic_paired', 'least_squares', 'wasserstein'):
     assert accuracy(name) == pytest.approx((1 + 1 + 0.5) / 3)
+
+
+@pytest.mark.parametrize('name', names.LOSSES)
+def test_whose_optimum_is_a_log_ratio(name: str):
+  """On four points with p and q, by a minimiser of D's own loss.
+
+  Hinge and Wasserstein have no such optimum: it is a sign, or has no bound.
+  """
+  p, q = np.array([4, 3, 2, 1]), np.array([1, 2, 2, 5])
+  real, fake = np.repeat(np.arange(4), p), np.repeat(np.arange(4), q)
+  if name == 'relativistic_paired':
+    # Each real sample beside each fake.
+    real, fake = (np.ravel(x) for x in np.meshgrid(real, fake))
+  loss = names.LOSSES[name]
+  if name in ('hinge', 'wasserstein'):
+    assert not loss.log_ratio
+    return
+
+  def disc(logits: jax.Array) -> jax.Array:
+    return loss.disc(real=logits[real], fake=logits[fake])
+
+  found = optimize.minimize(
+    jax.jit(jax.value_and_grad(disc)), np.zeros(4), jac=True, tol=1e-7
+  ).x
+  gap = found - np.log(p / q)
+  assert loss.log_ratio == (np.ptp(gap) < 1e-2)

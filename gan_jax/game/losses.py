@@ -36,6 +36,8 @@ class GanLoss(NamedTuple):
       real, so that D's optimum is D* = p_data / (p_data + p_g) and the value
       of the game is minus D's loss.
     signed: whether D is to be above 0 on real samples and below it on fakes.
+    log_ratio: whether D's optimum is log p_data / p_g plus a constant, as of
+      every classifier.
   """
 
   disc: LossFn
@@ -43,6 +45,7 @@ class GanLoss(NamedTuple):
   gen_sees_real: bool = False
   classifier: bool = False
   signed: bool = False
+  log_ratio: bool = False
 
 
 def _cross_entropy(*, real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -144,7 +147,11 @@ def of_best(
 
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
 SATURATING = GanLoss(
-  disc=_cross_entropy, gen=_saturating, classifier=True, signed=True
+  disc=_cross_entropy,
+  gen=_saturating,
+  classifier=True,
+  signed=True,
+  log_ratio=True,
 )
 
 # The same value for both players, E log D(x) too. That term has a gradient for
@@ -155,12 +162,17 @@ MINIMAX = GanLoss(
   gen_sees_real=True,
   classifier=True,
   signed=True,
+  log_ratio=True,
 )
 
 # Goodfellow et al. 2014, section 3, end: G maximises log D(G(z)) instead, for
 # the same fixed point and gradients that do not vanish while D is winning.
 NON_SATURATING = GanLoss(
-  disc=_cross_entropy, gen=_non_saturating, classifier=True, signed=True
+  disc=_cross_entropy,
+  gen=_non_saturating,
+  classifier=True,
+  signed=True,
+  log_ratio=True,
 )
 
 # Mao et al. 2017, eq. 9 (a=0, b=c=1), on D's raw output.
@@ -183,8 +195,12 @@ RELATIVISTIC_AVERAGE = GanLoss(
 )
 
 # Jolicoeur-Martineau 2018, the RSGAN; the loss of R3GAN (Huang et al. 2024).
+# Of a pair of a real sample and a fake, sigmoid(d(a) - d(b)) is to be the
+# probability that a is the real one, p(a) p_g(b) / (p(a) p_g(b) + p_g(a) p(b)):
+# d is log p / p_g but for a constant.
 RELATIVISTIC_PAIRED = GanLoss(
   disc=_relativistic_paired,
   gen=_with_targets_swapped(_relativistic_paired),
   gen_sees_real=True,
+  log_ratio=True,
 )
