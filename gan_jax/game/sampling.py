@@ -10,7 +10,13 @@ import numpy as np
 import optax
 
 from gan_jax import types
-from gan_jax.game import objectives, posthoc, spec as specs, state as states
+from gan_jax.game import (
+  langevin,
+  objectives,
+  posthoc,
+  spec as specs,
+  state as states,
+)
 from gan_jax.ops import blocks
 
 # Statistics of the batch, and nothing else, move on.
@@ -193,6 +199,56 @@ def draw_latents(
   return truncated(latent, truncation, key)
 
 
+def driven(
+  spec: specs.Spec,
+  gen_params: types.PyTree,
+  gen_vars: types.PyTree,
+  disc: states.NetState,
+  latent: types.Latent,
+  settings: langevin.Settings,
+  key: jax.Array,
+  noise: jax.Array | None = None,
+) -> types.Latent:
+  """Latents moved to where D takes G's samples for real (langevin.py).
+
+  D sees samples as in training, not clipped, and in a game of classes with the
+  labels, which stay. Gradients are of z alone.
+
+  Args:
+    spec: the game, in which D judges each sample by itself.
+    gen_params: G's.
+    gen_vars: G's.
+    disc: D's.
+    latent: N of them.
+    settings: of the chains.
+    key: of the chains; each draws by its place in `latent`.
+    noise: of the noise within G, as the `key` of `sample`: the chains and the
+      samples made of them then have the same.
+  """
+  noise = jax.random.key(0) if noise is None else noise
+
+  def move(block: tuple[types.Latent, jax.Array]) -> jax.Array:
+    latent, index = block
+    block_key = jax.random.fold_in(noise, index[0])  # As in `sample`.
+    label = latent.label if spec.tells_disc else None
+
+    def logit(z: jax.Array) -> jax.Array:
+      x, _ = spec.gen.apply(
+        gen_params,
+        gen_vars,
+        latent._replace(z=z),
+        key=block_key,
+        mode=types.EVAL,
+      )
+      return _logits(spec, disc, types.Batch(x, label))
+
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(index)
+    return langevin.move(logit, latent.z, keys, settings)
+
+  z = blocks.apply(move, (latent, jnp.arange(len(latent.z))))
+  return latent._replace(z=z)
+
+
 class Sampler:
   """Draws blocks of samples, compiled once for all states of a game."""
 
@@ -204,6 +260,7 @@ class Sampler:
     ema: bool,
     truncation: float | None = None,
     labels: np.ndarray | None = None,
+    drive: langevin.Settings | None = None,
   ):
     """Compiles nothing yet.
 
@@ -215,16 +272,18 @@ class Sampler:
         psi of w; None leaves both whole.
       labels: `[num]`, the classes to ask for; None asks as often as the data
         have them.
+      drive: how D moves latents before samples are made; None leaves them.
     """
     self._num, block = num, min(num, 1000)
     if spec.own_statistics:
       # Whole batches.
       block = -(-block // spec.part_samples) * spec.part_samples
     of_w = spec.gen.truncation == 'w'
-    self._labels = labels
+    self._labels, self._drive = labels, drive
 
     def draw(
       generator: tuple[types.PyTree, types.PyTree],
+      disc: types.PyTree,
       key: jax.Array,
       index: jax.Array,
       asked: jax.Array | None,
@@ -233,14 +292,13 @@ class Sampler:
       latent = draw_latents(spec, block_key, block, truncation)
       if asked is not None:
         latent = latent._replace(label=asked)
-      return sample(
-        spec,
-        *generator,
-        latent,
-        # Labels are of 1.
-        jax.random.fold_in(block_key, 2),
-        truncation if of_w else None,
-      )
+      # Labels are of 1.
+      noise = jax.random.fold_in(block_key, 2)
+      if drive is not None:
+        chain_key = jax.random.fold_in(block_key, 3)
+        latent = driven(spec, *generator, disc, latent, drive, chain_key, noise)
+      psi = truncation if of_w else None
+      return sample(spec, *generator, latent, noise, psi)
 
     self._generator = jax.jit(functools.partial(eval_generator, spec, ema=ema))
     self._block, self._draw = block, jax.jit(draw)
@@ -255,10 +313,12 @@ class Sampler:
     # The first was of the generator, once.
     _, latent_key = jax.random.split(key)
     generator = self._generator(state)
+    # What is not read would still be sent.
+    disc = None if self._drive is None else state.disc
     for start in range(0, self._num, self._block):
       index = jnp.int32(start // self._block)
       asked = self._asked(start)
-      batch = self._draw(generator, latent_key, index, asked)
+      batch = self._draw(generator, disc, latent_key, index, asked)
       left = self._num - start
       yield jax.tree.map(lambda x, left=left: np.asarray(x)[:left], batch)
 
@@ -286,11 +346,18 @@ def judge(
 ) -> jax.Array:
   """D in evaluation mode: `[m * N, ...]` in units of the data to `[N]`."""
 
-  def look(packed: types.Batch) -> jax.Array:
-    logits, _ = spec.disc.apply(
-      disc.params, disc.vars, packed, key=jax.random.key(0), mode=types.EVAL
-    )
-    return logits
-
   inputs = batch._replace(x=spec.from_data(batch.x))
-  return blocks.apply(look, objectives.pack(inputs, spec.packing))
+  return blocks.apply(
+    functools.partial(_logits, spec, disc),
+    objectives.pack(inputs, spec.packing),
+  )
+
+
+def _logits(
+  spec: specs.Spec, disc: states.NetState, packed: types.Batch
+) -> jax.Array:
+  """D's, of all at once, in the networks' units: `[N]`."""
+  logits, _ = spec.disc.apply(
+    disc.params, disc.vars, packed, key=jax.random.key(0), mode=types.EVAL
+  )
+  return logits
