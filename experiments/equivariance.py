@@ -36,6 +36,8 @@ def main() -> None:
 
   run = _RUN.load()
   config = run.config
+  # It is of w of latents as they are.
+  config.eval.langevin_steps = 0
   if _TRUNCATION.value is not None:
     config.eval.truncation = _TRUNCATION.value
   checks.validate(config)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 launch.define_distributed()
 _RUN = chosen.define()
+_LANGEVIN = chosen.define_langevin()
 _GENERATED = flags.DEFINE_string(
   'generated', None, 'Images, in place of a run.'
 )
@@ -96,7 +97,7 @@ _OF_SOME = (
 )  # fmt: skip
 _OF_IMAGES = _METRICS, *_OF_SOME, _BOOTSTRAP, _BY_CLASS
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
-_OF_RUNS = *_RUN, _SPLIT, _TRUNCATION
+_OF_RUNS = *_RUN, *_LANGEVIN, _SPLIT, _TRUNCATION
 
 
 def _set_fields(settings: 'configs.Eval') -> None:
@@ -152,6 +153,7 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
   ):  # fmt: skip
     if flag.value is not None:
       setattr(config.eval, field, flag.value)
+  _LANGEVIN.set_fields(config.eval)
   if _DATA_DIR.value is not None:
     config.data.dir = _DATA_DIR.value
   checks.validate(config)
@@ -181,6 +183,8 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
   source = build.make_source(config, key)
   figures = evaluations.law_figures(config, run.spec, source, run.state, key)
   stamp |= evaluations.law_stamp(config, run.spec)
+  if unsure := build.langevin_warnings(config, run.spec):
+    stamp['warnings'] = unsure
   return figures, stamp
 
 

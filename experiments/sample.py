@@ -4,6 +4,8 @@
   python -m experiments.sample --workdir=runs/digits --num=5000 --out=x.npz
   python -m experiments.sample --workdir=runs/digits --num=50000 --out=samples/
   python -m experiments.sample --workdir=runs/classes --per_class=10 --out=g.png
+  python -m experiments.sample --workdir=runs/digits --num=100 --out=d.png \
+    --langevin_steps=100
 
 A png is a grid of images; an npz has `samples`, [N, ...] float32 in the units
 of the data (images in [-1, 1]), of a conditional game also `labels` (`codes`,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 launch.define_distributed()
 _RUN = chosen.define()
+_LANGEVIN = chosen.define_langevin()
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw; 64.', lower_bound=1)
 _CLASS = flags.DEFINE_string(
   'class', None, 'Of all samples, by name or number; if not given, as often as '
@@ -135,6 +138,7 @@ def main() -> None:
   if _RUN.workdir.value is None or _OUT.value is None:
     raise ValueError('--workdir=DIR and --out=FILE must be given')
   from gan_jax.config import checks
+  from gan_jax.engine import build
   from gan_jax.evaluation import evaluator
   from gan_jax.run import trained as runs
   from gan_jax.storage import whole
@@ -146,7 +150,10 @@ def main() -> None:
     runs.check_pictures(run, f'--out={out} (.npz takes all)')
   if _TRUNCATION.value is not None:
     run.config.eval.truncation = _TRUNCATION.value
-    checks.validate(run.config)
+  _LANGEVIN.set_fields(run.config.eval)
+  checks.validate(run.config)
+  for line in build.langevin_warnings(run.config, run.spec):
+    print(f'warning: {line}', file=sys.stderr)
   labels = _labels(run)
   num = len(labels) if labels is not None else _NUM.value or _DEFAULT
   blocks = runs.samples(run, num, seed=_SEED.value, labels=labels)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
   from gan_jax.evaluation import power_spectra as spectra
 
 _RUN = chosen.define()
+_LANGEVIN = chosen.define_langevin()
 _GENERATED = flags.DEFINE_string(
   'generated', None, 'Images, in place of a run.'
 )
@@ -49,7 +50,7 @@ _OUT = flags.DEFINE_string('out', None, '.png.')
 _JSON = flags.DEFINE_string('json', None, 'File to append a line to.')
 
 _OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS
-_OF_RUNS = *_RUN, _SEED, _SPLIT, _TRUNCATION, _DATA_DIR
+_OF_RUNS = *_RUN, *_LANGEVIN, _SEED, _SPLIT, _TRUNCATION, _DATA_DIR
 
 # Samples, where --num does not say how many.
 _DEFAULT = 10_000
@@ -75,6 +76,7 @@ def _of_run() -> 'spectra.Found':
   for field, flag in (('split', _SPLIT), ('truncation', _TRUNCATION)):
     if flag.value is not None:
       setattr(config.eval, field, flag.value)
+  _LANGEVIN.set_fields(config.eval)
   if _DATA_DIR.value is not None:
     config.data.dir = _DATA_DIR.value
   checks.validate(config)

@@ -158,10 +158,27 @@ def test_what_is_refused(source: pathlib.Path, tmp_path: pathlib.Path):
   assert not (tmp_path / 'new').exists()
 
 
+def test_an_export_of_a_run_whose_samples_d_drives(
+  source: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+):
+  """It has those of G alone, and says so."""
+  run = trained.load(source / 'run')
+  run.config.eval.langevin_steps = 3
+  exported.export(run, source / 'run', tmp_path)
+  assert capsys.readouterr().err == (
+    'eval.langevin_steps=3: left out; an export has samples of z as it is\n'
+  )
+  model = json.loads((tmp_path / exported.MODEL).read_text())
+  assert 'langevin' not in model['stamp']
+  assert model['config']['eval']['langevin_steps'] == 0
+  assert run.config.eval.langevin_steps == 3
+
+
 def test_a_card_has_the_figures_of_its_own_generator(tmp_path: pathlib.Path):
   own = {'step': 4, 'member': 1, 'weights': 'ema', 'truncation': 'none'}
   others = (
     {'step': 3}, {'member': 0}, {'weights': 'live'}, {'truncation': 'w 0.7'},
+    {'langevin': '10 steps of 0.01, noise times 1'},
   )  # fmt: skip
   for i, changed in enumerate(({}, *others)):
     line = {'figures': {f'fd_{i}': 1.5}, 'stamp': own | changed}

@@ -447,6 +447,19 @@ class Eval:
   # style network's w, of whose images that of 0 is the mean; none leaves them
   # whole. Not of what training shows.
   truncation: float | None = declare.field(None, at_least=0)
+  # Steps of Langevin dynamics that move each latent to where D takes its sample
+  # for real, for samples, figures of laws, and metrics (DDLS, Che et al. 2020);
+  # 0 leaves it. Not of what training shows of images.
+  langevin_steps: int = declare.field(0, at_least=0)
+  # Their size, epsilon: z moves by epsilon / 2 times a gradient, and by normal
+  # noise of variance epsilon.
+  langevin_rate: float = declare.field(0.01, above=0)
+  # The factor on that noise; 1 is the paper's algorithm.
+  langevin_noise: float = declare.field(1.0, at_least=0)
+  # What epsilon is multiplied by every langevin_decay_steps steps; 1 keeps it.
+  langevin_decay: float = declare.field(1.0, above=0, at_most=1)
+  # Steps of the same epsilon.
+  langevin_decay_steps: int = declare.field(100, at_least=1)
   # Normalise samples by the statistics of their own batch, of as many as in
   # training, as some papers' code does, and not by running averages.
   batch_stats: bool = False

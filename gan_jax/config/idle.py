@@ -46,6 +46,7 @@ def _net(player: str, name: str) -> _Need:
 
 _METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
 _ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
+_LANGEVIN = _Need('eval.langevin_steps', lambda c: c.eval.langevin_steps > 0)
 _CLASSES = _Need(
   'conditional=True',
   lambda c: c.conditional or c.disc.net.conditioning == 'codes',
@@ -132,6 +133,11 @@ _NEEDS = {
   ),
   'ema.posthoc_every': _Need('ema.posthoc', lambda c: bool(c.ema.posthoc)),
   'eval.ema_length': _Need('eval.ema', lambda c: c.eval.ema),
+  **{f'eval.langevin_{name}': _LANGEVIN for name in ('rate', 'noise', 'decay')},
+  'eval.langevin_decay_steps': _Need(
+    'eval.langevin_steps and eval.langevin_decay below 1',
+    lambda c: c.eval.langevin_steps > 0 and c.eval.langevin_decay < 1,
+  ),
   'eval.features': _METRICS,
   'eval.weights': _METRICS,
   'eval.resizer': _METRICS,

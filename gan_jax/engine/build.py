@@ -18,6 +18,7 @@ from gan_jax.config import fields as configs, values
 from gan_jax.data import opening, source as sources
 from gan_jax.engine import additions, choices, latents, names, players
 from gan_jax.game import (
+  langevin,
   posthoc,
   sampling,
   schedules,
@@ -112,7 +113,7 @@ def make_sampler(
   num: int,
   labels: np.ndarray | None = None,
 ) -> sampling.Sampler:
-  """Of the generator that `config.eval` names, truncated as it says.
+  """Of the generator that `config.eval` names, truncated or driven as it says.
 
   Args:
     config: of the game.
@@ -122,7 +123,7 @@ def make_sampler(
       have them, in a game of classes.
 
   Raises:
-    ValueError: its generator has nothing to truncate.
+    ValueError: its generator has nothing to truncate, or D cannot drive it.
   """
   check_truncation(config, spec)
   return sampling.Sampler(
@@ -131,7 +132,62 @@ def make_sampler(
     ema=values.uses_ema(config),
     truncation=config.eval.truncation,
     labels=labels,
+    drive=make_langevin(config, spec),
   )
+
+
+def make_langevin(
+  config: configs.Config, spec: specs.Spec
+) -> langevin.Settings | None:
+  """How D moves latents before samples are made; None where it does not.
+
+  Raises:
+    ValueError: D does not judge, or G make, one sample by itself; or latents
+      are truncated, too.
+  """
+  settings = config.eval
+  if not settings.langevin_steps:
+    return None
+  asked = f'eval.langevin_steps={settings.langevin_steps}'
+  group = getattr(players.make_settings(config, 'disc'), 'mbstd_group', 0)
+  if settings.truncation is not None:
+    raise ValueError(
+      f'{asked}: moves latents by their own law, and eval.truncation='
+      f'{settings.truncation} has another; set one of them'
+    )
+  if spec.own_statistics:
+    raise ValueError(
+      f'{asked}: with eval.batch_stats=True a sample depends on others; here '
+      'each is moved alone'
+    )
+  if spec.packing > 1 or group > 1:
+    field, several = 'packing', spec.packing
+    if group > 1:
+      field, several = 'disc.net.mbstd_group', group
+    raise ValueError(
+      f'{asked}: with {field}={several} D judges {several} samples together; '
+      'here each is moved alone'
+    )
+  return langevin.Settings(
+    steps=settings.langevin_steps,
+    rate=settings.langevin_rate,
+    noise=settings.langevin_noise,
+    decay=settings.langevin_decay,
+    decay_steps=settings.langevin_decay_steps,
+    bound=names.LATENT_BOUNDS.get(config.gen.latent),
+  )
+
+
+def langevin_warnings(config: configs.Config, spec: specs.Spec) -> list[str]:
+  """A line where samples that D drives need not follow the data's law."""
+  if not config.eval.langevin_steps or spec.loss.log_ratio:
+    return []
+  smooth = max(values.swept_values(config, 'penalties.label_smoothing.weight'))
+  cause = 'penalties.label_smoothing' if smooth else f'loss={config.loss!r}'
+  return [
+    f'eval.langevin_steps={config.eval.langevin_steps}: with {cause} the best '
+    "D is not log p_data / p_g, so samples follow p_g e^D, not the data's law"
+  ]
 
 
 def check_truncation(config: configs.Config, spec: specs.Spec) -> None:
@@ -201,13 +257,14 @@ def make_spec(
   Raises:
     ValueError: a name is unknown, a network lacks a field that is set, or it
       cannot make samples of this shape or take labels, or the data have none,
-      or the rule allows D but one step, or nothing can be truncated as asked.
+      or the rule allows D but one step, or nothing can be truncated or driven
+      by D as asked.
   """
   choices.check(config)
   loss = names.LOSSES[config.loss]
   if max(values.swept_values(config, 'penalties.label_smoothing.weight')):
     # D's sigmoid is that share of the probability of being real.
-    loss = loss._replace(classifier=False)
+    loss = loss._replace(classifier=False, log_ratio=False)
   rule = choices.make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
@@ -263,6 +320,7 @@ def make_spec(
       'normalisation as it is set'
     )
   check_truncation(config, spec)
+  make_langevin(config, spec)
   return spec
 
 

@@ -96,7 +96,10 @@ class Evaluator:
       functools.cache(self._learn),
     )
     self.names = self._comparison.names
-    self.warnings = self._comparison.warnings
+    self.warnings = [
+      *build.langevin_warnings(config, spec),
+      *self._comparison.warnings,
+    ]
 
   def _learn(self) -> extractors.Learnt:
     return _learnt(self._config, self._image_set)
@@ -268,6 +271,7 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
   statistics = 'standing, of 100 batches' if ema else 'running averages'
   if spec.own_statistics:
     statistics = f'of each {spec.part_samples} samples'
+  moved = _langevin(config, spec)
   return {
     'weights': ('ema' if length is None else f'ema of length {length:g}')
     if ema
@@ -280,7 +284,21 @@ def generator_stamp(config: configs.Config, spec: specs.Spec) -> dict[str, Any]:
       if config.eval.truncation is not None
       else 'none'
     ),
+    # Where there is none, figures are those of stamps from before there was.
+    **({'langevin': moved} if moved else {}),
   }
+
+
+def _langevin(config: configs.Config, spec: specs.Spec) -> str:
+  """How D moved the latents, in words; '' where it did not."""
+  drive = build.make_langevin(config, spec)
+  if drive is None:
+    return ''
+  words = f'{drive.steps} steps of {drive.rate:g}'
+  if drive.decay < 1:
+    words += f', times {drive.decay:g} every {drive.decay_steps}'
+  words += f', noise times {drive.noise:g}'
+  return words if spec.loss.log_ratio else f'{words}, D no log ratio'
 
 
 def _labels(config: configs.Config) -> str:

@@ -9,9 +9,14 @@ import jax.numpy as jnp
 from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import densities, source as sources
-from gan_jax.engine import compiler
+from gan_jax.engine import build, compiler
 from gan_jax.evaluation import overfitting
-from gan_jax.game import sampling, spec as specs, state as states
+from gan_jax.game import (
+  langevin,
+  sampling,
+  spec as specs,
+  state as states,
+)
 from gan_jax.metrics import modes, one_dimensional, sliced
 
 T = TypeVar('T', types.Batch, types.Latent)
@@ -43,20 +48,42 @@ def _value(
   }
 
 
+def _driven(
+  spec: specs.Spec,
+  state: states.GanState,
+  gen: tuple[types.PyTree, types.PyTree],
+  latent: types.Latent,
+  drive: langevin.Settings | None,
+  key: jax.Array,
+) -> types.Batch | None:
+  """Samples of latents that D moves; None where it does not."""
+  if drive is None:
+    return None
+  # Labels are of 1.
+  chain_key = jax.random.fold_in(key, 3)
+  moved = sampling.driven(spec, *gen, state.disc, latent, drive, chain_key)
+  return sampling.sample(spec, *gen, moved)
+
+
 def _measure_density(
   spec: specs.Spec,
   law: densities.Density,
   *,
   num: int,
   ema: bool,
+  drive: langevin.Settings | None,
 ) -> Measure:
   """Figures and `frames.Curves` of a one-dimensional game.
+
+  What is of D, and the curves, are of the game: of samples of G's own latents.
+  The other figures are of latents that D has moved, where it does.
 
   Args:
     spec: the game.
     law: what the generator should follow.
     num: samples; a multiple of `spec.packing`.
     ema: evaluate the averaged generator.
+    drive: how D moves latents; None leaves them.
   """
 
   def measure(
@@ -67,16 +94,10 @@ def _measure_density(
     latent = spec.eval_latent(z_key, num)
     samples = sampling.sample(spec, *gen, latent)
     line = samples.x[:, 0]
+    moved = _driven(spec, state, gen, latent, drive, z_key)
+    own = _distances(law, line)
     figures = {
-      'ks': one_dimensional.ks_statistic(line, law.cdf),
-      'wasserstein_1': one_dimensional.wasserstein_1(
-        line, law.cdf, law.interval
-      ),
-      'total_variation': one_dimensional.total_variation(
-        line, law.cdf, _tv_interval(law), _TV_BINS
-      ),
-      'support_low': (line.min() - law.mean[0]) / law.std[0],
-      'support_high': (line.max() - law.mean[0]) / law.std[0],
+      **(own if moved is None else _distances(law, moved.x[:, 0])),
       **_value(
         spec, state.disc, types.Batch(law.sample(real_key, num)), samples
       ),
@@ -92,8 +113,8 @@ def _measure_density(
       'gen_loss_even': _learned_loss(spec, jnp.zeros(1))[0],
       'z': jnp.zeros(0),
       'mapped': jnp.zeros(0),
-      'ks': figures['ks'],
-      'total_variation': figures['total_variation'],
+      'ks': own['ks'],
+      'total_variation': own['total_variation'],
     }
 
     def logits(x: jax.Array) -> jax.Array:
@@ -118,6 +139,19 @@ def _measure_density(
     return figures, curves
 
   return measure
+
+
+def _distances(law: densities.Density, line: jax.Array) -> types.Logs:
+  """From samples `[N]` to a law, and how far they reach."""
+  return {
+    'ks': one_dimensional.ks_statistic(line, law.cdf),
+    'wasserstein_1': one_dimensional.wasserstein_1(line, law.cdf, law.interval),
+    'total_variation': one_dimensional.total_variation(
+      line, law.cdf, _tv_interval(law), _TV_BINS
+    ),
+    'support_low': (line.min() - law.mean[0]) / law.std[0],
+    'support_high': (line.max() - law.mean[0]) / law.std[0],
+  }
 
 
 def _learned_loss(spec: specs.Spec, logits: jax.Array) -> jax.Array:
@@ -168,6 +202,7 @@ def _measure_points(
   asked: bool,
   num: int,
   ema: bool,
+  drive: langevin.Settings | None,
 ) -> Measure:
   """Figures and `frames.Cloud` of a two-dimensional game; as above.
 
@@ -179,11 +214,15 @@ def _measure_points(
   ) -> tuple[types.Logs, dict[str, jax.Array]]:
     _, z_key, real_key, slice_key = jax.random.split(key, 4)
     gen = sampling.eval_generator(spec, state, ema=ema)
-    samples = sampling.sample(spec, *gen, spec.eval_latent(z_key, num))
-    points = samples.x
+    latent = spec.eval_latent(z_key, num)
+    samples = sampling.sample(spec, *gen, latent)
     drawn = law.draw(real_key, num)
     real = drawn.x
+    # Of the game, in which D moves nothing.
     figures = _value(spec, state.disc, drawn, samples)
+    moved = _driven(spec, state, gen, latent, drive, z_key)
+    samples = samples if moved is None else moved
+    points = samples.x
     figures['sliced_wasserstein_1'] = sliced.sliced_wasserstein_1(
       points, real, slice_key
     )
@@ -291,10 +330,12 @@ def make_measure(
   """What is measured in a game with data of this kind.
 
   Raises:
-    ValueError: images are to be held out, and cannot be, or there are none.
+    ValueError: images are to be held out, and cannot be, or there are none; or
+      D cannot drive samples as asked.
   """
   ema = values.uses_ema(config)
   num = _num_samples(config)
+  drive = build.make_langevin(config, spec)
   held_out = config.eval.held_out
   if held_out and source.info.kind != 'images':
     raise ValueError(
@@ -303,11 +344,16 @@ def make_measure(
     )
   if source.info.kind == 'density':
     law = densities.DENSITIES[config.data.name]
-    return _measure_density(spec, law, num=num, ema=ema)
+    return _measure_density(spec, law, num=num, ema=ema, drive=drive)
   if source.info.kind == 'points':
     points = densities.POINTS[config.data.name]
     return _measure_points(
-      spec, points, asked=config.conditional, num=num, ema=ema
+      spec,
+      points,
+      asked=config.conditional,
+      num=num,
+      ema=ema,
+      drive=drive,
     )
   # The same images for every seed, unless they are streamed.
   draw = source.batch

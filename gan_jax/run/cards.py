@@ -150,13 +150,16 @@ def _arguments(run: trained.Run) -> str:
 
 
 # What of a stamp says which generator was measured.
-_WHOSE = 'step', 'member', 'weights', 'truncation'
+# 'langevin' is of samples that D moved: an export has none.
+_WHOSE = 'step', 'member', 'weights', 'truncation', 'langevin'
 
 
 def _figures(workdir: pathlib.Path, of: Mapping[str, Any]) -> str:
   """Those that `experiments.evaluate` has stored of this generator."""
   found = lines.read(workdir / 'evaluations.jsonl')
-  own = [x for x in found if all(x['stamp'].get(n) == of[n] for n in _WHOSE)]
+  own = [
+    x for x in found if all(x['stamp'].get(n) == of.get(n) for n in _WHOSE)
+  ]
   if not own:
     return 'None was measured by `experiments.evaluate` of this generator.'
   figures = {k: v for x in own for k, v in x['figures'].items()}

@@ -6,9 +6,11 @@ an argument. Fast paths of `ops/` are calls that only this code knows, so that
 the programs are traced without them.
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -126,12 +128,22 @@ def export(
 ) -> None:
   """Writes the folder: programs, weights of both players, and what they are.
 
+  Its samples are G's of any z: D does not drive them (`eval.langevin_steps`).
+
   Args:
     run: from `trained.load`; its configuration says which generator.
     workdir: of the run, for its figures.
     out: an empty folder.
     member: which run of a population it is.
   """
+  if steps := run.config.eval.langevin_steps:
+    print(
+      f'eval.langevin_steps={steps}: left out; an export has samples of z as '
+      'it is',
+      file=sys.stderr,
+    )
+    plain = dataclasses.replace(run.config.eval, langevin_steps=0)
+    run = run._replace(config=dataclasses.replace(run.config, eval=plain))
   spec, config = run.spec, run.config
   build.check_alone(spec)
   params, vars = trained.generator(run)

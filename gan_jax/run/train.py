@@ -288,10 +288,13 @@ def _reporting(
   config, info = game.config, game.source.info
   names = laws.figure_names(config, info)
   evaluate, stamp = None, None
+  of_law: list[str] = []
   if info.kind != 'images':
     stamp = evaluations.law_stamp(population.program_config(config), game.spec)
+    of_law = build.langevin_warnings(config, game.spec)
   unsure = [
     *checks.warnings(config),
+    *of_law,
     *additions.left_out(config, game.spec.augment, info),
   ]
   if evaluator:

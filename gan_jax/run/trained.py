@@ -206,7 +206,7 @@ def samples(
 
   Args:
     run: from `load`. Its configuration says which generator, as in training,
-      and how its latents are truncated.
+      and how its latents are truncated or driven by D.
     num: how many in all.
     seed: of the latents.
     labels: `[num]`, the classes to ask for; None asks as often as the data
@@ -216,10 +216,18 @@ def samples(
     `[n, ...]` float32 in the units of the data; images in [-1, 1].
 
   Raises:
-    ValueError: its generator has nothing to truncate.
+    ValueError: its generator has nothing to truncate, or D cannot drive it, or
+      drives it to what is not finite.
   """
+  settings = run.config.eval
   sampler = build.make_sampler(run.config, run.spec, num, labels)
-  yield from sampler.samples(run.state, jax.random.key(seed))
+  for batch in sampler.samples(run.state, jax.random.key(seed)):
+    if settings.langevin_steps and not np.isfinite(batch.x).all():
+      raise ValueError(
+        f'eval.langevin_rate={settings.langevin_rate}: samples are not finite; '
+        'set less'
+      )
+    yield batch
 
 
 def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
