@@ -11,7 +11,8 @@ with p_0 the law of the latents. Such z are made by their algorithm 1,
 
     z <- z - eps / 2 grad E(z) + sqrt(eps) n,    n ~ N(0, I)
 
-which follows E exactly for eps -> 0 and many steps alone: no step is rejected.
+which follows E exactly for eps -> 0 and many steps alone. No step is rejected,
+which would remove the bias (the Metropolis-adjusted form).
 """
 
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def move(
 
   Within a cube the gradient of log p_0 is 0, and a step that would leave it is
   reflected at its faces: with D the same everywhere, the law stays uniform
-  exactly. (The paper has normal latents.)
+  exactly. The reflection is ours.
 
   Args:
     logit: `[N, Z]` to `[N]`, d(G(z)) of each z by itself.
