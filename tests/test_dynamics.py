@@ -244,6 +244,7 @@ TINY = {
   'clipping': '--clips=1 --rate=0.02 --seeds=2',
   'drifting': '--laws=ring --methods=drifting --samples=16 --batches=8 '
   '--seeds=2',
+  'langevin': '--steps=1 --seeds=2 --rates=0.1 --chains=1 --num=16',
 }
 
 
