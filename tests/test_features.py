@@ -12,7 +12,7 @@ import sklearn.datasets
 from flax import traverse_util
 
 from gan_jax.evaluation import classifier, features, inception, pretrained
-from gan_jax.storage import weights
+from gan_jax.storage import torch_files, weights
 
 CONFIG = classifier.Config(
   epochs=10, batch_size=50, learning_rate=3e-3, shift=0, width=8, dropout=0.2
@@ -209,7 +209,7 @@ def test_inception_is_converted_once(
     reads.append(path)
     return arrays
 
-  monkeypatch.setattr(weights, 'read_torch', read)
+  monkeypatch.setattr(torch_files, 'read_state_dict', read)
   first = pretrained.inception()
   assert first.sha256 == weights.sha256(path)
   assert first[:2] == pretrained.inception()[:2]
