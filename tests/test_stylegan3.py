@@ -61,16 +61,18 @@ def network(
 LAYOUT = authors.stylegan3_layout(())
 
 
-def turned_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_there(
+  path: tuple[str, ...], shape: tuple[int, ...]
+) -> tuple[int, ...]:
   if len(shape) == 4:
     return *shape[:1:-1], *shape[:2]
-  return shape[::-1] if len(shape) == 2 and shape[1] != 2 else shape
+  return shape if path[-1] == 'frequencies' else shape[::-1]
 
 
 def seeded(tree: types.PyTree) -> types.PyTree:
   """The fixture's arrays in the shape of ours."""
   shapes = {
-    LAYOUT.name(path): turned_shape(leaf.shape)
+    LAYOUT.name(path): shape_there(path, leaf.shape)
     for path, leaf in traverse_util.flatten_dict(tree).items()
   }
   drawn = authors.fill(tree, LAYOUT, fixture.weights(shapes))
