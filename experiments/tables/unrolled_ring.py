@@ -8,8 +8,8 @@ Command:
     --workdir=runs/unrolled_ring
 
 Machine: 2 shared x86 cores.
-Result: docs/results.md, of the plain game in which both move at once; the
-others are not measured yet.
+Result: docs/results.md, of both plain games; the unrolled one is not measured
+yet.
 """
 
 from experiments.configs import unrolled_ring
