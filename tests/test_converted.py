@@ -22,7 +22,8 @@ from gan_jax.engine import build
 from gan_jax.evaluation import evaluator
 from gan_jax.game import sampling
 from gan_jax.networks import authors, r3gan, stylegan2, stylegan3
-from gan_jax.run import converted, trained
+from gan_jax.report import entries, moments
+from gan_jax.run import cards, converted, trained
 from gan_jax.storage import torch_files, workdir as workdirs
 
 KEY = jax.random.key(0)
@@ -115,6 +116,22 @@ def test_what_the_run_says(made: tuple[str, pathlib.Path]):
   digest = hashlib.sha256((out.parent / f'{name}.pkl').read_bytes())
   assert (told['event'], told['file']) == ('convert', f'{name}.pkl')
   assert told['sha256'] == digest.hexdigest()
+
+
+def test_pages_and_cards_say_where_the_weights_come_from(
+  made: tuple[str, pathlib.Path],
+):
+  """And not that a run of no steps was trained."""
+  name, out = made
+  digest = hashlib.sha256((out.parent / f'{name}.pkl').read_bytes())
+  file = f'{name}.pkl (sha256 {digest.hexdigest()})'
+  (entry,) = entries.read(out, 'run', moments.Limits())
+  assert entry['state'] == 'converted'
+  assert entry['command'] == f'# by experiments.convert, of {file}'
+  card = cards.card(trained.load(out), out, {'gen': 1, 'disc': 2})
+  assert f'| converted from | {file} |' in card
+  assert card.startswith('# A generator that other code has trained')
+  assert '| trained |' not in card
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: pathlib.Path):

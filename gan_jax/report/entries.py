@@ -35,7 +35,10 @@ MAX_ROWS = 2000
 # What a configuration says of places, not of the run.
 _PLACES = ('log.', 'checkpoint.')
 
-_ENDS = {'finish': 'finished', 'stop': 'stopped', 'diverge': 'diverged'}
+_ENDS = {
+  'finish': 'finished', 'stop': 'stopped', 'diverge': 'diverged',
+  'convert': 'converted',
+}  # fmt: skip
 
 
 def read(
@@ -121,7 +124,9 @@ def _texts(config: configs.Config) -> dict[str, str]:
 
 
 def _command(config: configs.Config, workdir: pathlib.Path) -> str:
-  """What plays the run again from any checkout of its commit."""
+  """What plays the run again from any checkout of its commit, if anything."""
+  if files := history.converted_from(workdir):
+    return f'# by experiments.convert, of {", ".join(files)}'
   parts = [
     'python -m experiments.train',
     '--config=experiments/configs/default.py',

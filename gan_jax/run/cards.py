@@ -8,7 +8,7 @@ from typing import Any
 from gan_jax.engine import build
 from gan_jax.evaluation import evaluator
 from gan_jax.run import trained
-from gan_jax.storage import lines, workdir as workdirs
+from gan_jax.storage import history, lines, workdir as workdirs
 
 # What loads a folder without this package; also in docs/running.md.
 SCRIPT = """\
@@ -61,17 +61,19 @@ def card(
     'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
     'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
     'loss': config.loss,
-    'trained': f'{int(run.state.step):,} steps of {config.batch_size} samples',
-    'data': _data(run),
+    **_origin(run, workdir),
     'classes': _classes(run) if classes else 'none',
     **{f'generator: {name}': str(value) for name, value in stamp.items()},
     'gan_jax': str(made['commit']),
     'versions': ', '.join(f'{k} {v}' for k, v in made['versions'].items()),
   }
   table = '\n'.join(f'| {name} | {value} |' for name, value in rows.items())
-  return f"""# A generator of {config.data.name}
+  of, made_by = f'of {config.data.name}', 'Trained and exported'
+  if history.converted_from(workdir):
+    of, made_by = 'that other code has trained', 'Converted and exported'
+  return f"""# A generator {of}
 
-Trained and exported by gan_jax. `model.json` has every setting.
+{made_by} by gan_jax. `model.json` has every setting.
 
 | | |
 |---|---|
@@ -120,6 +122,17 @@ be near copies of training images. The licence of the data is not known here.
 
 def _units(kind: str) -> str:
   return 'float32 in [-1, 1]' if kind == 'images' else 'float32'
+
+
+def _origin(run: trained.Run, workdir: pathlib.Path) -> dict[str, str]:
+  """Where the weights come from."""
+  if files := history.converted_from(workdir):
+    return {'converted from': ', '.join(files)}
+  steps, samples = int(run.state.step), run.config.batch_size
+  return {
+    'trained': f'{steps:,} steps of {samples} samples',
+    'data': _data(run),
+  }
 
 
 def _data(run: trained.Run) -> str:

@@ -1,8 +1,8 @@
 """When a run did what: `history.jsonl`, beside rows that tell no time.
 
 `metrics.jsonl` is determined by configuration and seed; the clock is not, and
-has this file of its own. A line is an event (`start`, `damaged`, `drop`,
-`stop`, `diverge`, `finish`) or the moment at which a row was written.
+has this file of its own. A line is an event (`start`, `convert`, `damaged`,
+`drop`, `stop`, `diverge`, `finish`) or the moment at which a row was written.
 """
 
 import json
@@ -72,6 +72,15 @@ def read(workdir: pathlib.Path) -> list[Line]:
       continue
     found.append(line)
   return found
+
+
+def converted_from(workdir: pathlib.Path) -> list[str]:
+  """Files of other code that a run was made of, each with its sha256."""
+  return [
+    f'{line["file"]} (sha256 {line["sha256"]})'
+    for line in read(workdir)
+    if line.get('event') == 'convert'
+  ]
 
 
 def events(told: Iterable[Line]) -> list[Line]:

@@ -190,7 +190,7 @@ def check(
         )
     return
   stored, known = load(workdir)
-  if any(line.get('event') == 'convert' for line in history.read(workdir)):
+  if history.converted_from(workdir):
     raise ValueError(
       f'--workdir={workdir}: holds networks that were converted, and stays as '
       f'it is; choose another folder, where --config.init_from={workdir} '
