@@ -42,12 +42,12 @@ def _stylegan2() -> tuple[Any, Any]:
     z_dim=LATENT_DIM, c_dim=CLASSES, w_dim=6, img_resolution=SIDE,
     img_channels=3, mapping_kwargs=dnnlib.EasyDict(num_layers=2),
     synthesis_kwargs=dnnlib.EasyDict(
-      **channels, num_fp16_res=0, conv_clamp=None
+      **channels, num_fp16_res=0, conv_clamp=0.5
     ),
   )  # fmt: skip
   disc = networks.Discriminator(
     c_dim=CLASSES, img_resolution=SIDE, img_channels=3, **channels,
-    num_fp16_res=0, conv_clamp=None, block_kwargs=dnnlib.EasyDict(),
+    num_fp16_res=0, conv_clamp=0.4, block_kwargs=dnnlib.EasyDict(),
     mapping_kwargs=dnnlib.EasyDict(num_layers=2),
     epilogue_kwargs=dnnlib.EasyDict(mbstd_group_size=2),
   )  # fmt: skip

@@ -212,12 +212,8 @@ def filtered_relu(
   before = (missing + up) // 2
   # Of `up` pixels along either axis, all but one are zeros.
   x = fir.resample(x, up * up_taps, up=up, padding=(before, missing - before))
-  x = _clamped(style_layers.activate(x), clamp)
+  x = style_layers.activate(x, clamp=clamp)
   return fir.resample(x, down_taps, down=down)
-
-
-def _clamped(x: jax.Array, most: float | None) -> jax.Array:
-  return x if most is None else jnp.clip(x, -most, most)
 
 
 class Layer(nn.Module):
@@ -269,7 +265,7 @@ class Layer(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, (self.after.channels,))
     y += linear.spread(bias, y)
     if self.to_rgb:
-      return _clamped(y, self.options.clamp)
+      return style_layers.clamped(y, self.options.clamp)
     return filtered_relu(
       y,
       filters_between(self.before, self.after, self.options, self.critical),

@@ -200,17 +200,21 @@ def _check_count(what: str, value: Any, least: int, most: int) -> None:
 
 
 def _precision(owner: str, saved: Saved) -> dict[str, Any]:
-  """What its modules do that nothing does here: lower precision, and clamps."""
+  """Of its modules, what nothing does here."""
   found: dict[str, Any] = {}
   for part in saved.parts:
     if part.get('use_fp16'):
       found[f'{owner}.use_fp16'] = True
-    if part.get('conv_clamp') is not None:
-      found[f'{owner}.conv_clamp'] = part['conv_clamp']
     kind = getattr(part.get('DataType'), '__name__', 'float32')
     if kind != 'float32':
       found[f'{owner}.DataType'] = kind
   return found
+
+
+def _clamp(saved: Saved) -> float | None:
+  """Of its convolutions, as they are and not as they were asked for."""
+  found = (part.get('conv_clamp') for part in saved.parts)
+  return next((clamp for clamp in found if clamp is not None), None)
 
 
 def recognise(gen: Saved, disc: Saved | None) -> Model:
@@ -284,6 +288,7 @@ def _stylegan2(gen: Saved, disc: Saved | None) -> Model:
     depth=mapping.take('num_layers', 8),
     mapping_rate=mapping.take('lr_multiplier', 0.01),
     architecture=given.take('architecture', 'skip'),
+    clamp=_clamp(gen),
   )
   latent_dim, classes, shape = _sizes(given)
   given.expect(**_ORDINARY, use_noise=True)
@@ -350,6 +355,7 @@ def _style_disc(
     channel_base=given.take('channel_base', 32768),
     architecture=given.take('architecture', 'resnet'),
     mbstd_group=(group or _WHOLE_BATCH) if channels else 0,
+    clamp=_clamp(disc),
     # Without classes nothing is mapped.
     depth=mapping.take('num_layers', 8) if classes else 8,
     mapping_rate=mapping.take('lr_multiplier', 0.01) if classes else 0.01,
@@ -430,9 +436,7 @@ def _stylegan3(gen: Saved, disc: Saved | None) -> Model:
   given.ignore('magnitude_ema_beta')
   mapping.ignore('w_avg_beta')
   settings_of_disc, ignored = _style_disc(disc, classes, shape)
-  # Its clamp is a setting.
   ignored |= _precision('G', gen)
-  ignored.pop('G.conv_clamp', None)
   return Model(
     'stylegan3', latent_dim, classes, shape, settings, settings_of_disc,
     types.Pair(stylegan3_layout(gen.arrays), STYLEGAN2),

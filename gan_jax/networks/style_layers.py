@@ -28,9 +28,17 @@ def unit_moment(x: jax.Array) -> jax.Array:
   return x * jax.lax.rsqrt(mean + _EPSILON)
 
 
-def activate(x: jax.Array, gain: float = 1.0) -> jax.Array:
-  """gain sqrt(2) leaky_relu(x, .2)."""
-  return nn.leaky_relu(x, _SLOPE) * (math.sqrt(2) * gain)
+def activate(
+  x: jax.Array, gain: float = 1.0, clamp: float | None = None
+) -> jax.Array:
+  """gain sqrt(2) leaky_relu(x, .2), of which no value is beyond gain clamp."""
+  y = nn.leaky_relu(x, _SLOPE) * (math.sqrt(2) * gain)
+  return clamped(y, clamp and gain * clamp)
+
+
+def clamped(x: jax.Array, most: float | None) -> jax.Array:
+  """In [-most, most]; None bounds none."""
+  return x if most is None else jnp.clip(x, -most, most)
 
 
 def minibatch_std(x: jax.Array, group: int) -> jax.Array:
@@ -92,6 +100,7 @@ class Conv(nn.Module):
     resample: '', 'down' (to half the sides, the filter first) or, for a side of
       1, 'up' (to twice the sides, the filter last).
     active: whether a bias and `activate` follow.
+    clamp: of that.
     dtype: of the activations.
   """
 
@@ -99,6 +108,7 @@ class Conv(nn.Module):
   kernel: int
   resample: str = ''
   active: bool = True
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -120,7 +130,7 @@ class Conv(nn.Module):
     if not self.active:
       return x
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return activate(x + linear.spread(bias, x), gain)
+    return activate(x + linear.spread(bias, x), gain, self.clamp)
 
 
 class Mapping(nn.Module):
@@ -209,11 +219,13 @@ class StyleLayer(nn.Module):
   Attributes:
     features: channels of the result.
     up: to twice the sides.
+    clamp: of the activation.
     dtype: of the activations.
   """
 
   features: int
   up: bool = False
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -228,13 +240,14 @@ class StyleLayer(nn.Module):
     noise = draw_noise(self.make_rng('noise'), y.shape) * strength
     y += linear.spread(noise, y)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return activate(y + linear.spread(bias, y), gain)
+    return activate(y + linear.spread(bias, y), gain, self.clamp)
 
 
 class ToRGB(nn.Module):
   """A modulated 1x1 convolution to `[B, H, W, features]` float32, with bias."""
 
   features: int
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -246,7 +259,7 @@ class ToRGB(nn.Module):
     y = modulated(x.astype(self.dtype), kernel, style, demodulate=False)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
     y = y.astype(jnp.float32)
-    return y + linear.spread(bias, y)
+    return clamped(y + linear.spread(bias, y), self.clamp)
 
 
 class SynthesisBlock(nn.Module):
@@ -259,6 +272,7 @@ class SynthesisBlock(nn.Module):
       neither.
     first: whether it starts from a learned 4x4 constant.
     last: whether it makes the image where the architecture adds up none.
+    clamp: of activations and images.
     dtype: of the activations.
   """
 
@@ -267,6 +281,7 @@ class SynthesisBlock(nn.Module):
   architecture: str
   first: bool
   last: bool
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -281,7 +296,8 @@ class SynthesisBlock(nn.Module):
       ws: of up to two convolutions and the image, `[B, 2 or 3, W]`.
     """
     w = iter(jnp.unstack(ws, axis=1))
-    convolved = StyleLayer(self.features, dtype=self.dtype, name='conv1')
+    own: dict[str, Any] = {'clamp': self.clamp, 'dtype': self.dtype}
+    convolved = StyleLayer(self.features, **own, name='conv1')
     if x is None:
       x = self.param(
         'const', nn.initializers.normal(1.0), (4, 4, self.features)
@@ -289,7 +305,7 @@ class SynthesisBlock(nn.Module):
       x = jnp.broadcast_to(x[None], (ws.shape[0], *x.shape))
       x = convolved(x, next(w))
     else:
-      grown = StyleLayer(self.features, up=True, dtype=self.dtype, name='conv0')
+      grown = StyleLayer(self.features, up=True, **own, name='conv0')
       h = grown(x, next(w))
       if self.architecture == 'resnet':
         half = math.sqrt(0.5)
@@ -302,7 +318,7 @@ class SynthesisBlock(nn.Module):
     if image is not None:
       image = resample.upsample(image)
     if self.last or self.architecture == 'skip':
-      y = ToRGB(self.colours, self.dtype, name='torgb')(x, next(w))
+      y = ToRGB(self.colours, **own, name='torgb')(x, next(w))
       image = y if image is None else image + y
     return x, image
 
@@ -315,6 +331,7 @@ class Synthesis(nn.Module):
     colours: channels of images.
     architecture: as of `SynthesisBlock`.
     remat: compute each block again when it is differentiated.
+    clamp: of activations and images.
     dtype: of the activations.
   """
 
@@ -322,6 +339,7 @@ class Synthesis(nn.Module):
   colours: int
   architecture: str
   remat: bool
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -340,6 +358,7 @@ class Synthesis(nn.Module):
         self.architecture,
         first=i == 0,
         last=i == len(self.widths) - 1,
+        clamp=self.clamp,
         dtype=self.dtype,
         name=f'b{4 * 2**i}',
       )(x, image, block_ws)
@@ -355,12 +374,14 @@ class DiscBlock(nn.Module):
     next_features: at the lower one.
     architecture: 'skip' reads the image at each resolution, 'resnet' adds up
       activations, 'orig' does neither.
+    clamp: of activations.
     dtype: of the activations.
   """
 
   features: int
   next_features: int
   architecture: str
+  clamp: float | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -373,15 +394,16 @@ class DiscBlock(nn.Module):
       x: of the block before; None at the highest resolution.
       image: at this resolution.
     """
+    own: dict[str, Any] = {'clamp': self.clamp, 'dtype': self.dtype}
     if x is None or self.architecture == 'skip':
       assert image is not None
-      y = Conv(self.features, 1, dtype=self.dtype, name='fromrgb')(image)
+      y = Conv(self.features, 1, **own, name='fromrgb')(image)
       x = y if x is None else x + y
     smaller = None
     if self.architecture == 'skip' and image is not None:
       smaller = resample.downsample(image)
-    h = Conv(self.features, 3, dtype=self.dtype, name='conv0')(x)
-    shrunk = Conv(self.next_features, 3, 'down', dtype=self.dtype, name='conv1')
+    h = Conv(self.features, 3, **own, name='conv0')(x)
+    shrunk = Conv(self.next_features, 3, 'down', **own, name='conv1')
     if self.architecture != 'resnet':
       return shrunk(h), smaller
     skip = Conv(
@@ -398,11 +420,13 @@ class Epilogue(nn.Module):
     outputs: of the last layer.
     group: of `minibatch_std`; 0 leaves it out.
     skips: whether the image is read here, too.
+    clamp: of the convolution.
   """
 
   outputs: int
   group: int
   skips: bool
+  clamp: float | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, image: jax.Array | None) -> jax.Array:
@@ -413,6 +437,6 @@ class Epilogue(nn.Module):
       x += Conv(width, 1, name='fromrgb')(image)
     if self.group:
       x = minibatch_std(x, self.group)
-    x = Conv(width, 3, name='conv')(x)
+    x = Conv(width, 3, clamp=self.clamp, name='conv')(x)
     x = Dense(width, active=True, name='fc')(x.reshape(len(x), -1))
     return Dense(self.outputs, name='out')(x)

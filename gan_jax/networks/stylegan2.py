@@ -59,6 +59,9 @@ class GenSettings:
   # How often a training batch has the w of a second z from one layer on, which
   # is drawn with it; that z is normal, so gen.latent should be.
   mixing: float = declare.field(0.9, at_least=0, at_most=1)
+  # The most that an activation can be; none bounds none. 256 where the authors
+  # train in 16 bits.
+  clamp: float | None = declare.field(None, above=0)
   # Compute each resolution again when it is differentiated: less memory, more
   # time.
   remat: bool = False
@@ -80,6 +83,8 @@ class DiscSettings:
   # Samples whose standard deviation is a channel of each; the batch is
   # divided into such groups, and 0 leaves it out.
   mbstd_group: int = declare.field(4, at_least=0)
+  # The most that an activation can be, as of the generator.
+  clamp: float | None = declare.field(None, above=0)
   # With classes, layers of the network that maps the class, after an embedding.
   depth: int = declare.field(8, at_least=0)
   # The factor on that network's learning rates.
@@ -143,6 +148,7 @@ class Generator(nn.Module):
       self.shape[-1],
       settings.architecture,
       settings.remat,
+      settings.clamp,
       self.dtype,
     )
     self.average = self.variable('averages', 'w', jnp.zeros, (settings.w_dim,))
@@ -216,6 +222,7 @@ class Discriminator(nn.Module):
         widths[i],
         widths[i - 1],
         settings.architecture,
+        settings.clamp,
         dtype=self.dtype,
         name=f'b{_BASE * 2**i}',
       )(x, image)
@@ -224,6 +231,7 @@ class Discriminator(nn.Module):
       widths[0] if self.classes else 1,
       _group(settings.mbstd_group, len(batch.x), mode),
       settings.architecture == 'skip',
+      settings.clamp,
       name='b4',
     )(x, image)
     if not self.classes:

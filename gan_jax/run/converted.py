@@ -97,8 +97,7 @@ def read(path: pathlib.Path) -> Snapshot:
   if model.ignored:
     told = ', '.join(f'{k}={v}' for k, v in model.ignored.items())
     remarks.append(
-      'left out (here all is in float32, nothing of StyleGAN2 is clamped, and '
-      f'averages move as they are set): {told}'
+      f'left out (here all is in float32, averages move as set): {told}'
     )
   if any(name.endswith('noise_const') for name in live.arrays):
     remarks.append('left out: noise_const; noise is drawn afresh')
