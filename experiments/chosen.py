@@ -1,9 +1,11 @@
 """Flags of programs that look at a run: which, when, and which generator.
 
-And how D moves its latents, of those that draw samples.
+And how D moves its latents, of those that draw samples, and the two sets of
+images in place of a run, of those that compare.
 """
 
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
@@ -107,3 +109,65 @@ def define_langevin() -> Langevin:
       'langevin_decay_steps', None, 'Steps of the same epsilon.'
     ),
   )  # fmt: skip
+
+
+def define_truncation() -> flags.FlagHolder[Any]:
+  """`--truncation`, of programs that draw samples."""
+  return flags.DEFINE_float(
+    'truncation', None, 'The bound of each |z|, or psi of a style network.'
+  )
+
+
+class Paths(NamedTuple):
+  """Flags of two sets of images on the disk, in place of a run."""
+
+  generated: flags.FlagHolder[Any]
+  real: flags.FlagHolder[Any]
+  size: flags.FlagHolder[Any]
+  channels: flags.FlagHolder[Any]
+
+  def given(self, workdir: flags.FlagHolder[Any]) -> bool:
+    """Whether the sets are looked at, and not a run.
+
+    Raises:
+      ValueError: neither is given.
+    """
+    found = self.generated.present or self.real.present
+    if workdir.value is None and not found:
+      raise ValueError(
+        '--workdir=DIR, or --generated and --real, must be given'
+      )
+    return bool(found)
+
+  def checked(self) -> dict[str, pathlib.Path]:
+    """'generated' and 'real'.
+
+    Raises:
+      ValueError: one is not given, or images have no such channels.
+    """
+    both = self.generated, self.real
+    for flag in both:
+      if flag.value is None:
+        raise ValueError(f'--{flag.name}=PATH must be given')
+    if self.channels.value not in (0, 1, 3):
+      raise ValueError(f'--channels={self.channels.value}: must be 0, 1 or 3')
+    return {flag.name: pathlib.Path(flag.value) for flag in both}
+
+
+def define_paths() -> Paths:
+  """Defines them, once in a program."""
+  return Paths(
+    flags.DEFINE_string('generated', None, 'Images, in place of a run.'),
+    flags.DEFINE_string('real', None, 'Images to compare them with.'),
+    flags.DEFINE_integer(
+      'size', 0, 'Folders of images: as data.size.', lower_bound=0
+    ),
+    flags.DEFINE_integer('channels', 0, 'The same: as data.channels.'),
+  )
+
+
+def refuse(given: Iterable[flags.FlagHolder[Any]], why: str) -> None:
+  """Raises ValueError for the first of the flags that is given."""
+  for flag in given:
+    if flag.present:
+      raise ValueError(f'--{flag.name}: {why}')

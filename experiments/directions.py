@@ -38,9 +38,7 @@ _NUM = flags.DEFINE_integer('num', 5, 'Samples, a row each.', lower_bound=1)
 _SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the first sample.', lower_bound=0, upper_bound=2**31
 )
-_TRUNCATION = flags.DEFINE_float(
-  'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
+_TRUNCATION = chosen.define_truncation()
 _OUT = flags.DEFINE_string('out', None, '.png.')
 
 # Eigenvalues that are printed.

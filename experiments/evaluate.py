@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 launch.define_distributed()
 _RUN = chosen.define()
 _LANGEVIN = chosen.define_langevin()
-_GENERATED = flags.DEFINE_string(
-  'generated', None, 'Images, in place of a run.'
-)
-_REAL = flags.DEFINE_string('real', None, 'Images to compare them with.')
-_SIZE = flags.DEFINE_integer(
-  'size', 0, 'Folders of images: as data.size.', lower_bound=0
-)
-_CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
+_PATHS = chosen.define_paths()
 _MIRRORED = flags.DEFINE_bool(
   'mirrored', False, 'Training saw the real images mirrored, too: for '
   'memorisation, authenticity and copying.',
@@ -80,9 +73,7 @@ _BOOTSTRAP = flags.DEFINE_integer(
 _BY_CLASS = flags.DEFINE_bool(
   'by_class', None, 'intra_fd and class_accuracy of each class, too.'
 )
-_TRUNCATION = flags.DEFINE_float(
-  'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
+_TRUNCATION = chosen.define_truncation()
 _SUBSETS = flags.DEFINE_integer('kid_subsets', None, 'Subsets of kid.')
 _SUBSET_SIZE = flags.DEFINE_integer(
   'kid_subset_size', None, 'Samples in each subset of kid.'
@@ -96,7 +87,7 @@ _OF_SOME = (
   _SUBSETS, _SUBSET_SIZE, _SPLITS,
 )  # fmt: skip
 _OF_IMAGES = _METRICS, *_OF_SOME, _BOOTSTRAP, _BY_CLASS
-_OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS, _MIRRORED, _JSON
+_OF_PATHS = *_PATHS, _MIRRORED, _JSON
 _OF_RUNS = *_RUN, *_LANGEVIN, _SPLIT, _TRUNCATION
 
 
@@ -105,12 +96,6 @@ def _set_fields(settings: 'configs.Eval') -> None:
   for flag in _OF_IMAGES:
     if flag.value is not None:
       setattr(settings, flag.name, flag.value)
-
-
-def _refuse(given: tuple[flags.FlagHolder[Any], ...], why: str) -> None:
-  for flag in given:
-    if flag.present:
-      raise ValueError(f'--{flag.name}: {why}')
 
 
 def _check_read(settings: 'configs.Eval') -> None:
@@ -127,7 +112,7 @@ def _check_read(settings: 'configs.Eval') -> None:
       read |= {'features_split', 'features_data'}
   some = *_OF_SOME, _HELD_OUT, _MIRRORED
   unread = tuple(flag for flag in some if flag.name not in read)
-  _refuse(unread, f'--metrics={settings.metrics} does not read it')
+  chosen.refuse(unread, f'--metrics={settings.metrics} does not read it')
   if _FEATURES_DATA.present and not settings.features_split:
     raise ValueError('--features_data: needs --features_split, its images')
 
@@ -171,12 +156,14 @@ def _of_run() -> tuple[dict[str, float], dict[str, Any]]:
     _check_read(config.eval)
     of_data = not config.eval.features_split
     if config.data.name in opening.WITHOUT_FILES and of_data:
-      _refuse((_DATA_DIR,), f'data.name={config.data.name!r} needs no folder')
+      chosen.refuse(
+        (_DATA_DIR,), f'data.name={config.data.name!r} needs no folder'
+      )
     evaluator = evaluations.Evaluator(config, run.spec, run.info)
     figures = evaluator.figures(run.state, key)
     stamp |= evaluator.stamp() | {'warnings': evaluator.warnings}
     return figures, stamp
-  _refuse(
+  chosen.refuse(
     (*_OF_IMAGES, _SPLIT, _HELD_OUT, _TRUNCATION, _DATA_DIR),
     'needs images; this game has figures of its own',
   )
@@ -197,28 +184,22 @@ def _of_paths(
   from gan_jax.config import fields as configs
   from gan_jax.evaluation import paths
 
-  for flag in (_GENERATED, _REAL):
-    if flag.value is None:
-      raise ValueError(f'--{flag.name}=PATH must be given')
-  if _CHANNELS.value not in (0, 1, 3):
-    raise ValueError(f'--channels={_CHANNELS.value}: must be 0, 1 or 3')
+  sets = _PATHS.checked()
   settings = configs.Eval(features=_FEATURES.value or 'inception')
   settings.metrics = f'fd_{settings.features}'
   _set_fields(settings)
   _check_read(settings)
   if not settings.features_split:
-    _refuse((_DATA_DIR,), 'is of --features_data, with --features_split')
+    chosen.refuse((_DATA_DIR,), 'is of --features_data, with --features_split')
+  if _HELD_OUT.value is not None:
+    sets['held_out'] = pathlib.Path(_HELD_OUT.value)
   comparison = paths.compare(
-    {
-      flag.name: pathlib.Path(flag.value)
-      for flag in (_GENERATED, _REAL, _HELD_OUT)
-      if flag.value is not None
-    },
+    sets,
     settings,
     scratch,
     jax.random.key(_SEED.value),
-    size=_SIZE.value,
-    channels=_CHANNELS.value,
+    size=_PATHS.size.value,
+    channels=_PATHS.channels.value,
     num=_NUM.value,
     data_dir=_DATA_DIR.value or '',
     mirrored=_MIRRORED.value,
@@ -227,19 +208,19 @@ def _of_paths(
 
 
 def main() -> None:
-  of_paths = any(flag.present for flag in (_GENERATED, _REAL))
-  if _RUN.workdir.value is None and not of_paths:
-    raise ValueError('--workdir=DIR, or --generated and --real, must be given')
+  of_paths = _PATHS.given(_RUN.workdir)
   from gan_jax.evaluation import evaluator as evaluations
   from gan_jax.storage import whole, workdir as workdirs
 
   if of_paths:
-    _refuse(_OF_RUNS, 'applies to a run; --generated and --real are images')
+    chosen.refuse(
+      _OF_RUNS, 'applies to a run; --generated and --real are images'
+    )
     with whole.scratch() as scratch:
       figures, stamp = _of_paths(scratch)
     record = pathlib.Path(_JSON.value) if _JSON.value else None
   else:
-    _refuse(_OF_PATHS, 'needs --generated and --real')
+    chosen.refuse(_OF_PATHS, 'needs --generated and --real')
     workdir = pathlib.Path(_RUN.workdir.value or '')
     figures, stamp = _of_run()
     record = workdir / 'evaluations.jsonl'

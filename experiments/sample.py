@@ -45,9 +45,7 @@ _PER_CLASS = flags.DEFINE_integer(
   'per_class', None, 'So many samples of each class, a row for each.',
   lower_bound=1,
 )  # fmt: skip
-_TRUNCATION = flags.DEFINE_float(
-  'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
+_TRUNCATION = chosen.define_truncation()
 _SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the latents.', lower_bound=0, upper_bound=2**32 - 1
 )

@@ -13,7 +13,7 @@ to its evaluations.jsonl with all that they depend on. PATHs are as in
 
 import math
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 _RUN = chosen.define()
 _LANGEVIN = chosen.define_langevin()
-_GENERATED = flags.DEFINE_string(
-  'generated', None, 'Images, in place of a run.'
-)
-_REAL = flags.DEFINE_string('real', None, 'Images to compare them with.')
-_SIZE = flags.DEFINE_integer(
-  'size', 0, 'Folders of images: as data.size.', lower_bound=0
-)
-_CHANNELS = flags.DEFINE_integer('channels', 0, 'The same: as data.channels.')
+_PATHS = chosen.define_paths()
 _NUM = flags.DEFINE_integer(
   'num', None, 'Samples, and real images at most: 10,000; of two sets of '
   'images all.', lower_bound=1,
@@ -42,24 +35,15 @@ _SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the samples.', lower_bound=0, upper_bound=2**32 - 1
 )
 _SPLIT = flags.DEFINE_string('split', None, 'Real images to compare with.')
-_TRUNCATION = flags.DEFINE_float(
-  'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
+_TRUNCATION = chosen.define_truncation()
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 _OUT = flags.DEFINE_string('out', None, '.png.')
 _JSON = flags.DEFINE_string('json', None, 'File to append a line to.')
 
-_OF_PATHS = _GENERATED, _REAL, _SIZE, _CHANNELS
 _OF_RUNS = *_RUN, *_LANGEVIN, _SEED, _SPLIT, _TRUNCATION, _DATA_DIR
 
 # Samples, where --num does not say how many.
 _DEFAULT = 10_000
-
-
-def _refuse(given: tuple[flags.FlagHolder[Any], ...], why: str) -> None:
-  for flag in given:
-    if flag.present:
-      raise ValueError(f'--{flag.name}: {why}')
 
 
 def _of_run() -> 'spectra.Found':
@@ -72,7 +56,9 @@ def _of_run() -> 'spectra.Found':
   run = _RUN.load()
   config = run.config
   if config.data.name in opening.WITHOUT_FILES:
-    _refuse((_DATA_DIR,), f'data.name={config.data.name!r} needs no folder')
+    chosen.refuse(
+      (_DATA_DIR,), f'data.name={config.data.name!r} needs no folder'
+    )
   for field, flag in (('split', _SPLIT), ('truncation', _TRUNCATION)):
     if flag.value is not None:
       setattr(config.eval, field, flag.value)
@@ -100,18 +86,13 @@ def _of_paths() -> 'spectra.Found':
   from gan_jax.evaluation import power_spectra
   from gan_jax.storage import whole
 
-  for flag in (_GENERATED, _REAL):
-    if flag.value is None:
-      raise ValueError(f'--{flag.name}=PATH must be given')
-  if _CHANNELS.value not in (0, 1, 3):
-    raise ValueError(f'--channels={_CHANNELS.value}: must be 0, 1 or 3')
-  paths = {f.name: pathlib.Path(f.value or '') for f in (_GENERATED, _REAL)}
+  both = _PATHS.checked()
   with whole.scratch() as scratch:
     return power_spectra.of_paths(
-      paths,
+      both,
       scratch,
-      size=_SIZE.value,
-      channels=_CHANNELS.value,
+      size=_PATHS.size.value,
+      channels=_PATHS.channels.value,
       num=_NUM.value,
     )
 
@@ -122,15 +103,15 @@ def _numbers(values: 'np.ndarray') -> list[float | None]:
 
 
 def main() -> None:
-  of_paths = any(flag.present for flag in (_GENERATED, _REAL))
-  if _RUN.workdir.value is None and not of_paths:
-    raise ValueError('--workdir=DIR, or --generated and --real, must be given')
+  of_paths = _PATHS.given(_RUN.workdir)
   if _OUT.value is None:
     raise ValueError('--out=FILE must be given')
   if of_paths:
-    _refuse(_OF_RUNS, 'applies to a run; --generated and --real are images')
+    chosen.refuse(
+      _OF_RUNS, 'applies to a run; --generated and --real are images'
+    )
   else:
-    _refuse(_OF_PATHS, 'needs --generated and --real')
+    chosen.refuse(_PATHS, 'needs --generated and --real')
   from gan_jax.evaluation import evaluator as evaluations
   from gan_jax.report import power_spectra
   from gan_jax.storage import whole, workdir as workdirs

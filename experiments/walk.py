@@ -57,9 +57,7 @@ _COLUMNS = flags.DEFINE_list(
 _LAYERS = flags.DEFINE_string(
   'layers', '0-3', "Of mixing: the rows' layers that are the columns' instead."
 )
-_TRUNCATION = flags.DEFINE_float(
-  'truncation', None, 'The bound of each |z|, or psi of a style network.'
-)
+_TRUNCATION = chosen.define_truncation()
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 _OUT = flags.DEFINE_string('out', None, '.png; of a walk .gif, .webp, .mp4.')
 

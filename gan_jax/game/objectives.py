@@ -100,11 +100,8 @@ def discriminator_loss(
   loss = spec.loss.disc(real=seen_real.logits, fake=seen_fake.logits)
   params, seen = types.Pair(gen_params, disc_params), (seen_real, seen_fake)
   loss, memory, logs = _with_terms(
-    loss, 'disc', params, vars, seen, draw, now, spec
+    loss, 'disc', params, vars, seen, draw, length, now, spec
   )
-  if length is not None:
-    loss += now.hyper['latent_step.weight'] * length
-    logs['disc/latent_step'] = length
   logs |= {'disc/loss': loss, **_logit_logs(seen_real, seen_fake, spec)}
   if spec.augment is not None or spec.pseudo:
     logs['augment/p'] = now.hyper['augment.p']
@@ -166,11 +163,8 @@ def generator_loss(
   loss = _gen_loss(seen_real.logits, seen_fake.logits, now.hyper, spec)
   params, seen = types.Pair(gen_params, disc_params), (seen_real, seen_fake)
   loss, memory, logs = _with_terms(
-    loss, 'gen', params, vars, seen, draw, now, spec
+    loss, 'gen', params, vars, seen, draw, length, now, spec
   )
-  if length is not None:
-    loss += now.hyper['latent_step.weight'] * length
-    logs['gen/latent_step'] = length
   return loss, (states.Carried(gen_vars, memory), logs | {'gen/loss': loss})
 
 
@@ -215,10 +209,14 @@ def _with_terms(
   vars: types.Pair,
   seen: tuple[looks.Seen, looks.Seen],
   draw: draws.UpdateDraw,
+  length: jax.Array | None,
   now: states.StepContext,
   spec: specs.Spec,
 ) -> tuple[jax.Array, states.Memory, types.Logs]:
-  """A player's loss with its terms, of what D made of real and fake samples."""
+  """A player's loss with its terms, of what D made of real and fake samples.
+
+  `length` is that of the step of the latents, if they took one.
+  """
   keys = draw.keys
   disc = _closed_discriminator(params.disc, vars, keys.disc_penalty, spec)
   real, fake = seen
@@ -237,7 +235,13 @@ def _with_terms(
     packing=spec.packing,
   )
   player_terms = getattr(spec.terms, player)
-  return terms.add(loss, player_terms, update, now.memory, now.step)
+  loss, memory, logs = terms.add(
+    loss, player_terms, update, now.memory, now.step
+  )
+  if length is not None:
+    loss += now.hyper['latent_step.weight'] * length
+    logs[f'{player}/latent_step'] = length
+  return loss, memory, logs
 
 
 def pack(batch: types.Batch, m: int) -> types.Batch:

@@ -71,7 +71,7 @@ def read(
     'step': max([row['step'] for row in rows], default=0),
     'steps': config.steps,
     'samples_per_step': build.samples_per_step(config),
-    'command': _command(config, workdir),
+    'command': _command(config, workdir, told),
     'events': history.events(told),
     'at_work': max(seconds.values(), default=None),
     'sessions': workdirs.sessions(workdir),
@@ -123,9 +123,11 @@ def _texts(config: configs.Config) -> dict[str, str]:
   }
 
 
-def _command(config: configs.Config, workdir: pathlib.Path) -> str:
+def _command(
+  config: configs.Config, workdir: pathlib.Path, told: Sequence[history.Line]
+) -> str:
   """What plays the run again from any checkout of its commit, if anything."""
-  if files := history.converted_from(workdir):
+  if files := history.converted_from(told):
     return f'# by experiments.convert, of {", ".join(files)}'
   parts = [
     'python -m experiments.train',

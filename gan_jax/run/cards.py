@@ -56,12 +56,13 @@ def card(
   stamp = evaluator.generator_stamp(config, run.spec)
   made = workdirs.sessions(workdir)[-1]
   classes = build.count_classes(config, info)
+  files = history.converted_from(history.read(workdir))
   rows = {
     'samples': f'{" x ".join(map(str, info.shape))}, {_units(info.kind)}',
     'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
     'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
     'loss': config.loss,
-    **_origin(run, workdir),
+    **_origin(run, files),
     'classes': _classes(run) if classes else 'none',
     **{f'generator: {name}': str(value) for name, value in stamp.items()},
     'gan_jax': str(made['commit']),
@@ -69,7 +70,7 @@ def card(
   }
   table = '\n'.join(f'| {name} | {value} |' for name, value in rows.items())
   of, made_by = f'of {config.data.name}', 'Trained and exported'
-  if history.converted_from(workdir):
+  if files:
     of, made_by = 'that other code has trained', 'Converted and exported'
   return f"""# A generator {of}
 
@@ -124,9 +125,9 @@ def _units(kind: str) -> str:
   return 'float32 in [-1, 1]' if kind == 'images' else 'float32'
 
 
-def _origin(run: trained.Run, workdir: pathlib.Path) -> dict[str, str]:
-  """Where the weights come from."""
-  if files := history.converted_from(workdir):
+def _origin(run: trained.Run, files: list[str]) -> dict[str, str]:
+  """Where the weights come from: of these files of other code, if any."""
+  if files:
     return {'converted from': ', '.join(files)}
   steps, samples = int(run.state.step), run.config.batch_size
   return {

@@ -74,11 +74,11 @@ def read(workdir: pathlib.Path) -> list[Line]:
   return found
 
 
-def converted_from(workdir: pathlib.Path) -> list[str]:
+def converted_from(told: Iterable[Line]) -> list[str]:
   """Files of other code that a run was made of, each with its sha256."""
   return [
     f'{line["file"]} (sha256 {line["sha256"]})'
-    for line in read(workdir)
+    for line in told
     if line.get('event') == 'convert'
   ]
 

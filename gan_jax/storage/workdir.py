@@ -190,7 +190,7 @@ def check(
         )
     return
   stored, known = load(workdir)
-  if history.converted_from(workdir):
+  if history.converted_from(history.read(workdir)):
     raise ValueError(
       f'--workdir={workdir}: holds networks that were converted, and stays as '
       f'it is; choose another folder, where --config.init_from={workdir} '
