@@ -24,7 +24,7 @@ R3GAN = {'width': 8, 'depth': 1, 'groups': 4}
 
 GENERATORS = [
   dcgan.Generator(SHAPE, dcgan.GenSettings(width=8)),
-  stylegan2.Generator(SHAPE, stylegan2.GenSettings(width=8)),
+  stylegan2.Generator(SHAPE, stylegan2.GenSettings(8, w_dim=8, depth=1)),
   r3gan.Generator(SHAPE, r3gan.GenSettings(**R3GAN)),
 ]
 DISCRIMINATORS = [
@@ -62,8 +62,9 @@ def inputs(module: nn.Module) -> types.Latent | types.Batch:
 def test_gradients_of_biases_are_those_of_float32(module: nn.Module):
   """Each is a sum over 16,384 positions; of bfloat16 it stays at 256 terms."""
   example, rngs = inputs(module), {'noise': KEY}
-  variables = module.init({'params': KEY, **rngs}, example, types.EVAL)
-  params = noisy(variables.pop('params'))
+  init = jax.jit(module.init, static_argnums=2)
+  variables = init({'params': KEY, **rngs}, example, types.EVAL)
+  params = jax.jit(noisy)(variables.pop('params'))
 
   def mean(params: types.PyTree, dtype: jnp.dtype) -> jax.Array:
     out = module.copy(dtype=dtype).apply(

@@ -138,11 +138,17 @@ def test_a_smooth_network_is_none():
   chex.assert_trees_all_close(logits, (x * slope)[:, 0], rtol=1e-5)
 
 
+BOTH = ('r1', 'r2')
+
+
 @pytest.mark.parametrize(
-  ('loss', 'frozen'),
-  [*((loss, True) for loss in names.LOSSES), ('non_saturating', False)],
+  ('loss', 'frozen', 'penalised'),
+  [
+    *((loss, True, BOTH) for loss in names.LOSSES),
+    *(('non_saturating', True, (name,)) for name in BOTH),
+    ('non_saturating', False, BOTH),
+  ],
 )
-@pytest.mark.parametrize('penalised', [('r1',), ('r2',), ('r1', 'r2')])
 def test_a_step_is_the_same(
   loss: str, frozen: bool, penalised: tuple[str, ...]
 ):

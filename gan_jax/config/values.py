@@ -2,7 +2,9 @@
 
 import dataclasses
 import difflib
+import functools
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +42,7 @@ def leaves(config: Any, prefix: str = '') -> Iterator[Leaf]:
   settings of a network that have not been read yet, as `from_dict` leaves them,
   are leaves of any type.
   """
-  hints = typing.get_type_hints(type(config))
+  hints = _hints(config.__class__)
   for field in dataclasses.fields(config):
     name, value = prefix + field.name, getattr(config, field.name)
     if dataclasses.is_dataclass(value):
@@ -55,6 +57,12 @@ def leaves(config: Any, prefix: str = '') -> Iterator[Leaf]:
         yield Leaf(f'{name}.{key}', item, Any, declare.Facts())
     else:
       yield Leaf(name, value, hints[field.name], declare.facts(field))
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+  """The types of a dataclass's fields: a start asks for them often."""
+  return typing.get_type_hints(kind)
 
 
 def flatten(config: Any) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def from_dict(
   Raises:
     ValueError: a field is unknown, or its value is not of its type.
   """
-  hints = typing.get_type_hints(kind)
+  hints = _hints(kind)
   kwargs = {}
   for name, value in values.items():
     if name not in hints:
@@ -314,11 +322,11 @@ def swept_values(config: configs.Config, name: str) -> list[float]:
   What it begins and ends at, and 0 where it also grows from there or falls
   without end.
   """
-  numbers, varied = swept(config), config.population.vary
-  names, more = [name], []
+  varied = config.population.vary
+  found = [*varied.get(name, [operator.attrgetter(name)(config)])]
   if name in config.schedules:
-    names.append(f'schedules.{name}.final')
     schedule = config.schedules[name]
+    found += varied.get(f'schedules.{name}.final', [schedule.final])
     if schedule.ramp or schedule.kind == 'cosine_inverse_sqrt':
-      more.append(0.0)
-  return [x for each in names for x in varied.get(each, [numbers[each]])] + more
+      found.append(0.0)
+  return found

@@ -5,6 +5,7 @@ on the device, a chunk at a time where they do not.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -226,6 +227,14 @@ def keep(
   return kept(key, shape)
 
 
+@functools.cache
+def _uci_digits() -> Any:
+  """scikit-learn's; a run reads each of its splits, and they are text."""
+  import sklearn.datasets  # Imported here: slow, and rarely needed.
+
+  return sklearn.datasets.load_digits()
+
+
 def digits(
   size: int,
   channels: int,
@@ -238,10 +247,8 @@ def digits(
   Raises:
     ValueError: there is no such split; or as `accept`.
   """
-  import sklearn.datasets  # Imported here: slow, and rarely needed.
-
   splits.parse(split, field)
-  data = sklearn.datasets.load_digits()
+  data = _uci_digits()
   names = tuple(str(name) for name in data.target_names)
   side = size or 8
   accept((side, side, channels or 1), names)
