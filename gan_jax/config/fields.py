@@ -176,6 +176,19 @@ class LabelSmoothing:
 
 
 @dataclasses.dataclass
+class FeatureMatching:
+  """Means of D's last layer that are to be alike; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # Between the means: the 'squared' length of their difference, or the
+  # 'mean_absolute' difference of a unit, as in MHGAN's code.
+  distance: str = declare.field('squared', choices=('squared', 'mean_absolute'))
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
 class LeCam:
   """LeCam regularisation; off while its weight is 0."""
 
@@ -278,6 +291,15 @@ class Penalties:
   adcgan: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: that its samples are found to be real ones of their class.
   adcgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of D as a classifier with a class 'generated' beside those of the data
+  # (disc.net.conditioning='multi_hinge'; Kavalerov et al. 2021, MHGAN): hinge
+  # losses of real samples' own classes, and of 'generated' for fakes. It is all
+  # of D's loss with loss='none'; another loss, added to it, is of the output of
+  # a sample's class less that of 'generated'.
+  mhgan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: the same of its samples' classes. StudioGAN's weight is
+  # 0.05, beside feature_matching of weight 1 and distance 'mean_absolute'.
+  mhgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
   # Of real samples among proxies of the classes
   # (disc.net.conditioning='proxies'; Kang & Park 2020, ContraGAN).
   contragan: Contrastive = dataclasses.field(default_factory=Contrastive)
@@ -305,7 +327,9 @@ class Penalties:
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: how far the means of D's last layer are from those of real
   # samples (Salimans et al. 2016), who have it with gen_loss_weight=0.
-  feature_matching: Penalty = dataclasses.field(default_factory=Penalty)
+  feature_matching: FeatureMatching = dataclasses.field(
+    default_factory=FeatureMatching
+  )
   # Of StyleGAN2 (Karras et al. 2020); the generator's.
   path_length: PathLength = dataclasses.field(default_factory=PathLength)
 
@@ -575,7 +599,8 @@ class Config:
   # What D judges at once: real and generated, this many of each.
   batch_size: int = declare.field(128, at_least=1)
   # saturating, minimax, non_saturating, least_squares, wasserstein, hinge,
-  # relativistic_average, relativistic_paired.
+  # relativistic_average, relativistic_paired; 'none' leaves each player with
+  # its penalties.
   loss: str = 'non_saturating'
   # Of that loss in G's, beside its penalties.
   gen_loss_weight: float = declare.field(1.0, swept=True, at_least=0)

@@ -46,6 +46,7 @@ def _net(player: str, name: str) -> _Need:
 
 _METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
 _ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
+_LOSS = _Need("a loss other than 'none'", lambda c: bool(c.loss != 'none'))
 _LANGEVIN = _Need('eval.langevin_steps', lambda c: c.eval.langevin_steps > 0)
 _CLASSES = _Need(
   'conditional=True',
@@ -88,9 +89,12 @@ _NEEDS = {
     for player in ('gen', 'disc')
     for name in ('b2', 'eps')
   },
+  'gen_loss_weight': _LOSS,
   'gen_top_k': _Need(
-    'gen_loss_weight',
-    lambda c: max(values.swept_values(c, 'gen_loss_weight')) > 0,
+    "gen_loss_weight and a loss other than 'none'",
+    lambda c: (
+      _LOSS.is_met(c) and max(values.swept_values(c, 'gen_loss_weight')) > 0
+    ),
   ),
   **{
     f'latent_step.{name}': _Need(
@@ -111,6 +115,7 @@ _NEEDS = {
   'rule.lookahead_': _rule('lookahead'),
   'rule.unroll_steps': _rule('unrolled'),
   'penalties.lecam.decay': _penalty('lecam'),
+  'penalties.feature_matching.distance': _penalty('feature_matching'),
   'penalties.path_length.decay': _penalty('path_length'),
   'penalties.path_length.shrink': _penalty('path_length'),
   **{

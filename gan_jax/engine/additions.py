@@ -251,7 +251,7 @@ def check_penalties(
 
 
 def check_teachers(config: configs.Config, disc: nn.Module) -> None:
-  """Raises ValueError where D cannot teach as it is to, or G learns nothing."""
+  """Raises ValueError where D cannot teach so, or a player learns nothing."""
   if share := _largest(config, 'label_smoothing'):
     known = [name for name, x in names.LOSSES.items() if x.classifier]
     if config.loss not in known:
@@ -272,15 +272,20 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
       f'disc.name={config.disc.name!r} does not show its last layer; '
       f'{", ".join(_with_heads())} do'
     )
-  taught = min(values.swept_values(config, 'gen_loss_weight'))
-  terms_of_gen = (f'penalties.{name}.weight' for name in player_terms.TERMS.gen)
-  if not taught and not any(
-    min(values.swept_values(config, name)) for name in terms_of_gen
-  ):
-    raise ValueError(
-      'gen_loss_weight=0: G learns nothing; set a weight of a term of its own, '
-      'such as penalties.feature_matching.weight'
-    )
+  untaught = {}
+  if not min(values.swept_values(config, 'gen_loss_weight')):
+    untaught = {'gen': 'gen_loss_weight=0'}
+  if config.loss == 'none':
+    untaught = dict.fromkeys(('gen', 'disc'), "loss='none'")
+  examples = types.Pair(gen='feature_matching', disc='mhgan')
+  for player, cause in untaught.items():
+    of_player = getattr(player_terms.TERMS, player)
+    weights = (f'penalties.{name}.weight' for name in of_player)
+    if not any(min(values.swept_values(config, name)) for name in weights):
+      raise ValueError(
+        f'{cause}: {player[0].upper()} learns nothing; set a weight of a term '
+        f'of its own, such as penalties.{getattr(examples, player)}.weight'
+      )
 
 
 def check_groups(
@@ -312,6 +317,7 @@ _TRAINED_BY: dict[str, types.Pair] = {
   'discriminative_classifier': types.Pair(
     disc=('adcgan',), gen=('adcgan_gen',)
   ),
+  'multi_hinge': types.Pair(disc=('mhgan',), gen=('mhgan_gen',)),
   'codes': types.Pair(disc=('infogan',), gen=('infogan_gen',)),
   'proxies': types.Pair(
     disc=('contragan', 'reacgan'), gen=('contragan_gen', 'reacgan_gen')

@@ -35,6 +35,7 @@ LOSSES: dict[str, losses.GanLoss] = {
   'hinge': losses.HINGE,
   'relativistic_average': losses.RELATIVISTIC_AVERAGE,
   'relativistic_paired': losses.RELATIVISTIC_PAIRED,
+  'none': losses.NONE,
 }
 
 

@@ -45,6 +45,18 @@ def _as_fake(seen: looks.Seen) -> jax.Array:
   return class_losses.classification(seen.heads['classify'], label)
 
 
+def _multi_hinge(seen: looks.Seen) -> jax.Array:
+  """How far samples are from a margin around their own class, `[]`."""
+  return class_losses.multi_hinge(seen.heads['classify'], _label(seen))
+
+
+def _as_generated(seen: looks.Seen) -> jax.Array:
+  """The same for the class of all generated samples, the last, `[]`."""
+  outputs = seen.heads['classify']
+  generated = jnp.full(len(outputs), outputs.shape[1] - 1)
+  return class_losses.multi_hinge(outputs, generated)
+
+
 def _codes(update: terms.Update) -> jax.Array:
   """How badly D finds the codes that fakes were made of, `[]`."""
   heads, latent, total = update.fake.heads, update.latent, jnp.zeros(())
@@ -109,6 +121,13 @@ def _zcr_gen(update: terms.Update) -> jax.Array:
   return -penalties.consistency(update.fake.batch.x, near.x)
 
 
+def _feature_matching(update: terms.Update, *, distance: str) -> jax.Array:
+  """How far the means of D's last layer are from each other, `[]`."""
+  return penalties.feature_matching(
+    update.real.heads['features'], update.fake.heads['features'], distance
+  )
+
+
 def _path_length(
   update: terms.Update, *, shrink: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -132,6 +151,7 @@ TERMS = types.Pair(
     'acgan_gen': terms.Term(lambda u: _classification(u.fake)),
     'tacgan_gen': terms.Term(_twin_gen),
     'adcgan_gen': terms.Term(lambda u: _as_real(u.fake) - _as_fake(u.fake)),
+    'mhgan_gen': terms.Term(lambda u: _multi_hinge(u.fake)),
     'contragan_gen': terms.Term(
       lambda u: _contrastive(u, u.fake, 'contragan_gen', 'temperature')
     ),
@@ -139,11 +159,7 @@ TERMS = types.Pair(
       lambda u: _data_to_data(u, u.fake, 'reacgan_gen', 'temperature', 'margin')
     ),
     'infogan_gen': terms.Term(_codes),
-    'feature_matching': terms.Term(
-      lambda u: penalties.feature_matching(
-        u.real.heads['features'], u.fake.heads['features']
-      )
-    ),
+    'feature_matching': terms.Term(_feature_matching),
     'path_length': terms.Term(
       _path_length, init=lambda: jnp.zeros(()), joint=True
     ),
@@ -184,6 +200,7 @@ TERMS = types.Pair(
       lambda u: _classification(u.real) + _classification(u.fake, 'twin')
     ),
     'adcgan': terms.Term(lambda u: _as_real(u.real) + _as_fake(u.fake)),
+    'mhgan': terms.Term(lambda u: _multi_hinge(u.real) + _as_generated(u.fake)),
     'infogan': terms.Term(_codes),
     'contragan': terms.Term(
       lambda u: _contrastive(u, u.real, 'contragan', 'temperature')

@@ -35,6 +35,30 @@ def as_fake(label: jax.Array) -> jax.Array:
   return 2 * label + 1
 
 
+def multi_hinge(outputs: jax.Array, label: jax.Array) -> jax.Array:
+  """E relu(1 - m_y(x)), a hinge loss of many classes.
+
+  With the margin of a class k over the best of all others,
+
+      m_k(x) = D_k(x) - max_{j != k} D_j(x)
+
+  (Crammer & Singer 2001). In the game of Kavalerov et al. 2021, "A multi-class
+  hinge loss for conditional GANs", the class K is 'generated': D minimises it
+  of real samples with their own classes and of fakes with K, and G of its fakes
+  with the classes that were asked for. Of equal others the first is the best.
+
+  Args:
+    outputs: of the classes and of 'generated', `[B, K + 1]`.
+    label: that samples should have, `[B]`, in 0 to K.
+  """
+  own = jax.nn.one_hot(label, outputs.shape[1], dtype=bool)
+  # Found by its place, and not as what equals the largest: see
+  # `layers.largest`, which is for few.
+  best = jnp.where(own, -jnp.inf, outputs).argmax(axis=1)
+  margin = _of_class(outputs, label) - _of_class(outputs, best)
+  return jax.nn.relu(1 - margin).mean()
+
+
 def numbers(found: jax.Array, codes: jax.Array) -> jax.Array:
   """1/2 E |c - f(x)|^2 of the codes c in a sample (Chen et al. 2016, eq. 5).
 
@@ -116,9 +140,9 @@ def _compared(
   return similar, same, ~jnp.eye(len(label), dtype=bool)
 
 
-def _of_class(to_proxy: jax.Array, label: jax.Array) -> jax.Array:
-  """The cosine with the sample's own class, `[B]`."""
-  return jnp.take_along_axis(to_proxy, label[:, None], axis=1)[:, 0]
+def _of_class(each: jax.Array, label: jax.Array) -> jax.Array:
+  """Of what there is for each class, `[B, K]`, that of one, `[B]`."""
+  return jnp.take_along_axis(each, label[:, None], axis=1)[:, 0]
 
 
 def _log_sum(one: jax.Array, many: jax.Array, where: jax.Array) -> jax.Array:

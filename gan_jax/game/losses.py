@@ -48,6 +48,11 @@ class GanLoss(NamedTuple):
   log_ratio: bool = False
 
 
+def _nothing(*, real: jax.Array, fake: jax.Array) -> jax.Array:
+  del real, fake
+  return jnp.zeros(())
+
+
 def _cross_entropy(*, real: jax.Array, fake: jax.Array) -> jax.Array:
   """-E log D(x) - E log(1 - D(G(z))): real is 1, fake is 0."""
   return softplus(-real).mean() + softplus(fake).mean()
@@ -144,6 +149,9 @@ def of_best(
   moving = of_real - stop(of_real) + len(fake) / count * (of_best - constant)
   return constant + moving
 
+
+# All that the players minimise are their terms, such as multi-hinge losses.
+NONE = GanLoss(disc=_nothing, gen=_nothing)
 
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
 SATURATING = GanLoss(

@@ -199,18 +199,25 @@ def consistency(one: jax.Array, other: jax.Array) -> jax.Array:
   return jnp.square(one - other).mean()
 
 
-def feature_matching(real: jax.Array, fake: jax.Array) -> jax.Array:
+def feature_matching(
+  real: jax.Array, fake: jax.Array, distance: str = 'squared'
+) -> jax.Array:
   """|E f(x) - E f(G(z))|^2 of a layer f of D (Salimans et al. 2016, sec. 3.1).
 
   Args:
     real: of real samples, `[B, C]`; constants here.
     fake: of generated ones, `[B, C]`.
+    distance: between the means: 'squared', as above, or 'mean_absolute', the
+      mean of the sizes of their C differences, as in the code of MHGAN.
 
   Returns:
     `[]`.
   """
   real = jax.lax.stop_gradient(real)
-  return jnp.square(real.mean(axis=0) - fake.mean(axis=0)).sum()
+  gap = real.mean(axis=0) - fake.mean(axis=0)
+  if distance == 'mean_absolute':
+    return jnp.abs(gap).mean()
+  return jnp.square(gap).sum()
 
 
 def label_smoothing(real: jax.Array) -> jax.Array:

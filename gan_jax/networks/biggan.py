@@ -194,8 +194,9 @@ class Discriminator(conditional.Judge):
       remat=settings.remat,
       dtype=self.dtype,
     )
+    outputs = conditional.outputs(settings, self.classes)
     return conditional.judged(
-      layers.dense(1, *init, self.dtype)(h)[:, 0],
+      layers.dense(outputs, *init, self.dtype)(h),
       h,
       batch.label,
       classes=self.classes,

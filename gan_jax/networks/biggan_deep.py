@@ -232,8 +232,9 @@ class Discriminator(conditional.Judge):
       if settings.attention and stage == sides.index(settings.attention):
         h = attention.SelfAttention(init, self.dtype)(h)
     h = linear.relu(h).sum(axis=(1, 2))
+    outputs = conditional.outputs(settings, self.classes)
     return conditional.judged(
-      layers.dense(1, *init, self.dtype)(h)[:, 0],
+      layers.dense(outputs, *init, self.dtype)(h),
       h,
       batch.label,
       classes=self.classes,

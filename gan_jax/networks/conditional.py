@@ -2,8 +2,8 @@
 
 A generator concatenates an embedding of the class to z, or lets it scale and
 shift each normalised channel; a discriminator has an inner product with the
-class (projection), a concatenated input, or heads beside its logit that a term
-of its loss trains (game/class_losses.py).
+class (projection), a concatenated input, an output of each class, or heads
+beside its logit that a term of its loss trains (game/class_losses.py).
 """
 
 import dataclasses
@@ -172,6 +172,12 @@ class Projection(nn.Module):
 # 'features', the layer before the logit, is always there.
 HEADS: dict[str, tuple[str, ...]] = {
   'projection': (),
+  # Mescheder et al. 2018; StarGAN v2 (Choi et al. 2020): the last layer has an
+  # output of each class, and D's logit is that of the sample's own.
+  'own_logit': (),
+  # Kavalerov et al. 2021: 'classify' is the last layer itself, `[B, K + 1]`,
+  # whose last class is 'generated'.
+  'multi_hinge': ('classify',),
   # Odena et al. 2017, ACGAN.
   'classifier': ('classify',),
   # Gong et al. 2019, TAC-GAN.
@@ -200,8 +206,22 @@ class DiscSettings:
   numbers: int = declare.field(0, at_least=0)
 
 
+def outputs(settings: DiscSettings, classes: int) -> int:
+  """How many outputs D's last layer has.
+
+  Args:
+    settings: `config.disc.net`.
+    classes: that there are; 0 for none.
+  """
+  if classes and settings.conditioning == 'own_logit':
+    return classes
+  if classes and settings.conditioning == 'multi_hinge':
+    return classes + 1
+  return 1
+
+
 def judged(
-  logit: jax.Array,
+  last: jax.Array,
   h: jax.Array,
   label: jax.Array | None,
   *,
@@ -212,10 +232,15 @@ def judged(
 ) -> types.Judged:
   """D's last layer in a game of classes; called inside a module.
 
+  The logit of 'multi_hinge' is D_y - D_K, the output of the sample's own class
+  less that of 'generated', and not the margin to the best of all others: it is
+  above 0 for what is taken for a real sample of its class, whichever other
+  class it looks like, and is linear in shares of classes.
+
   Args:
-    logit: without the class, `[B]`.
+    last: what the last layer gives, `[B, outputs]`.
     h: the layer before, `[B, C]`.
-    label: `[B]`, or None.
+    label: `[B]`, or shares `[B, 1, K]`, or None.
     classes: that there are; 0 changes nothing.
     settings: `config.disc.net`; a `conditioning` beyond `HEADS` changes nothing
       here.
@@ -229,9 +254,18 @@ def judged(
 
   codes = settings.conditioning == 'codes'
   how = settings.conditioning if classes or codes else ''
+  heads = {'features': h}
+  if how in ('own_logit', 'multi_hinge'):
+    assert label is not None
+    own = layers.shares(label, classes, last.dtype)
+    logit = (last[:, :classes] * own).sum(axis=1)
+  else:
+    logit = last[:, 0]
   if how == 'projection':
     logit += Projection(classes, init, dtype)(h, label)
-  heads = {'features': h}
+  if how == 'multi_hinge':
+    logit -= last[:, classes]
+    heads['classify'] = last
   if how in ('classifier', 'twin_classifiers', 'codes') and classes:
     heads['classify'] = dense('classifier', classes)
   if how == 'twin_classifiers':

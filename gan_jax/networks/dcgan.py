@@ -199,7 +199,7 @@ class Discriminator(conditional.Judge):
     settings = self.settings
     depth = len(sides(batch.x.shape[1:], settings.stages)) - 1
     init = settings.kernel_init, settings.kernel_scale
-    logit, h = layers.shrink(
+    last, h = layers.shrink(
       batch.x,
       _widths('disc', settings.width, depth)[::-1],
       mode,
@@ -208,9 +208,10 @@ class Discriminator(conditional.Judge):
       dtype=self.dtype,
       normalised=1 if settings.batch_norm else None,
       slope=0.2,
+      outputs=conditional.outputs(settings, self.classes),
     )
     return conditional.judged(
-      logit,
+      last,
       h.sum(axis=(1, 2)),
       batch.label,
       classes=self.classes,

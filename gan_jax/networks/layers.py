@@ -376,8 +376,9 @@ def shrink(
   dtype: Any,
   normalised: int | None,
   slope: float,
+  outputs: int = 1,
 ) -> tuple[jax.Array, jax.Array]:
-  """DCGAN's way down, `[B, H, W, C]` to logits `[B]` and the last stage.
+  """DCGAN's way down, `[B, H, W, C]` to `[B, outputs]` and the last stage.
 
   Each stage is a convolution that halves the sides, batch normalisation where
   it is `normalised`, and a leaky ReLU. Arguments as of `grow`, and
@@ -387,10 +388,11 @@ def shrink(
     normalised: the first stage, from 0, with batch normalisation; None is no
       stage.
     slope: of the leaky ReLU.
+    outputs: of the last layer.
   """
   for stage, channels in enumerate(features):
     h = Conv(channels, kernel, 2, False, *init, dtype=dtype)(h)
     if normalised is not None and stage >= normalised:
       h = batch_norm(mode, dtype)(h)
     h = nn.leaky_relu(h, slope)
-  return dense(1, *init, dtype)(h.reshape(len(h), -1))[:, 0], h
+  return dense(outputs, *init, dtype)(h.reshape(len(h), -1)), h

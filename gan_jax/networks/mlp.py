@@ -110,11 +110,12 @@ class Discriminator(conditional.Judge):
     if settings.conditioning == 'concatenation':
       h = conditional.concatenated(h, batch.label, self.classes)
     h = _hidden(self, h, mode)
-    logit = layers.dense(
-      1, settings.kernel_init, settings.kernel_scale, self.dtype
-    )(h)
+    outputs = conditional.outputs(settings, self.classes)
+    last = layers.dense(
+      outputs, settings.kernel_init, settings.kernel_scale, self.dtype
+    )
     return conditional.judged(
-      logit[:, 0],
+      last(h),
       h,
       batch.label,
       classes=self.classes,

@@ -125,7 +125,7 @@ class Discriminator(nn.Module):
     sides(batch.x.shape[1:])
     settings = self.settings
     init = settings.kernel_init, settings.kernel_scale
-    logit, _ = layers.shrink(
+    last, _ = layers.shrink(
       batch.x,
       [settings.width // 2**stage for stage in reversed(range(_STAGES))],
       mode,
@@ -135,4 +135,4 @@ class Discriminator(nn.Module):
       normalised=0 if settings.batch_norm else None,
       slope=0.3,
     )
-    return logit
+    return last[:, 0]

@@ -164,8 +164,9 @@ class Discriminator(conditional.Judge):
   def judge(self, batch: types.Batch, mode: types.Mode) -> types.Judged:
     del mode
     settings = self.settings
+    outputs = conditional.outputs(settings, self.classes)
     if settings.architecture == 'cnn':
-      logit, h = self._cnn(batch.x)
+      last, h = self._cnn(batch.x, outputs)
     else:
       plan = residual.choose('sngan', PLANS, batch.x.shape[1:])
       h = residual.shrink(
@@ -179,12 +180,11 @@ class Discriminator(conditional.Judge):
       if settings.pooling == 'mean':
         h = h / (batch.x.shape[1] >> plan.halvings) ** 2
       # At 32x32 the authors' last layer has no bias.
-      last = layers.dense(
-        1, *INITS.other, self.dtype, use_bias=batch.x.shape[1] != 32
-      )
-      logit = last(h)[:, 0]
+      use_bias = batch.x.shape[1] != 32
+      dense = layers.dense(outputs, *INITS.other, self.dtype, use_bias=use_bias)
+      last = dense(h)
     return conditional.judged(
-      logit,
+      last,
       h,
       batch.label,
       classes=self.classes,
@@ -192,8 +192,8 @@ class Discriminator(conditional.Judge):
       dtype=self.dtype,
     )
 
-  def _cnn(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Table 3: logits `[B]`, and sums over all pixels `[B, C]`."""
+  def _cnn(self, h: jax.Array, outputs: int) -> tuple[jax.Array, jax.Array]:
+    """Table 3: `[B, outputs]`, and sums over all pixels `[B, C]`."""
     lowest(h.shape[1:])
     for n, stride in _CNN_STAGES:
       conv = layers.Conv(
@@ -201,5 +201,5 @@ class Discriminator(conditional.Judge):
         dtype=self.dtype,
       )  # fmt: skip
       h = nn.leaky_relu(conv(h), 0.1)
-    logit = layers.dense(1, *_CNN_INIT, self.dtype)(h.reshape(len(h), -1))
-    return logit[:, 0], h.sum(axis=(1, 2))
+    dense = layers.dense(outputs, *_CNN_INIT, self.dtype)
+    return dense(h.reshape(len(h), -1)), h.sum(axis=(1, 2))
