@@ -360,15 +360,17 @@ def use_biggan_deep(
 
 
 def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:
-  """BigGAN for CIFAR-10 with heads of the classes, as StudioGAN has it.
+  """BigGAN for CIFAR-10 with other ways to take the class, as StudioGAN has it.
 
   https://github.com/POSTECH-CVLab/PyTorch-StudioGAN, by its authors' settings:
   an embedding of the class that all blocks share and a part of z for each,
-  attention at 16x16, a D of half the width, five D steps to one of G, and Adam
-  at 2e-4 with beta_1 .5. The caller sets the terms' weights. Not here: there
-  the average of G starts at step 1,000, here it is without bias from the first;
-  classifiers have no bias there, that of ACGAN learns of real samples alone,
-  and ReACGAN's loss is not quite its formula (`class_losses.data_to_data`).
+  attention at 16x16, a D of half the width, five D steps to one of G, the hinge
+  loss, and Adam at 2e-4 with beta_1 .5. The caller sets the terms' weights, or
+  another loss. Not here: there the average of G starts at step 1,000, here it
+  is without bias from the first; classifiers have no bias there, that of ACGAN
+  learns of real samples alone, ReACGAN's loss is not quite its formula
+  (`class_losses.data_to_data`), and MHGAN's G matches the features of real
+  samples that it draws, here of those of D's last update.
 
   Args:
     c: the configuration.

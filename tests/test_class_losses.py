@@ -1,5 +1,6 @@
 """Losses of classes against their formulas and the authors' code."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -129,6 +130,95 @@ def test_a_class_of_one_sample_is_told_apart_by_its_proxy():
   assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
+# The loss, the sum of the sizes of its derivatives, and the sum of those times
+# the outputs, by the same code, of outputs times a scale.
+@pytest.mark.parametrize(
+  ('scale', 'label', 'expected'),
+  [
+    (1, LABEL, (1.6721359321275155, 2.0, 0.6721359321275152)),
+    (1, np.full(6, 3), (1.187564571927595, 2.0, 0.18756457192759485)),
+    (3, LABEL, (3.118271849435113, 4 / 3, 2.451605182768446)),
+    (3, np.full(6, 3), (1.8771020199260213, 4 / 3, 1.2104353532593546)),
+  ],
+)
+def test_the_authors_multi_hinge(
+  scale: int, label: np.ndarray, expected: tuple[float, float, float]
+):
+  outputs = scale * drawn()[0]
+  value, grad = jax.value_and_grad(class_losses.multi_hinge)(
+    outputs, jnp.asarray(label)
+  )
+  found = [value, jnp.abs(grad).sum(), (grad * outputs).sum()]
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_formula_of_the_multi_hinge():
+  outputs, total = np.asarray(drawn()[0]), 0.0
+  for row, y in zip(outputs, LABEL, strict=True):
+    best = max(other for j, other in enumerate(row) if j != y)
+    total += max(0.0, 1 - (row[y] - best)) / 6
+  found = class_losses.multi_hinge(jnp.asarray(outputs), jnp.asarray(LABEL))
+  assert float(found) == pytest.approx(total, rel=1e-5)
+
+
+def test_beyond_its_margin_a_sample_stays():
+  """The first is; the second draws at its class and the best other alone."""
+  outputs = jnp.array([[2.5, -4.0, 1.0], [0.0, 0.25, -3.0]])
+  grad = jax.grad(class_losses.multi_hinge)(outputs, jnp.array([0, 0]))
+  np.testing.assert_array_equal(grad, [[0, 0, 0], [-0.5, 0.5, 0]])
+
+
+# An MLP of one hidden layer, whose last layer is 'Dense_1'.
+def small(how: str) -> tuple[types.Network, types.Batch]:
+  settings = mlp.DiscSettings(8, 1, conditioning=how)
+  batch = types.Batch(jax.random.normal(KEY, (6, 2)), jnp.asarray(LABEL))
+  return adapter.as_network(
+    mlp.Discriminator(settings, classes=3), batch
+  ), batch
+
+
+def judged(
+  network: types.Network, params: Any, batch: types.Batch
+) -> types.Judged:
+  judge = network.methods['judge']
+  made: types.Judged = judge(params, {}, batch, key=KEY, mode=types.EVAL)[0]
+  return made
+
+
+def test_the_logit_is_the_output_of_the_class():
+  network, batch = small('own_logit')
+  params = test_conditional.varied({'params': network.init(KEY)[0]})['params']
+  logits, heads = judged(network, params, batch)
+  last = params['Dense_1']
+  outputs = heads['features'] @ last['kernel'] + last['bias'][None]
+  assert outputs.shape == (6, 3)
+  own = outputs[jnp.arange(6), LABEL]
+  np.testing.assert_allclose(logits, own, rtol=1e-5)
+
+  # Of a sample of class 2, the second here, no other output learns.
+  grads = jax.grad(lambda p: judged(network, p, batch).logits[1])(params)
+  assert (grads['Dense_1']['kernel'][:, :2] == 0).all()
+  assert (grads['Dense_1']['kernel'][:, 2] != 0).any()
+  np.testing.assert_array_equal(grads['Dense_1']['bias'], [0, 0, 1])
+
+  # In a share of each class, of a walk.
+  share = jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(3), 6))
+  mixed = judged(network, params, batch._replace(label=share[:, None]))
+  np.testing.assert_allclose(
+    mixed.logits, (outputs * share).sum(axis=1), rtol=1e-5
+  )
+
+
+def test_the_logit_is_the_class_against_generated():
+  network, batch = small('multi_hinge')
+  params = test_conditional.varied({'params': network.init(KEY)[0]})['params']
+  logits, heads = judged(network, params, batch)
+  outputs = heads['classify']
+  assert outputs.shape == (6, 4)
+  expected = outputs[jnp.arange(6), LABEL] - outputs[:, 3]
+  np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_embeddings_and_proxies_have_length_one():
   settings = mlp.DiscSettings(8, 1, conditioning='proxies', embedding=5)
   disc = mlp.Discriminator(settings, classes=3)
@@ -164,6 +254,10 @@ GAMES: dict[str, tuple[str, dict[str, Callable[[int], float]]]] = {
   }),
   'adcgan': ('discriminative_classifier', {
     'adcgan': lambda n: 2 * math.log(2 * n), 'adcgan_gen': lambda n: 0.0,
+  }),
+  # No output is larger than another.
+  'mhgan': ('multi_hinge', {
+    'mhgan': lambda n: 2.0, 'mhgan_gen': lambda n: 1.0,
   }),
 }  # fmt: skip
 
@@ -234,7 +328,84 @@ def test_the_sides_of_a_discriminative_classifier():
   assert of_update('gen', 'adcgan_gen', no, fake) == pytest.approx(9, rel=1e-3)
 
 
-@pytest.mark.parametrize('name', ['tacgan', 'adcgan', 'contragan', 'reacgan'])
+def test_the_sides_of_a_multi_hinge():
+  """Real samples are of their class and fakes 'generated'; G denies it."""
+  label = np.array([0, 1])
+  as_asked, as_generated = 9 * np.eye(3)[label], 9 * np.eye(3)[[2, 2]]
+  no: Any = None
+  real, fake = (seen(label, classify=x) for x in (as_asked, as_generated))
+  assert of_update('disc', 'mhgan', real, fake) == 0
+  assert of_update('disc', 'mhgan', fake, real) == 20
+  assert of_update('gen', 'mhgan_gen', no, real) == 0
+  assert of_update('gen', 'mhgan_gen', no, fake) == 10
+
+
+def alone() -> configs.Config:
+  """MHGAN as it is meant: without another loss."""
+  config = game('mhgan', 'multi_hinge')
+  config.loss = 'none'
+  config.penalties.mhgan_gen.weight = 0.05
+  config.penalties.feature_matching.weight = 1.0
+  config.penalties.feature_matching.distance = 'mean_absolute'
+  return config
+
+
+def test_terms_are_all_that_the_players_minimise():
+  config = alone()
+  state, logs = test_conditional.played(config)
+  gen = logs['penalties/feature_matching'] + 0.05 * logs['penalties/mhgan_gen']
+  assert float(logs['gen/loss']) == pytest.approx(float(gen), rel=1e-5)
+  assert float(logs['disc/loss']) == float(logs['penalties/mhgan']) > 0
+  assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(logs))
+  # All of D learns, and all of G.
+  spec = build.make_spec(config, build.make_source(config, KEY).info)
+  first = build.init_state(spec, build.make_hyper(config), KEY)
+  for player in ('gen', 'disc'):
+    moved = jax.tree.map(
+      lambda a, b: bool((a != b).any()),
+      getattr(first, player).params,
+      getattr(state, player).params,
+    )
+    assert all(jax.tree.leaves(moved)), player
+  # Each of them has its part in it.
+  for name in ('feature_matching', 'mhgan_gen'):
+    config = alone()
+    getattr(config.penalties, name).weight = 0.0
+    without, _ = test_conditional.played(config)
+    assert any(
+      bool((a != b).any())
+      for a, b in zip(
+        jax.tree.leaves(without.gen.params),
+        jax.tree.leaves(state.gen.params),
+        strict=True,
+      )
+    ), name
+
+
+@pytest.mark.parametrize('how', ['own_logit', 'multi_hinge'])
+def test_no_parameter_is_idle(how: str):
+  """Of the last layer, each column; a batch has samples of all classes."""
+  network, batch = small(how)
+  params = test_conditional.varied({'params': network.init(KEY)[0]})['params']
+
+  def loss(params: Any) -> jax.Array:
+    logits, heads = judged(network, params, batch)
+    if how == 'own_logit':
+      return jax.nn.softplus(logits).mean()
+    return sum(
+      class_losses.multi_hinge(1e-3 * heads['classify'], label)
+      for label in (batch.label, jnp.full(6, 3))
+    )  # type: ignore[return-value]
+
+  grads = jax.grad(loss)(params)
+  assert all(bool((g != 0).any()) for g in jax.tree.leaves(grads))
+  assert bool((grads['Dense_1']['kernel'] != 0).any(axis=0).all())
+  assert bool((grads['Dense_1']['bias'] != 0).all())
+
+
+@pytest.mark.parametrize(
+  'name', ['tacgan', 'adcgan', 'mhgan', 'contragan', 'reacgan']
+)
 def test_both_players_learn_of_the_heads(name: str):
   """A step moves G elsewhere than without G's term, and all heads of D."""
   how = GAMES[name][0] if name in GAMES else 'proxies'
@@ -250,7 +421,11 @@ def test_both_players_learn_of_the_heads(name: str):
   spec = build.make_spec(config, build.make_source(config, KEY).info)
   hyper = build.make_hyper(config)
   first = build.init_state(spec, hyper, KEY).disc.params
-  heads = {'tacgan': {'classifier', 'twin'}, 'adcgan': {'classifier'}}
+  heads = {
+    'tacgan': {'classifier', 'twin'},
+    'adcgan': {'classifier'},
+    'mhgan': {'Dense_1'},
+  }
   for head in heads.get(name, {'embed', 'proxies'}):
     for leaf, now in zip(
       jax.tree.leaves(first[head]),
@@ -261,7 +436,7 @@ def test_both_players_learn_of_the_heads(name: str):
 
 
 @pytest.mark.parametrize('module', [mlp, dcgan, sngan, biggan, biggan_deep])
-@pytest.mark.parametrize('how', ['twin_classifiers', 'proxies'])
+@pytest.mark.parametrize('how', ['twin_classifiers', 'proxies', 'multi_hinge'])
 def test_every_network_has_the_heads(module: Any, how: str):
   width = {'width': 8 if module in (mlp, dcgan) else 2}
   settings = module.DiscSettings(**width, conditioning=how, embedding=6)
@@ -277,12 +452,57 @@ def test_every_network_has_the_heads(module: Any, how: str):
     KEY,
     batch,
   ).heads
-  last = {'classify': 4, 'twin': 4, 'embed': 6}
+  classify = 5 if how == 'multi_hinge' else 4
+  last = {'classify': classify, 'twin': 4, 'embed': 6}
   assert made.keys() == {'features', *conditional.HEADS[how]}
   for name in conditional.HEADS[how]:
     assert made[name].shape == (3, last[name])
     assert made[name].dtype == jnp.float32
   assert made['features'].shape[0] == 3
+
+
+@pytest.mark.parametrize('module', [mlp, dcgan, sngan, biggan, biggan_deep])
+@pytest.mark.parametrize('architecture', ['resnet', 'cnn'])
+def test_outputs_of_every_network(module: Any, architecture: str):
+  """The last layer alone has other shapes than with an inner product."""
+  if module is not sngan and architecture == 'cnn':
+    pytest.skip('one network has it')
+  made: dict[str, Any] = {'width': 8 if module in (mlp, dcgan) else 2}
+  if module is sngan:
+    made['architecture'] = architecture
+  shape = (2,) if module is mlp else (32, 32, 3)
+  one: Any = jax.ShapeDtypeStruct((3, *shape), jnp.float32)
+  batch = types.Batch(one, jax.ShapeDtypeStruct((3,), jnp.int32))  # type: ignore[arg-type]
+
+  def shapes(how: str) -> dict[str, tuple[int, ...]]:
+    settings = module.DiscSettings(**made, conditioning=how)
+    disc = module.Discriminator(settings, classes=4)
+    network = adapter.as_network(disc, batch)
+    params, vars = jax.eval_shape(network.init, KEY)
+    logits = jax.eval_shape(
+      lambda p, v, b: network.apply(p, v, b, key=KEY, mode=types.TRAIN)[0],
+      params, vars, batch,
+    )  # fmt: skip
+    assert logits.shape == (3,)
+    flat = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in flat}
+
+  usual = shapes('projection')
+  usual.pop("['Projection_0']['Embedding_0']['embedding']")
+  for how, outputs in {'own_logit': 4, 'multi_hinge': 5}.items():
+    found = shapes(how)
+    assert found.keys() == usual.keys()
+    others = {path for path in found if found[path] != usual[path]}
+    # SNGAN's last layer has no bias at 32x32.
+    both = module is not sngan or architecture == 'cnn'
+    assert {path.rsplit('[', 1)[1] for path in others} == (
+      {"'kernel']", "'bias']"} if both else {"'kernel']"}
+    )
+    assert len({path.rsplit('[', 1)[0] for path in others}) == 1
+    assert all(
+      found[path] == (*usual[path][:-1], outputs) and usual[path][-1] == 1
+      for path in others
+    )
 
 
 @pytest.mark.parametrize(
@@ -295,6 +515,8 @@ def test_every_network_has_the_heads(module: Any, how: str):
     ('proxies', {'contragan_gen': 1}, 'nothing trains it; set .*contragan'),
     ('codes', {'infogan': 1}, 'codes.: of a game without labels'),
     ('twin_classifiers', {}, r'set penalties\.tacgan\.weight, and penalties'),
+    ('own_logit', {'mhgan': 1}, r"conditioning='multi_hinge'"),
+    ('multi_hinge', {'mhgan_gen': 1}, r'nothing trains it; .*\.mhgan\.weight'),
   ],
 )
 def test_heads_without_their_terms_and_terms_without_heads(
@@ -307,6 +529,33 @@ def test_heads_without_their_terms_and_terms_without_heads(
   checks.validate(config)
   with pytest.raises(ValueError, match=message):
     build.make_spec(config, build.make_source(config, KEY).info)
+
+
+def test_a_player_without_a_loss_has_a_term():
+  config = alone()
+  config.penalties.mhgan_gen.weight = 0.0
+  config.penalties.feature_matching.weight = 0.0
+  info = build.make_source(config, KEY).info
+  with pytest.raises(ValueError, match=r"loss='none': G learns nothing; set a"):
+    build.make_spec(config, info)
+  config.penalties.mhgan_gen.weight = 0.05
+  build.make_spec(config, info)
+  config.disc.net = mlp.DiscSettings(8, 1, conditioning='projection')
+  config.penalties = configs.Penalties()
+  config.penalties.feature_matching.weight = 1.0
+  with pytest.raises(ValueError, match=r"loss='none': D learns nothing; set a"):
+    build.make_spec(config, info)
+
+
+def test_what_is_of_a_loss_alone():
+  config = alone()
+  assert not list(idle.warnings(config))
+  config.gen_loss_weight, config.gen_top_k = 0.5, 0.5
+  lines = list(idle.warnings(config))
+  assert len(lines) == 2
+  for line, name in zip(lines, ('gen_loss_weight', 'gen_top_k'), strict=True):
+    assert line.startswith(f'{name}=0.5: has no effect')
+    assert line.endswith("a loss other than 'none'")
 
 
 def test_proxies_compare_samples():
@@ -329,9 +578,22 @@ def test_what_nothing_reads_is_told():
   assert 'penalties.reacgan.margin=0.5' in lines[1]
 
 
-@pytest.mark.parametrize('name', ['contragan', 'reacgan'])
-def test_the_authors_numbers_of_parameters(name: str):
-  """As the log of ContraGAN that its authors keep in StudioGAN has them."""
+# As the log of ContraGAN that its authors keep in StudioGAN has them; in others
+# D's last layer is linear, of 192 numbers, a bias, and so many outputs, where
+# ContraGAN also has one of 512, and proxies.
+_COMMON = 2_517_186 - 193 - 193 * 512 - 10 * 512
+
+
+@pytest.mark.parametrize(
+  ('name', 'disc'),
+  [
+    ('contragan', 2_517_186),
+    ('reacgan', 2_517_186),
+    ('mhgan', _COMMON + 193 * 11),
+    ('mdgan', _COMMON + 193 * 10),
+  ],
+)
+def test_the_authors_numbers_of_parameters(name: str, disc: int):
   config = cifar10.get_config(name)
   info = sources.Info('images', (32, 32, 3), class_shares=(0.1,) * 10)
   spec = build.make_spec(config, info)
@@ -339,4 +601,21 @@ def test_the_authors_numbers_of_parameters(name: str):
     sum(x.size for x in jax.tree.leaves(jax.eval_shape(net.init, KEY)[0]))
     for net in (spec.gen, spec.disc)
   ]
-  assert sizes == [9_416_196, 2_517_186]
+  assert sizes == [9_416_196, disc]
+
+
+def test_the_authors_losses():
+  """As StudioGAN's files MHGAN.yaml and MDGAN.yaml have them."""
+
+  def weights(config: configs.Config) -> dict[str, float]:
+    each = dataclasses.fields(config.penalties)
+    found = {f.name: getattr(config.penalties, f.name).weight for f in each}
+    return {name: weight for name, weight in found.items() if weight}
+
+  config = cifar10.get_config('mhgan')
+  assert config.loss == 'none'
+  expected = {'mhgan': 1.0, 'mhgan_gen': 0.05, 'feature_matching': 1.0}
+  assert weights(config) == expected
+  config = cifar10.get_config('mdgan')
+  assert config.loss == 'non_saturating'
+  assert weights(config) == {'r1': 1.0}

@@ -157,6 +157,8 @@ def test_a_step_is_the_same(
   config.gen.net = mlp.GenSettings(width=8)
   config.disc.net = mlp.DiscSettings(width=8)
   config.penalties.lecam.weight = config.penalties.wgan_gp.weight = 0.3
+  # Without a loss G is refused that has no term.
+  config.penalties.orthogonal.weight = 0.1
   for name in penalised:
     getattr(config.penalties, name).weight = 2.0
   info = sources.Info(
@@ -193,6 +195,8 @@ def test_a_step_is_the_same(
   [
     mlp.Discriminator(mlp.DiscSettings(8, conditioning='projection'), 3),
     mlp.Discriminator(mlp.DiscSettings(8, conditioning='classifier'), 3),
+    mlp.Discriminator(mlp.DiscSettings(8, conditioning='own_logit'), 3),
+    mlp.Discriminator(mlp.DiscSettings(8, conditioning='multi_hinge'), 3),
     dcgan.Discriminator(dcgan.DiscSettings(8, batch_norm=False), 3),
     r3gan.Discriminator(r3gan.DiscSettings(8, 1, 2, embedding=8), 3),
   ],

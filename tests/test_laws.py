@@ -87,6 +87,14 @@ def test_no_loss_of_x_where_samples_are_packed(tiny: configs.Config):
   assert jnp.isnan(curves['gen_loss']).all()
 
 
+def test_no_loss_of_x_where_g_minimises_terms_alone(tiny: configs.Config):
+  tiny.loss = 'none'
+  tiny.penalties.r1.weight = tiny.penalties.feature_matching.weight = 1.0
+  figures, curves = measured(tiny, normal_game(tiny))
+  assert jnp.isnan(curves['gen_loss']).all()
+  assert 'value' not in figures
+
+
 @pytest.mark.parametrize('packing', [1, 2])
 def test_a_linear_d_is_linear_along_a_path(tiny: configs.Config, packing: int):
   info = sources.Info(kind='images', shape=(4, 4, 1))

@@ -46,6 +46,7 @@ EXPECTED = {
     mean(softplus(-1.5), softplus(-0.5)),
     mean(softplus(1.5), softplus(0.5)),
   ),
+  'none': (0.0, 0.0),
 }
 
 
@@ -169,7 +170,8 @@ def test_how_often_d_is_right():
 def test_whose_optimum_is_a_log_ratio(name: str):
   """On four points with p and q, by a minimiser of D's own loss.
 
-  Hinge and Wasserstein have no such optimum: it is a sign, or has no bound.
+  Hinge and Wasserstein have no such optimum: it is a sign, or has no bound; and
+  without a loss there is none.
   """
   p, q = np.array([4, 3, 2, 1]), np.array([1, 2, 2, 5])
   real, fake = np.repeat(np.arange(4), p), np.repeat(np.arange(4), q)
@@ -177,7 +179,7 @@ def test_whose_optimum_is_a_log_ratio(name: str):
     # Each real sample beside each fake.
     real, fake = (np.ravel(x) for x in np.meshgrid(real, fake))
   loss = names.LOSSES[name]
-  if name in ('hinge', 'wasserstein'):
+  if name in ('hinge', 'wasserstein', 'none'):
     assert not loss.log_ratio
     return
 

@@ -163,3 +163,8 @@ def test_feature_matching_is_of_the_means():
   )
   assert value == 8
   np.testing.assert_allclose(grad, [[-4 / 3, 4 / 3]] * 3, rtol=1e-6)
+  value, grad = jax.value_and_grad(penalties.feature_matching, argnums=1)(
+    real, fake, 'mean_absolute'
+  )
+  assert value == 2
+  np.testing.assert_allclose(grad, [[-1 / 6, 1 / 6]] * 3, rtol=1e-6)

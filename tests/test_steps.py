@@ -96,7 +96,7 @@ def identical(a: types.PyTree, b: types.PyTree) -> bool:
   )
 
 
-@pytest.mark.parametrize('loss', names.LOSSES)
+@pytest.mark.parametrize('loss', sorted(names.LOSSES.keys() - {'none'}))
 def test_each_loss_moves_its_own_player_only(loss: str):
   config = image_game(loss=loss)
   config.penalties.r1.weight = config.penalties.r2.weight = 1.0

@@ -18,6 +18,9 @@ et al. 2022), tacgan (Gong et al. 2019) and acgan (Odena et al. 2017) are the
 BigGAN of StudioGAN (https://github.com/POSTECH-CVLab/PyTorch-StudioGAN) with
 that D of classes. Its authors' log of ContraGAN has FID 8.06 of 10,000 samples
 against the test images, and IS 9.73 of as many, at the last step.
+cifar10.py:mhgan (Kavalerov et al. 2021) and mdgan, with an output of D for each
+class and R1 (Mescheder et al. 2018), are that BigGAN, too; it has no figures of
+them.
 
 cifar10.py:r3gan is R3GAN with classes (Huang et al. 2024, table 9) for 250
 million images: FID 1.96 of 50,000 samples against the
@@ -90,6 +93,20 @@ def _reacgan(c: config.Config) -> None:
   c.ema.half_life *= 2
 
 
+def _mhgan(c: config.Config) -> None:
+  recipes.use_studiogan_biggan(c, 'multi_hinge')
+  c.loss = 'none'
+  c.penalties.mhgan.weight, c.penalties.mhgan_gen.weight = 1.0, 0.05
+  c.penalties.feature_matching = config.FeatureMatching(1.0, 'mean_absolute')
+
+
+def _mdgan(c: config.Config) -> None:
+  recipes.use_studiogan_biggan(c, 'own_logit')
+  c.loss = 'non_saturating'
+  # Half of the squared norm, there as here.
+  c.penalties.r1.weight = 1.0
+
+
 def _r3gan(c: config.Config) -> None:
   recipes.use_r3gan(
     c,
@@ -132,6 +149,8 @@ ARGUMENTS = {
   'adcgan': lambda c: _with_heads(c, 'discriminative_classifier', 'adcgan'),
   'contragan': lambda c: _with_heads(c, 'proxies', 'contragan'),
   'reacgan': _reacgan,
+  'mhgan': _mhgan,
+  'mdgan': _mdgan,
   'stylegan2': _stylegan2,
   'stylegan2_baseline': _stylegan2_baseline,
   'r3gan': _r3gan,
