@@ -10,7 +10,7 @@ Command:
     --workdir=runs/ring_classes
 
 Machine: 2 shared x86 cores, some minutes.
-Result: docs/results.md; 'own logit' and 'MHGAN' are not measured yet.
+Result: docs/results.md.
 """
 
 import dataclasses
