@@ -500,7 +500,7 @@ def test_the_modes_of_stacks(digits: configs.Config):
 def test_memory_does_not_grow_with_the_images(
   monkeypatch: pytest.MonkeyPatch,
 ):
-  """9 MB of pixels or 28 MB, as uint8; four times that as float32."""
+  """5 MB of pixels or 18 MB, as uint8; four times that as float32."""
   monkeypatch.setattr(kept, 'BYTES', 2**22)
   settings = configs.Eval(
     metrics='fd_classifier,kid,is,prdc,swd,memorisation',
@@ -540,10 +540,12 @@ def test_memory_does_not_grow_with_the_images(
     assert found['fd_classifier'] == pytest.approx(0, abs=1e-9)
     return most
 
-  few, many = peak(3000), peak(9000)
-  # Of three times as many images.
-  assert many < 1.5 * few < 80e6
-  assert sum(read) > 3 * 12_000  # Real, generated and training images.
+  # The first times, things are made once.
+  few = min(peak(1500) for _ in range(3))
+  many = peak(6000)
+  # The pixels of the others alone are 14 MB.
+  assert many < few + 7e6 < 80e6
+  assert sum(read) > 3 * 10_500  # Real, generated and training images.
   assert max(read) == sets.BLOCK
 
 
