@@ -14,8 +14,8 @@ from experiments.configs import cifar10
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, idle
 from gan_jax.data import source as sources
-from gan_jax.engine import build, player_terms
-from gan_jax.game import class_losses, looks, terms
+from gan_jax.engine import additions, build, player_terms
+from gan_jax.game import class_losses, looks, objectives, terms
 from gan_jax.networks import (
   adapter,
   biggan,
@@ -542,8 +542,22 @@ def test_a_player_without_a_loss_has_a_term():
   info = build.make_source(config, KEY).info
   with pytest.raises(ValueError, match=r"loss='none': G learns nothing; set a"):
     build.make_spec(config, info)
+  # What bounds it does not teach it.
+  config.penalties.orthogonal.weight = 1.0
+  with pytest.raises(ValueError, match=r"loss='none': G learns nothing; set a"):
+    build.make_spec(config, info)
   config.penalties.mhgan_gen.weight = 0.05
   build.make_spec(config, info)
+  # It may begin at nothing, but not stay there in any member.
+  config.penalties.mhgan.weight = 0.0
+  schedule = configs.Schedule('linear', end=100, final=1.0)
+  config.schedules['penalties.mhgan.weight'] = schedule
+  build.make_spec(config, info)
+  config.schedules.clear()
+  config.population.vary = {'penalties.mhgan.weight': [0.0, 1.0]}
+  with pytest.raises(ValueError, match=r"loss='none': D learns nothing; set a"):
+    build.make_spec(config, info)
+  config.population.vary = {}
   config.disc.net = mlp.DiscSettings(8, 1, conditioning='projection')
   config.penalties = configs.Penalties()
   config.penalties.feature_matching.weight = 1.0
@@ -559,7 +573,27 @@ def test_what_is_of_a_loss_alone():
   assert len(lines) == 2
   for line, name in zip(lines, ('gen_loss_weight', 'gen_top_k'), strict=True):
     assert line.startswith(f'{name}=0.5: has no effect')
-    assert line.endswith("a loss other than 'none'")
+    assert line.endswith("a loss of D's logits")
+  config.gen_loss_weight, config.gen_top_k = 1.0, 1.0
+  config.population.vary = {'gen_loss_weight': [0.5, 1.0]}
+  (line,) = idle.warnings(config)
+  assert line.startswith('population.vary: gen_loss_weight has no effect')
+
+
+def test_the_sign_of_a_class_against_generated_tells():
+  """So D's accuracy is known, and augmentation can adapt to it."""
+  config = alone()
+  source = build.make_source(config, KEY)
+  spec = build.make_spec(config, source.info)
+  assert spec.loss.signed
+  assert not spec.loss.of_logits
+  real, fake = jnp.array([1.0, -1.0]), jnp.array([2.0, -1.0])
+  assert float(objectives.accuracy(real, fake, spec.loss)) == 0.5
+  config.augment.pseudo, config.augment.adapt = True, 'sign'
+  additions.check_strength(config)
+  config.disc.net = mlp.DiscSettings(8, 1, conditioning='classifier')
+  with pytest.raises(ValueError, match="in loss='none' the sign of D's"):
+    additions.check_strength(config)
 
 
 def test_proxies_compare_samples():
@@ -620,6 +654,7 @@ def test_the_authors_losses():
   assert config.loss == 'none'
   expected = {'mhgan': 1.0, 'mhgan_gen': 0.05, 'feature_matching': 1.0}
   assert weights(config) == expected
+  assert config.penalties.feature_matching.distance == 'mean_absolute'
   config = cifar10.get_config('mdgan')
   assert config.loss == 'non_saturating'
   assert weights(config) == {'r1': 1.0}

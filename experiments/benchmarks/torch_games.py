@@ -182,8 +182,10 @@ class Game:
       loss = functional.softplus(f - r).mean()
     elif self.config.loss == 'hinge':
       loss = functional.relu(1 - r).mean() + functional.relu(1 + f).mean()
-    else:
+    elif self.config.loss == 'non_saturating':
       loss = functional.softplus(-r).mean() + functional.softplus(f).mean()
+    else:
+      raise ValueError(f'loss={self.config.loss!r}: there is no such game here')
     for penalty, x, logits in (
       (penalties.r1, real, r),
       (penalties.r2, fake, f),
@@ -213,7 +215,7 @@ class Game:
       loss = functional.softplus(r - f).mean()
     elif self.config.loss == 'hinge':
       loss = -f.mean()
-    else:
+    else:  # Any other has been refused in D's step.
       loss = functional.softplus(-f).mean()
     path_length = self.config.penalties.path_length
     if self._due(path_length):

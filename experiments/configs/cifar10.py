@@ -19,8 +19,8 @@ BigGAN of StudioGAN (https://github.com/POSTECH-CVLab/PyTorch-StudioGAN) with
 that D of classes. Its authors' log of ContraGAN has FID 8.06 of 10,000 samples
 against the test images, and IS 9.73 of as many, at the last step.
 cifar10.py:mhgan (Kavalerov et al. 2021) and mdgan, with an output of D for each
-class and R1 (Mescheder et al. 2018), are that BigGAN, too; it has no figures of
-them.
+class and R1 (Mescheder et al. 2018), are that BigGAN, too; StudioGAN's README
+gives no figures of them in words.
 
 cifar10.py:r3gan is R3GAN with classes (Huang et al. 2024, table 9) for 250
 million images: FID 1.96 of 50,000 samples against the

@@ -2,8 +2,8 @@
 
 Paper: Mirza & Osindero 2014 (conditional GANs) and the ways in which later
 papers have D take the class, on PacGAN's ring (Lin et al. 2018); the game of
-`experiments/configs/ring_2d.py`. Each has the weights of its paper, but MHGAN
-those of StudioGAN; it has no other loss beside its own.
+`experiments/configs/ring_2d.py`, with its R1 and R2. Each has the weights of
+its paper, but MHGAN those of StudioGAN, with loss='none'.
 
 Command:
   python -m experiments.table --table=experiments/tables/ring_classes.py \

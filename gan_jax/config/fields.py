@@ -181,8 +181,8 @@ class FeatureMatching:
 
   # Of the term in the loss.
   weight: float = declare.field(0.0, swept=True, at_least=0)
-  # Between the means: the 'squared' length of their difference, or the
-  # 'mean_absolute' difference of a unit, as in MHGAN's code.
+  # Between the means: the 'squared' length of their difference, or its
+  # 'mean_absolute' size over all units, as in MHGAN's code.
   distance: str = declare.field('squared', choices=('squared', 'mean_absolute'))
   # Applied at every k-th step, with k times the weight.
   every: int = declare.field(1, at_least=1)

@@ -46,7 +46,7 @@ def _net(player: str, name: str) -> _Need:
 
 _METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
 _ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
-_LOSS = _Need("a loss other than 'none'", lambda c: bool(c.loss != 'none'))
+_LOSS = _Need("a loss of D's logits", lambda c: bool(c.loss != 'none'))
 _LANGEVIN = _Need('eval.langevin_steps', lambda c: c.eval.langevin_steps > 0)
 _CLASSES = _Need(
   'conditional=True',
@@ -91,7 +91,7 @@ _NEEDS = {
   },
   'gen_loss_weight': _LOSS,
   'gen_top_k': _Need(
-    "gen_loss_weight and a loss other than 'none'",
+    "gen_loss_weight and a loss of D's logits",
     lambda c: (
       _LOSS.is_met(c) and max(values.swept_values(c, 'gen_loss_weight')) > 0
     ),
@@ -187,6 +187,9 @@ def warnings(config: configs.Config) -> Iterator[str]:
       name in usual and value != usual[name] and (what := _unmet(config, name))
     ):
       yield f'{name}={value!r}: has no effect in training without {what}'
+  for name in config.population.vary:
+    if what := _unmet(config, name):
+      yield f'population.vary: {name} has no effect in training without {what}'
   for name, schedule in config.schedules.items():
     if what := _unmet(config, name):
       yield f'schedules.{name}: has no effect in training without {what}'

@@ -5,6 +5,7 @@ As `build.py` asks for it, which makes the game.
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -14,7 +15,14 @@ from gan_jax import types
 from gan_jax.config import declare, fields as configs, values
 from gan_jax.data import source as sources
 from gan_jax.engine import names, player_terms
-from gan_jax.game import augment, diffusion, looks, spec as specs, terms
+from gan_jax.game import (
+  augment,
+  diffusion,
+  looks,
+  losses,
+  spec as specs,
+  terms,
+)
 from gan_jax.networks import conditional
 from gan_jax.ops import cpu
 
@@ -55,6 +63,19 @@ def make_terms(
 def _largest(config: configs.Config, name: str) -> float:
   """The weight of a term, where it is largest; 0 if it is never on."""
   return max(values.swept_values(config, f'penalties.{name}.weight'))
+
+
+def make_loss(config: configs.Config) -> losses.GanLoss:
+  """The players' losses of D's logits, and what those logits tell."""
+  loss = names.LOSSES[config.loss]
+  if _largest(config, 'label_smoothing'):
+    # D's sigmoid is that share of the probability of being real.
+    loss = loss._replace(classifier=False, log_ratio=False)
+  how = getattr(config.disc.net, 'conditioning', '')
+  if not loss.of_logits and how == 'multi_hinge':
+    # Its logit is that of a class against 'generated'.
+    loss = loss._replace(signed=True)
+  return loss
 
 
 def left_out(
@@ -170,7 +191,7 @@ def check_strength(config: configs.Config) -> None:
       f'augment.{field}: is never applied with augment.p=0; set augment.p (1 '
       'is all samples), a schedule of it, or augment.adapt'
     )
-  if settings.adapt == 'sign' and not names.LOSSES[config.loss].signed:
+  if settings.adapt == 'sign' and not make_loss(config).signed:
     signed = [name for name, loss in names.LOSSES.items() if loss.signed]
     raise ValueError(
       f"augment.adapt='sign': in loss={config.loss!r} the sign of D's logits "
@@ -277,15 +298,27 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
     untaught = {'gen': 'gen_loss_weight=0'}
   if config.loss == 'none':
     untaught = dict.fromkeys(('gen', 'disc'), "loss='none'")
+  # Others bound a player, and do not tell it what samples are like.
   examples = types.Pair(gen='feature_matching', disc='mhgan')
   for player, cause in untaught.items():
-    of_player = getattr(player_terms.TERMS, player)
-    weights = (f'penalties.{name}.weight' for name in of_player)
-    if not any(min(values.swept_values(config, name)) for name in weights):
+    example = getattr(examples, player)
+    of_heads = (getattr(pair, player) for pair in _TRAINED_BY.values())
+    teachers = {example, *itertools.chain(*of_heads)}
+    if not any(_least_peak(config, name) for name in teachers):
       raise ValueError(
         f'{cause}: {player[0].upper()} learns nothing; set a weight of a term '
-        f'of its own, such as penalties.{getattr(examples, player)}.weight'
+        f'that teaches it, such as penalties.{example}.weight'
       )
+
+
+def _least_peak(config: configs.Config, name: str) -> float:
+  """The largest weight of a term over time, of the member where it is least."""
+  field, varied = f'penalties.{name}.weight', config.population.vary
+  least = min(varied.get(field, [getattr(config.penalties, name).weight]))
+  if schedule := config.schedules.get(field):
+    finals = varied.get(f'schedules.{field}.final', [schedule.final])
+    return max(least, min(finals))
+  return least
 
 
 def check_groups(

@@ -261,10 +261,6 @@ def make_spec(
       by D as asked.
   """
   choices.check(config)
-  loss = names.LOSSES[config.loss]
-  if max(values.swept_values(config, 'penalties.label_smoothing.weight')):
-    # D's sigmoid is that share of the probability of being real.
-    loss = loss._replace(classifier=False, log_ratio=False)
   rule = choices.make_rule(config)
   to_data, from_data = _make_units(info)
   latent, eval_latent = latents.make_latents(config, info, mesh)
@@ -280,7 +276,7 @@ def make_spec(
   spec = specs.Spec(
     gen=chosen.networks.gen,
     disc=chosen.networks.disc,
-    loss=loss,
+    loss=additions.make_loss(config),
     optimisers=chosen.optimisers,
     latent=latent,
     eval_latent=eval_latent,

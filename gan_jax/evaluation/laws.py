@@ -13,7 +13,6 @@ from gan_jax.engine import build, compiler
 from gan_jax.evaluation import overfitting
 from gan_jax.game import (
   langevin,
-  losses,
   sampling,
   spec as specs,
   state as states,
@@ -121,7 +120,7 @@ def _measure_density(
     def logits(x: jax.Array) -> jax.Array:
       return sampling.judge(spec, state.disc, types.Batch(x[:, None]))
 
-    if spec.packing == 1 and spec.loss != losses.NONE:
+    if spec.packing == 1 and spec.loss.of_logits:
       curves['gen_loss'] = _learned_loss(spec, logits(x))
     if spec.loss.classifier and spec.packing == 1:
 

@@ -38,6 +38,8 @@ class GanLoss(NamedTuple):
     signed: whether D is to be above 0 on real samples and below it on fakes.
     log_ratio: whether D's optimum is log p_data / p_g plus a constant, as of
       every classifier.
+    of_logits: whether there is any; without, all that the players minimise are
+      their terms.
   """
 
   disc: LossFn
@@ -46,6 +48,7 @@ class GanLoss(NamedTuple):
   classifier: bool = False
   signed: bool = False
   log_ratio: bool = False
+  of_logits: bool = True
 
 
 def _nothing(*, real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -151,7 +154,7 @@ def of_best(
 
 
 # All that the players minimise are their terms, such as multi-hinge losses.
-NONE = GanLoss(disc=_nothing, gen=_nothing)
+NONE = GanLoss(disc=_nothing, gen=_nothing, of_logits=False)
 
 # Goodfellow et al. 2014, eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z))).
 SATURATING = GanLoss(

@@ -168,8 +168,9 @@ class Projection(nn.Module):
 
 
 # The heads that D has beside its logit, by how it takes the class. 'classify'
-# and 'twin' are logits of the classes, `[B, K]`, 'embed' has rows of length 1.
-# 'features', the layer before the logit, is always there.
+# and 'twin' are logits of the classes, `[B, K]` unless another shape is given,
+# 'embed' has rows of length 1. 'features', the layer before the logit, is
+# always there.
 HEADS: dict[str, tuple[str, ...]] = {
   'projection': (),
   # Mescheder et al. 2018; StarGAN v2 (Choi et al. 2020): the last layer has an

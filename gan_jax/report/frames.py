@@ -32,7 +32,7 @@ class Curves(NamedTuple):
     disc: `[K]` D(x), NaN where D is no classifier of single samples.
     optimal: `[K]` D*(x) = p / (p + p_g), NaN where both are 0.
     gen_loss: `[K]` what G minimises, at a sample x; NaN where D judges several
-      samples at once, or where it minimises its terms alone.
+      samples at once, or with loss='none'.
     gen_loss_even: the same at D = 1/2.
     z: `[M]` latents in order, empty unless they are one-dimensional.
     mapped: `[M]` G(z).

@@ -57,11 +57,13 @@ def card(
   made = workdirs.sessions(workdir)[-1]
   classes = build.count_classes(config, info)
   files = history.converted_from(history.read(workdir))
+  terms = [name for each in run.spec.terms for name in each]
   rows = {
     'samples': f'{" x ".join(map(str, info.shape))}, {_units(info.kind)}',
     'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
     'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
     'loss': config.loss,
+    **({'terms of it': ', '.join(terms)} if terms else {}),
     **_origin(run, files),
     'classes': _classes(run) if classes else 'none',
     **{f'generator: {name}': str(value) for name, value in stamp.items()},
