@@ -540,12 +540,12 @@ def test_memory_does_not_grow_with_the_images(
     assert found['fd_classifier'] == pytest.approx(0, abs=1e-9)
     return most
 
-  # The first times, things are made once.
+  # At times something is made that later ones have, too.
   few = min(peak(1500) for _ in range(3))
-  many = peak(6000)
+  many = min(peak(6000) for _ in range(2))
   # The pixels of the others alone are 14 MB.
   assert many < few + 7e6 < 80e6
-  assert sum(read) > 3 * 10_500  # Real, generated and training images.
+  assert sum(read) > 3 * 16_500  # Real, generated and training images.
   assert max(read) == sets.BLOCK
 
 
