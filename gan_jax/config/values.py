@@ -322,11 +322,26 @@ def swept_values(config: configs.Config, name: str) -> list[float]:
   What it begins and ends at, and 0 where it also grows from there or falls
   without end.
   """
+  begins, ends = _begins_and_ends(config, name)
+  schedule = config.schedules.get(name)
+  from_0 = schedule and (
+    schedule.ramp or schedule.kind == 'cosine_inverse_sqrt'
+  )
+  return [*begins, *ends, *([0.0] if from_0 else [])]
+
+
+def least_peak(config: configs.Config, name: str) -> float:
+  """The largest a number is over time, of the member where that is least."""
+  return max(min(each) for each in _begins_and_ends(config, name) if each)
+
+
+def _begins_and_ends(
+  config: configs.Config, name: str
+) -> tuple[list[float], list[float]]:
+  """Of a number, of all members; without a schedule it ends nowhere."""
   varied = config.population.vary
-  found = [*varied.get(name, [operator.attrgetter(name)(config)])]
-  if name in config.schedules:
-    schedule = config.schedules[name]
-    found += varied.get(f'schedules.{name}.final', [schedule.final])
-    if schedule.ramp or schedule.kind == 'cosine_inverse_sqrt':
-      found.append(0.0)
-  return found
+  begins = varied.get(name, [operator.attrgetter(name)(config)])
+  if name not in config.schedules:
+    return begins, []
+  final = config.schedules[name].final
+  return begins, varied.get(f'schedules.{name}.final', [final])

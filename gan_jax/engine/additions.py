@@ -304,21 +304,12 @@ def check_teachers(config: configs.Config, disc: nn.Module) -> None:
     example = getattr(examples, player)
     of_heads = (getattr(pair, player) for pair in _TRAINED_BY.values())
     teachers = {example, *itertools.chain(*of_heads)}
-    if not any(_least_peak(config, name) for name in teachers):
+    weights = (f'penalties.{name}.weight' for name in teachers)
+    if not any(values.least_peak(config, name) for name in weights):
       raise ValueError(
         f'{cause}: {player[0].upper()} learns nothing; set a weight of a term '
         f'that teaches it, such as penalties.{example}.weight'
       )
-
-
-def _least_peak(config: configs.Config, name: str) -> float:
-  """The largest weight of a term over time, of the member where it is least."""
-  field, varied = f'penalties.{name}.weight', config.population.vary
-  least = min(varied.get(field, [getattr(config.penalties, name).weight]))
-  if schedule := config.schedules.get(field):
-    finals = varied.get(f'schedules.{field}.final', [schedule.final])
-    return max(least, min(finals))
-  return least
 
 
 def check_groups(

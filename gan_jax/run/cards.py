@@ -57,7 +57,12 @@ def card(
   made = workdirs.sessions(workdir)[-1]
   classes = build.count_classes(config, info)
   files = history.converted_from(history.read(workdir))
-  terms = [name for each in run.spec.terms for name in each]
+  terms = [
+    name
+    for of_player in run.spec.terms
+    for name, term in of_player.items()
+    if term.value is not None
+  ]
   rows = {
     'samples': f'{" x ".join(map(str, info.shape))}, {_units(info.kind)}',
     'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
