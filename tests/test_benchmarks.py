@@ -48,14 +48,14 @@ def test_augment_time_of_grey_images(tmp_path: pathlib.Path):
   path = tmp_path / 'figures.json'
   done = programs.python(
     'experiments.benchmarks.augment_time',
-    '--suite=mnist_2014', '--policies=diffaugment', '--strength=0.5',
+    '--suite=mnist_2014', '--policies=diffaugment,ada.b', '--strength=0.5',
     '--rounds=2', f'--json={path}',
     XLA_FLAGS='--xla_backend_optimization_level=0',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   found = json.loads(path.read_text())
   assert found['batch'] == [100, 28, 28, 1]
-  assert found['shares'].keys() == {'step', 'diffaugment'}
+  assert found['shares'].keys() == {'step', 'diffaugment', 'ada.b'}
   assert found['shares']['step'] == 1
   assert all(len(times) == 2 for times in found['rounds_ms'].values())
   assert min(found['ms'].values()) > 0
@@ -83,7 +83,6 @@ def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):
     'experiments.benchmarks.loop_overhead',
     '--config=experiments/configs/gaussian_1d.py', '--config.steps=40',
     '--config.log_every=10', '--config.eval.num_samples=512',
-    '--config.log.pictures=false', '--config.log.page=false',
     '--rounds=2', f'--json={path}',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
@@ -93,7 +92,7 @@ def test_loop_overhead_of_a_small_game(tmp_path: pathlib.Path):
   for program, bare, share in zip(
     found['program_s'], found['bare_s'], found['overhead'], strict=True
   ):
-    # Of three chunks that take no time, and what is written beside them.
+    # Of three chunks that take no time, and figures to draw.
     assert 0 < bare < program
     assert share == program / bare - 1
   assert {len(values) for values in found.values()} == {2}

@@ -236,9 +236,10 @@ def test_members_of_a_population_are_not_split(digits: configs.Config):
     program.open_game(digits)
 
 
-def test_each_device_warps_its_own_images(digits: configs.Config):
+@pytest.mark.parametrize('policy', ['ada.bgcfnc', 'r3gan'])
+def test_each_device_warps_its_own_images(policy: str, digits: configs.Config):
   """On four devices the game of one, and nothing is sent but sums."""
-  digits.augment.policy, digits.augment.p = 'ada.bgcfnc', 0.9
+  digits.augment.policy, digits.augment.p = policy, 0.9
   digits.penalties.r1.weight = 1.0
   digits.steps = digits.log_every = 12
   digits.eval.every = digits.checkpoint.every = 12
