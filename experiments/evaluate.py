@@ -38,10 +38,9 @@ _MIRRORED = flags.DEFINE_bool(
 )  # fmt: skip
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
-  'metrics', None, 'fd_inception (or fid), fd_classifier, fd_dinov2, '
-  'fd_clip, fd_infinity, kid, cmmd, is, prdc, authenticity, copying, parzen, '
-  'swd, memorisation, classes, intra_fd, class_accuracy, with commas between '
-  'them.'
+  'metrics', None, 'fd_inception (or fid) and so on for each of --features, '
+  'fd_infinity, kid, cmmd, is, prdc, authenticity, copying, parzen, swd, '
+  'memorisation, classes, intra_fd, class_accuracy, with commas between them.'
 )  # fmt: skip
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw.', lower_bound=2)
 _SEED = flags.DEFINE_integer(
@@ -52,7 +51,9 @@ _HELD_OUT = flags.DEFINE_string(
   'held_out', None, 'Images G never saw: a split, or a path.'
 )
 _FEATURES = flags.DEFINE_string(
-  'features', None, 'classifier, inception, dinov2 or clip.'
+  'features',
+  None,
+  'classifier, inception, dinov2, clip, resnet50, swav, dino or swin.',
 )
 _WEIGHTS = flags.DEFINE_string('weights', None, 'Its checkpoint.')
 _RESIZER = flags.DEFINE_string('resizer', None, 'As eval.resizer.')

@@ -3,7 +3,8 @@
   python tests/make_inception_fixture.py
 
 inception_fixture.npz holds what pytorch-fid says of two images; checkpoint.pth
-and checkpoint_legacy.pth hold small tensors in both formats of `torch.save`.
+and checkpoint_legacy.pth hold small tensors in both formats of `torch.save`,
+checkpoint_within.pth the same beside other things.
 
 Needs torch, torchvision and pytorch-fid, which no test does. The weights are
 drawn from generators that are seeded by their names, and so are the images, so
@@ -81,6 +82,8 @@ def save_checkpoints() -> None:
       PATH.with_name(f'{name}.pth'),
       _use_new_zipfile_serialization=is_zip,
     )
+  within = {'epoch': 3, 'model': module.state_dict()}
+  torch.save(within, PATH.with_name('checkpoint_within.pth'))
 
 
 def save_answers() -> None:

@@ -92,8 +92,9 @@ def test_every_metric_has_its_figures(
 ):
   monkeypatch.setattr(bootstrap, 'LEAST', 2)
   lacking = (
-    'fd_inception', 'fd_dinov2', 'fd_clip', 'cmmd', 'parzen', 'memorisation',
-    'class_accuracy', 'code_accuracy', 'cas',
+    'fd_inception', 'fd_dinov2', 'fd_clip', 'fd_resnet50', 'fd_swav', 'fd_dino',
+    'fd_swin', 'cmmd', 'parzen', 'memorisation', 'class_accuracy',
+    'code_accuracy', 'cas',
   )  # fmt: skip
   names = [n for n in catalogue.METRICS if n not in lacking]
   digits.data.split, digits.eval.held_out = 'train[:80%]', 'train[80%:]'
@@ -310,7 +311,7 @@ MISTAKES = [
   ({'metrics': 'is', 'is_splits': 0}, r'is_splits=0: must be at least 1$'),
   (
     {'metrics': 'fd_classifier', 'features': 'vgg'},
-    'are classifier, inception, dinov2, clip',
+    'are classifier, inception, dinov2, clip, resnet50, swav, dino, swin',
   ),
   ({'metrics': 'fid', 'features': 'inception'}, 'pt_inception-2015-12-05'),
   (

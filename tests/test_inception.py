@@ -48,7 +48,9 @@ def test_weights_of_another_network(arrays: dict[str, np.ndarray]):
   with pytest.raises(ValueError, match=r'\[32, 9, 1, 1\] instead of \[32, 192'):
     inception.convert({**arrays, name: np.zeros((32, 9, 1, 1))})
   # torchvision's own weights have 1,000 classes.
-  with pytest.raises(ValueError, match=r'^weights: fc has shape \[1000, 2'):
+  with pytest.raises(
+    ValueError, match=r'^weights: fc\.weight has shape \[1000'
+  ):
     inception.convert({**arrays, 'fc.weight': np.zeros((1000, 2048))})
 
 

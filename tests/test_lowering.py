@@ -17,6 +17,8 @@ from gan_jax.evaluation import (
   classifier,
   inception as inceptions,
   resizers,
+  resnet,
+  swin,
   vit,
 )
 from gan_jax.game import draws, drift, steps
@@ -152,8 +154,17 @@ def test_what_measures_multiplies_float32():
   def transformer(images: jax.Array) -> Any:
     settings = vit.Settings(8, 1, 2, 4, 1e-6, early=True, projected=4)
     params = vit.Vit(settings).init(key, images)['params']
-    ones = (1.0, 1.0, 1.0)
-    return vit.features(settings, params, images, mean=ones, std=ones)
+    return vit.features(settings, params, images, resizers.IMAGENET)
+
+  def residual(images: jax.Array) -> Any:
+    settings = resnet.Settings((1, 1, 1, 1), 2, classes=3)
+    params = resnet.ResNet(settings).init(key, images)['params']
+    return resnet.apply(params, images, settings=settings, side=32)
+
+  def shifted(images: jax.Array) -> Any:
+    settings = swin.Settings(4, (2, 1), (1, 2), 2, 2, 3)
+    params = swin.Swin(settings).init(key, images)['params']
+    return swin.apply(params, images, settings=settings, side=8)
 
   def rows_of(measure: Any) -> Any:
     return lambda images: measure(images.reshape(2, -1))
@@ -169,7 +180,8 @@ def test_what_measures_multiplies_float32():
     lambda x: drift.field(x, x, 0.1),
   )
   for measure in (
-    classify, inception, distance, transformer, *map(rows_of, of_rows)
+    classify, inception, distance, transformer, residual, shifted,
+    *map(rows_of, of_rows),
   ):  # fmt: skip
     lowered = jax.jit(measure).trace(images).lower(lowering_platforms=('tpu',))
     assert products_at(lowered.as_text()) == {'HIGHEST'}

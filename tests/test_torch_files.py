@@ -16,9 +16,12 @@ from gan_jax.storage import torch_files
 
 ZIP = fixture.PATH.with_name('checkpoint.pth')
 LEGACY = fixture.PATH.with_name('checkpoint_legacy.pth')
+WITHIN = fixture.PATH.with_name('checkpoint_within.pth')
 
 
-@pytest.mark.parametrize('path', [ZIP, LEGACY], ids=['zip', 'legacy'])
+@pytest.mark.parametrize(
+  'path', [ZIP, LEGACY, WITHIN], ids=['zip', 'legacy', 'within']
+)
 def test_what_torch_has_saved(path: pathlib.Path):
   ours = torch_files.read_state_dict(path)
   expected = fixture.tensors()

@@ -491,8 +491,8 @@ class Eval:
   num_samples: int = declare.field(100_000, at_least=1)
   # Steps between two frames of the figures and image grids.
   every: int = declare.field(1000, at_least=1)
-  # Metrics of images, with commas between them: fd_inception (or fid),
-  # fd_classifier, fd_dinov2, fd_clip, fd_infinity, kid, cmmd, is, prdc,
+  # Metrics of images, with commas between them: fd_inception (or fid) and so
+  # on for each network of `features`, fd_infinity, kid, cmmd, is, prdc,
   # authenticity, copying, parzen, swd, memorisation, classes, intra_fd,
   # class_accuracy.
   # Laws have figures of their own.
@@ -503,8 +503,8 @@ class Eval:
   # copying, and each row's figures of overfitting.
   held_out: str = ''
   # The network whose features are compared: 'classifier', one of ours that is
-  # trained on the spot, or 'inception', 'dinov2' or 'clip', whose weights are
-  # read from a file.
+  # trained on the spot, or 'inception', 'dinov2', 'clip', 'resnet50', 'swav',
+  # 'dino' or 'swin', whose weights are read from a file.
   features: str = 'classifier'
   # That file; '' looks for the usual one in the cache.
   weights: str = ''

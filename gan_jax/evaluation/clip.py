@@ -12,15 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.evaluation import resizers, vit
+from gan_jax.evaluation import reader as readers, resizers, vit
 
 SIDE = 336
 
 # The paper's code opens and resizes images by Pillow.
 RESIZER = 'pillow_bicubic'
 
-_MEAN = 0.48145466, 0.4578275, 0.40821073
-_STD = 0.26862954, 0.26130258, 0.27577711
+_COLOURS = resizers.Colours(
+  mean=(0.48145466, 0.4578275, 0.40821073),
+  std=(0.26862954, 0.26130258, 0.27577711),
+)
 
 
 def convert(
@@ -41,7 +43,7 @@ def convert(
   Raises:
     ValueError: an array is missing or has another shape, as for another side.
   """
-  reader = vit.Reader(arrays, f'CLIP at {side} pixels')
+  reader = readers.Reader(arrays, f'CLIP at {side} pixels')
   top = 'vision_model'
   first = reader.take(f'{top}.embeddings.class_embedding', [None])
   width = len(first)
@@ -118,6 +120,6 @@ def apply(
   top, left = (height - least) // 2, (width - least) // 2
   square = images[:, top : top + least, left : left + least]
   x = resizers.resize(square, side, resizer)
-  features = vit.features(settings, params, x, mean=_MEAN, std=_STD)
+  features = vit.features(settings, params, x, _COLOURS)
   length = jnp.linalg.norm(features, axis=-1, keepdims=True)
   return vit.without_logits(features / length)

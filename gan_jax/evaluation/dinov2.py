@@ -12,16 +12,12 @@ import jax
 import numpy as np
 
 from gan_jax import types
-from gan_jax.evaluation import resizers, vit
+from gan_jax.evaluation import reader as readers, resizers, vit
 
 SIDE = 224
 
 # That of the paper's code by default: of an image opened by Pillow.
 RESIZER = 'pillow_bicubic'
-
-# Of ImageNet's colours.
-_MEAN = 0.485, 0.456, 0.406
-_STD = 0.229, 0.224, 0.225
 
 # What the positions' table is shrunk by is of a side so much longer.
 _OFFSET = 0.1
@@ -54,45 +50,61 @@ def shrunk(table: np.ndarray, side: int) -> np.ndarray:
   return small.astype(np.float32)
 
 
-def convert(
-  arrays: Mapping[str, np.ndarray], *, side: int = SIDE, heads: int = 0
+def _grid(table: np.ndarray) -> np.ndarray:
+  """Positions `[M * M, D]` as `[M, M, D]`."""
+  side = round(len(table) ** 0.5)
+  if side**2 != len(table):
+    raise ValueError(
+      f'weights: pos_embed has {len(table)} positions of patches, no square'
+    )
+  return table.reshape(side, side, -1)
+
+
+def read(
+  reader: readers.Reader,
+  *,
+  side: int,
+  heads: int,
+  scaled: bool = True,
+  last: int = 1,
 ) -> tuple[vit.Settings, types.PyTree]:
-  """The network in a checkpoint of its authors.
+  """The network in a checkpoint of DINOv2, or of DINO, which names it alike.
 
   Args:
-    arrays: by name, as there: 'blocks.0.attn.qkv.weight'.
+    reader: of the checkpoint's arrays.
     side: of the images that it will see.
-    heads: of attention, which no array tells; 0 is one for 64 channels, as in
-      all that are published.
+    heads: of attention, which no array tells; 0 is one for 64 channels.
+    scaled: whether what a block adds is scaled, as in DINOv2 alone.
+    last: blocks whose first tokens are features.
 
   Returns:
     Its settings, and the parameters of `vit.Vit`.
 
   Raises:
-    ValueError: an array is missing, has another shape, or is of a variant,
-      such as one with registers.
+    ValueError: an array is missing, has another shape, or is of a variant.
   """
-  reader = vit.Reader(arrays, 'DINOv2 S, B or L')
   first = reader.take('cls_token', [1, 1, None])
   width = first.shape[-1]
   kernel = reader.patches('patch_embed.proj', width)
   patch = round((len(kernel) / 3) ** 0.5)
   table = reader.take('pos_embed', [1, None, width])[0]
-  grid = reader.square('pos_embed', table[1:])
-  small = shrunk(grid, side // patch).reshape(-1, width)
-  blocks = [
-    {
+  small = shrunk(_grid(table[1:]), side // patch).reshape(-1, width)
+  blocks = []
+  for i in range(reader.depth('blocks.')):
+    name = f'blocks.{i}'
+    block = {
       'norm1': reader.norm(f'{name}.norm1', width),
       'qkv': reader.dense(f'{name}.attn.qkv', width, 3 * width),
       'proj': reader.dense(f'{name}.attn.proj', width, width),
-      'scale1': reader.take(f'{name}.ls1.gamma', [width]),
       'norm2': reader.norm(f'{name}.norm2', width),
       'fc1': reader.dense(f'{name}.mlp.fc1', width, 4 * width),
       'fc2': reader.dense(f'{name}.mlp.fc2', 4 * width, width),
-      'scale2': reader.take(f'{name}.ls2.gamma', [width]),
     }
-    for name in (f'blocks.{i}' for i in range(reader.depth('blocks.')))
-  ]
+    if scaled:
+      block |= {
+        f'scale{k}': reader.take(f'{name}.ls{k}.gamma', [width]) for k in (1, 2)
+      }
+    blocks.append(block)
   params = {
     'first': first,
     'place': np.concatenate([table[:1], small])[None],
@@ -103,15 +115,33 @@ def convert(
     'blocks': vit.stacked(blocks),
     'norm': reader.norm('norm', width),
   }
-  strange = reader.left - {'mask_token'}
-  if strange:
-    raise ValueError(
-      f'weights: {min(strange)} is of another network than DINOv2 S, B or L'
-    )
+  reader.check_left('mask_token')
+  heads = heads or width // vit.HEAD
   settings = vit.Settings(
-    width, len(blocks), heads or width // vit.HEAD, patch, 1e-6, scaled=True
+    width, len(blocks), heads, patch, 1e-6, scaled=scaled, last=last
   )
   return settings, params
+
+
+def convert(
+  arrays: Mapping[str, np.ndarray], *, side: int = SIDE, heads: int = 0
+) -> tuple[vit.Settings, types.PyTree]:
+  """The network in a checkpoint of its authors.
+
+  Args:
+    arrays: by name, as there: 'blocks.0.attn.qkv.weight'.
+    side: of the images that it will see.
+    heads: as of `read`.
+
+  Returns:
+    Its settings, and the parameters of `vit.Vit`.
+
+  Raises:
+    ValueError: an array is missing, has another shape, or is of a variant,
+      such as one with registers.
+  """
+  reader = readers.Reader(arrays, 'DINOv2 S, B or L')
+  return read(reader, side=side, heads=heads)
 
 
 def apply(
@@ -132,5 +162,5 @@ def apply(
     side: as it was given to `convert`.
   """
   x = resizers.resize(images, side, resizer)
-  features = vit.features(settings, params, x, mean=_MEAN, std=_STD)
+  features = vit.features(settings, params, x, resizers.IMAGENET)
   return vit.without_logits(features)

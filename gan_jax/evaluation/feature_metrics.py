@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 
-from gan_jax.evaluation import metric as metrics
+from gan_jax.evaluation import extractors, metric as metrics
 from gan_jax.metrics import (
   authenticity,
   copying,
@@ -319,10 +319,7 @@ def _class_shortage(facts: metrics.Facts) -> str | None:
 
 
 METRICS: dict[str, metrics.Metric] = {
-  'fd_inception': _fd('inception'),
-  'fd_classifier': _fd('classifier'),
-  'fd_dinov2': _fd('dinov2'),
-  'fd_clip': _fd('clip'),
+  **{f'fd_{name}': _fd(name) for name in extractors.NAMES},
   'fd_infinity': metrics.Metric(
     ('fd_infinity',),
     counts=lambda facts: (

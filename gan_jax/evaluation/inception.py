@@ -6,7 +6,7 @@ padding out of their means, and the last block pools by maxima (Szegedy et al.
 never trained here, so that batch normalisation is part of the kernels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.evaluation import resizers
+from gan_jax.evaluation import reader, resizers
 from gan_jax.ops import conv
 
 # The side of the images it was trained on.
 SIDE = 299
+
+FEATURES, CLASSES = 2048, 1008
 
 # Of pytorch-fid, whose checkpoint this is.
 RESIZER = 'legacy_pytorch'
@@ -177,8 +179,10 @@ class Inception(nn.Module):
     x = _BlockE(maxima=False, name='Mixed_7b')(x)
     x = _BlockE(maxima=True, name='Mixed_7c')(x)
     features = x.mean(axis=(1, 2))
-    kernel = self.param('kernel', nn.initializers.lecun_normal(), (2048, 1008))
-    self.param('bias', nn.initializers.zeros, (1008,))
+    kernel = self.param(
+      'kernel', nn.initializers.lecun_normal(), (FEATURES, CLASSES)
+    )
+    self.param('bias', nn.initializers.zeros, (CLASSES,))
     return types.Features(features, features @ kernel)
 
 
@@ -213,17 +217,6 @@ def _shapes() -> types.PyTree:
   return jax.eval_shape(Inception().init, jax.random.key(0), example)['params']
 
 
-def _folded(arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-  """A kernel [O, I, H, W] and its batch normalisation as one convolution."""
-  weight, gamma, beta, mean, var = (np.asarray(a, np.float64) for a in arrays)
-  scale = gamma / np.sqrt(var + _EPSILON)
-  kernel = (weight * scale[:, None, None, None]).transpose(2, 3, 1, 0)
-  return {
-    'kernel': kernel.astype(np.float32),
-    'bias': (beta - mean * scale).astype(np.float32),
-  }
-
-
 def convert(arrays: Mapping[str, np.ndarray]) -> types.PyTree:
   """The parameters in pytorch-fid's checkpoint.
 
@@ -238,33 +231,18 @@ def convert(arrays: Mapping[str, np.ndarray]) -> types.PyTree:
     ValueError: one is missing, or has another shape.
   """
 
-  def take(name: str) -> np.ndarray:
-    if name not in arrays:
-      raise ValueError(f'weights: there is no {name}; they are not of FID')
-    return np.asarray(arrays[name])
+  taken = reader.Reader(arrays, 'FID')
 
   def walk(shapes: types.PyTree, path: tuple[str, ...]) -> types.PyTree:
     if 'kernel' not in shapes:
       return {k: walk(v, (*path, k)) for k, v in shapes.items()}
     name = '.'.join(path)
-    parts = ('weight', 'bias', 'running_mean', 'running_var')
-    names = [f'{name}.conv.weight', *(f'{name}.bn.{part}' for part in parts)]
-    taken = [take(n) for n in names]
     *window, i, o = shapes['kernel'].shape
-    wanted = [(o, i, *window)] + 4 * [(o,)]
-    for n, array, shape in zip(names, taken, wanted, strict=True):
-      if array.shape != shape:
-        raise ValueError(
-          f'weights: {n} has shape {list(array.shape)} instead of {list(shape)}'
-        )
-    return _folded(taken)
+    return taken.convolution(
+      f'{name}.conv', f'{name}.bn', [o, i, *window], _EPSILON
+    )
 
   shapes = dict(_shapes())
-  top = {name: shapes.pop(name) for name in ('kernel', 'bias')}
-  params = walk(shapes, ())
-  params['kernel'] = take('fc.weight').astype(np.float32).T
-  params['bias'] = take('fc.bias').astype(np.float32)
-  for name, shape in top.items():
-    if params[name].shape != shape.shape:
-      raise ValueError(f'weights: fc has shape {list(params[name].T.shape)}')
-  return params
+  for name in ('kernel', 'bias'):
+    del shapes[name]
+  return walk(shapes, ()) | taken.dense('fc', FEATURES, CLASSES)

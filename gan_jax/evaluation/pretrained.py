@@ -4,19 +4,21 @@ import contextlib
 import functools
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from flax import traverse_util
 
 from gan_jax import cache as caches, types
 from gan_jax.evaluation import (
-  clip as clips,
-  dinov2 as dinos,
+  clip,
+  dino,
+  dinov2,
   features,
   inception as inceptions,
   resizers,
-  vit,
+  resnet,
+  swin,
 )
 from gan_jax.storage import torch_files, weights
 
@@ -24,17 +26,6 @@ INCEPTION_FILE = 'pt_inception-2015-12-05-6726825d.pth'
 INCEPTION_URL = (
   'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
   + INCEPTION_FILE
-)
-
-DINOV2_FILE = 'dinov2_vitl14_pretrain.pth'
-DINOV2_URL = (
-  'https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/' + DINOV2_FILE
-)
-
-CLIP_FILE = 'clip-vit-large-patch14-336.bin'
-CLIP_URL = (
-  'https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/'
-  'pytorch_model.bin'
 )
 
 _inception = jax.jit(inceptions.apply, static_argnames='resizer')
@@ -105,70 +96,110 @@ def inception(path: str = '', resizer: str = '') -> features.Extractor:
   return extractor._replace(facts=facts)
 
 
-def _arrays(path: str, file: str, url: str) -> tuple[Any, str]:
-  """A checkpoint's arrays by PyTorch's names, and its sha256."""
-  source = pathlib.Path(path or caches.folder() / file).expanduser()
+class Network(NamedTuple):
+  """A network whose checkpoint says how large it is.
+
+  Attributes:
+    file: the usual name of its checkpoint.
+    url: where that is published.
+    convert: its settings and parameters, of the checkpoint's arrays.
+    apply: `apply(params, images, settings=, resizer=)`, to features and logits.
+    resizer: the usual one.
+  """
+
+  file: str
+  url: str
+  convert: Callable[..., tuple[Any, types.PyTree]]
+  apply: Callable[..., Any]
+  resizer: str
+
+
+def _network(
+  module: Any,
+  url: str,
+  file: str = '',
+  convert: Callable[..., Any] | None = None,
+) -> Network:
+  """The network of a module here.
+
+  Args:
+    module: with `convert`, `apply` and `RESIZER`.
+    url: of the checkpoint.
+    file: its usual name; '' is the last part of the address.
+    convert: in place of the module's.
+  """
+  apply = jax.jit(module.apply, static_argnames=('resizer', 'settings'))
+  file = file or url.rpartition('/')[2]
+  return Network(file, url, convert or module.convert, apply, module.RESIZER)
+
+
+_META = 'https://dl.fbaipublicfiles.com'
+
+NETWORKS = {
+  # ViT-L/14, as Stein et al. 2023 use it; S and B are read, too.
+  'dinov2': _network(
+    dinov2, f'{_META}/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth'
+  ),
+  # ViT-L/14 at 336 pixels, as CMMD has it.
+  'clip': _network(
+    clip,
+    'https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/'
+    'pytorch_model.bin',
+    'clip-vit-large-patch14-336.bin',
+  ),
+  # Those of PyTorch-StudioGAN.
+  'resnet50': _network(
+    resnet, 'https://download.pytorch.org/models/resnet50-0676ba61.pth'
+  ),
+  'swav': _network(
+    resnet,
+    f'{_META}/deepcluster/swav_800ep_pretrain.pth.tar',
+    convert=resnet.convert_swav,
+  ),
+  'dino': _network(
+    dino,
+    f'{_META}/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth',
+  ),
+  'swin': _network(
+    swin,
+    'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/'
+    'swin_base_patch4_window7_224_22kto1k.pth',
+  ),
+}
+
+
+def read(name: str, path: str = '', resizer: str = '') -> features.Extractor:
+  """A network of `NETWORKS`.
+
+  Args:
+    name: of it.
+    path: of its authors' checkpoint, or of a safetensors file of the same
+      names; '' is the usual one in `caches.folder()`.
+    resizer: of `resizers.RESIZERS`; '' is the usual one.
+
+  Raises:
+    ValueError: it is not there, cannot be read, or is of another network.
+  """
+  network = NETWORKS[name]
+  source = pathlib.Path(path or caches.folder() / network.file).expanduser()
   if not source.is_file():
     raise ValueError(
-      f'{source}: there are no weights; download them from {url}'
+      f'{source}: there are no weights; download them from {network.url}'
     )
   if source.suffix == '.safetensors':
     tree, _ = weights.load(source)
     arrays = traverse_util.flatten_dict(tree, sep='/')
   else:
     arrays = torch_files.read_state_dict(source)
-  return arrays, weights.sha256(source)
-
-
-_SETTINGS = 'resizer', 'settings'
-_dinov2 = jax.jit(dinos.apply, static_argnames=_SETTINGS)
-_clip = jax.jit(clips.apply, static_argnames=_SETTINGS)
-
-
-def dinov2(path: str = '', resizer: str = '') -> features.Extractor:
-  """DINOv2: Stein et al. 2023 use ViT-L/14, and its 1,024 features.
-
-  Args:
-    path: of its authors' checkpoint, of S, B or L, or of a safetensors file of
-      the same names; '' is `DINOV2_FILE` in `caches.folder()`.
-    resizer: of `resizers.RESIZERS`; '' is Stein et al.'s.
-
-  Raises:
-    ValueError: it is not there, cannot be read, or is of another network.
-  """
-  arrays, sha256 = _arrays(path, DINOV2_FILE, DINOV2_URL)
-  return _transformer(
-    'dinov2', sha256, dinos.convert(arrays), _dinov2, resizer or dinos.RESIZER
-  )
-
-
-def clip(path: str = '', resizer: str = '') -> features.Extractor:
-  """CLIP's image encoder: CMMD uses ViT-L/14 at 336 pixels.
-
-  Args:
-    path: of a checkpoint of `transformers`, or of a safetensors file of the
-      same names; '' is `CLIP_FILE` in `caches.folder()`.
-    resizer: of `resizers.RESIZERS`; '' is that of CMMD's authors.
-
-  Raises:
-    ValueError: it is not there, cannot be read, or is of another network.
-  """
-  arrays, sha256 = _arrays(path, CLIP_FILE, CLIP_URL)
-  return _transformer(
-    'clip', sha256, clips.convert(arrays), _clip, resizer or clips.RESIZER
-  )
-
-
-def _transformer(
-  name: str,
-  sha256: str,
-  converted: tuple[vit.Settings, types.PyTree],
-  apply: Callable[..., Any],
-  resizer: str,
-) -> features.Extractor:
-  settings, params = converted
+  # Of a network that learned on several GPUs.
+  arrays = {n.removeprefix('module.'): array for n, array in arrays.items()}
+  settings, params = network.convert(arrays)
   extractor = _extractor(
-    name, sha256, params, functools.partial(apply, settings=settings), resizer
+    name,
+    weights.sha256(source),
+    params,
+    functools.partial(network.apply, settings=settings),
+    resizer or network.resizer,
   )
   facts = {**extractor.facts, 'features_network': str(settings)}
   return extractor._replace(facts=facts)
@@ -178,6 +209,5 @@ def _transformer(
 # being the usual one.
 PRETRAINED: dict[str, Callable[[str, str], features.Extractor]] = {
   'inception': inception,
-  'dinov2': dinov2,
-  'clip': clip,
+  **{name: functools.partial(read, name) for name in NETWORKS},
 }

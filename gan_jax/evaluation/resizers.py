@@ -1,4 +1,4 @@
-"""How images are brought to the size that a fixed network takes, by name.
+"""How images are brought to what a fixed network takes, by name.
 
 The resizer changes a Frechet distance more than many a method does (Parmar et
 al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation"), so
@@ -43,6 +43,21 @@ class Resizer(NamedTuple):
 
   taps: Callable[[int, int], Taps]
   rounds: bool = False
+
+
+class Colours(NamedTuple):
+  """Of the images that a network was trained on, red, green and blue in [0, 1].
+
+  Attributes:
+    mean: which the network takes as 0.
+    std: their deviation, which it takes as 1.
+  """
+
+  mean: tuple[float, float, float]
+  std: tuple[float, float, float]
+
+
+IMAGENET = Colours((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -189,3 +204,9 @@ def resize(images: jax.Array, side: int, name: str) -> jax.Array:
   # Filters with negative weights go beyond the ends.
   x = x.astype(jnp.float32).clip(0, 255) / 127.5 - 1
   return jnp.broadcast_to(x, (*x.shape[:3], 3))
+
+
+def standardised(x: jax.Array, colours: Colours) -> jax.Array:
+  """Images `[N, H, W, 3]` in [-1, 1] as a network of those colours has them."""
+  mean, std = (jnp.array(c).reshape(1, 1, 1, 3) for c in colours)
+  return ((x + 1) / 2 - mean) / std

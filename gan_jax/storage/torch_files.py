@@ -177,16 +177,21 @@ def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
   """The tensors of a state_dict that `torch.save` has written, by name.
 
   Both of its formats are read; nothing in the file is run. Entries that are no
-  tensors are left out.
+  tensors are left out. It may be an entry 'state_dict' or 'model' of what was
+  written.
 
   Raises:
     ValueError: it is no such file, is damaged, or asks for anything but
       dictionaries and tensors of numbers.
   """
   try:
+    content = _read_path(path)
+    for name in ('state_dict', 'model'):
+      if isinstance(content.get(name), dict):
+        content = content[name]
     return {
       str(name): _Tensor.array(value)
-      for name, value in _read_path(path).items()
+      for name, value in content.items()
       if isinstance(value, _Tensor)
     }
   except _UNREADABLE as error:
