@@ -5,9 +5,9 @@ the transformers S and B. The features are the normalised first tokens after the
 last four blocks, side by side, of which the authors' linear classifier is.
 """
 
+import functools
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
 from gan_jax import types
@@ -42,15 +42,5 @@ def convert(
   return dinov2.read(reader, side=side, heads=heads, scaled=False, last=_LAST)
 
 
-def apply(
-  params: types.PyTree,
-  images: jax.Array,
-  *,
-  settings: vit.Settings,
-  resizer: str = RESIZER,
-  side: int = SIDE,
-) -> types.Features:
-  """As `dinov2.apply`: features `[N, 4 * width]`, and no logits."""
-  return dinov2.apply(
-    params, images, settings=settings, resizer=resizer, side=side
-  )
+# Features `[N, 4 * width]`, and no logits.
+apply = functools.partial(dinov2.apply, resizer=RESIZER)
