@@ -293,14 +293,22 @@ def seen(label: np.ndarray, **heads: np.ndarray) -> looks.Seen:
   return looks.Seen(batch, jnp.zeros(len(label)), lambda: batch.x, batch, made)
 
 
-def of_update(player: str, name: str, real: looks.Seen, fake: Any) -> float:
+def of_update(
+  player: str,
+  name: str,
+  real: Any,
+  fake: Any,
+  judge: Any = None,
+  **settings: bool,
+) -> float:
   """A term's value where D's heads say this of real and generated samples."""
   update: Any = terms.Update(
-    *(None,) * 6, real=real, fake=fake, hyper={}, memory=(), key=KEY
+    *(None,) * 3, judge, lambda batch: batch, *(None,) * 2, real=real,
+    fake=fake, hyper={}, memory=(), key=KEY,
   )  # fmt: skip
   value = getattr(player_terms.TERMS, player)[name].value
   assert value is not None
-  return float(value(update))
+  return float(value(update, **settings))
 
 
 def test_the_sides_of_twin_classifiers():
@@ -338,6 +346,61 @@ def test_the_sides_of_a_multi_hinge():
   assert of_update('disc', 'mhgan', fake, real) == 20
   assert of_update('gen', 'mhgan_gen', no, real) == 0
   assert of_update('gen', 'mhgan_gen', no, fake) == 10
+
+
+@pytest.mark.parametrize('name', ['cr', 'cr_fake'])
+@pytest.mark.parametrize('head', ['classify', 'embed'])
+def test_consistency_of_outputs_of_the_classes(name: str, head: str):
+  """StudioGAN's: mean squares of the logits and of one head, of proxies'
+  'embed' and not 'classify'."""
+  rng = np.random.default_rng(0)
+  heads = {'features': (2, 5), 'classify': (2, 3)}
+  if head == 'embed':
+    heads['embed'] = (2, 4)
+  images = types.Batch(jnp.zeros((2, 8, 8, 1)), jnp.array([0, 1]))
+  one, other = (
+    {key: rng.normal(size=shape) for key, shape in heads.items()}
+    for _ in range(2)
+  )
+  logits = rng.normal(size=(2, 2))
+  first = looks.Seen(images, logits[0], lambda: images.x, images, one)
+  sets = (first, None) if name == 'cr' else (None, first)
+  again = types.Judged(logits[1], other)
+  of_logits = ((logits[0] - logits[1]) ** 2).mean()
+  of_head = ((one[head] - other[head]) ** 2).mean()
+  for with_heads, expected in ((False, 0.0), (True, of_head)):
+    found = of_update('disc', name, *sets, lambda _: again, heads=with_heads)
+    assert found == pytest.approx(of_logits + expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('heads', [False, True])
+def test_outputs_of_the_classes_with_near_latents(heads: bool):
+  z, label = jnp.arange(8.0).reshape(4, 2), jnp.zeros(4, jnp.int32)
+  batch = types.Batch(z, label)
+  update: Any = terms.Update(
+    None, lambda latent: types.Batch(latent.z, latent.label), None,
+    lambda batch: types.Judged(batch.x.sum(axis=1), {'classify': batch.x}),
+    lambda batch: batch._replace(x=2 * batch.x), None, types.Latent(z, label),
+    None, looks.Seen(batch, None, None, batch),
+    {'penalties.zcr.sigma': jnp.float32(0.1)}, (), KEY,
+  )  # fmt: skip
+  move = 2 * 0.1 * np.asarray(jax.random.normal(KEY, z.shape))
+  expected = (move.sum(axis=1) ** 2).mean() + heads * (move**2).mean()
+  value = player_terms.TERMS.disc['zcr'].value
+  assert value is not None
+  assert float(value(update, heads=heads)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_consistency_without_outputs_of_the_classes():
+  config = game('acgan', 'projection')
+  config.penalties = configs.Penalties()
+  config.penalties.zcr.weight, config.penalties.zcr.heads = 1.0, True
+  message = r'penalties\.zcr\.heads=True: D has no outputs .* or proxies$'
+  with pytest.raises(ValueError, match=message):
+    build.make_spec(config, build.make_source(config, KEY).info)
+  config.penalties.zcr.weight, config.penalties.cr.heads = 0.0, True
+  for line, name in zip(idle.warnings(config), ('cr', 'zcr'), strict=True):
+    assert line.startswith(f'penalties.{name}.heads=True: has no effect')
 
 
 def alone() -> configs.Config:

@@ -10,7 +10,7 @@ import pytest
 import scipy
 
 from gan_jax import types
-from gan_jax.config import fields as configs, idle, values
+from gan_jax.config import checks, fields as configs, idle, values
 from gan_jax.engine import build, program
 from gan_jax.evaluation import evaluator, feature_metrics, metric as metrics
 from gan_jax.game import class_losses, draws, objectives, state as states
@@ -213,6 +213,15 @@ def test_what_cannot_be_found(
     values.assign(ring, name, value)
   with pytest.raises(ValueError, match=message):
     build.make_spec(ring, build.make_source(ring, KEY).info)
+
+
+def test_codes_that_g_does_not_learn_to_show_are_told(ring: configs.Config):
+  assert not list(checks.warnings(ring))
+  ring.penalties.infogan_gen.weight = 0.0
+  (line,) = checks.warnings(ring)
+  assert 'penalties.infogan_gen.weight is 0' in line
+  ring.population.vary = {'penalties.infogan_gen.weight': [0.0, 1.0]}
+  assert not list(checks.warnings(ring))
 
 
 def test_numbers_that_nothing_finds_are_told(ring: configs.Config):

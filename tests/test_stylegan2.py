@@ -480,7 +480,7 @@ def test_a_term_looks_at_its_share_of_the_batch():
     'synthesise': lambda ws: ws.reshape(-1, 1, 1, 5),
   }
   update = terms.Update(
-    params={}, gen=None, disc=None, bare_disc=None,
+    params={}, gen=None, disc=None, judge=None, shown=None,
     gen_methods=closed,
     latent=types.Latent(jnp.ones((8, 5))), real=None, fake=None, hyper=hyper,
     memory=(), key=KEY,

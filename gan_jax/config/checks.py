@@ -62,6 +62,15 @@ def warnings(config: configs.Config) -> Iterator[str]:
         f'{name} is 0 from step {end:,} on, and steps={config.steps:,}: '
         f'schedules.{name}.end says when'
       )
+  found, shown = (
+    max(values.swept_values(config, f'penalties.{name}.weight'))
+    for name in ('infogan', 'infogan_gen')
+  )
+  if found and not shown:
+    yield (
+      f'penalties.infogan.weight={found}: D learns to find codes that G does '
+      'not learn to show; penalties.infogan_gen.weight is 0'
+    )
   yield from idle.warnings(config)
 
 

@@ -215,8 +215,29 @@ class PathLength:
 
 
 @dataclasses.dataclass
-class Zcr:
-  """Consistency under small moves of the latents; off while its weight is 0."""
+class Consistency:
+  """Outputs of D that are to be alike; off while its weight is 0."""
+
+  # Of the term in the loss.
+  weight: float = declare.field(0.0, swept=True, at_least=0)
+  # Beside D's logits also its outputs of the classes, or its space of proxies,
+  # as in StudioGAN.
+  heads: bool = False
+  # Applied at every k-th step, with k times the weight.
+  every: int = declare.field(1, at_least=1)
+
+
+@dataclasses.dataclass
+class Zcr(Consistency):
+  """The same of small moves of the latents."""
+
+  # The standard deviation of a move.
+  sigma: float = declare.field(0.05, swept=True, at_least=0)
+
+
+@dataclasses.dataclass
+class ZcrGen:
+  """Samples that differ with their latents; off while its weight is 0."""
 
   # Of the term in the loss.
   weight: float = declare.field(0.0, swept=True, at_least=0)
@@ -316,13 +337,13 @@ class Penalties:
   infogan_gen: Penalty = dataclasses.field(default_factory=Penalty)
   # Consistency of D's logits on real images and on a mirrored and moved view of
   # them; the papers' weight is 10.
-  cr: Penalty = dataclasses.field(default_factory=Penalty)
+  cr: Consistency = dataclasses.field(default_factory=Consistency)
   # The same of generated images; with `cr` it is bCR.
-  cr_fake: Penalty = dataclasses.field(default_factory=Penalty)
+  cr_fake: Consistency = dataclasses.field(default_factory=Consistency)
   # Consistency of D's logits on fakes of near latents.
   zcr: Zcr = dataclasses.field(default_factory=Zcr)
   # The generator's: that fakes of near latents differ.
-  zcr_gen: Zcr = dataclasses.field(default_factory=Zcr)
+  zcr_gen: ZcrGen = dataclasses.field(default_factory=ZcrGen)
   # The generator's: inner products of its filters (Brock et al. 2019).
   orthogonal: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: how far the means of D's last layer are from those of real

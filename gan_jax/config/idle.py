@@ -124,6 +124,7 @@ _NEEDS = {
   },
   'penalties.reacgan.margin': _penalty('reacgan'),
   'penalties.reacgan_gen.margin': _penalty('reacgan_gen'),
+  **{f'penalties.{n}.heads': _penalty(n) for n in ('cr', 'cr_fake', 'zcr')},
   'penalties.zcr.sigma': _penalty('zcr'),
   'penalties.zcr_gen.sigma': _penalty('zcr_gen'),
   'augment.p': _Need(

@@ -366,6 +366,14 @@ def check_conditioning(
           f'penalties.{name}.weight={weight}: D has no head for it; '
           f'set {needed} and disc.net.conditioning={kind!r}'
         )
+  named = how in _TRAINED_BY and not (how == 'codes' and not config.gen.codes)
+  for name in ('cr', 'cr_fake', 'zcr'):
+    if getattr(config.penalties, name).heads and not named:
+      *others, last = _TRAINED_BY
+      raise ValueError(
+        f'penalties.{name}.heads=True: D has no outputs of classes; set '
+        f'disc.net.conditioning to {", ".join(others)} or {last}'
+      )
   samples = config.batch_size // config.microbatches
   if how == 'proxies' and samples < 2:
     raise ValueError(

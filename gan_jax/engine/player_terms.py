@@ -86,14 +86,27 @@ _contrastive = functools.partial(_among_proxies, class_losses.contrastive)
 _data_to_data = functools.partial(_among_proxies, class_losses.data_to_data)
 
 
-def _consistency(update: terms.Update, seen: looks.Seen) -> jax.Array:
-  """How far D's logits move with a second view of what it saw, `[]`.
+def _moved(
+  one: types.Judged | looks.Seen, other: types.Judged, heads: bool
+) -> jax.Array:
+  """How far D's logits, and with `heads` its head of classes, move, `[]`."""
+  total = penalties.consistency(one.logits, other.logits)
+  # Of proxies their space and not the cosines, as in StudioGAN.
+  name = 'embed' if 'embed' in other.heads else 'classify'
+  if heads:
+    total += penalties.consistency(one.heads[name], other.heads[name])
+  return total
+
+
+def _consistency(
+  update: terms.Update, seen: looks.Seen, heads: bool
+) -> jax.Array:
+  """How far D's outputs move with a second view of what it saw, `[]`.
 
   A D with dropout drops other units in it.
   """
   x = augment.view(seen.shown.x, update.key)
-  again = update.bare_disc(seen.shown._replace(x=x))
-  return penalties.consistency(seen.logits, again)
+  return _moved(seen, update.judge(seen.shown._replace(x=x)), heads)
 
 
 def _near(update: terms.Update, name: str) -> types.Batch:
@@ -104,15 +117,16 @@ def _near(update: terms.Update, name: str) -> types.Batch:
   return update.gen(update.latent._replace(z=near))
 
 
-def _zcr_disc(update: terms.Update) -> jax.Array:
-  """How far D's logits move with the latents of its fakes, `[]`.
+def _zcr_disc(update: terms.Update, *, heads: bool) -> jax.Array:
+  """How far D's outputs move with the latents of its fakes, `[]`.
 
   Both are augmented by the same draws.
   """
   near = objectives.pack(_near(update, 'zcr'), update.packing)
-  return penalties.consistency(
-    update.disc(update.fake.batch), update.disc(near)
+  one, other = (
+    update.judge(update.shown(batch)) for batch in (update.fake.batch, near)
   )
+  return _moved(one, other, heads)
 
 
 def _zcr_gen(update: terms.Update) -> jax.Array:
@@ -208,8 +222,8 @@ TERMS = types.Pair(
     'reacgan': terms.Term(
       lambda u: _data_to_data(u, u.real, 'reacgan', 'temperature', 'margin')
     ),
-    'cr': terms.Term(lambda u: _consistency(u, u.real)),
-    'cr_fake': terms.Term(lambda u: _consistency(u, u.fake)),
+    'cr': terms.Term(lambda u, heads: _consistency(u, u.real, heads)),
+    'cr_fake': terms.Term(lambda u, heads: _consistency(u, u.fake, heads)),
     'zcr': terms.Term(_zcr_disc),
   },
 )

@@ -218,13 +218,16 @@ def _with_terms(
   `length` is that of the step of the latents, if they took one.
   """
   keys = draw.keys
-  disc = _closed_discriminator(params.disc, vars, keys.disc_penalty, spec)
+  judge = _closed_judge(params.disc, vars, keys.disc_penalty, spec)
+  augmentation = _augmentation(keys.augment_penalty, now.hyper, spec)
+  shown = augmentation or (lambda batch: batch)
   real, fake = seen
   update = terms.Update(
     params=getattr(params, player),
     gen=_closed_generator(params.gen, vars, keys, spec),
-    disc=_augmented(disc, keys.augment_penalty, now.hyper, spec),
-    bare_disc=disc,
+    disc=lambda batch: judge(shown(batch)).logits,
+    judge=judge,
+    shown=shown,
     gen_methods=_closed_methods(params.gen, vars, keys, spec),
     latent=draw.latent,
     real=real,
@@ -276,16 +279,6 @@ def _augmentation(
     return pack(batch._replace(x=x), spec.packing)
 
   return augmented
-
-
-def _augmented(
-  disc: types.DiscFn, key: jax.Array, hyper: types.Hyper, spec: specs.Spec
-) -> types.DiscFn:
-  """D of samples that it sees augmented."""
-  augmentation = _augmentation(key, hyper, spec)
-  if augmentation is None:
-    return disc
-  return lambda batch: disc(augmentation(batch))
 
 
 def _closed_generator(

@@ -18,7 +18,8 @@ class Update(NamedTuple):
     gen: G closed over its parameters: a `Latent` to a `Batch`.
     disc: D closed over its parameters: a `Batch` to logits `[B]`; it sees them
       augmented.
-    bare_disc: the same, of samples as they are.
+    judge: D's logits and heads, of samples as they are.
+    shown: samples as `disc` sees them.
     gen_methods: other methods of G, by name, closed likewise.
     latent: what the fakes were made of.
     real: real samples.
@@ -32,7 +33,8 @@ class Update(NamedTuple):
   params: types.PyTree
   gen: Callable[[types.Latent], types.Batch]
   disc: types.DiscFn
-  bare_disc: types.DiscFn
+  judge: Callable[[types.Batch], types.Judged]
+  shown: Callable[[types.Batch], types.Batch]
   gen_methods: Mapping[str, Callable[[Any], Any]]
   latent: types.Latent
   real: looks.Seen
