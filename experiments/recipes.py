@@ -259,6 +259,21 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
     )
 
 
+def use_mimicry(c: config.Config, *, steps: int) -> None:
+  """SNGAN as the library mimicry has it (Lee & Town 2020).
+
+  G's batches are as large as D's, and real images get no noise. Not here: its
+  last layer of D has a bias at 32x32, too, and the shortcuts of D's blocks see
+  what is rectified for their convolutions, for that is done in place.
+
+  Args:
+    c: the configuration.
+    steps: of G.
+  """
+  use_sngan(c, steps=steps)
+  c.gen_batches, c.data.dequantise = 1, False
+
+
 def use_wgan_gp(c: config.Config, *, steps: int) -> None:
   """WGAN-GP (Gulrajani et al. 2017) as the library mimicry has it.
 
@@ -270,11 +285,34 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
     c: the configuration.
     steps: of G.
   """
-  use_sngan(c, steps=steps)
+  use_mimicry(c, steps=steps)
   c.loss = 'wasserstein'
   c.penalties.wgan_gp.weight = 10.0
   c.disc.net = sngan.DiscSettings(spectral_norm=False, pooling='mean')
-  c.gen_batches, c.data.dequantise = 1, False
+
+
+def use_ssgan(c: config.Config, *, steps: int) -> None:
+  """SSGAN (Chen et al. 2019) as mimicry has it.
+
+  Args:
+    c: the configuration.
+    steps: of G.
+  """
+  use_mimicry(c, steps=steps)
+  c.disc.net = sngan.DiscSettings(rotations=True)
+  c.penalties.ssgan.weight, c.penalties.ssgan_gen.weight = 1.0, 0.2
+
+
+def use_infomax(c: config.Config, *, steps: int) -> None:
+  """InfoMax-GAN (Lee et al. 2021) as mimicry has it, by the same authors.
+
+  Args:
+    c: the configuration.
+    steps: of G.
+  """
+  use_mimicry(c, steps=steps)
+  c.disc.net = sngan.DiscSettings(infomax=1024)
+  c.penalties.infomax.weight = c.penalties.infomax_gen.weight = 0.2
 
 
 def use_biggan(c: config.Config) -> None:

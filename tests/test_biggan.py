@@ -853,7 +853,7 @@ class Blocks(nn.Module):
     inits = residual.Inits(init, init)
     common = {'attention': 4, 'remat': self.remat, 'dtype': jnp.float32}
     if not self.up:
-      return residual.shrink(x, [8], 1, inits, wide=True, **common)
+      return residual.shrink(x, [8], 1, inits, wide=True, **common)[1]
     norm = functools.partial(
       conditional.normalised,
       mode=types.TRAIN,

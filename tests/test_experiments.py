@@ -224,6 +224,23 @@ def test_every_config_of_images_has_other_networks(name: str):
         'disc.net.pooling': 'mean', 'gen.latent_dim': 128, 'gen_batches': 1,
       },
     ),
+    # Chen et al. 2019 and Lee et al. 2021, by the same.
+    (
+      'cifar10.py:ssgan',
+      {
+        'loss': 'hinge', 'disc_steps': 5, 'steps': 100_000,
+        'penalties.ssgan.weight': 1.0, 'penalties.ssgan_gen.weight': 0.2,
+        'disc.net.rotations': True, 'disc.net.spectral_norm': True,
+        'gen_batches': 1, 'data.dequantise': False,
+      },
+    ),
+    (
+      'cifar10.py:infomax',
+      {
+        'penalties.infomax.weight': 0.2, 'penalties.infomax_gen.weight': 0.2,
+        'disc.net.infomax': 1024, 'optim.disc.learning_rate': 2e-4,
+      },
+    ),
     # The scripts BigGAN_bs256x8 and SAGAN_bs128x2 of Brock et al. 2019.
     ('imagenet.py:128', {'batch_size': 8 * 256, 'microbatches': 8}),
     ('imagenet.py:sagan', {'batch_size': 2 * 128, 'microbatches': 2}),

@@ -63,8 +63,7 @@ def warnings(config: configs.Config) -> Iterator[str]:
         f'schedules.{name}.end says when'
       )
   found, shown = (
-    max(values.swept_values(config, f'penalties.{name}.weight'))
-    for name in ('infogan', 'infogan_gen')
+    values.largest_weight(config, name) for name in ('infogan', 'infogan_gen')
   )
   if found and not shown:
     yield (

@@ -335,6 +335,16 @@ class Penalties:
   infogan: Penalty = dataclasses.field(default_factory=Penalty)
   # The generator's: that D finds them.
   infogan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of how real images were turned (disc.net.rotations; Chen et al. 2019, SSGAN,
+  # whose weight is 1).
+  ssgan: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: of how its own were; theirs is 0.2.
+  ssgan_gen: Penalty = dataclasses.field(default_factory=Penalty)
+  # Of parts of real images that D finds by the whole (disc.net.infomax; Lee et
+  # al. 2021, InfoMax-GAN, whose weight is 0.2).
+  infomax: Penalty = dataclasses.field(default_factory=Penalty)
+  # The generator's: of its own; theirs is 0.2, too.
+  infomax_gen: Penalty = dataclasses.field(default_factory=Penalty)
   # Consistency of D's logits on real images and on a mirrored and moved view of
   # them; the papers' weight is 10.
   cr: Consistency = dataclasses.field(default_factory=Consistency)

@@ -24,8 +24,9 @@ def _rule(name: str) -> _Need:
 
 
 def _penalty(name: str) -> _Need:
-  field = f'penalties.{name}.weight'
-  return _Need(field, lambda c: max(values.swept_values(c, field)) > 0)
+  return _Need(
+    f'penalties.{name}.weight', lambda c: values.largest_weight(c, name) > 0
+  )
 
 
 def _not_sgd(player: str) -> _Need:

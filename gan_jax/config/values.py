@@ -330,6 +330,11 @@ def swept_values(config: configs.Config, name: str) -> list[float]:
   return [*begins, *ends, *([0.0] if from_0 else [])]
 
 
+def largest_weight(config: configs.Config, term: str) -> float:
+  """A term's weight, where it is largest; 0 if it is never on."""
+  return max(swept_values(config, f'penalties.{term}.weight'))
+
+
 def least_peak(config: configs.Config, name: str) -> float:
   """The largest a number is over time, of the member where that is least."""
   return max(min(each) for each in _begins_and_ends(config, name) if each)

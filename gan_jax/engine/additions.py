@@ -5,7 +5,6 @@ As `build.py` asks for it, which makes the game.
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Mapping
 
@@ -23,7 +22,6 @@ from gan_jax.game import (
   spec as specs,
   terms,
 )
-from gan_jax.networks import conditional
 from gan_jax.ops import cpu
 
 
@@ -51,7 +49,7 @@ def make_terms(
     return {
       name: made(name, term)
       for name, term in known.items()
-      if _largest(config, name)
+      if values.largest_weight(config, name)
     }
 
   disc = chosen(player_terms.TERMS.disc)
@@ -60,15 +58,10 @@ def make_terms(
   return types.Pair(chosen(player_terms.TERMS.gen), disc)
 
 
-def _largest(config: configs.Config, name: str) -> float:
-  """The weight of a term, where it is largest; 0 if it is never on."""
-  return max(values.swept_values(config, f'penalties.{name}.weight'))
-
-
 def make_loss(config: configs.Config) -> losses.GanLoss:
   """The players' losses of D's logits, and what those logits tell."""
   loss = names.LOSSES[config.loss]
-  if _largest(config, 'label_smoothing'):
+  if values.largest_weight(config, 'label_smoothing'):
     # D's sigmoid is that share of the probability of being real.
     loss = loss._replace(classifier=False, log_ratio=False)
   how = getattr(config.disc.net, 'conditioning', '')
@@ -244,72 +237,31 @@ def check_penalties(
 ) -> None:
   """Raises ValueError for a penalty that a network or data make invalid."""
   for name in ('cr', 'cr_fake'):
-    weight = _largest(config, name)
+    weight = values.largest_weight(config, name)
     if weight and info.kind != 'images':
       raise ValueError(
         f'penalties.{name}.weight={weight}: needs images; '
         f'data.name={config.data.name!r} has samples of shape {info.shape}'
       )
-  weight = _largest(config, 'path_length')
+  weight = values.largest_weight(config, 'path_length')
   if weight and 'map' not in getattr(gen, 'methods', ()):
     raise ValueError(
       f'penalties.path_length.weight={weight}: gen.name={config.gen.name!r} '
       "has no intermediate latents; 'stylegan2' and 'stylegan3' do"
     )
-  weight = _largest(config, 'wgan_gp')
+  weight = values.largest_weight(config, 'wgan_gp')
   for name, off in (('batch_norm', False), ('mbstd_group', 0)):
     if weight and getattr(disc.settings, name, off):
       raise ValueError(
         f'penalties.wgan_gp.weight={weight}: needs a D that judges each '
         f'sample alone; set disc.net.{name}={off}'
       )
-  weight = _largest(config, 'orthogonal')
+  weight = values.largest_weight(config, 'orthogonal')
   if weight and hasattr(gen, 'project'):
     raise ValueError(
       f'penalties.orthogonal.weight={weight}: gen.name={config.gen.name!r} '
       'normalises its weights itself'
     )
-
-
-def check_teachers(config: configs.Config, disc: nn.Module) -> None:
-  """Raises ValueError where D cannot teach so, or a player learns nothing."""
-  if share := _largest(config, 'label_smoothing'):
-    known = [name for name, x in names.LOSSES.items() if x.classifier]
-    if config.loss not in known:
-      raise ValueError(
-        f'penalties.label_smoothing.weight={share}: in loss={config.loss!r} D '
-        f'learns no labels; it does in {", ".join(known)}'
-      )
-    every = config.penalties.label_smoothing.every
-    if share * every >= 1:
-      raise ValueError(
-        f'penalties.label_smoothing.every={every}: with weight={share} a label '
-        'would not be above 0; their product must be below 1'
-      )
-  matched = _largest(config, 'feature_matching')
-  if matched and not isinstance(disc, conditional.Judge):
-    raise ValueError(
-      f'penalties.feature_matching.weight={matched}: '
-      f'disc.name={config.disc.name!r} does not show its last layer; '
-      f'{", ".join(_with_heads())} do'
-    )
-  untaught = {}
-  if not min(values.swept_values(config, 'gen_loss_weight')):
-    untaught = {'gen': 'gen_loss_weight=0'}
-  if config.loss == 'none':
-    untaught = dict.fromkeys(('gen', 'disc'), "loss='none'")
-  # Others bound a player, and do not tell it what samples are like.
-  examples = types.Pair(gen='feature_matching', disc='mhgan')
-  for player, cause in untaught.items():
-    example = getattr(examples, player)
-    of_heads = (getattr(pair, player) for pair in _TRAINED_BY.values())
-    teachers = {example, *itertools.chain(*of_heads)}
-    weights = (f'penalties.{name}.weight' for name in teachers)
-    if not any(values.least_peak(config, name) for name in weights):
-      raise ValueError(
-        f'{cause}: {player[0].upper()} learns nothing; set a weight of a term '
-        f'that teaches it, such as penalties.{example}.weight'
-      )
 
 
 def check_groups(
@@ -332,104 +284,3 @@ def check_groups(
         f'disc.net.mbstd_group={wanted}: must divide the '
         f'{"part of the " * (config.microbatches > 1)}batch of {size} samples'
       )
-
-
-# By how D takes the class: the terms that train its heads, those of D first.
-_TRAINED_BY: dict[str, types.Pair] = {
-  'classifier': types.Pair(disc=('acgan',), gen=('acgan_gen',)),
-  'twin_classifiers': types.Pair(disc=('tacgan',), gen=('tacgan_gen',)),
-  'discriminative_classifier': types.Pair(
-    disc=('adcgan',), gen=('adcgan_gen',)
-  ),
-  'multi_hinge': types.Pair(disc=('mhgan',), gen=('mhgan_gen',)),
-  'codes': types.Pair(disc=('infogan',), gen=('infogan_gen',)),
-  'proxies': types.Pair(
-    disc=('contragan', 'reacgan'), gen=('contragan_gen', 'reacgan_gen')
-  ),
-}
-
-
-def check_conditioning(
-  config: configs.Config, disc: nn.Module, classes: int
-) -> None:
-  """Raises ValueError where D's heads are missing, or without their terms."""
-  set_to = getattr(disc.settings, 'conditioning', '')
-  how = set_to if classes or set_to == 'codes' else ''
-  _check_codes(config, how, getattr(disc.settings, 'numbers', 0))
-
-  for kind, terms_of in _TRAINED_BY.items():
-    for name in (*terms_of.disc, *terms_of.gen):
-      weight = _largest(config, name)
-      if kind != how and weight:
-        needed = 'gen.codes' if kind == 'codes' else 'conditional=True'
-        raise ValueError(
-          f'penalties.{name}.weight={weight}: D has no head for it; '
-          f'set {needed} and disc.net.conditioning={kind!r}'
-        )
-  named = how in _TRAINED_BY and not (how == 'codes' and not config.gen.codes)
-  for name in ('cr', 'cr_fake', 'zcr'):
-    if getattr(config.penalties, name).heads and not named:
-      *others, last = _TRAINED_BY
-      raise ValueError(
-        f'penalties.{name}.heads=True: D has no outputs of classes; set '
-        f'disc.net.conditioning to {", ".join(others)} or {last}'
-      )
-  samples = config.batch_size // config.microbatches
-  if how == 'proxies' and samples < 2:
-    raise ValueError(
-      "disc.net.conditioning='proxies': compares samples, and an update sees "
-      'one at a time; set a larger batch_size, or fewer microbatches'
-    )
-  if how in _TRAINED_BY:
-    of_disc, of_gen = _TRAINED_BY[how].disc, _TRAINED_BY[how].gen
-    if not any(_largest(config, name) for name in of_disc):
-      raise ValueError(
-        f'disc.net.conditioning={how!r}: nothing trains it; set '
-        f'{_either(of_disc)}, and {_either(of_gen)} for G'
-      )
-
-
-def _check_codes(config: configs.Config, how: str, numbers: int) -> None:
-  """Raises ValueError where nobody makes or finds InfoGAN's codes."""
-  gen = config.gen
-  if gen.codes and how != 'codes':
-    *others, last = _with_heads()
-    raise ValueError(
-      f'gen.codes={gen.codes}: D is to find them; set disc.net.conditioning='
-      f"'codes', of {', '.join(others)} or {last}"
-    )
-  if how != 'codes':
-    return
-  if config.conditional:
-    raise ValueError(
-      "disc.net.conditioning='codes': of a game without labels, and "
-      'conditional=True has those of the data; set one of them'
-    )
-  if not (gen.codes or numbers):
-    raise ValueError(
-      "disc.net.conditioning='codes': there are none; set gen.codes or "
-      'disc.net.numbers'
-    )
-  if numbers > gen.latent_dim:
-    raise ValueError(
-      f'disc.net.numbers={numbers}: z has gen.latent_dim={gen.latent_dim}'
-    )
-  if config.packing > 1:
-    raise ValueError(
-      f'packing={config.packing}: codes are those of single samples; set '
-      'packing=1'
-    )
-
-
-def _with_heads() -> list[str]:
-  """The networks whose D has heads."""
-  return [
-    name
-    for name, file in names.NETWORKS.items()
-    if issubclass(file.Discriminator, conditional.Judge)
-  ]
-
-
-def _either(names: tuple[str, ...]) -> str:
-  """Their weights, in words."""
-  return ' or '.join(f'penalties.{name}.weight' for name in names)

@@ -13,6 +13,7 @@ from gan_jax.game import (
   looks,
   objectives,
   penalties,
+  self_supervised,
   terms,
 )
 
@@ -109,6 +110,18 @@ def _consistency(
   return _moved(seen, update.judge(seen.shown._replace(x=x)), heads)
 
 
+def _rotation(update: terms.Update, seen: looks.Seen) -> jax.Array:
+  """How badly D tells by how much samples were turned, `[]`."""
+  x, turns = self_supervised.turned(seen.shown.x)
+  heads = update.judge(seen.shown._replace(x=x)).heads
+  return class_losses.classification(heads['rotation'], turns)
+
+
+def _infomax(seen: looks.Seen) -> jax.Array:
+  """How badly D finds parts of samples by the whole, `[]`."""
+  return self_supervised.infomax(seen.heads['local'], seen.heads['global'])
+
+
 def _near(update: terms.Update, name: str) -> types.Batch:
   """What G makes of latents near those of the update."""
   z = update.latent.z
@@ -173,6 +186,8 @@ TERMS = types.Pair(
       lambda u: _data_to_data(u, u.fake, 'reacgan_gen', 'temperature', 'margin')
     ),
     'infogan_gen': terms.Term(_codes),
+    'ssgan_gen': terms.Term(lambda u: _rotation(u, u.fake)),
+    'infomax_gen': terms.Term(lambda u: _infomax(u.fake)),
     'feature_matching': terms.Term(_feature_matching),
     'path_length': terms.Term(
       _path_length, init=lambda: jnp.zeros(()), joint=True
@@ -216,6 +231,8 @@ TERMS = types.Pair(
     'adcgan': terms.Term(lambda u: _as_real(u.real) + _as_fake(u.fake)),
     'mhgan': terms.Term(lambda u: _multi_hinge(u.real) + _as_generated(u.fake)),
     'infogan': terms.Term(_codes),
+    'ssgan': terms.Term(lambda u: _rotation(u, u.real)),
+    'infomax': terms.Term(lambda u: _infomax(u.real)),
     'contragan': terms.Term(
       lambda u: _contrastive(u, u.real, 'contragan', 'temperature')
     ),

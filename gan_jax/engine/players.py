@@ -13,7 +13,7 @@ import optax
 from gan_jax import types
 from gan_jax.config import checks, fields as configs, values
 from gan_jax.data import source as sources
-from gan_jax.engine import additions, choices, kept, names
+from gan_jax.engine import additions, choices, heads, kept, names
 from gan_jax.game import frozen, projection, state as states
 from gan_jax.networks import adapter
 
@@ -80,8 +80,9 @@ def make(
   )
   disc = _make_module(config, 'disc', classes=classes, dtype=dtype)
   additions.check_penalties(config, gen, disc, info)
-  additions.check_teachers(config, disc)
-  additions.check_conditioning(config, disc, classes)
+  heads.check_teachers(config, disc)
+  heads.check_conditioning(config, disc, classes)
+  heads.check_tasks(config, disc, info)
   additions.check_groups(config, gen, disc)
   networks = _make_networks(config, types.Pair(gen, disc), info, classes)
   facts = {'game': values.to_dict(config), 'data': [info, marginals]}

@@ -184,7 +184,7 @@ class Discriminator(conditional.Judge):
     plan = residual.choose('biggan', PLANS, shape)
     sides = plan.sides_down(shape[0])
     residual.check_attention('disc.net.attention', settings.attention, sides)
-    h = residual.shrink(
+    _, h = residual.shrink(
       batch.x,
       [settings.width * n for n in plan.down],
       plan.halvings,

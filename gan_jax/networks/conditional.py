@@ -170,7 +170,7 @@ class Projection(nn.Module):
 # The heads that D has beside its logit, by how it takes the class. 'classify'
 # and 'twin' are logits of the classes, `[B, K]` unless another shape is given,
 # 'embed' has rows of length 1. 'features', the layer before the logit, is
-# always there.
+# always there, and 'rotation', `[B, 4]`, where D's settings ask for it.
 HEADS: dict[str, tuple[str, ...]] = {
   'projection': (),
   # Mescheder et al. 2018; StarGAN v2 (Choi et al. 2020): the last layer has an
@@ -205,6 +205,9 @@ class DiscSettings:
   embedding: int = declare.field(512, at_least=1)
   # With 'codes', how many of z's first numbers are found in a sample.
   numbers: int = declare.field(0, at_least=0)
+  # A head that says by how many quarters an image was turned, with any
+  # conditioning or none (Chen et al. 2019, SSGAN).
+  rotations: bool = False
 
 
 def outputs(settings: DiscSettings, classes: int) -> int:
@@ -262,6 +265,8 @@ def judged(
     logit = (last[:, :classes] * own).sum(axis=1)
   else:
     logit = last[:, 0]
+  if settings.rotations:
+    heads['rotation'] = dense('rotation', 4)
   if how == 'projection':
     logit += Projection(classes, init, dtype)(h, label)
   if how == 'multi_hinge':

@@ -219,7 +219,7 @@ def shrink(
   attention: int = 0,
   remat: bool = False,
   dtype: Any,
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
   """A discriminator but for its last layer; called inside a module.
 
   Args:
@@ -235,16 +235,18 @@ def shrink(
     dtype: of the activations.
 
   Returns:
-    Sums over all pixels, `[B, C]`.
+    What the last block sees, `[B, H, W, I]`, and the sums over all pixels of
+    what it makes of that, `[B, C]`.
   """
   block = nn.remat(DownBlock) if remat else DownBlock
   attended = False
   for i, features in enumerate(channels):
     hidden = features if wide or i == 0 else h.shape[-1]
+    local = h
     down = block(
       features, hidden, i == 0, i < halvings, inits, dtype, name=f'Block_{i}'
     )
     h = down(h)
     if h.shape[1] == attention and not attended:
       h, attended = attentions.SelfAttention(inits.other, dtype)(h), True
-  return linear.relu(h).sum(axis=(1, 2))
+  return local, linear.relu(h).sum(axis=(1, 2))

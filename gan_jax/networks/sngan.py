@@ -61,6 +61,10 @@ class DiscSettings(conditional.DiscSettings, GenSettings):
   # What the ResNet's last layer sees of each channel: the 'sum' over all
   # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
   pooling: str = declare.field('sum', choices=('sum', 'mean'))
+  # Of the ResNet, the size of the space in which what D sees of parts of an
+  # image is compared with what it sees of the whole (Lee et al. 2021,
+  # InfoMax-GAN, whose code has 1024); 0 has none.
+  infomax: int = declare.field(0, at_least=0)
 
 
 def lowest(shape: tuple[int, ...]) -> int:
@@ -77,6 +81,31 @@ def lowest(shape: tuple[int, ...]) -> int:
       f'whose side 8 divides, such as 32 or 48; set data.size={near}'
     )
   return shape[0] // 8
+
+
+class Critic(nn.Module):
+  """Features `[..., C]` to points `[..., features]` to be compared.
+
+  A hidden layer of the same width and, beside it, a linear one (Lee et al.
+  2021, "InfoMax-GAN", and its code).
+
+  Attributes:
+    features: of the space.
+    dtype: of the activations.
+  """
+
+  features: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, h: jax.Array) -> jax.Array:
+    def dense(features: int, name: str) -> layers.Dense:
+      return layers.dense(features, *INITS.other, self.dtype, name=name)
+
+    hidden = nn.relu(dense(h.shape[-1], 'hidden')(h))
+    out = dense(self.features, 'out')(hidden)
+    other: jax.Array = dense(self.features, 'shortcut')(h)
+    return out + other
 
 
 class Generator(nn.Module):
@@ -165,11 +194,17 @@ class Discriminator(conditional.Judge):
     del mode
     settings = self.settings
     outputs = conditional.outputs(settings, self.classes)
+    heads = {}
     if settings.architecture == 'cnn':
+      if settings.infomax:
+        raise ValueError(
+          f'disc.net.infomax={settings.infomax}: is of '
+          "disc.net.architecture='resnet'"
+        )
       last, h = self._cnn(batch.x, outputs)
     else:
       plan = residual.choose('sngan', PLANS, batch.x.shape[1:])
-      h = residual.shrink(
+      local, h = residual.shrink(
         batch.x,
         [settings.width * n for n in plan.down],
         plan.halvings,
@@ -177,13 +212,19 @@ class Discriminator(conditional.Judge):
         wide=False,
         dtype=self.dtype,
       )
+      if settings.infomax:
+        # As their code has it, whose last block rectifies in place.
+        parts = nn.relu(local).reshape(len(local), -1, local.shape[-1])
+        for name, part in (('local', parts), ('global', h)):
+          critic = Critic(settings.infomax, self.dtype, name=f'{name}_critic')
+          heads[name] = critic(part)
       if settings.pooling == 'mean':
         h = h / (batch.x.shape[1] >> plan.halvings) ** 2
       # At 32x32 the authors' last layer has no bias.
       use_bias = batch.x.shape[1] != 32
       dense = layers.dense(outputs, *INITS.other, self.dtype, use_bias=use_bias)
       last = dense(h)
-    return conditional.judged(
+    judged = conditional.judged(
       last,
       h,
       batch.label,
@@ -191,6 +232,7 @@ class Discriminator(conditional.Judge):
       settings=settings,
       dtype=self.dtype,
     )
+    return judged._replace(heads={**judged.heads, **heads})
 
   def _cnn(self, h: jax.Array, outputs: int) -> tuple[jax.Array, jax.Array]:
     """Table 3: `[B, outputs]`, and sums over all pixels `[B, C]`."""
