@@ -1,4 +1,4 @@
-"""The digits with and without SSGAN's task of turned images, five seeds of each.
+"""The digits with and without SSGAN's task of turned images, five seeds each.
 
 Paper: Chen et al. 2019, "Self-Supervised GANs via Auxiliary Rotation Loss",
 whose weights these are; on the 1,797 digits of `experiments/configs/digits.py`

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gan_jax import types
 from gan_jax.config import fields as configs
+from gan_jax.data import decoding
 from gan_jax.evaluation import metric as metrics
 from gan_jax.game import sampling, spec as specs
 from gan_jax.metrics import equivariance
@@ -54,12 +55,14 @@ def measure(
   check(config, spec)
   step = jax.jit(functools.partial(_block, spec, side, config.eval.truncation))
   sums = [equivariance.Sums() for _ in FIGURES]
-  for i in range(-(-num // _BLOCK)):
-    found = step(generator, jax.random.fold_in(key, i))
-    sums = [
-      equivariance.update(own, *map(float, block))
-      for own, block in zip(sums, found, strict=True)
-    ]
+  with decoding.progress(num, 'comparing') as bar:
+    for i in range(-(-num // _BLOCK)):
+      found = step(generator, jax.random.fold_in(key, i))
+      sums = [
+        equivariance.update(own, *map(float, block))
+        for own, block in zip(sums, found, strict=True)
+      ]
+      bar.update(_BLOCK)
   return dict(zip(FIGURES, map(equivariance.result, sums), strict=True))
 
 

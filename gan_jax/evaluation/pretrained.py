@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import traverse_util
 
 from gan_jax import cache as caches, types
@@ -96,19 +97,29 @@ def inception(path: str = '', resizer: str = '') -> features.Extractor:
   return extractor._replace(facts=facts)
 
 
+class Published(NamedTuple):
+  """A checkpoint that others have published.
+
+  Attributes:
+    file: its usual name.
+    url: where it is.
+  """
+
+  file: str
+  url: str
+
+
 class Network(NamedTuple):
   """A network whose checkpoint says how large it is.
 
   Attributes:
-    file: the usual name of its checkpoint.
-    url: where that is published.
+    published: its checkpoint.
     convert: its settings and parameters, of the checkpoint's arrays.
     apply: `apply(params, images, settings=, resizer=)`, to features and logits.
     resizer: the usual one.
   """
 
-  file: str
-  url: str
+  published: Published
   convert: Callable[..., tuple[Any, types.PyTree]]
   apply: Callable[..., Any]
   resizer: str
@@ -129,8 +140,8 @@ def _network(
     convert: in place of the module's.
   """
   apply = jax.jit(module.apply, static_argnames=('resizer', 'settings'))
-  file = file or url.rpartition('/')[2]
-  return Network(file, url, convert or module.convert, apply, module.RESIZER)
+  published = Published(file or url.rpartition('/')[2], url)
+  return Network(published, convert or module.convert, apply, module.RESIZER)
 
 
 _META = 'https://dl.fbaipublicfiles.com'
@@ -168,6 +179,33 @@ NETWORKS = {
 }
 
 
+def arrays(
+  published: Published, path: str = ''
+) -> tuple[dict[str, np.ndarray], str]:
+  """A checkpoint's arrays by PyTorch's names, and the sha256 of its file.
+
+  Args:
+    published: what is looked for, in the cache, if no path is given.
+    path: of it, or of a safetensors file of the same names.
+
+  Raises:
+    ValueError: it is not there, or cannot be read.
+  """
+  source = pathlib.Path(path or caches.folder() / published.file).expanduser()
+  if not source.is_file():
+    raise ValueError(
+      f'{source}: there are no weights; download them from {published.url}'
+    )
+  if source.suffix == '.safetensors':
+    tree, _ = weights.load(source)
+    found = traverse_util.flatten_dict(tree, sep='/')
+  else:
+    found = torch_files.read_state_dict(source)
+  # Of a network that learned on several GPUs.
+  found = {n.removeprefix('module.'): array for n, array in found.items()}
+  return found, weights.sha256(source)
+
+
 def read(name: str, path: str = '', resizer: str = '') -> features.Extractor:
   """A network of `NETWORKS`.
 
@@ -181,22 +219,11 @@ def read(name: str, path: str = '', resizer: str = '') -> features.Extractor:
     ValueError: it is not there, cannot be read, or is of another network.
   """
   network = NETWORKS[name]
-  source = pathlib.Path(path or caches.folder() / network.file).expanduser()
-  if not source.is_file():
-    raise ValueError(
-      f'{source}: there are no weights; download them from {network.url}'
-    )
-  if source.suffix == '.safetensors':
-    tree, _ = weights.load(source)
-    arrays = traverse_util.flatten_dict(tree, sep='/')
-  else:
-    arrays = torch_files.read_state_dict(source)
-  # Of a network that learned on several GPUs.
-  arrays = {n.removeprefix('module.'): array for n, array in arrays.items()}
-  settings, params = network.convert(arrays)
+  found, sha256 = arrays(network.published, path)
+  settings, params = network.convert(found)
   extractor = _extractor(
     name,
-    weights.sha256(source),
+    sha256,
     params,
     functools.partial(network.apply, settings=settings),
     resizer or network.resizer,
