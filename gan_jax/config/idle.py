@@ -93,22 +93,19 @@ _NEEDS = {
   'gen_loss_weight': _LOSS,
   'gen_top_k': _Need(
     "gen_loss_weight and a loss of D's logits",
-    lambda c: (
-      _LOSS.is_met(c) and max(values.swept_values(c, 'gen_loss_weight')) > 0
-    ),
+    lambda c: _LOSS.is_met(c) and values.largest(c, 'gen_loss_weight') > 0,
   ),
   **{
     f'latent_step.{name}': _Need(
       'latent_step.rate',
-      lambda c: max(values.swept_values(c, 'latent_step.rate')) > 0,
+      lambda c: values.largest(c, 'latent_step.rate') > 0,
     )
     for name in ('natural', 'share', 'weight')
   },
   'latent_step.damping': _Need(
     'latent_step.rate and latent_step.natural',
     lambda c: (
-      c.latent_step.natural
-      and max(values.swept_values(c, 'latent_step.rate')) > 0
+      c.latent_step.natural and values.largest(c, 'latent_step.rate') > 0
     ),
   ),
   'rule.consensus_weight': _rule('consensus'),

@@ -282,7 +282,7 @@ def uses_ema(config: configs.Config) -> bool:
   """Whether the averaged generator is the one that is evaluated."""
   if config.eval.ema_length is not None:
     return config.eval.ema
-  return config.eval.ema and max(swept_values(config, 'ema.half_life')) > 0
+  return config.eval.ema and largest(config, 'ema.half_life') > 0
 
 
 def ema_lengths(config: configs.Config) -> tuple[float, ...]:
@@ -330,9 +330,14 @@ def swept_values(config: configs.Config, name: str) -> list[float]:
   return [*begins, *ends, *([0.0] if from_0 else [])]
 
 
+def largest(config: configs.Config, name: str) -> float:
+  """Of what a number of the step is, in all of a population."""
+  return max(swept_values(config, name))
+
+
 def largest_weight(config: configs.Config, term: str) -> float:
   """A term's weight, where it is largest; 0 if it is never on."""
-  return max(swept_values(config, f'penalties.{term}.weight'))
+  return largest(config, f'penalties.{term}.weight')
 
 
 def least_peak(config: configs.Config, name: str) -> float:

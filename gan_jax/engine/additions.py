@@ -112,7 +112,7 @@ def make_blur(config: configs.Config, info: sources.Info) -> int | None:
   Raises:
     ValueError: there is one, and the data are no images.
   """
-  widest = max(values.swept_values(config, 'augment.blur'))
+  widest = values.largest(config, 'augment.blur')
   if not widest:
     return None
   if info.kind != 'images':
@@ -175,7 +175,7 @@ def check_strength(config: configs.Config) -> None:
     return
   # A diffusion of strength 0 is a short one.
   idle = settings.pseudo or settings.policy != names.DIFFUSION
-  strongest = max(values.swept_values(config, 'augment.p'))
+  strongest = values.largest(config, 'augment.p')
   if idle and not settings.adapt and not strongest:
     # A diffusion is never idle.
     of_policy = settings.policy not in ('', names.DIFFUSION)

@@ -182,7 +182,7 @@ def langevin_warnings(config: configs.Config, spec: specs.Spec) -> list[str]:
   """A line where samples that D drives need not follow the data's law."""
   if not config.eval.langevin_steps or spec.loss.log_ratio:
     return []
-  smooth = max(values.swept_values(config, 'penalties.label_smoothing.weight'))
+  smooth = values.largest_weight(config, 'label_smoothing')
   cause = 'penalties.label_smoothing' if smooth else f'loss={config.loss!r}'
   return [
     f'eval.langevin_steps={config.eval.langevin_steps}: with {cause} the best '

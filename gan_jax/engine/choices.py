@@ -95,11 +95,11 @@ def choose_bounds(
   bounds = {
     name: project
     for name, project in _BOUNDS.items()
-    if max(values.swept_values(config, field + name)) > 0
+    if values.largest(config, field + name) > 0
   }
   if bounds and config.rule.name == 'optimistic':
     name = next(iter(bounds))
-    limit = max(values.swept_values(config, field + name))
+    limit = values.largest(config, field + name)
     raise ValueError(
       f"{field}{name}={limit}: rule.name='optimistic' moves further than an "
       'update, and so out of its bounds; any other rule stays in them'
@@ -109,7 +109,7 @@ def choose_bounds(
 
 def make_latent_step(config: configs.Config) -> latent_steps.Options | None:
   """How latents move before they are judged; None where they stay."""
-  if not max(values.swept_values(config, 'latent_step.rate')):
+  if not values.largest(config, 'latent_step.rate'):
     return None
   bound = names.LATENT_BOUNDS.get(config.gen.latent)
   return latent_steps.Options(config.latent_step.natural, bound)

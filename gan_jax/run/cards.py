@@ -52,30 +52,17 @@ def card(
     parameters: of each player's network.
     member: which run of a population it is.
   """
-  config, info = run.config, run.info
+  config = run.config
   stamp = evaluator.generator_stamp(config, run.spec)
-  made = workdirs.sessions(workdir)[-1]
-  classes = build.count_classes(config, info)
   files = history.converted_from(history.read(workdir))
-  terms = [
-    name
-    for of_player in run.spec.terms
-    for name, term in of_player.items()
-    if term.value is not None
-  ]
-  rows = {
-    'samples': f'{" x ".join(map(str, info.shape))}, {_units(info.kind)}',
-    'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
-    'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
-    'loss': config.loss,
-    **({'terms of it': ', '.join(terms)} if terms else {}),
+  facts = {
+    **_facts(run, parameters),
     **_origin(run, files),
-    'classes': _classes(run) if classes else 'none',
+    'classes': _classes(run),
     **{f'generator: {name}': str(value) for name, value in stamp.items()},
-    'gan_jax': str(made['commit']),
-    'versions': ', '.join(f'{k} {v}' for k, v in made['versions'].items()),
+    **_made_with(workdir),
   }
-  table = '\n'.join(f'| {name} | {value} |' for name, value in rows.items())
+  table = '\n'.join(f'| {name} | {value} |' for name, value in facts.items())
   of, made_by = f'of {config.data.name}', 'Trained and exported'
   if files:
     of, made_by = 'that other code has trained', 'Converted and exported'
@@ -96,13 +83,7 @@ def card(
 | | |
 |---|---|
 | `sample.stablehlo` | {_arguments(run)} -> samples |
-| `latents.stablehlo` | seed `[]` uint32, anything `[n]` float32{
-    ', bound of |z| `[]` float32 (inf for none)'
-    if run.spec.gen.truncation == 'latent'
-    else ''
-  } -> the tuple of z `[n, {config.gen.latent_dim}]` float32{
-    ' and label `[n]` int32' if classes else ''
-  } |
+| `latents.stablehlo` | {_drawn(run)} |
 | `gen.safetensors` | the generator's weights |
 | `disc.safetensors` | the discriminator's, for who trains on |
 
@@ -128,6 +109,31 @@ be near copies of training images. The licence of the data is not known here.
 """
 
 
+def _facts(run: trained.Run, parameters: Mapping[str, int]) -> dict[str, str]:
+  """What was trained, and by which losses."""
+  config, shape = run.config, ' x '.join(map(str, run.info.shape))
+  terms = [
+    name
+    for of_player in run.spec.terms
+    for name, term in of_player.items()
+    if term.value is not None
+  ]
+  return {
+    'samples': f'{shape}, {_units(run.info.kind)}',
+    'generator': f'{config.gen.name}, {parameters["gen"]:,} parameters',
+    'discriminator': f'{config.disc.name}, {parameters["disc"]:,} parameters',
+    'loss': config.loss,
+    **({'terms of it': ', '.join(terms)} if terms else {}),
+  }
+
+
+def _made_with(workdir: pathlib.Path) -> dict[str, str]:
+  """The code and the packages of the newest part of the run."""
+  made = workdirs.sessions(workdir)[-1]
+  versions = ', '.join(f'{k} {v}' for k, v in made['versions'].items())
+  return {'gan_jax': str(made['commit']), 'versions': versions}
+
+
 def _units(kind: str) -> str:
   return 'float32 in [-1, 1]' if kind == 'images' else 'float32'
 
@@ -151,11 +157,24 @@ def _data(run: trained.Run) -> str:
 
 
 def _classes(run: trained.Run) -> str:
+  if not build.count_classes(run.config, run.info):
+    return 'none'
   if run.config.gen.codes:
     return f'{run.config.gen.codes} codes'
   names = run.info.class_names
   shown = ', '.join(names[:20]) + (', ...' if len(names) > 20 else '')
   return f'{len(run.info.class_shares)} ({shown})'
+
+
+def _drawn(run: trained.Run) -> str:
+  """What the program of latents takes and gives."""
+  takes = 'seed `[]` uint32, anything `[n]` float32'
+  if run.spec.gen.truncation == 'latent':
+    takes += ', bound of |z| `[]` float32 (inf for none)'
+  gives = f'z `[n, {run.config.gen.latent_dim}]` float32'
+  if build.count_classes(run.config, run.info):
+    gives += ' and label `[n]` int32'
+  return f'{takes} -> the tuple of {gives}'
 
 
 def _arguments(run: trained.Run) -> str:

@@ -84,7 +84,7 @@ def member_config(config: configs.Config, member: Member) -> configs.Config:
   for name, value in member.setting.items():
     values.assign(single, name, value)
   own = single.augment
-  if not own.adapt and not max(values.swept_values(single, 'augment.p')):
+  if not own.adapt and not values.largest(single, 'augment.p'):
     # Nothing is augmented, as beside members where something is. A diffusion of
     # strength 0 is a short one.
     own.pseudo = False
