@@ -297,7 +297,14 @@ def test_fid_is_a_name_of_one_distance_alone(digits: configs.Config):
 MISTAKES = [
   ({'metrics': 'fd_classifer'}, "did you mean 'fd_classifier'"),
   ({'metrics': 'is', 'num_samples': 9}, r'num_samples=9: is needs .* 10 sam'),
-  ({'metrics': 'prdc', 'num_samples': 5}, 'prdc needs at least 6'),
+  (
+    {'metrics': 'prdc', 'num_samples': 5},
+    'num_samples=5: prdc needs at least 6 samples; there are 5$',
+  ),
+  (
+    {'metrics': 'prdc', 'features_kept': 5},
+    'features_kept=5: prdc needs at least 6$',
+  ),
   (
     {'metrics': 'kid', 'kid_subset_size': 1000},
     r'num_samples=300: kid needs at least 1000 samples, the samples of a subset'

@@ -169,14 +169,16 @@ class Comparison:
         f' all {facts.num["generated"]} samples, whose features must be kept'
       )
     for name, metric in self._metrics.items():
-      counts = metric.counts(facts)
-      for which, least in metric.least(facts).items():
+      counts, leasts = metric.counts(facts), metric.least(facts)
+      for which, least in leasts.items():
         if facts.num[which] < least:
           raise ValueError(
             f'{self._origins[which]}: {name} needs at least {least} '
             f'{_WORDS[which]}{metric.least_reason}; there are '
             f'{facts.num[which]}'
           )
+      # Only then: a set may be cut to the number of another.
+      for which, least in leasts.items():
         if counts[which] < least:
           raise ValueError(
             f'eval.features_kept={settings.features_kept}: {name} needs at '
