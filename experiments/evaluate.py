@@ -39,7 +39,7 @@ _MIRRORED = flags.DEFINE_bool(
 _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
   'metrics', None, 'fd_inception (or fid) and so on for each of --features, '
-  'fd_infinity, kid, cmmd, is, prdc, authenticity, copying, parzen, swd, '
+  'fd_infinity, kid, cmmd, is, prdc, prd, authenticity, copying, parzen, swd, '
   'memorisation, classes, intra_fd, class_accuracy, with commas between them.'
 )  # fmt: skip
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw.', lower_bound=2)

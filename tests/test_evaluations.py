@@ -28,7 +28,7 @@ from gan_jax.evaluation import (
   metric as metrics,
   sets,
 )
-from gan_jax.metrics import bootstrap, kept, kernel, prdc, sliced
+from gan_jax.metrics import bootstrap, kept, kernel, prd, prdc, sliced
 from gan_jax.networks import mlp
 from gan_jax.run import train, trained as runs
 from gan_jax.storage import writers
@@ -110,6 +110,7 @@ def test_every_metric_has_its_figures(
     'density_classifier', 'coverage_classifier', 'modes', 'reverse_kl',
     'intra_fd_classifier', 'fd_infinity_classifier', 'authenticity_classifier',
     'copying_classifier', 'fd_low_classifier', 'fd_high_classifier',
+    'prd_f8_classifier', 'prd_f1_8_classifier',
     'kid_low_classifier', 'kid_high_classifier', 'intra_fd_low_classifier',
     'intra_fd_high_classifier', 'fd_infinity_low_classifier',
     'fd_infinity_high_classifier', 'swd', 'swd_low', 'swd_high',
@@ -213,7 +214,7 @@ def test_the_stamp_is_complete(digits: configs.Config):
 
 def test_the_stamp_says_the_counts_that_are_used(digits: configs.Config):
   """Not those that were asked for, and what else a metric chooses."""
-  digits.eval.metrics = 'fd_classifier,kid,is,prdc,swd,classes,intra_fd'
+  digits.eval.metrics = 'fd_classifier,kid,is,prdc,prd,swd,classes,intra_fd'
   digits.eval.features_kept, digits.eval.is_splits = 200, 3
   used = evaluator(digits).stamp()['used']
   assert used == {
@@ -223,6 +224,10 @@ def test_the_stamp_says_the_counts_that_are_used(digits: configs.Config):
     },
     'is': {'generated': 300, 'splits': 3},
     'prdc': {'real': 200, 'generated': 200, 'k': 3, 'density_k': 5},
+    'prd': {
+      'real': 200, 'generated': 200, 'clusters': 20, 'runs': 10, 'batch': 100,
+      'angles': 1001, 'beta': 8,
+    },
     'swd': {'real': 300, 'generated': 300},
     'classes': {'generated': 300},
     'intra_fd': {
@@ -234,7 +239,7 @@ def test_the_stamp_says_the_counts_that_are_used(digits: configs.Config):
 def test_what_is_kept_is_what_the_stamp_says(
   digits: configs.Config, monkeypatch: pytest.MonkeyPatch
 ):
-  digits.eval.metrics = 'prdc,kid,swd'
+  digits.eval.metrics = 'prdc,prd,kid,swd'
   digits.eval.features_kept = 160
   given: dict[str, list[int]] = {}
 
@@ -248,12 +253,14 @@ def test_what_is_kept_is_what_the_stamp_says(
     monkeypatch.setattr(module, name, look)
 
   watch(prdc, 'manifolds')
+  watch(prd, 'prd')
   watch(kernel, 'kernel_distance')
   watch(sliced, 'image_sliced_wasserstein_1')
   game = program.open_game(digits)
   evaluator(digits).figures(game.start(), KEY)
   assert given == {
     'manifolds': [160, 160],
+    'prd': [160, 160],
     'kernel_distance': [160, 160],
     'image_sliced_wasserstein_1': [300, 300],
   }
@@ -273,6 +280,9 @@ def test_too_few_samples_are_said(digits: configs.Config):
   assert '1,000 images are sensible at least' in lines['swd']
   assert '100 are sensible at least' in lines['classes']
   assert 'a class has about 1 samples' in lines['intra_fd']
+  digits.eval.metrics, digits.eval.num_samples = 'prd', 20
+  (line,) = evaluator(digits).warnings
+  assert '1,000 samples are sensible at least' in line
 
 
 def test_metrics_of_pixels_make_no_network(
@@ -305,6 +315,11 @@ MISTAKES = [
     {'metrics': 'prdc', 'features_kept': 5},
     'features_kept=5: prdc needs at least 6$',
   ),
+  (
+    {'metrics': 'prd', 'num_samples': 19},
+    'num_samples=19: prd needs at least 20 samples, as many as clusters; ',
+  ),
+  ({'metrics': 'prd', 'bootstrap': 99}, r'bootstrap=99: none of prd has an in'),
   (
     {'metrics': 'kid', 'kid_subset_size': 1000},
     r'num_samples=300: kid needs at least 1000 samples, the samples of a subset'

@@ -523,7 +523,7 @@ class Eval:
   # Steps between two frames of the figures and image grids.
   every: int = declare.field(1000, at_least=1)
   # Metrics of images, with commas between them: fd_inception (or fid) and so
-  # on for each network of `features`, fd_infinity, kid, cmmd, is, prdc,
+  # on for each network of `features`, fd_infinity, kid, cmmd, is, prdc, prd,
   # authenticity, copying, parzen, swd, memorisation, classes, intra_fd,
   # class_accuracy.
   # Laws have figures of their own.
@@ -548,7 +548,7 @@ class Eval:
   # That split; '' trains it on the images that G is trained on.
   features_split: str = ''
   # The most samples of each set whose features are kept: by kid, cmmd, prdc,
-  # fd_infinity, authenticity, copying and the bootstrap.
+  # prd, fd_infinity, authenticity, copying and the bootstrap.
   features_kept: int = declare.field(10_000, at_least=1)
   # Resamples for the 95 % interval of fd_*, intra_fd, kid, cmmd and swd; 0
   # gives none.

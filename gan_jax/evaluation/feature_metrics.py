@@ -19,6 +19,7 @@ from gan_jax.metrics import (
   kept,
   kernel,
   modes,
+  prd,
   prdc,
 )
 
@@ -260,6 +261,17 @@ def _manifolds(inputs: metrics.Inputs) -> metrics.Figures:
   return found._asdict()
 
 
+def _prd(inputs: metrics.Inputs) -> metrics.Figures:
+  real, generated = (
+    kept.result(inputs.states[name]) for name in ('real', 'generated')
+  )
+  found = prd.prd(real, generated, inputs.rng())
+  return {
+    'prd_f8': prd.max_f(found, prd.BETA),
+    'prd_f1_8': prd.max_f(found, 1 / prd.BETA),
+  }
+
+
 # Copies of training images, of which no more are kept than of other sets.
 
 
@@ -409,6 +421,25 @@ METRICS: dict[str, metrics.Metric] = {
     least=lambda facts: dict.fromkeys(
       ('real', 'generated'), max(K, DENSITY_K) + 1
     ),
+    reads=('features_kept',),
+  ),
+  'prd': metrics.Metric(
+    ('prd_f8', 'prd_f1_8'),
+    counts=lambda facts: metrics.equal_pair(
+      facts, facts.settings.features_kept
+    ),
+    init=lambda facts: kept.init(),
+    update=metrics.keep_features,
+    result=_prd,
+    settings=lambda facts: {
+      'clusters': prd.CLUSTERS, 'runs': prd.RUNS, 'batch': prd.BATCH,
+      'angles': prd.ANGLES, 'beta': prd.BETA,
+    },
+    shortage=lambda facts: prd.shortage(
+      min(metrics.pair(facts, facts.settings.features_kept).values())
+    ),
+    least=lambda facts: dict.fromkeys(('real', 'generated'), prd.CLUSTERS),
+    least_reason=', as many as clusters',
     reads=('features_kept',),
   ),
   'authenticity': metrics.Metric(

@@ -13,7 +13,8 @@ _BOUNDS = {
     (
       'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
       'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'precision',
-      'recall', 'rotation', 'total_variation', 'turning', 'unstable',
+      'prd_f1_8', 'prd_f8', 'recall', 'rotation', 'total_variation', 'turning',
+      'unstable',
     ),
     (0.0, 1.0),
   ),
