@@ -38,33 +38,29 @@ _LPIPS = flags.DEFINE_string('lpips', '', 'The weights of its channels.')
 def main() -> None:
   if _RUN.workdir.value is None:
     raise ValueError('--workdir=DIR must be given')
-  import functools
-
   import jax
 
   from gan_jax.config import checks
-  from gan_jax.engine import build
   from gan_jax.evaluation import evaluator as evaluations, lpips, path_length
   from gan_jax.run import trained
   from gan_jax.storage import workdir as workdirs
 
   run = _RUN.load()
-  config = run.config
-  # Of latents as they are, and with all digits: a step is of 1e-4.
-  config.eval.langevin_steps = 0
-  config.precision, config.matmul_precision = 'float32', 'highest'
+  # It is of latents as they are.
+  run.config.eval.langevin_steps = 0
   if _TRUNCATION.value is not None:
-    config.eval.truncation = _TRUNCATION.value
-  checks.validate(config)
-  spec = build.make_spec(config, run.info)
+    run.config.eval.truncation = _TRUNCATION.value
+  checks.validate(run.config)
+  # With all digits: a step is of 1e-4.
+  run = trained.in_float32(run)
   options = path_length.Options(_SPACE.value, _ANYWHERE.value, _FACE.value)
-  path_length.check(config, spec, run.info.shape, options, lpips.LEAST_SIDE)
-  weights = lpips.read(_VGG.value, _LPIPS.value)
+  path_length.check(run.config, run.spec, run.info.shape, options)
+  distance = lpips.read(_VGG.value, _LPIPS.value)
   figures = path_length.measure(
-    config,
-    spec,
+    run.config,
+    run.spec,
     trained.generator(run),
-    functools.partial(lpips.distance, weights.params),
+    distance,
     jax.random.key(_SEED.value),
     _NUM.value,
     options,
@@ -75,8 +71,8 @@ def main() -> None:
     'seed': _SEED.value,
     'num': _NUM.value,
     'face': options.face,
-    **weights.facts,
-    **evaluations.generator_stamp(config, spec),
+    **distance.facts,
+    **evaluations.generator_stamp(run.config, run.spec),
     **workdirs.provenance(),
   }
   for name, value in figures.items():

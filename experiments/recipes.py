@@ -262,9 +262,10 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
 def use_mimicry(c: config.Config, *, steps: int) -> None:
   """SNGAN as the library mimicry has it (Lee & Town 2020).
 
-  G's batches are as large as D's, and real images get no noise. Not here: its
-  last layer of D has a bias at 32x32, too, and the shortcuts of D's blocks see
-  what is rectified for their convolutions, for that is done in place.
+  G's batches are as large as D's, and real images get no noise. Not here: its G
+  doubles sides bilinearly, not by nearest neighbours; its last layer of D has a
+  bias at 32x32, too; and the shortcuts of D's blocks see what is rectified for
+  their convolutions, for that is done in place.
 
   Args:
     c: the configuration.

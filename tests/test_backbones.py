@@ -41,10 +41,12 @@ def test_features_and_logits_of_studiogan(
 ):
   module: Any = MODULES[name]
   side = fixture.SIDES[name]
-  sizes = {'side': side, 'heads': fixture.HEADS['dino']}
-  settings, params = module.convert(
-    checkpoint(name, kept), **(sizes if name == 'dino' else {})
-  )
+  sizes: dict[str, Any] = {
+    'resnet': {},
+    'dino': {'side': side, 'heads': fixture.HEADS['dino']},
+    'swin': {'side': side},
+  }
+  settings, params = module.convert(checkpoint(name, kept), **sizes[name])
 
   @jax.jit
   def look(x: jax.Array) -> Any:
@@ -118,6 +120,18 @@ def test_weights_of_another_network(kept: dict[str, np.ndarray]):
   place = 'layers.0.blocks.0.attn.relative_position_bias_table'
   with pytest.raises(ValueError, match=r'relative_pos.* \[25\] instead of'):
     swin.convert(of['swin'] | {place: np.zeros(25)})
+
+
+def test_windows_that_do_not_fit(kept: dict[str, np.ndarray]):
+  """Of 224 pixels 56 tokens a side, which windows of 12 do not divide."""
+  own = checkpoint('swin', kept)
+  for name, array in own.items():
+    if name.endswith('bias_table'):
+      own[name] = np.zeros((23**2, array.shape[1]))
+  with pytest.raises(
+    ValueError, match=r'windows of 12 do not divide 56 tokens'
+  ):
+    swin.convert(own)
 
 
 def test_swav_by_its_own_file(

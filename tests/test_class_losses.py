@@ -401,6 +401,10 @@ def test_consistency_without_outputs_of_the_classes():
   config.penalties.zcr.weight, config.penalties.cr.heads = 0.0, True
   for line, name in zip(idle.warnings(config), ('cr', 'zcr'), strict=True):
     assert line.startswith(f'penalties.{name}.heads=True: has no effect')
+  config.disc.net = mlp.DiscSettings(8, 1, conditioning='classifier')
+  config.conditional = False
+  with pytest.raises(ValueError, match=r'of classes without conditional=True$'):
+    build.make_spec(config, build.make_source(config, KEY).info)
 
 
 def alone() -> configs.Config:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import make_lpips_fixture as lpips_fixture
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from gan_jax.engine import build, names
 from gan_jax.evaluation import (
   classifier,
   inception as inceptions,
+  lpips,
   resizers,
   resnet,
   swin,
@@ -166,6 +168,11 @@ def test_what_measures_multiplies_float32():
     params = swin.Swin(settings).init(key, images)['params']
     return swin.apply(params, images, settings=settings, side=8)
 
+  def perceived(images: jax.Array) -> jax.Array:
+    weights = lpips_fixture.vgg(), lpips_fixture.linear()
+    large = jnp.tile(images, (1, 2, 2, 1))
+    return lpips.distance(lpips.convert(*weights), large, large)
+
   def rows_of(measure: Any) -> Any:
     return lambda images: measure(images.reshape(2, -1))
 
@@ -180,7 +187,7 @@ def test_what_measures_multiplies_float32():
     lambda x: drift.field(x, x, 0.1),
   )
   for measure in (
-    classify, inception, distance, transformer, residual, shifted,
+    classify, inception, distance, transformer, residual, shifted, perceived,
     *map(rows_of, of_rows),
   ):  # fmt: skip
     lowered = jax.jit(measure).trace(images).lower(lowering_platforms=('tpu',))

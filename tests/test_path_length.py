@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from experiments import recipes
+from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
 from gan_jax.engine import build
 from gan_jax.evaluation import lpips, path_length as measured
+from gan_jax.game import sampling, walks
 from gan_jax.metrics import path_length
 from gan_jax.networks import stylegan2
 
@@ -82,8 +84,11 @@ def plain(latent: str = 'normal') -> tuple[configs.Config, Any, Any]:
   return config, spec._replace(gen=gen), matrix
 
 
-def pixels(x: jax.Array, y: jax.Array) -> jax.Array:
-  return jnp.square(x - y).sum(axis=(1, 2, 3))
+def squares(weight: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+  return weight * jnp.square(x - y).sum(axis=(1, 2, 3))
+
+
+PIXELS = lpips.Distance(jnp.ones(()), squares)
 
 
 def drawn(spec: Any, num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +106,7 @@ def test_the_length_of_a_linear_generator(latent: str):
   """|A dz/dt|^2 at the beginning of a circle, or of a line."""
   config, spec, matrix = plain(latent)
   options = measured.Options('z')
-  found = measured.measure(config, spec, (matrix, {}), pixels, KEY, 20, options)
+  found = measured.measure(config, spec, (matrix, {}), PIXELS, KEY, 20, options)
   a, b = drawn(spec, 20)
   if latent == 'uniform':
     speed = b - a
@@ -127,7 +132,7 @@ def test_steps_anywhere_and_parts_of_faces():
     'face': measured.Options('z', face=True),
   }.items():
     found = measured.measure(
-      config, spec, (matrix, {}), pixels, KEY, 16, options
+      config, spec, (matrix, {}), PIXELS, KEY, 16, options
     )
     ((figure, whole[name]),) = found.items()
     assert figure == {'full': 'ppl2_zfull', 'face': 'ppl_zend'}.get(
@@ -147,47 +152,85 @@ def test_large_images_are_shrunk():
   found = measured._seen(x, face=False)
   assert found.shape == (2, 256, 256, 1)
   assert float(found[1, 3, 5, 0]) == float(x[1, 6:8, 10:12].mean())
-  # 384 is no multiple.
-  assert measured._seen(x[:, :384, :384], face=False).shape[1] == 384
-  assert measured._seen(x, face=True).shape == (2, 256, 256, 1)
+  # A part by as much as the whole.
+  face = measured._seen(x, face=True)
+  np.testing.assert_array_equal(face, found[:, 96:224, 64:192])
+  for sides, seen in {
+    (384, 384): (384, 384),  # Two pixels would leave less than 256.
+    (800, 800): (400, 400),  # 3 does not divide it.
+    (769, 769): (769, 769),
+    (1024, 1536): (256, 384),
+    (600, 900): (300, 450),
+  }.items():
+    large = jax.ShapeDtypeStruct((1, *sides, 1), jnp.float32)
+    own = jax.eval_shape(lambda x: measured._seen(x, face=False), large)
+    assert own.shape == (1, *seen, 1), sides
 
 
-def style() -> configs.Config:
+def style() -> tuple[configs.Config, Any]:
   config = configs.Config()
   recipes.use_stylegan2(config, recipes.STYLEGAN2['cifar'])
   config.batch_size, config.gen.latent_dim = 4, 5
   config.gen.net = stylegan2.GenSettings(
     width=4, channel_base=64, w_dim=4, depth=1, mixing=0.0
   )
-  return config
-
-
-def test_ways_through_w_end_where_noise_is_the_same():
-  """A step of no length moves nothing, though noise is drawn for each way."""
-  config = style()
   config.conditional = True
   info = sources.Info(
     kind='images', shape=(16, 16, 1), class_shares=(0.5, 0.5),
     class_names=('a', 'b'),
   )  # fmt: skip
-  spec = build.make_spec(config, info)
+  return config, build.make_spec(config, info)
+
+
+@pytest.mark.parametrize('psi', [None, 0.5])
+@pytest.mark.parametrize('space', ['w', 'z'])
+def test_ways_of_a_style_network(space: str, psi: float | None):
+  """Both ends of a way have one class, and both of a step the same noise."""
+  config, spec = style()
+  config.eval.truncation = psi
   params, vars = jax.jit(spec.gen.init)(KEY)
-  noisy = jax.tree_util.tree_map_with_path(
+  # Noise, which has no weight at first.
+  params = jax.tree_util.tree_map_with_path(
     lambda path, x: x + 1.0 if 'noise' in jax.tree_util.keystr(path) else x,
     params,
   )
-  seen = []
+  vars = jax.tree.map(lambda x: x + 0.3, vars)
+  generator = params, vars
+  options = measured.Options(space)
+  found = measured.measure(config, spec, generator, PIXELS, KEY, 8, options)
 
-  def distance(x: jax.Array, y: jax.Array) -> jax.Array:
-    seen.append(x.shape)
-    return pixels(x, y)
+  latent_key, _, noise = jax.random.split(jax.random.fold_in(KEY, 0), 3)
+  z, own = spec.eval_latent(latent_key, 16)
 
-  found = measured.measure(
-    config, spec, (noisy, vars), distance, KEY, 8, measured.Options()
-  )
-  assert seen == [(8, 16, 16, 1)]
-  # Other noise would be (1e4)^2 times as large.
-  assert 0 < found['ppl2_wend'] < 1e5
+  @jax.jit
+  def lengths(label: jax.Array) -> jax.Array:
+    def to_w(z: jax.Array, label: jax.Array) -> jax.Array:
+      of = types.Latent(z, label)
+      return sampling.intermediate(spec, *generator, of, psi)
+
+    if space == 'w':
+      a, b = jnp.split(to_w(z, label), 2)
+      ends = a, a + 1e-4 * (b - a)
+    else:
+      a, b = jnp.split(z, 2)
+      moved = [
+        walks.spherical(*x, jnp.array([1e-4]))[0]
+        for x in zip(a, b, strict=True)
+      ]
+      ends = to_w(a, label[:8]), to_w(jnp.stack(moved), label[:8])
+    x, y = (
+      spec.gen.methods['synthesise'](*generator, w, key=noise, mode=types.EVAL)[
+        0
+      ]
+      for w in ends
+    )
+    return squares(jnp.ones(()), x, y) / 1e-8
+
+  # Of 8 all stay.
+  expected = float(lengths(jnp.tile(own[:8], 2)).mean())
+  assert found[f'ppl2_{space}end'] == pytest.approx(expected, rel=0.02)
+  if space == 'w':
+    assert expected != pytest.approx(float(lengths(own).mean()), rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +240,8 @@ def test_ways_through_w_end_where_noise_is_the_same():
      r"^--space=w: gen\.name='mlp' has no intermediate latents; .*--space=z$"),
     ((16,), measured.Options('z'), r'has samples of shape \(16,\); images of'),
     ((16, 16, 6), measured.Options('z'), r'\(16, 16, 6\); images of 1 or 3'),
-    ((8, 8, 1), measured.Options('z'), r'has images of side 8; 16 is the leas'),
-    ((16, 16, 1), measured.Options('z', face=True), r'has parts of side 8; 16'),
+    ((8, 32, 1), measured.Options('z'), r': 8x32 pixels of .* sides of 16$'),
+    ((16, 16, 1), measured.Options('z', face=True), r': 8x8 pixels of an im'),
   ],
 )  # fmt: skip
 def test_what_has_no_such_ways(
@@ -206,4 +249,11 @@ def test_what_has_no_such_ways(
 ):
   config, spec, _ = plain()
   with pytest.raises(ValueError, match=message):
-    measured.check(config, spec, shape, options, lpips.LEAST_SIDE)
+    measured.check(config, spec, shape, options)
+
+
+def test_samples_of_batches_have_no_ways():
+  config, spec, _ = plain()
+  spec = spec._replace(own_statistics=True)
+  with pytest.raises(ValueError, match=r'eval\.batch_stats=True: samples of'):
+    measured.check(config, spec, (16, 16, 1), measured.Options('z'))

@@ -163,6 +163,17 @@ def test_a_run_and_its_member(
   run = trained.load(tmp_path / 'one', ema_length=0.2)
   assert 'ema_length=0.2: of 36 stored' in capsys.readouterr().err
   assert run.spec.ema_length == 0.2
+  # With all digits it is the same run, though 0.2 is none of ema.posthoc.
+  run.config.precision = 'bfloat16'
+  exact = trained.in_float32(run)
+  assert exact.config.precision == 'float32'
+  assert exact.config.matmul_precision == 'highest'
+  assert exact.config.eval.ema_length == exact.spec.ema_length == 0.2
+  for a, b in zip(
+    *(leaves(trained.generator(each)) for each in (run, exact)), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+  assert run.config.precision == 'bfloat16'
   with pytest.raises(ValueError, match='give one of them'):
     trained.load(tmp_path / 'one', ema=False, ema_length=0.2)
   (tmp_path / 'one' / 'averages' / '8.npz').write_bytes(b'PK')

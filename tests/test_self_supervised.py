@@ -31,11 +31,6 @@ def test_each_quarter_of_a_batch_is_turned_by_one_more():
   np.testing.assert_array_equal(found[:2], x[:2])
 
 
-def test_few_samples_are_turned_by_as_many_ways():
-  _, turns = self_supervised.turned(jnp.zeros((3, 2, 2, 1)))
-  np.testing.assert_array_equal(turns, [0, 1, 2])
-
-
 def points() -> tuple[np.ndarray, np.ndarray]:
   rng = np.random.default_rng(0)
   return rng.standard_normal((3, 4, 5)), rng.standard_normal((3, 5))
@@ -241,6 +236,32 @@ def test_what_cannot_be_learned(
     values.assign(config, name, value)
   with pytest.raises(ValueError, match=message):
     build.make_spec(config, INFO[task])
+
+
+@pytest.mark.parametrize(
+  ('policy', 'turns'),
+  [('ada.b', True), ('ada.bgcfnc', True), ('r3gan', True),
+   ('diffaugment', False), ('translation,color', False)],
+)  # fmt: skip
+def test_what_is_turned_besides_has_no_turns_to_tell(policy: str, turns: bool):
+  config = game('ssgan')
+  config.augment.policy, config.augment.p = policy, 1.0
+  own = sources.Info(kind='images', shape=(8, 8, 3))
+  if not turns:
+    build.make_spec(config, own)
+    return
+  message = rf"augment\.policy='{policy}' turns images, too; 'diffaugment' does"
+  with pytest.raises(ValueError, match=message):
+    build.make_spec(config, own)
+
+
+def test_turns_need_as_many_samples():
+  config = game('ssgan')
+  config.microbatches = 2
+  build.make_spec(config, INFO['ssgan'])
+  config.microbatches = 4
+  with pytest.raises(ValueError, match=r'sees 2 samples at .* are 4 turns'):
+    build.make_spec(config, INFO['ssgan'])
 
 
 @pytest.mark.parametrize('shape', [(2,), (8, 16, 1)])

@@ -10,7 +10,7 @@ import flax.linen as nn
 from gan_jax import types
 from gan_jax.config import fields as configs, values
 from gan_jax.data import source as sources
-from gan_jax.engine import names
+from gan_jax.engine import additions, names
 from gan_jax.networks import conditional
 
 # By how D takes the class: the terms that train its heads, those of D first.
@@ -33,6 +33,10 @@ _TASKS: dict[str, types.Pair] = {
   'rotations': types.Pair(disc='ssgan', gen='ssgan_gen'),
   'infomax': types.Pair(disc='infomax', gen='infomax_gen'),
 }
+
+
+# By which an image can be turned in SSGAN.
+_TURNS = 4
 
 
 def check_teachers(config: configs.Config, disc: nn.Module) -> None:
@@ -96,6 +100,12 @@ def check_conditioning(
   named = how in _TRAINED_BY and not (how == 'codes' and not config.gen.codes)
   for name in ('cr', 'cr_fake', 'zcr'):
     if getattr(config.penalties, name).heads and not named:
+      if set_to in _TRAINED_BY:
+        needed = 'gen.codes' if set_to == 'codes' else 'conditional=True'
+        raise ValueError(
+          f'penalties.{name}.heads=True: D has no outputs of classes without '
+          f'{needed}'
+        )
       raise ValueError(
         f'penalties.{name}.heads=True: D has no outputs of classes; set '
         f'disc.net.conditioning to {_in_words([*_TRAINED_BY])}'
@@ -136,17 +146,35 @@ def check_tasks(
         f'disc.net.{setting}={has}: nothing trains it; set '
         f'penalties.{of.disc}.weight, and penalties.{of.gen}.weight for G'
       )
-  square = info.kind == 'images' and info.shape[0] == info.shape[1]
-  if getattr(disc.settings, 'rotations', False) and not square:
-    raise ValueError(
-      'disc.net.rotations=True: needs square images; '
-      f'data.name={config.data.name!r} has samples of shape {info.shape}'
-    )
+  if getattr(disc.settings, 'rotations', False):
+    _check_rotations(config, info)
   samples = config.batch_size // config.microbatches
   if getattr(disc.settings, 'infomax', 0) and samples < 2:
     raise ValueError(
       f'disc.net.infomax={disc.settings.infomax}: compares samples, and an '
       'update sees one at a time; set a larger batch_size, or fewer '
+      'microbatches'
+    )
+
+
+def _check_rotations(config: configs.Config, info: sources.Info) -> None:
+  """Raises ValueError where by how much an image was turned cannot be told."""
+  if info.kind != 'images' or info.shape[0] != info.shape[1]:
+    raise ValueError(
+      'disc.net.rotations=True: needs square images; '
+      f'data.name={config.data.name!r} has samples of shape {info.shape}'
+    )
+  policy = additions.choose_policy(config.augment.policy)
+  if policy is not None and policy.turns:
+    raise ValueError(
+      f'disc.net.rotations=True: augment.policy={config.augment.policy!r} '
+      "turns images, too; 'diffaugment' does not"
+    )
+  samples = config.batch_size // config.microbatches
+  if samples < _TURNS:
+    raise ValueError(
+      f'disc.net.rotations=True: an update sees {samples} samples at a time, '
+      f'and there are {_TURNS} turns; set a larger batch_size, or fewer '
       'microbatches'
     )
 

@@ -10,7 +10,7 @@ where f_l is what is after the last rectifier of each of the five stages, of
 length 1 over the channels at each place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -43,15 +43,17 @@ _EPSILON = 1e-10
 
 
 class Distance(NamedTuple):
-  """Read weights, and what a stamp must say of them.
+  """A distance of images, and what a stamp must say of it.
 
   Attributes:
-    params: of `distance`.
+    params: its weights, an argument so that no program contains them.
+    apply: `apply(params, x, y)` of images `[N, H, W, C]` in [-1, 1], `[N]`.
     facts: by name.
   """
 
   params: types.PyTree
-  facts: Mapping[str, str]
+  apply: Callable[[types.PyTree, jax.Array, jax.Array], jax.Array]
+  facts: Mapping[str, str] = {}
 
 
 def convert(
@@ -134,4 +136,4 @@ def read(vgg: str = '', linear: str = '') -> Distance:
   of_linear, linear_digest = pretrained.arrays(LINEAR, linear)
   facts = {'vgg_sha256': vgg_digest, 'lpips_sha256': linear_digest}
   params = jax.device_put(convert(of_vgg, of_linear))
-  return Distance(params, facts)
+  return Distance(params, distance, facts)

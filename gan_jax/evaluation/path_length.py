@@ -10,6 +10,7 @@ circles of normal z, with a perceptual distance d and e = 1e-4.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,18 +21,17 @@ import numpy as np
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import decoding
-from gan_jax.evaluation import metric as metrics
+from gan_jax.engine import build
+from gan_jax.evaluation import lpips, metric as metrics
 from gan_jax.game import sampling, spec as specs, walks
 from gan_jax.metrics import path_length
 
 _STEP = 1e-4
-# Images are shrunk to this side, if a whole number of pixels then is one.
+# Larger images are shrunk towards this side, where whole numbers of pixels
+# become one.
 _SIDE = 256
 # Ways that are looked at together.
 _BLOCK = 8
-
-# Of images `[N, H, W, C]` in [-1, 1], `[N]`.
-Distance = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Options(NamedTuple):
@@ -60,7 +60,6 @@ def check(
   spec: specs.Spec,
   shape: tuple[int, ...],
   options: Options,
-  least: int,
 ) -> None:
   """Raises ValueError where there are no such ways, or no images to compare.
 
@@ -69,8 +68,8 @@ def check(
     spec: of the game.
     shape: of its samples.
     options: which ways are meant.
-    least: the side of the smallest images that can be compared.
   """
+  build.check_alone(spec)
   if options.space == 'w' and 'synthesise' not in spec.gen.methods:
     raise ValueError(
       f'--space=w: gen.name={config.gen.name!r} has no intermediate latents; '
@@ -81,12 +80,13 @@ def check(
       f'data.name={config.data.name!r}: has samples of shape {shape}; images '
       'of 1 or 3 channels are compared'
     )
-  side = min(shape[:2]) // (2 if options.face else 1)
-  if side < least:
+  image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  seen = jax.eval_shape(functools.partial(_seen, face=options.face), image)
+  height, width = seen.shape[1:3]
+  if min(height, width) < lpips.LEAST_SIDE:
     raise ValueError(
-      f'data.name={config.data.name!r}: has {"parts" if options.face else ""}'
-      f'{"" if options.face else "images"} of side {side}; {least} is the '
-      'least that can be compared'
+      f'data.name={config.data.name!r}: {height}x{width} pixels of an image '
+      f'would be compared; LPIPS needs sides of {lpips.LEAST_SIDE}'
     )
 
 
@@ -94,7 +94,7 @@ def measure(
   config: configs.Config,
   spec: specs.Spec,
   generator: tuple[types.PyTree, types.PyTree],
-  distance: Distance,
+  distance: lpips.Distance,
   key: jax.Array,
   num: int,
   options: Options,
@@ -113,11 +113,14 @@ def measure(
     num: ways.
     options: which ways are meant.
   """
-  step = jax.jit(functools.partial(_block, config, spec, distance, options))
+  step = jax.jit(
+    functools.partial(_block, config, spec, distance.apply, options)
+  )
   found = []
   with decoding.progress(num, 'comparing') as bar:
     for i in range(-(-num // _BLOCK)):
-      block = step(generator, jax.random.fold_in(key, i))
+      own = jax.random.fold_in(key, i)
+      block = step(generator, distance.params, own)
       found.append(np.asarray(block))
       bar.update(_BLOCK)
   lengths = np.concatenate(found)[:num]
@@ -127,9 +130,10 @@ def measure(
 def _block(
   config: configs.Config,
   spec: specs.Spec,
-  distance: Distance,
+  distance: Callable[..., jax.Array],
   options: Options,
   generator: tuple[types.PyTree, types.PyTree],
+  weights: types.PyTree,
   key: jax.Array,
 ) -> jax.Array:
   """Of a block of ways, `[_BLOCK]`."""
@@ -161,17 +165,35 @@ def _block(
   share = jnp.stack([at, at + _STEP], axis=1)
   x = to_w(latent) if options.space == 'w' else latent.z
   ends = jax.vmap(line, out_axes=1)(*jnp.split(x, 2), share)
-  return distance(image(ends[0]), image(ends[1])) / _STEP**2
+  return distance(weights, image(ends[0]), image(ends[1])) / _STEP**2
 
 
 def _seen(images: jax.Array, face: bool) -> jax.Array:
-  """The part that is compared, with sides of 256 pixels if it had more."""
-  if face:
-    height, width = (n // 8 for n in images.shape[1:3])
-    images = images[:, 3 * height : 7 * height, 2 * width : 6 * width]
+  """What is compared of images.
+
+  As in the authors' code for PyTorch the size of the whole image says by how
+  much its part is shrunk, too.
+  """
   n, height, width, channels = images.shape
-  factor = max(min(height, width) // _SIDE, 1)
+  factor = _factor(height, width)
+  if face:
+    eighths = height // 8, width // 8
+    rows, columns = (
+      slice(first * eighth, (first + 4) * eighth)
+      for first, eighth in zip((3, 2), eighths, strict=True)
+    )
+    images = images[:, rows, columns]
+    height, width = images.shape[1:3]
+    factor = math.gcd(factor, height, width)
   parts = images.reshape(
     n, height // factor, factor, width // factor, factor, channels
   )
   return parts.mean(axis=(2, 4))
+
+
+def _factor(height: int, width: int) -> int:
+  """Of the sides: the largest that leaves `_SIDE` pixels, and whole numbers."""
+  most = max(min(height, width) // _SIDE, 1)
+  return max(
+    k for k in range(1, most + 1) if height % k == 0 and width % k == 0
+  )

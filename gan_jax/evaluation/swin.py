@@ -166,20 +166,21 @@ class Swin(nn.Module):
 
 
 def convert(
-  arrays: Mapping[str, np.ndarray],
+  arrays: Mapping[str, np.ndarray], *, side: int = SIDE
 ) -> tuple[Settings, types.PyTree]:
   """The network in a checkpoint of its authors.
 
   Args:
     arrays: by name, as there: 'layers.0.blocks.0.attn.qkv.weight'. What the
       authors keep of masks and places is left out.
+    side: of the images that it will see.
 
   Returns:
     Its settings, and the parameters of `Swin`.
 
   Raises:
     ValueError: an array is missing, has another shape, or is of another
-      network.
+      network, or one of images of another side.
   """
   reader = readers.Reader(arrays, 'Swin Transformer')
   early = reader.take('patch_embed.norm.weight', [None])
@@ -222,11 +223,18 @@ def convert(
   params['norm'] = reader.norm('norm', width)
   classes = len(reader.take('head.bias', [None]))
   params['head'] = reader.dense('head', width, classes)
+  patch = math.isqrt(len(kernel) // 3)
+  for stage in range(len(depths)):
+    tokens = side // patch >> stage
+    if tokens > window and tokens % window:
+      raise ValueError(
+        f'weights: windows of {window} do not divide {tokens} tokens a side of '
+        f'images of {side} pixels, to which all are brought'
+      )
   kept = ('.relative_position_index', '.attn_mask')
   reader.check_left(*(n for n in reader.left if n.endswith(kept)))
   settings = Settings(
-    first, tuple(depths), tuple(heads), window,
-    math.isqrt(len(kernel) // 3), classes,
+    first, tuple(depths), tuple(heads), window, patch, classes,
   )  # fmt: skip
   return settings, params
 

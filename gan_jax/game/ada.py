@@ -302,7 +302,9 @@ def policy(shares: Mapping[str, float]) -> augment.Policy:
       probability of each.
   """
   of_colors = tuple(name for name in _OF_COLORS if name in shares)
-  return augment.Policy(functools.partial(_draw, shares), apply, of_colors)
+  turns = bool({'turns', 'rotate'} & {*shares})
+  draw = functools.partial(_draw, shares)
+  return augment.Policy(draw, apply, of_colors, turns)
 
 
 # What each transform draws of each sample: uniform numbers that choose, uniform

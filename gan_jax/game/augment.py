@@ -39,11 +39,13 @@ class Policy(NamedTuple):
       shape at strength p `[]`: a tree of arrays `[B, ...]`.
     apply: `apply(images, numbers)`, of float32 images and of that shape.
     of_colors: its transforms of colours, which grey images go without.
+    turns: whether it turns images by large angles.
   """
 
   draw: Callable[[jax.Array, tuple[int, ...], jax.Array], types.PyTree]
   apply: Callable[[jax.Array, types.PyTree], jax.Array]
   of_colors: tuple[str, ...] = ()
+  turns: bool = False
 
 
 @functools.partial(jax.jit, static_argnames='policy')
@@ -108,7 +110,12 @@ def in_turn(policies: Sequence[Policy]) -> Policy:
       x = policy.apply(x, own)
     return x
 
-  return Policy(draw, apply, tuple(n for p in policies for n in p.of_colors))
+  return Policy(
+    draw,
+    apply,
+    tuple(n for p in policies for n in p.of_colors),
+    any(p.turns for p in policies),
+  )
 
 
 def each(value: jax.Array, x: jax.Array) -> jax.Array:

@@ -53,7 +53,7 @@ def infomax(local: jax.Array, whole: jax.Array) -> jax.Array:
   batch, parts = local.shape[:2]
   products = jnp.einsum(
     'ir,knr->ikn', whole, local, precision=jax.lax.Precision.HIGHEST
-  ).astype(jnp.float32)
+  )
   own = jnp.eye(batch, dtype=bool).reshape(batch, batch, 1)
   found = jnp.where(own, products, 0).sum(axis=1)
   others = jnp.where(own, _APART, products).reshape(batch, batch * parts)

@@ -170,7 +170,8 @@ class Projection(nn.Module):
 # The heads that D has beside its logit, by how it takes the class. 'classify'
 # and 'twin' are logits of the classes, `[B, K]` unless another shape is given,
 # 'embed' has rows of length 1. 'features', the layer before the logit, is
-# always there, and 'rotation', `[B, 4]`, where D's settings ask for it.
+# always there; 'rotation', `[B, 4]`, and of sngan.py 'local' and 'global' are
+# where D's settings ask for them.
 HEADS: dict[str, tuple[str, ...]] = {
   'projection': (),
   # Mescheder et al. 2018; StarGAN v2 (Choi et al. 2020): the last layer has an

@@ -1,5 +1,6 @@
 """A run that was trained, for whoever samples from it: no data needed."""
 
+import copy
 import functools
 import math
 import pathlib
@@ -242,6 +243,18 @@ def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
   found: tuple[types.PyTree, types.PyTree]
   found = jax.jit(make)(run.state)
   return found
+
+
+def in_float32(run: Run) -> Run:
+  """The same run, with networks and products of float32, as `run.config` is."""
+  config = copy.deepcopy(run.config)
+  config.precision, config.matmul_precision = 'float32', 'highest'
+  # That of an average of any length need not be in ema.posthoc.
+  config.eval.ema_length = None
+  spec = build.make_spec(config, run.info)
+  config.eval.ema_length = run.config.eval.ema_length
+  spec = spec._replace(ema_length=run.spec.ema_length)
+  return run._replace(config=config, spec=spec)
 
 
 def check_pictures(run: Run, asked: str) -> None:
