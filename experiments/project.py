@@ -5,9 +5,10 @@
 
 Adam from the nearest of 1,000 random samples, in w where the network has it.
 Distances are of pixels, and with --features=classifier or inception of that
-network's features too. The picture has the image to the left and the sample to
-the right; an npz of the same name has `z` or `w`, and of a conditional game
-`label`. An image of another size is treated as in training.
+network's features too, or with lpips as people see them. The picture has the
+image to the left and the sample to the right; an npz of the same name has `z`
+or `w`, and of a conditional game `label`. An image of another size is treated
+as in training.
 """
 
 import pathlib
@@ -26,9 +27,13 @@ _SPACE = flags.DEFINE_enum(
   'one.'
 )  # fmt: skip
 _FEATURES = flags.DEFINE_enum(
-  'features', None, ['classifier', 'inception'], 'That count besides pixels.'
+  'features', None, ['classifier', 'inception', 'lpips'],
+  'That count besides pixels.',
+)  # fmt: skip
+_WEIGHTS = flags.DEFINE_string(
+  'weights', None, "Inception's checkpoint; for lpips torchvision's VGG-16."
 )
-_WEIGHTS = flags.DEFINE_string('weights', None, "Inception's checkpoint.")
+_LPIPS = flags.DEFINE_string('lpips', None, 'The weights of its channels.')
 _WEIGHT = flags.DEFINE_float(
   'weight', 1.0, 'Of the features, those of the image having mean square 1.',
   lower_bound=0.0,
@@ -57,7 +62,10 @@ def main() -> None:
   for name in ('weight', 'weights', 'data_dir'):
     if _FEATURES.value is None and flags.FLAGS[name].present:
       raise ValueError(f'--{name}: needs --features')
-  from gan_jax.evaluation import evaluator
+  of_lpips = _FEATURES.value == 'lpips'
+  if _LPIPS.value is not None and not of_lpips:
+    raise ValueError('--lpips: needs --features=lpips')
+  from gan_jax.evaluation import evaluator, lpips
   from gan_jax.report import plots
   from gan_jax.run import projection, trained as runs
   from gan_jax.storage import whole
@@ -69,7 +77,7 @@ def main() -> None:
   config = run.config
   for name in ('features', 'weights'):
     value = flags.FLAGS[name].value
-    if value is not None:
+    if value is not None and not of_lpips:
       setattr(config.eval, name, value)
   if _DATA_DIR.value is not None:
     config.data.dir = _DATA_DIR.value
@@ -79,7 +87,12 @@ def main() -> None:
   label = None
   if _CLASS.value is not None:
     label = runs.class_of(run, _CLASS.value)
-  extractor = evaluator.open_extractor(config) if _FEATURES.value else None
+  extractor = None
+  if of_lpips:
+    files = _WEIGHTS.value or '', _LPIPS.value or ''
+    extractor = lpips.extractor(*files, min(run.info.shape[:2]))
+  elif _FEATURES.value:
+    extractor = evaluator.open_extractor(config)
   projector = projection.Projector(run, extractor, _SPACE.value or '')
   asked = projection.SearchOptions(
     _SEED.value, _STEPS.value, _RATE.value, label, _WEIGHT.value

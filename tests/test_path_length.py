@@ -39,6 +39,25 @@ def test_lpips_of_its_package():
   )
 
 
+def test_points_whose_squared_distances_are_lpips():
+  params = lpips.convert(fixture.vgg(), fixture.linear())
+  x, y = (jnp.asarray(a) for a in fixture.images())
+  embed = jax.jit(lpips.embed)
+  a, b = embed(params, x).features, embed(params, y).features
+  with np.load(fixture.PATH) as file:
+    theirs = file['distances']
+  found = jnp.square(a - b).sum(axis=1)
+  np.testing.assert_allclose(found, theirs, rtol=1e-4)
+  # Where nothing is seen there is a gradient, too.
+  dark = jax.tree.map(jnp.zeros_like, params)
+  slope = jax.grad(lambda x: lpips.embed(dark, x).features.sum())(x)
+  assert bool(jnp.isfinite(slope).all())
+  with pytest.raises(
+    ValueError, match=r'side of 8 pixels, and 16 are the leas'
+  ):
+    lpips.extractor('', '', 8)
+
+
 def test_weights_of_another_network():
   vgg, linear = fixture.vgg(), fixture.linear()
   # VGG-19 has a fourth convolution where VGG-16 halves sides.

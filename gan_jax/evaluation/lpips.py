@@ -10,7 +10,7 @@ where f_l is what is after the last rectifier of each of the five stages, of
 length 1 over the channels at each place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -19,7 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import types
-from gan_jax.evaluation import pretrained, reader as readers, resizers
+from gan_jax.evaluation import (
+  features,
+  pretrained,
+  reader as readers,
+  resizers,
+  vit,
+)
 from gan_jax.ops import conv
 
 VGG = pretrained.Published(
@@ -92,10 +98,37 @@ def convert(
   return stages
 
 
-def distance(params: types.PyTree, x: jax.Array, y: jax.Array) -> jax.Array:
-  """d(x, y), `[N]`, 0 or more.
+def _seen(params: types.PyTree, x: jax.Array) -> Iterator[jax.Array]:
+  """What each stage sees, of which d is the squared distance.
 
   Its products are of float32 on all devices.
+
+  Args:
+    params: of `convert`.
+    x: images `[N, H, W, C]` in [-1, 1].
+
+  Yields:
+    sqrt(w_lc / places) f_lc, `[N, H_l, W_l, C_l]`.
+  """
+  h = resizers.standardised(
+    jnp.broadcast_to(x, (*x.shape[:3], 3)), resizers.IMAGENET
+  )
+  for i, stage in enumerate(params):
+    if i:
+      h = nn.max_pool(h, (2, 2), (2, 2))
+    for layer in stage['layers']:
+      with jax.default_matmul_precision('highest'):
+        h = conv.conv(h, layer['kernel'], padding='SAME')
+      h = nn.relu(h + layer['bias'].reshape(1, 1, 1, -1))
+    squared = jnp.square(h).sum(axis=-1, keepdims=True)
+    # The root has no slope at 0, where all channels are.
+    length = jnp.sqrt(jnp.maximum(squared, _EPSILON**2))
+    share = stage['weight'] / (h.shape[1] * h.shape[2])
+    yield jnp.sqrt(share).reshape(1, 1, 1, -1) * h / (length + _EPSILON)
+
+
+def distance(params: types.PyTree, x: jax.Array, y: jax.Array) -> jax.Array:
+  """d(x, y), `[N]`, 0 or more.
 
   Args:
     params: of `convert`.
@@ -103,23 +136,20 @@ def distance(params: types.PyTree, x: jax.Array, y: jax.Array) -> jax.Array:
       more.
     y: as many.
   """
-  shape = (*x.shape[:3], 3)
-  h = jnp.concatenate([jnp.broadcast_to(each, shape) for each in (x, y)])
-  h = resizers.standardised(h, resizers.IMAGENET)
   total = jnp.zeros(len(x))
-  with jax.default_matmul_precision('highest'):
-    for i, stage in enumerate(params):
-      if i:
-        h = nn.max_pool(h, (2, 2), (2, 2))
-      for layer in stage['layers']:
-        h = conv.conv(h, layer['kernel'], padding='SAME')
-        h = nn.relu(h + layer['bias'].reshape(1, 1, 1, -1))
-      length = jnp.sqrt(jnp.square(h).sum(axis=-1, keepdims=True))
-      of_x, of_y = jnp.split(h / (length + _EPSILON), 2)
-      weight = stage['weight'].reshape(1, 1, 1, -1)
-      apart = (weight * jnp.square(of_x - of_y)).sum(axis=-1)
-      total += apart.mean(axis=(1, 2))
+  for seen in _seen(params, jnp.concatenate([x, y])):
+    of_x, of_y = jnp.split(seen, 2)
+    total += jnp.square(of_x - of_y).sum(axis=(1, 2, 3))
   return total
+
+
+def embed(params: types.PyTree, x: jax.Array) -> types.Features:
+  """Points `[N, D]` whose squared distances are d, and no logits.
+
+  Arguments as of `distance`; D is some 30 numbers a pixel.
+  """
+  parts = [seen.reshape(len(x), -1) for seen in _seen(params, x)]
+  return vit.without_logits(jnp.concatenate(parts, axis=1))
 
 
 def read(vgg: str = '', linear: str = '') -> Distance:
@@ -137,3 +167,21 @@ def read(vgg: str = '', linear: str = '') -> Distance:
   facts = {'vgg_sha256': vgg_digest, 'lpips_sha256': linear_digest}
   params = jax.device_put(convert(of_vgg, of_linear))
   return Distance(params, distance, facts)
+
+
+def extractor(vgg: str, linear: str, side: int) -> features.Extractor:
+  """`embed` by those files, for images of a side.
+
+  Raises:
+    ValueError: as `read`, or images are too small.
+  """
+  if side < LEAST_SIDE:
+    raise ValueError(
+      f'lpips: images have a side of {side} pixels, and {LEAST_SIDE} are the '
+      'least'
+    )
+  found = read(vgg, linear)
+  digest = found.facts['vgg_sha256']
+  return features.Extractor(
+    'lpips', digest, found.params, jax.jit(embed), found.facts
+  )
