@@ -7,9 +7,9 @@ Command:
   python -m experiments.table --table=experiments/tables/unrolled_ring.py \
     --workdir=runs/unrolled_ring
 
-Machine: 2 shared x86 cores.
-Result: docs/results.md, of both plain games; the unrolled one is not measured
-yet.
+Machine: 2 shared x86 cores; three hours of one for the unrolled row.
+Result: all 8 modes in each seed of the unrolled game, 7.2 +- .7 and 7.8 +- .2 of
+them in the plain ones (docs/results.md).
 """
 
 from experiments.configs import unrolled_ring
