@@ -335,3 +335,36 @@ def test_other_arrays(tmp_path: pathlib.Path):
     authors.fill(tree, layout, arrays)
   with pytest.raises(ValueError, match='no StyleGAN2, StyleGAN3 or R3GAN: '):
     authors.recognise(authors.Saved({}, {'conv': np.zeros(1)}), None)
+
+
+# Those that must be what our code has in their place.
+CONSTANTS = {
+  'stylegan2': ({'resample_filter'}, 8 + 10),
+  'stylegan3': ({'resample_filter', 'up_filter', 'down_filter', 'transform'},
+                7 + 10),
+  'r3gan': ({'Kernel'}, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_filters_are_those_of_the_authors(name: str, tmp_path: pathlib.Path):
+  nets = saved(name, tmp_path)
+  model = authors.recognise(nets['G'], nets['D'])
+  compared = []
+  for layout, key in ((model.layouts.gen, 'G'), (model.layouts.disc, 'D')):
+    arrays = nets[key].arrays
+    authors.check_constants(layout, arrays)
+    for buffer in arrays:
+      spare = buffer.endswith(layout.spare)
+      if not spare or layout.constant(buffer) is None:
+        continue
+      compared.append(buffer.rpartition('.')[2])
+      wrong = arrays | {buffer: arrays[buffer] + 1e-4}
+      with pytest.raises(ValueError, match=rf'^{buffer} is not what the netw'):
+        authors.check_constants(layout, wrong)
+      cut = arrays | {buffer: arrays[buffer][1:]}
+      with pytest.raises(ValueError, match=rf'^{buffer} is not what the netw'):
+        authors.check_constants(layout, cut)
+  kinds, count = CONSTANTS[name]
+  assert {*compared} == kinds
+  assert len(compared) == count

@@ -12,8 +12,8 @@ Command:
     --workdir=runs/unrolled_ring
 
 Machine: 2 shared x86 cores; 25,000 steps at about 10 ms, plain ones at 1.5 ms.
-Result: not measured at this budget, but for the plain game, both at once
-(experiments/tables/unrolled_ring.py, docs/results.md).
+Result: ten seeds at the notebook's length (experiments/tables/unrolled_ring.py,
+docs/results.md).
 """
 
 from typing import Any

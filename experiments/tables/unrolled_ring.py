@@ -8,8 +8,8 @@ Command:
     --workdir=runs/unrolled_ring
 
 Machine: 2 shared x86 cores; three hours of one for the unrolled row.
-Result: all 8 modes in each seed of the unrolled game, 7.2 +- .7 and 7.8 +- .2 of
-them in the plain ones (docs/results.md).
+Result: all 8 modes in each seed of the unrolled game, 7.2 +- .7 and 7.8 +- .2
+of them in the plain ones (docs/results.md).
 """
 
 from experiments.configs import unrolled_ring

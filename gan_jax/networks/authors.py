@@ -13,7 +13,7 @@ import numpy as np
 from flax import traverse_util
 
 from gan_jax import types
-from gan_jax.networks import r3gan, stylegan2, stylegan3
+from gan_jax.networks import alias_free, r3gan, stylegan2, stylegan3
 
 # A leaf of ours, by its names in the tree.
 Path = tuple[str, ...]
@@ -27,11 +27,13 @@ class Layout(NamedTuple):
     name: of a leaf there.
     array: that array, in our order of axes.
     spare: ends of names that nothing here takes: buffers that never change.
+    constant: what such a buffer must be, by its name; None can be anything.
   """
 
   name: Callable[[Path], str]
   array: Callable[[Path, np.ndarray], np.ndarray]
   spare: tuple[str, ...] = ()
+  constant: Callable[[str], np.ndarray | None] = lambda name: None
 
 
 class Saved(NamedTuple):
@@ -116,6 +118,16 @@ def unused(
     for name in arrays
     if name not in taken and not name.endswith(layout.spare)
   ]
+
+
+def check_constants(layout: Layout, arrays: Arrays) -> None:
+  """Raises ValueError where a buffer is not what our code has in its place."""
+  for name, found in arrays.items():
+    wanted = layout.constant(name) if name.endswith(layout.spare) else None
+    if wanted is None:
+      continue
+    if found.shape != wanted.shape or not np.allclose(found, wanted, atol=1e-6):
+      raise ValueError(f'{name} is not what the network has here')
 
 
 class _Arguments:
@@ -272,8 +284,20 @@ def _stylegan2_array(path: Path, x: np.ndarray) -> np.ndarray:
   return kernel[::-1, ::-1] if turned else kernel
 
 
+# The filter of ops/resample.py in the plane.
+_RESAMPLING = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+
+
+def _stylegan2_constant(name: str) -> np.ndarray | None:
+  """Noise that is the same in all images is not of this code."""
+  return _RESAMPLING if name.endswith('resample_filter') else None
+
+
 STYLEGAN2 = Layout(
-  _stylegan2_name, _stylegan2_array, ('resample_filter', 'noise_const')
+  _stylegan2_name,
+  _stylegan2_array,
+  ('resample_filter', 'noise_const'),
+  _stylegan2_constant,
 )
 
 
@@ -390,8 +414,33 @@ def _plain(name: str) -> str:
   return re.sub(r'^synthesis\.L(\d+)_\d+_\d+\.', r'synthesis.l\1.', name)
 
 
-def stylegan3_layout(names: Iterable[str]) -> Layout:
-  """Of the generator whose state_dict has these names."""
+def _stylegan3_constants(
+  settings: stylegan3.GenSettings, shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+  """Of all layers by `_plain` names, and of the input, which does not move."""
+  signals = stylegan3.signals(settings, shape)
+  options = stylegan3.options(settings)
+  found = {'synthesis.input.transform': np.eye(3)}
+  for i, after in enumerate(signals):
+    critical = i >= settings.layers - settings.critical
+    filters = alias_free.filters_between(
+      signals[max(i - 1, 0)], after, options, critical
+    )
+    found[f'synthesis.l{i}.up_filter'] = filters.up_taps
+    found[f'synthesis.l{i}.down_filter'] = filters.down_taps
+  return found
+
+
+def stylegan3_layout(
+  names: Iterable[str], constants: Mapping[str, np.ndarray] | None = None
+) -> Layout:
+  """Of the generator whose state_dict has these names.
+
+  Args:
+    names: of its arrays.
+    constants: what its buffers must be, by `_plain` names; None takes any.
+  """
+  known = constants or {}
   full = {_plain(name): name for name in names}
 
   def name(path: Path) -> str:
@@ -406,7 +455,12 @@ def stylegan3_layout(names: Iterable[str]) -> Layout:
       return x.transpose(2, 3, 1, 0)
     return x if path[-1] == 'frequencies' else x.T
 
-  return Layout(name, array, ('up_filter', 'down_filter', 'input.transform'))
+  return Layout(
+    name,
+    array,
+    ('up_filter', 'down_filter', 'input.transform'),
+    lambda name: known.get(_plain(name)),
+  )
 
 
 def _stylegan3(gen: Saved, disc: Saved | None) -> Model:
@@ -437,9 +491,10 @@ def _stylegan3(gen: Saved, disc: Saved | None) -> Model:
   mapping.ignore('w_avg_beta')
   settings_of_disc, ignored = _style_disc(disc, classes, shape)
   ignored |= _precision('G', gen)
+  constants = _stylegan3_constants(settings, shape)
   return Model(
     'stylegan3', latent_dim, classes, shape, settings, settings_of_disc,
-    types.Pair(stylegan3_layout(gen.arrays), STYLEGAN2),
+    types.Pair(stylegan3_layout(gen.arrays, constants), STYLEGAN2),
     given.end() | mapping.end() | ignored,
   )  # fmt: skip
 
@@ -502,7 +557,7 @@ def r3gan_layout(names: Iterable[str], player: str, prefix: str = '') -> Layout:
       return x.transpose(2, 3, 1, 0)
     return x.transpose(1, 2, 0) if x.ndim == 3 else x.T
 
-  return Layout(name, array, ('Resampler.Kernel',))
+  return Layout(name, array, ('Resampler.Kernel',), lambda name: _RESAMPLING)
 
 
 def _r3gan_settings(arrays: Arrays, player: str) -> r3gan.GenSettings:

@@ -368,6 +368,7 @@ def take_over(
   left = {path: x for path, x in vectors.items() if path[-1] == 'u'}
   trees = net.params, traverse_util.unflatten_dict(left), *vars.values()
   try:
+    authors.check_constants(layout, part.arrays)
     params, us, *others = (
       authors.fill(tree, layout, part.arrays) for tree in trees
     )
