@@ -8,7 +8,7 @@ or with --space=z of z, which every network has; at the beginning of a way, or
 with --anywhere at any place of it. LPIPS needs two files of weights, which a
 line names where they are not there. Needs no data. Prints the figure and
 appends a line to the run's evaluations.jsonl with all that it depends on. The
-authors' is of 50,000 ways, ppl_wend.
+authors' is of 50,000 ways, ppl2_wend.
 """
 
 import pathlib

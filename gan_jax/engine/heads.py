@@ -92,19 +92,17 @@ def check_conditioning(
     for name in (*terms_of.disc, *terms_of.gen):
       weight = values.largest_weight(config, name)
       if kind != how and weight:
-        needed = 'gen.codes' if kind == 'codes' else 'conditional=True'
         raise ValueError(
           f'penalties.{name}.weight={weight}: D has no head for it; '
-          f'set {needed} and disc.net.conditioning={kind!r}'
+          f'set {_classes_for(kind)} and disc.net.conditioning={kind!r}'
         )
   named = how in _TRAINED_BY and not (how == 'codes' and not config.gen.codes)
   for name in ('cr', 'cr_fake', 'zcr'):
     if getattr(config.penalties, name).heads and not named:
       if set_to in _TRAINED_BY:
-        needed = 'gen.codes' if set_to == 'codes' else 'conditional=True'
         raise ValueError(
           f'penalties.{name}.heads=True: D has no outputs of classes without '
-          f'{needed}'
+          f'{_classes_for(set_to)}'
         )
       raise ValueError(
         f'penalties.{name}.heads=True: D has no outputs of classes; set '
@@ -218,6 +216,11 @@ def _with_setting(name: str) -> list[str]:
     if issubclass(file.Discriminator, conditional.Judge)
     and hasattr(file.DiscSettings(), name)
   ]
+
+
+def _classes_for(how: str) -> str:
+  """What gives D the classes of this conditioning, as a setting."""
+  return 'gen.codes' if how == 'codes' else 'conditional=True'
 
 
 def _in_words(names: list[str]) -> str:

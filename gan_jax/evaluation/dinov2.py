@@ -92,14 +92,7 @@ def read(
   blocks = []
   for i in range(reader.depth('blocks.')):
     name = f'blocks.{i}'
-    block = {
-      'norm1': reader.norm(f'{name}.norm1', width),
-      'qkv': reader.dense(f'{name}.attn.qkv', width, 3 * width),
-      'proj': reader.dense(f'{name}.attn.proj', width, width),
-      'norm2': reader.norm(f'{name}.norm2', width),
-      'fc1': reader.dense(f'{name}.mlp.fc1', width, 4 * width),
-      'fc2': reader.dense(f'{name}.mlp.fc2', 4 * width, width),
-    }
+    block = reader.transformer(name, width)
     if scaled:
       block |= {
         f'scale{k}': reader.take(f'{name}.ls{k}.gamma', [width]) for k in (1, 2)

@@ -60,6 +60,17 @@ class Reader:
     kernel = self.take(f'{name}.weight', [new, old]).T
     return {'kernel': kernel, 'bias': self.take(f'{name}.bias', [new])}
 
+  def transformer(self, name: str, width: int) -> dict[str, types.PyTree]:
+    """A block's norms, attention and perceptron, by the names of timm."""
+    return {
+      'norm1': self.norm(f'{name}.norm1', width),
+      'qkv': self.dense(f'{name}.attn.qkv', width, 3 * width),
+      'proj': self.dense(f'{name}.attn.proj', width, width),
+      'norm2': self.norm(f'{name}.norm2', width),
+      'fc1': self.dense(f'{name}.mlp.fc1', width, 4 * width),
+      'fc2': self.dense(f'{name}.mlp.fc2', 4 * width, width),
+    }
+
   def patches(self, name: str, width: int) -> np.ndarray:
     """The convolution that makes tokens, as a product: `[P * P * 3, width]`."""
     kernel = self.take(f'{name}.weight', [width, 3, None, None])

@@ -209,15 +209,8 @@ def convert(
       table = reader.take(
         f'{name}.attn.relative_position_bias_table', [None, None]
       )
-      params[f'stage{stage}_{i}'] = {
-        'norm1': reader.norm(f'{name}.norm1', width),
-        'place': table,
-        'qkv': reader.dense(f'{name}.attn.qkv', width, 3 * width),
-        'proj': reader.dense(f'{name}.attn.proj', width, width),
-        'norm2': reader.norm(f'{name}.norm2', width),
-        'fc1': reader.dense(f'{name}.mlp.fc1', width, 4 * width),
-        'fc2': reader.dense(f'{name}.mlp.fc2', 4 * width, width),
-      }
+      block = reader.transformer(name, width)
+      params[f'stage{stage}_{i}'] = block | {'place': table}
     heads.append(table.shape[1])
     window = max(window, (math.isqrt(len(table)) + 1) // 2)
   params['norm'] = reader.norm('norm', width)

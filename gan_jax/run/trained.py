@@ -246,7 +246,7 @@ def generator(run: Run) -> tuple[types.PyTree, types.PyTree]:
 
 
 def in_float32(run: Run) -> Run:
-  """The same run, with networks and products of float32, as `run.config` is."""
+  """The same run, with networks and products of float32, whatever it has."""
   config = copy.deepcopy(run.config)
   config.precision, config.matmul_precision = 'float32', 'highest'
   # That of an average of any length need not be in ema.posthoc.
