@@ -9,11 +9,14 @@ from flax import traverse_util
 from gan_jax import types
 from gan_jax.networks import (
   biggan,
+  biggan_deep,
   dcgan,
   maxout,
   mlp,
   r3gan,
   r3gan2,
+  small_dcgan,
+  sngan,
   stylegan2,
 )
 from gan_jax.ops import homogeneous
@@ -84,6 +87,38 @@ def test_gradients_of_biases_are_those_of_float32(module: nn.Module):
     if path[-1] in summed and (size := jnp.linalg.norm(truth)):
       error = jnp.linalg.norm(half[path] - truth) / size
       assert error < 0.1, path
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    *DISCRIMINATORS,
+    dcgan.Discriminator(dcgan.DiscSettings(width=8)),
+    small_dcgan.Discriminator(small_dcgan.DiscSettings(width=8)),
+    biggan_deep.Discriminator(biggan_deep.DiscSettings(width=4), 3),
+    sngan.Discriminator(sngan.DiscSettings(width=8)),
+  ],
+  ids=lambda m: type(m).__module__.split('.')[-1],
+)
+def test_logits_keep_their_digits(module: nn.Module):
+  """They are not rounded to the 8 binary digits that bfloat16 has."""
+  x = jnp.tanh(jax.random.normal(KEY, (16, *SHAPE)))
+  batch = types.Batch(x, jnp.arange(16) % 3)
+  rngs = {'noise': KEY}
+  half = module.copy(dtype=jnp.bfloat16)
+
+  @jax.jit
+  def first(key: jax.Array):
+    variables = half.init({'params': key, **rngs}, batch, types.EVAL)
+    variables['params'] = noisy(variables['params'])
+    return half.apply(variables, batch, types.EVAL, rngs=rngs)
+
+  out = first(KEY)
+  logits = out[0] if isinstance(out, tuple) else out
+  assert logits.dtype == jnp.float32
+  assert (
+    logits != logits.astype(jnp.bfloat16).astype(jnp.float32)
+  ).mean() > 0.5
 
 
 def test_logits_by_eulers_theorem():

@@ -196,12 +196,11 @@ class Discriminator(conditional.Judge):
     )
     outputs = conditional.outputs(settings, self.classes)
     return conditional.judged(
-      layers.dense(outputs, *init, self.dtype)(h),
+      layers.dense(outputs, *init, jnp.float32)(h),
       h,
       batch.label,
       classes=self.classes,
       settings=settings,
-      dtype=self.dtype,
       init=init,
     )
 

@@ -231,15 +231,14 @@ class Discriminator(conditional.Judge):
       # At 32x32 two stages have one resolution.
       if settings.attention and stage == sides.index(settings.attention):
         h = attention.SelfAttention(init, self.dtype)(h)
-    h = linear.relu(h).sum(axis=(1, 2))
+    h = linear.relu(h).sum(axis=(1, 2), dtype=jnp.float32)
     outputs = conditional.outputs(settings, self.classes)
     return conditional.judged(
-      layers.dense(outputs, *init, self.dtype)(h),
+      layers.dense(outputs, *init, jnp.float32)(h),
       h,
       batch.label,
       classes=self.classes,
       settings=settings,
-      dtype=self.dtype,
       init=init,
     )
 

@@ -154,16 +154,14 @@ class Projection(nn.Module):
   Attributes:
     classes: that there are.
     initial: of the embedding's initial values.
-    dtype: of the activations.
   """
 
   classes: int
   initial: layers.Init = ('glorot_uniform', 1.0)
-  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, h: jax.Array, label: jax.Array | None) -> jax.Array:
-    embed = Embedding(self.classes, h.shape[-1], self.initial, self.dtype)
+    embed = Embedding(self.classes, h.shape[-1], self.initial)
     return (embed(label) * h).sum(axis=-1)
 
 
@@ -232,10 +230,12 @@ def judged(
   *,
   classes: int,
   settings: DiscSettings,
-  dtype: Any,
   init: layers.Init = ('glorot_uniform', 1.0),
 ) -> types.Judged:
   """D's last layer in a game of classes; called inside a module.
+
+  Logits and heads are float32, whatever the activations are: they are the size
+  of a batch, and some are differences.
 
   The logit of 'multi_hinge' is D_y - D_K, the output of the sample's own class
   less that of 'generated', and not the margin to the best of all others: it is
@@ -243,18 +243,18 @@ def judged(
   class it looks like, and is linear in shares of classes.
 
   Args:
-    last: what the last layer gives, `[B, outputs]`.
+    last: what the last layer gives, `[B, outputs]` float32.
     h: the layer before, `[B, C]`.
     label: `[B]`, or shares `[B, 1, K]`, or None.
     classes: that there are; 0 changes nothing.
     settings: `config.disc.net`; a `conditioning` beyond `HEADS` changes nothing
       here.
-    dtype: of the activations.
     init: of the initial weights.
   """
+  h = h.astype(jnp.float32)
 
   def dense(name: str, features: int) -> jax.Array:
-    out: jax.Array = layers.dense(features, *init, dtype, name=name)(h)
+    out: jax.Array = layers.dense(features, *init, h.dtype, name=name)(h)
     return out
 
   codes = settings.conditioning == 'codes'
@@ -269,7 +269,7 @@ def judged(
   if settings.rotations:
     heads['rotation'] = dense('rotation', 4)
   if how == 'projection':
-    logit += Projection(classes, init, dtype)(h, label)
+    logit += Projection(classes, init)(h, label)
   if how == 'multi_hinge':
     logit -= last[:, classes]
     heads['classify'] = last
@@ -283,7 +283,7 @@ def judged(
     heads['numbers'] = dense('numbers', settings.numbers)
   if how == 'proxies':
     size = settings.embedding
-    proxies = Embedding(classes, size, init, dtype, name='proxies')
+    proxies = Embedding(classes, size, init, name='proxies')
     heads['embed'] = _unit(dense('embed', size))
     heads['classify'] = jnp.matmul(
       heads['embed'],

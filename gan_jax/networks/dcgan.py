@@ -212,9 +212,8 @@ class Discriminator(conditional.Judge):
     )
     return conditional.judged(
       last,
-      h.sum(axis=(1, 2)),
+      h.sum(axis=(1, 2), dtype=jnp.float32),
       batch.label,
       classes=self.classes,
       settings=settings,
-      dtype=self.dtype,
     )

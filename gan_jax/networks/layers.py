@@ -380,6 +380,8 @@ def shrink(
 ) -> tuple[jax.Array, jax.Array]:
   """DCGAN's way down, `[B, H, W, C]` to `[B, outputs]` and the last stage.
 
+  The outputs are float32, whatever the activations are.
+
   Each stage is a convolution that halves the sides, batch normalisation where
   it is `normalised`, and a leaky ReLU. Arguments as of `grow`, and
 
@@ -395,4 +397,4 @@ def shrink(
     if normalised is not None and stage >= normalised:
       h = batch_norm(mode, dtype)(h)
     h = nn.leaky_relu(h, slope)
-  return dense(outputs, *init, dtype)(h.reshape(len(h), -1)), h
+  return dense(outputs, *init, jnp.float32)(h.reshape(len(h), -1)), h

@@ -156,6 +156,6 @@ class Discriminator(nn.Module):
       h = layers.largest(h, axis=1)
       h = nn.Dropout(settings.hidden_dropout, deterministic=not mode.dropout)(h)
     logit = layers.dense(
-      1, settings.kernel_init, settings.kernel_scale, self.dtype
+      1, settings.kernel_init, settings.kernel_scale, jnp.float32
     )(h)
     return logit[:, 0]

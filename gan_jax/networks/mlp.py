@@ -112,7 +112,7 @@ class Discriminator(conditional.Judge):
     h = _hidden(self, h, mode)
     outputs = conditional.outputs(settings, self.classes)
     last = layers.dense(
-      outputs, settings.kernel_init, settings.kernel_scale, self.dtype
+      outputs, settings.kernel_init, settings.kernel_scale, jnp.float32
     )
     return conditional.judged(
       last(h),
@@ -120,7 +120,6 @@ class Discriminator(conditional.Judge):
       batch.label,
       classes=self.classes,
       settings=settings,
-      dtype=self.dtype,
     )
 
 

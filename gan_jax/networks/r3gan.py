@@ -262,9 +262,10 @@ class Discriminator(nn.Module):
     )
     h = conv.conv(h, basis.astype(self.dtype), padding='VALID', groups=lowest)
     h = h[:, 0, 0]
+    # Logits are float32, whatever the activations are.
     if not self.classes:
-      return _dense(1, self.dtype)(h)[:, 0]
-    h = _dense(settings.embedding, self.dtype)(h)
+      return _dense(1, jnp.float32)(h)[:, 0]
+    h = _dense(settings.embedding, jnp.float32)(h)
     gain = settings.embedding**-0.5
-    embed = _embedding(self.classes, settings.embedding, gain, self.dtype)
+    embed = _embedding(self.classes, settings.embedding, gain, jnp.float32)
     return (h * embed(batch.label)).sum(axis=1)

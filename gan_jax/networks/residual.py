@@ -236,7 +236,7 @@ def shrink(
 
   Returns:
     What the last block sees, `[B, H, W, I]`, and the sums over all pixels of
-    what it makes of that, `[B, C]`.
+    what it makes of that, `[B, C]` float32.
   """
   block = nn.remat(DownBlock) if remat else DownBlock
   attended = False
@@ -249,4 +249,4 @@ def shrink(
     h = down(h)
     if h.shape[1] == attention and not attended:
       h, attended = attentions.SelfAttention(inits.other, dtype)(h), True
-  return local, linear.relu(h).sum(axis=(1, 2))
+  return local, linear.relu(h).sum(axis=(1, 2), dtype=jnp.float32)

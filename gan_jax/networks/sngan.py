@@ -222,7 +222,9 @@ class Discriminator(conditional.Judge):
         h = h / (batch.x.shape[1] >> plan.halvings) ** 2
       # At 32x32 the authors' last layer has no bias.
       use_bias = batch.x.shape[1] != 32
-      dense = layers.dense(outputs, *INITS.other, self.dtype, use_bias=use_bias)
+      dense = layers.dense(
+        outputs, *INITS.other, jnp.float32, use_bias=use_bias
+      )
       last = dense(h)
     judged = conditional.judged(
       last,
@@ -230,7 +232,6 @@ class Discriminator(conditional.Judge):
       batch.label,
       classes=self.classes,
       settings=settings,
-      dtype=self.dtype,
     )
     return judged._replace(heads={**judged.heads, **heads})
 
@@ -243,5 +244,6 @@ class Discriminator(conditional.Judge):
         dtype=self.dtype,
       )  # fmt: skip
       h = nn.leaky_relu(conv(h), 0.1)
-    dense = layers.dense(outputs, *_CNN_INIT, self.dtype)
-    return dense(h.reshape(len(h), -1)), h.sum(axis=(1, 2))
+    dense = layers.dense(outputs, *_CNN_INIT, jnp.float32)
+    sums = h.sum(axis=(1, 2), dtype=jnp.float32)
+    return dense(h.reshape(len(h), -1)), sums
