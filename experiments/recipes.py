@@ -74,8 +74,9 @@ def use_wgan(c: config.Config) -> None:
 
   DCGANs, both with batch normalisation; RMSProp at 5e-5, five D steps to one of
   G, and D's parameters in [-.01, .01]. Not here: a hundred D steps before each
-  of G's first 25 updates and each 500th one; and there D is clipped before its
-  updates, so that G sees it as the last of them left it.
+  of G's first 25 updates and each 500th one; there D is clipped before its
+  updates, so that G sees it as the last of them left it; and gains of batch
+  normalisation begin at N(1, .02), here at 1.
 
   Args:
     c: the configuration.
@@ -262,10 +263,11 @@ def use_sngan(c: config.Config, *, steps: int, decay_from: int = 0) -> None:
 def use_mimicry(c: config.Config, *, steps: int) -> None:
   """SNGAN as the library mimicry has it (Lee & Town 2020).
 
-  G's batches are as large as D's, and real images get no noise. Not here: its G
-  doubles sides bilinearly, not by nearest neighbours; its last layer of D has a
-  bias at 32x32, too; and the shortcuts of D's blocks see what is rectified for
-  their convolutions, for that is done in place.
+  G's batches are as large as D's, real images get no noise, and D moves first.
+  Not here: its G doubles sides bilinearly, not by nearest neighbours; its last
+  layer of D has a bias at 32x32, too; biases begin as PyTorch's do, within one
+  over the root of the fan-in, here at 0; and the shortcuts of D's blocks see
+  what is rectified for their convolutions, for that is done in place.
 
   Args:
     c: the configuration.
@@ -273,6 +275,7 @@ def use_mimicry(c: config.Config, *, steps: int) -> None:
   """
   use_sngan(c, steps=steps)
   c.gen_batches, c.data.dequantise = 1, False
+  c.gen.net = sngan.GenSettings(epsilon=1e-5)
 
 
 def use_wgan_gp(c: config.Config, *, steps: int) -> None:
@@ -280,7 +283,8 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
 
   SNGAN's ResNets without spectral normalisation, its rates and its five D steps
   to one of G, with the Wasserstein loss and a penalty of 10 on D's gradients,
-  whose last layer sees means over pixels.
+  whose last layer sees means over pixels. Not here: there the 1x1 shortcuts and
+  G's last convolution begin as PyTorch's do, too.
 
   Args:
     c: the configuration.
@@ -321,8 +325,11 @@ def use_biggan(c: config.Config) -> None:
 
   The hinge loss, four D steps to one of G, Adam at 2e-4 with beta_1 0, weights
   of N(0, .02), no attention, no shared embedding, z in one piece. Not here:
-  there the average of G starts anew at step 1,000; here it is without bias
-  from the first.
+  there the average of G starts anew at step 1,000, here it is without bias
+  from the first; there it holds G's batch statistics and the vectors of
+  spectral normalisation too, which D's steps move as well, here they are of G's
+  own updates; and biases begin as PyTorch's do, within one over the root of the
+  fan-in, here at 0.
   """
   c.steps = 125_000
   c.loss = 'hinge'
@@ -406,7 +413,9 @@ def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:
   attention at 16x16, a D of half the width, five D steps to one of G, the hinge
   loss, and Adam at 2e-4 with beta_1 .5. The caller sets the terms' weights, or
   another loss. Not here: there the average of G starts at step 1,000, here it
-  is without bias from the first; classifiers have no bias there, that of ACGAN
+  is without bias from the first, and holds no batch statistics; there D's steps
+  turn G's vectors of spectral normalisation too; classifiers have no bias
+  there, that of ACGAN
   learns of real samples alone, ReACGAN's loss is not quite its formula
   (`class_losses.data_to_data`), and MHGAN's G matches the features of real
   samples that it draws, here of those of D's last update.
@@ -463,6 +472,9 @@ def _half_life(decay: float, batch_size: int) -> float:
 @dataclasses.dataclass(frozen=True)
 class StyleGan2:
   """One of the configurations that StyleGAN2-ADA's train.py has by name.
+
+  Of their PyTorch code; at the sides that its names say, that in TensorFlow has
+  the same.
 
   Attributes:
     images: to train for.
@@ -543,7 +555,8 @@ def use_stylegan2(c: config.Config, preset: StyleGan2) -> None:
   and not also of D's, path lengths are of half of the latents of G's step,
   gradients that are not finite are handled as `config.nonfinite` says, and
   without a ramp the moving average forgets its start, as Adam's do. Not here:
-  augmentation, and lower precision at the highest resolutions.
+  augmentation, and lower precision at the highest resolutions with the clamp of
+  activations at 256 that comes with it (it is their code with --fp32=1).
 
   Args:
     c: the configuration.

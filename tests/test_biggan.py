@@ -650,6 +650,20 @@ def test_sngans_first_weights(monkeypatch: pytest.MonkeyPatch):
   assert all(law == ('normal', 0.02) for law in plain.values())
 
 
+@pytest.mark.parametrize('architecture', ['resnet', 'cnn'])
+def test_sngans_epsilon(architecture: str):
+  """Where it is all, what batch normalisation gives is its bias: tanh(0)."""
+
+  def images(epsilon: float) -> jax.Array:
+    gen = sngan.Generator(
+      (32, 32, 3), sngan.GenSettings(architecture, 2, epsilon=epsilon)
+    )
+    variables = gen.init(KEY, latent(8), types.TRAIN)
+    return gen.apply(variables, latent(8), types.TRAIN, mutable=True)[0]
+
+  assert np.abs(images(1e30)).max() < 1e-6 < np.abs(images(1e-5)).max()
+
+
 @pytest.mark.parametrize('shape', [(3, 3, 4, 8), (1, 1, 4, 12), (5, 16)])
 def test_laws_of_first_weights(shape: tuple[int, ...]):
   """Orthogonal rows or columns of W, and Glorot's bounds."""

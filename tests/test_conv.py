@@ -125,6 +125,13 @@ def test_agrees_with_lax(case: tuple[Any, ...]) -> None:
   assert_close(ours(*operands(case)), stock(*operands(case)))
 
 
+def test_groups_of_no_images() -> None:
+  case = next(case for case in CONVS if case[7] > 1)
+  ours, stock = pair(case)
+  x, kernel = operands(case)
+  assert jnp.array_equal(ours(x[:0], kernel), stock(x[:0], kernel))
+
+
 @pytest.mark.parametrize('case', [c for c in CONVS if c[7] > 1], ids=str)
 def test_groups_by_onednn(case: tuple[Any, ...]) -> None:
   """In a program that `compiler` compiles for one device."""

@@ -119,6 +119,9 @@ def test_bfloat16_loses_no_more():
     small_dcgan.Discriminator(),
     maxout.Discriminator(),
     stylegan2.Discriminator(stylegan2.DiscSettings(width=8)),
+    stylegan2.Discriminator(
+      stylegan2.DiscSettings(width=8, mbstd_group=0, clamp=256.0)
+    ),
   ],
   ids=lambda m: type(m).__module__,
 )

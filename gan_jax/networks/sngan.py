@@ -26,11 +26,10 @@ PLANS = {
   128: residual.Plan((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
 }
 
-# The initial weights and the epsilon of the authors' code.
+# The initial weights of the authors' code.
 INITS = residual.Inits(
   ('glorot_uniform', math.sqrt(2)), ('glorot_uniform', 1.0)
 )
-_EPSILON = 2e-5
 # Of the CNN in public code; the paper says nothing.
 _CNN_INIT: layers.Init = ('normal', 0.02)
 # D's stages there: channels in units of the width, and the stride.
@@ -38,8 +37,8 @@ _CNN_STAGES = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1))
 
 
 @dataclasses.dataclass(frozen=True)
-class GenSettings:
-  """Of the generator."""
+class _Settings:
+  """Of both players."""
 
   # 'resnet', for 32x32, 48x48, 64x64 and 128x128, or 'cnn'.
   architecture: str = declare.field('resnet', choices=('resnet', 'cnn'))
@@ -53,7 +52,16 @@ class GenSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscSettings(conditional.DiscSettings, GenSettings):
+class GenSettings(_Settings):
+  """Of the generator."""
+
+  # What batch normalisation adds to the variance; by default as in the authors'
+  # code.
+  epsilon: float = declare.field(2e-5, above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscSettings(conditional.DiscSettings, _Settings):
   """Of the discriminator."""
 
   # Spectral normalisation of all weights.
@@ -141,7 +149,7 @@ class Generator(nn.Module):
     def norm(h: jax.Array, style: jax.Array | None) -> jax.Array:
       return conditional.normalised(
         h, style, mode=mode, classes=self.classes, dtype=self.dtype,
-        epsilon=_EPSILON,
+        epsilon=settings.epsilon,
       )  # fmt: skip
 
     label = latent.label if self.classes else None

@@ -206,8 +206,10 @@ class Discriminator(nn.Module):
 
   @property
   def homogeneous(self) -> bool:
-    # The network that maps the class has biases of its own.
-    return not (self.settings.mbstd_group or self.classes)
+    # The network that maps the class has biases of its own, and what is clipped
+    # does not scale.
+    settings = self.settings
+    return not (settings.mbstd_group or settings.clamp or self.classes)
 
   @nn.compact
   def __call__(self, batch: types.Batch, mode: types.Mode) -> jax.Array:

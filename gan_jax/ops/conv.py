@@ -486,7 +486,7 @@ def _grouped(a: jax.Array, b: jax.Array, form: _Form) -> jax.Array:
     kernel = jnp.einsum('hwibgo,fg->hwfibgo', kernel, eye)
     known['kernel'] = kernel.reshape(*form.window, size * i, -1)
   splits = (
-    jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
+    jnp.moveaxis(x.reshape(*x.shape[:3], blocks, x.shape[3] // blocks), 3, 0)
     for x in known.values()
   )
   one = functools.partial(_fast, form=dataclasses.replace(form, groups=1))
