@@ -40,7 +40,8 @@ _JSON = flags.DEFINE_string('json', None, 'File to append the line to.')
 _METRICS = flags.DEFINE_string(
   'metrics', None, 'fd_inception (or fid) and so on for each of --features, '
   'fd_infinity, kid, cmmd, is, prdc, prd, authenticity, copying, parzen, swd, '
-  'memorisation, classes, intra_fd, class_accuracy, with commas between them.'
+  'memorisation, classes, intra_fd, class_accuracy, cas, code_accuracy, with '
+  'commas between them.'
 )  # fmt: skip
 _NUM = flags.DEFINE_integer('num', None, 'Samples to draw.', lower_bound=2)
 _SEED = flags.DEFINE_integer(
@@ -217,6 +218,8 @@ def main() -> None:
     chosen.refuse(
       _OF_RUNS, 'applies to a run; --generated and --real are images'
     )
+    if _JSON.value:
+      whole.check_file('json', _JSON.value)
     with whole.scratch() as scratch:
       figures, stamp = _of_paths(scratch)
     record = pathlib.Path(_JSON.value) if _JSON.value else None

@@ -1,5 +1,6 @@
 """Flags that list numbers, and ranges of layers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -25,13 +26,14 @@ def numbers(
     most: of them.
 
   Raises:
-    ValueError: there are none, or one is not such a number.
+    ValueError: there are none, or one is not such a number, or not finite.
   """
   try:
     parsed = [kind(text) for text in texts]
   except ValueError:
     parsed = []
-  if not parsed or not all(least <= number <= most for number in parsed):
+  fits = (math.isfinite(x) and least <= x <= most for x in parsed)
+  if not parsed or not all(fits):
     raise ValueError(
       f'--{flag}={",".join(texts)}: takes {what}, with commas between them'
     )

@@ -11,6 +11,7 @@ or `w`, and of a conditional game `label`. An image of another size is treated
 as in training.
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -62,6 +63,13 @@ def main() -> None:
   for name in ('weight', 'weights', 'data_dir'):
     if _FEATURES.value is None and flags.FLAGS[name].present:
       raise ValueError(f'--{name}: needs --features')
+  for flag in (_WEIGHT, _RATE):
+    if not math.isfinite(flag.value):
+      raise ValueError(f'--{flag.name}={flag.value:g}: must be finite')
+  if _FEATURES.value == 'classifier':
+    chosen.refuse((_WEIGHTS,), 'the classifier is trained here')
+  else:
+    chosen.refuse((_DATA_DIR,), 'is of the data that the classifier learns of')
   of_lpips = _FEATURES.value == 'lpips'
   if _LPIPS.value is not None and not of_lpips:
     raise ValueError('--lpips: needs --features=lpips')
@@ -109,6 +117,10 @@ def main() -> None:
   print(
     f'  {projected.drawn:.4f}  was the best of {projection.DRAWN:,} samples'
   )
+  if not projected.moved:
+    print(
+      'warning: no step came nearer than the best of these samples (--rate)'
+    )
   if projected.features is not None:
     print(f'features  {projected.features:.4f}  (over those of the image)')
   where = '' if projected.label is None else f' of class {projected.label}'

@@ -94,7 +94,8 @@ def _check_flags() -> None:
 
 
 def _seeds(flag: str, texts: list[str]) -> list[int]:
-  return listed.numbers(flag, texts, int, 'whole numbers from 0', 0)
+  what = 'whole numbers from 0, less than 2**32'
+  return listed.numbers(flag, texts, int, what, 0, 2**32 - 1)
 
 
 def _labels(run: 'runs.Run') -> list[int] | None:

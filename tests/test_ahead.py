@@ -412,6 +412,9 @@ def test_scaling_compares_with_the_first(
       scaling.read(tmp_path / f'{name}.json')
   with pytest.raises(ValueError, match='--chips=1,b: takes numbers'):
     listed.numbers('chips', ['1', 'b'], int, 'numbers', 0)
+  for bad in ('inf', 'nan'):
+    with pytest.raises(ValueError, match=f'--rates=1,{bad}: takes numbers'):
+      listed.numbers('rates', ['1', bad], float, 'numbers')
 
 
 @needs_libtpu

@@ -162,7 +162,11 @@ def intra_fd(
   if rows is not None:
     assert metric.resample is not None
     return metric.resample(inputs)(np.array(rows))
-  return metric.result(inputs)['intra_fd']
+  found = metric.result(inputs)['intra_fd']
+  line = metric.missing(inputs)
+  assert np.isnan(found) == bool(line)
+  assert line is None or line.endswith('1 (2 and 0)')
+  return found
 
 
 def test_the_distance_within_classes_by_hand():
@@ -228,7 +232,10 @@ def test_the_stamp_says_the_counts_that_are_used(digits: configs.Config):
       'real': 200, 'generated': 200, 'clusters': 20, 'runs': 10, 'batch': 100,
       'angles': 1001, 'beta': 8,
     },
-    'swd': {'real': 300, 'generated': 300},
+    'swd': {
+      'real': 300, 'generated': 300, 'patches': 128, 'patch': 7,
+      'projections': 512, 'smallest_level': 14,
+    },
     'classes': {'generated': 300},
     'intra_fd': {
       'real': 1797, 'generated': 300, 'classes': 'as the network names them',

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from gan_jax import types
 from gan_jax.data import densities
 from gan_jax.metrics import modes, one_dimensional, sliced
 
@@ -154,6 +155,21 @@ def test_mode_coverage_of_the_data_and_of_nothing():
   assert jnp.isnan(lost.reverse_kl)
 
 
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_sample_that_is_no_number_has_no_figures(bad: float):
+  law = densities.POINTS['ring']
+  centres = jnp.asarray(law.modes)
+  x = law.sample(KEY, 100).at[7, 1].set(bad)
+  assert np.isnan(modes.mode_coverage(x, centres, law.mode_std)).all()
+  batch = types.Batch(x, jnp.zeros(100, int))
+  assert np.isnan(modes.asked_mode(batch, centres))
+  line = densities.DENSITIES['normal']
+  variation = one_dimensional.total_variation(
+    line.sample(KEY, 100).ravel().at[7].set(np.nan), line.cdf, (1.0, 7.0), 12
+  )
+  assert np.isnan(variation)
+
+
 def test_sliced_wasserstein_of_a_shift():
   """A shift by v moves each projection by <v, u>: the mean of |cos| is 2/pi."""
   x = jax.random.normal(KEY, (500, 2))
@@ -276,6 +292,8 @@ def test_images_of_the_sliced_distance_are_bounded():
   assert sliced.most_images((8, 8, 1), 2**40) == 16_384
   assert sliced.most_images((28, 28, 1), 4 * 128 * 49 * 10) == 10
   assert sliced.most_images((128, 128, 3), 128 * 128 * 3 * 4 * 7) == 7
+  with pytest.raises(ValueError, match=r'swd is of patches of 7 x 7, .* 6 x 9'):
+    sliced.most_images((6, 9, 1), 2**40)
   assert sliced.shortage(1000) is None
   line = sliced.shortage(999)
   assert line is not None

@@ -73,6 +73,14 @@ def test_manifolds_of_a_set_with_itself():
   np.testing.assert_allclose(ours, (1, 1, 6 / 5, 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize(('unique', 'size'), [(50, 512), (100, 64)])
+def test_manifolds_of_copies(unique: int, size: int):
+  """Balls of radius 0 hold their centre, whatever rounds in which product."""
+  x = normal(unique, size, mean=20.0)
+  ours = prdc.manifolds(np.repeat(x, 6, axis=0), x)
+  np.testing.assert_allclose(ours, (1, 1, 6 / 5, 1), rtol=1e-6)
+
+
 def test_manifolds_of_a_lost_mode():
   """Two far modes, of which one is generated, and nothing else."""
   a, b = normal(60, 4, seed=1), normal(60, 4, 50.0, seed=2)

@@ -17,6 +17,7 @@ import scipy.stats
 from experiments import table as programs
 from gan_jax.config import checks, fields as configs
 from gan_jax.engine import health, program, reach
+from gan_jax.evaluation import catalogue
 from gan_jax.networks import mlp
 from gan_jax.report import population as population_report
 from gan_jax.run import (
@@ -368,6 +369,23 @@ def test_the_interval_is_students(tmp_path: pathlib.Path):
   )
   assert (found.low, found.high) == pytest.approx((low, high))
   assert found.stderr == pytest.approx(scipy.stats.sem(values))
+
+
+def test_each_metrics_figures_have_their_bounds():
+  """Those of images that have none are differences, logarithms or unbiased."""
+  free = {
+    name
+    for metric in catalogue.METRICS.values()
+    for figure in metric.figures
+    for name in [figure + '_classifier' * metric.uses_features]
+    if statistics.bounds(f'eval/{name}') == (-np.inf, np.inf)
+  }
+  assert free == {
+    'copying_classifier', 'fd_infinity_classifier', 'kid_classifier', 'parzen',
+    'parzen_of_data',
+  }  # fmt: skip
+  for name in ('cas', 'code_accuracy_classifier'):
+    assert statistics.bounds(name) == (0, 1)
 
 
 def test_an_interval_is_cut_at_the_bounds_of_its_figure():

@@ -48,6 +48,10 @@ def test_a_sample_is_found_again():
   assert found.label == 2
   assert found.input.shape == (5,)
   assert found.pixels < 0.1 * found.drawn
+  assert found.moved
+  far = projector.project(target, projection.SearchOptions(steps=2, rate=1e30))
+  assert not far.moved
+  assert far.pixels == pytest.approx(far.drawn, rel=1e-5)
   error = np.sqrt(np.square(found.image - target).mean())
   np.testing.assert_allclose(error, found.pixels, rtol=1e-5)
   latent = types.Latent(found.input[None], jnp.array([found.label]))
@@ -127,3 +131,31 @@ def test_the_program_writes_nothing_by_mistake(tmp_path: pathlib.Path):
   assert done.returncode == 1
   assert done.stderr.strip() == f'error: --workdir={tmp_path}: holds no run'
   assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--weight=nan', '--features=inception'], '--weight=nan: must be finite'),
+    (['--rate=inf'], '--rate=inf: must be finite'),
+    (
+      ['--features=classifier', '--weights=x'],
+      '--weights: the classifier is trained here',
+    ),
+    (
+      ['--features=inception', '--data_dir=x'],
+      '--data_dir: is of the data that the classifier learns of',
+    ),
+    (['--data_dir=x'], '--data_dir: needs --features'),
+  ],
+  ids=' '.join,
+)
+def test_the_program_refuses(
+  flags: list[str], message: str, tmp_path: pathlib.Path
+):
+  done = programs.python(
+    'experiments.project', f'--workdir={tmp_path}', '--image=x.png',
+    f'--out={tmp_path}/y.png', *flags,
+  )  # fmt: skip
+  assert done.returncode == 1
+  assert done.stderr.strip() == f'error: {message}'

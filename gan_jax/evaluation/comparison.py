@@ -358,6 +358,9 @@ class Comparison:
         self._facts, states, self._train, key, kept_features
       )
       figures = metric.result(inputs) | self._interval(metric, inputs)
+      line = metric.missing(inputs)
+      if line and (warning := f'{name}: {line}') not in self.warnings:
+        self.warnings.append(warning)
       found |= {
         self._named(figure, metric): value for figure, value in figures.items()
       }

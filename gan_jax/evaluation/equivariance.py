@@ -50,13 +50,15 @@ def measure(
     num: images.
 
   Raises:
-    ValueError: as `check`.
+    ValueError: as `check`, or a block does not divide the images.
   """
   check(config, spec)
+  if num % _BLOCK:
+    raise ValueError(f'num={num}: must be a multiple of {_BLOCK}')
   step = jax.jit(functools.partial(_block, spec, side, config.eval.truncation))
   sums = [equivariance.Sums() for _ in FIGURES]
   with decoding.progress(num, 'comparing') as bar:
-    for i in range(-(-num // _BLOCK)):
+    for i in range(num // _BLOCK):
       found = step(generator, jax.random.fold_in(key, i))
       sums = [
         equivariance.update(own, *map(float, block))

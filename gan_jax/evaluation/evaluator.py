@@ -37,7 +37,6 @@ class Evaluator:
 
   Attributes:
     names: of the figures.
-    warnings: what a reader must know, a line each.
   """
 
   def __init__(
@@ -96,10 +95,12 @@ class Evaluator:
       functools.cache(self._learn),
     )
     self.names = self._comparison.names
-    self.warnings = [
-      *build.langevin_warnings(config, spec),
-      *self._comparison.warnings,
-    ]
+
+  @property
+  def warnings(self) -> list[str]:
+    """What a reader must know, a line each; more once figures are there."""
+    of_langevin = build.langevin_warnings(self._config, self._spec)
+    return [*of_langevin, *self._comparison.warnings]
 
   def _learn(self) -> extractors.Learnt:
     return _learnt(self._config, self._image_set)

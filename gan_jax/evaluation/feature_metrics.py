@@ -113,6 +113,25 @@ def _distances_by_class(inputs: metrics.Inputs) -> np.ndarray:
   return distances
 
 
+def _without_distance(inputs: metrics.Inputs) -> str | None:
+  """Which classes of the real images have none."""
+  real, generated = (
+    np.bincount(
+      kept.result(inputs.states[name].labels),
+      minlength=inputs.facts.logits[0],
+    )
+    for name in ('real', 'generated')
+  )
+  few = np.flatnonzero((real > 0) & (np.minimum(real, generated) < 2))
+  if not len(few):
+    return None
+  counts = (f'{i} ({real[i]:,} and {generated[i]:,})' for i in few)
+  return (
+    'a distance needs two images of either set; of some classes there are '
+    f'fewer (real and generated): {", ".join(counts)}'
+  )
+
+
 def _intra_fd(inputs: metrics.Inputs) -> metrics.Figures:
   """The mean Frechet distance within a class (Miyato & Koyama 2018).
 
@@ -280,14 +299,16 @@ def _kept(facts: metrics.Facts, *names: str) -> metrics.Counts:
   return {name: min(facts.num[name], most) for name in names}
 
 
-def _untried(facts: metrics.Facts) -> str | None:
+def _and_untried(line: str | None, facts: metrics.Facts) -> str | None:
+  """A line of warning, and how many training images are left out."""
   most, num = facts.settings.features_kept, facts.num['train']
   if num <= most:
-    return None
-  return (
+    return line
+  untried = (
     f'copies of {num - most:,} of the {num:,} training images are not looked '
     f'for (eval.features_kept={most})'
   )
+  return f'{line}; {untried}' if line else untried
 
 
 def _authenticity(inputs: metrics.Inputs) -> metrics.Figures:
@@ -449,9 +470,9 @@ METRICS: dict[str, metrics.Metric] = {
     update=metrics.keep_both_ways,
     result=_authenticity,
     settings=lambda facts: {'mirrored': facts.mirrored},
-    shortage=lambda facts: authenticity.shortage(
-      _kept(facts, 'generated')['generated']
-    ) or _untried(facts),
+    shortage=lambda facts: _and_untried(
+      authenticity.shortage(_kept(facts, 'generated')['generated']), facts
+    ),
     least=lambda facts: {'generated': 1, 'train': 2},
     mirrors=True,
     single=True,
@@ -467,9 +488,9 @@ METRICS: dict[str, metrics.Metric] = {
       'cells': copying.CELLS, 'components': copying.COMPONENTS,
       'mirrored': facts.mirrored,
     },
-    shortage=lambda facts: copying.shortage(
-      *_kept(facts, 'generated', 'held_out').values()
-    ) or _untried(facts),
+    shortage=lambda facts: _and_untried(
+      copying.shortage(*_kept(facts, 'generated', 'held_out').values()), facts
+    ),
     mirrors=True,
     least=lambda facts: {'held_out': 2, 'train': copying.CELLS},
     single=True,
@@ -496,6 +517,7 @@ METRICS: dict[str, metrics.Metric] = {
     resample=_intra_fd_resampled,
     by_class=True,
     shortage=_class_shortage,
+    missing=_without_distance,
     settings=lambda facts: {
       'classes': 'asked for' if facts.labelled else 'as the network names them'
     },

@@ -123,6 +123,7 @@ class Metric(NamedTuple):
     result: the figures.
     settings: what else the figures depend on, for the stamp.
     shortage: a line of warning where there are too few images, or None.
+    missing: a line of warning where what was read gives no figure, or None.
     least: images of each set without which there is no figure.
     uses_features: needs a fixed network.
     mirrors: takes mirror images too, of training images that G saw both ways.
@@ -151,6 +152,7 @@ class Metric(NamedTuple):
   result: Callable[[Inputs], Figures]
   settings: Callable[[Facts], dict[str, Any]] = lambda facts: {}
   shortage: Callable[[Facts], str | None] = lambda facts: None
+  missing: Callable[[Inputs], str | None] = lambda inputs: None
   least: Callable[[Facts], Counts] = lambda facts: {}
   uses_features: bool = True
   mirrors: bool = False

@@ -45,6 +45,10 @@ def _parzen(inputs: metrics.Inputs) -> metrics.Figures:
   }
 
 
+# The least side of a level, 16 in the paper: images of 28 x 28 have a second.
+_SMALLEST = 14
+
+
 def _swd_counts(facts: metrics.Facts) -> metrics.Counts:
   return metrics.equal_pair(
     facts, sliced.most_images(facts.shape, 2 * kept.BYTES)
@@ -57,9 +61,8 @@ def _sliced_resampled(inputs: metrics.Inputs) -> Callable[[np.ndarray], float]:
   )
 
   def distance(rows: np.ndarray) -> float:
-    # A second level for images of 28 x 28 too.
     found = sliced.image_sliced_wasserstein_1(
-      generated[rows], real, inputs.key, smallest=14
+      generated[rows], real, inputs.key, smallest=_SMALLEST
     )
     return float(found.mean())
 
@@ -120,6 +123,12 @@ METRICS: dict[str, metrics.Metric] = {
     update=metrics.keep_pixels,
     result=_sliced,
     resample=_sliced_resampled,
+    settings=lambda facts: {
+      'patches': sliced.PATCHES,
+      'patch': sliced.SIDE,
+      'projections': sliced.PROJECTIONS,
+      'smallest_level': _SMALLEST,
+    },
     shortage=lambda facts: sliced.shortage(_swd_counts(facts)['real']),
     uses_features=False,
   ),

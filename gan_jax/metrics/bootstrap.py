@@ -23,7 +23,8 @@ def interval(
   number of samples adds to the distance is therefore in the interval's middle,
   and the interval is of other samples at the same number, against the same
   reference. Where their law is that of the reference, squared distances are
-  degenerate and the interval is too wide: by 1.5 for kernel distances.
+  degenerate and the interval is too wide: by up to the root of 3 for kernel
+  distances.
 
   Args:
     distance: a function of the row indices, `[N]`, of the samples that it is

@@ -14,6 +14,8 @@ from gan_jax import types
 class ModeCoverage(NamedTuple):
   """PacGAN's three figures for mixtures of few dimensions.
 
+  All are NaN where a sample is not finite.
+
   Attributes:
     modes: `[]` modes with at least one high-quality sample nearest to them.
     high_quality: `[]` the share of samples within three standard deviations
@@ -44,11 +46,13 @@ def mode_coverage(
   counts = jnp.zeros(len(modes)).at[nearest].add(good)
   share = counts / counts.sum()
   kl = jnp.where(share > 0, share * jnp.log(share * len(modes)), 0.0).sum()
-  return ModeCoverage(
+  found = ModeCoverage(
     modes=(counts > 0).sum(),
     high_quality=good.mean(),
     reverse_kl=jnp.where(counts.sum() > 0, kl, jnp.nan),
   )
+  finite = jnp.isfinite(samples).all()
+  return ModeCoverage(*(jnp.where(finite, x, jnp.nan) for x in found))
 
 
 def asked_mode(samples: types.Batch, modes: jax.Array) -> jax.Array:
@@ -59,10 +63,11 @@ def asked_mode(samples: types.Batch, modes: jax.Array) -> jax.Array:
     modes: `[K, D]`, their centres.
 
   Returns:
-    `[]` in [0, 1].
+    `[]` in [0, 1], NaN where a sample is not finite.
   """
   distance = jnp.linalg.norm(samples.x[:, None] - modes[None], axis=-1)
-  return (distance.argmin(axis=1) == samples.label).mean()
+  share = (distance.argmin(axis=1) == samples.label).mean()
+  return jnp.where(jnp.isfinite(samples.x).all(), share, jnp.nan)
 
 
 class ClassCoverage(NamedTuple):

@@ -88,13 +88,14 @@ def total_variation(
     bins: cells; the two outer ones take all that lies beyond them, too.
 
   Returns:
-    `[]`.
+    `[]`, NaN where a sample is none.
   """
   edges = jnp.linspace(*interval, bins + 1)[1:-1]
   # The shares below each inner edge; those of a cell are their differences.
   below = jnp.searchsorted(sort(samples), edges) / len(samples)
   gaps = jnp.diff(below - cdf(edges), prepend=0.0, append=0.0)
-  return jnp.abs(gaps).sum() / 2
+  distance = jnp.abs(gaps).sum() / 2
+  return jnp.where(jnp.isnan(samples).any(), jnp.nan, distance)
 
 
 def quantiles(

@@ -15,6 +15,10 @@ from gan_jax.metrics import neighbours, products
 # Samples below which precision and recall say little.
 _SENSIBLE = 1000
 
+# The least square of a radius, in squared lengths of the centre: what rounding
+# leaves between two copies, each in a product of its own, is up to half of it.
+_ROUNDING = 5e-6
+
 
 class Manifolds(NamedTuple):
   """How two sets of features overlap; `k` is in `manifolds`.
@@ -44,14 +48,18 @@ def _reach_of_block(
 
 
 def _reach(x: jax.Array, norms: jax.Array, k: int) -> jax.Array:
-  """The closeness [N, k] of each row's k nearest others, nearest first."""
+  """The closeness [N, k] of each row's k nearest others, nearest first.
+
+  No ball is so small that rounding would leave copies of its centre outside.
+  """
   blocks = [
     _reach_of_block(
       x[start : start + neighbours.ROWS], jnp.int32(start), x, norms, k=k
     )
     for start in range(0, len(x), neighbours.ROWS)
   ]
-  return jnp.concatenate(blocks)
+  least = (1 - _ROUNDING) * norms[:, None]
+  return jnp.minimum(jnp.concatenate(blocks), least)
 
 
 class _Overlap(NamedTuple):

@@ -12,8 +12,9 @@ import numpy as np
 from gan_jax.metrics import one_dimensional
 
 # Of each image at each level, and the side of each, as in the paper.
-_PATCHES = 128
-_SIDE = 7
+PATCHES = 128
+SIDE = 7
+PROJECTIONS = 512
 
 # Images whose pyramids are in memory together.
 _BLOCK = 128
@@ -154,9 +155,9 @@ def image_sliced_wasserstein_1(
   b: jax.Array | np.ndarray,
   key: jax.Array,
   *,
-  patches: int = _PATCHES,
-  size: int = _SIDE,
-  projections: int = 512,
+  patches: int = PATCHES,
+  size: int = SIDE,
+  projections: int = PROJECTIONS,
   smallest: int = 16,
 ) -> jax.Array:
   """Sliced Wasserstein distances of patches, level by level.
@@ -220,8 +221,16 @@ def most_images(shape: tuple[int, int, int], limit: int) -> int:
 
   Returns:
     16,384 as in the paper, or fewer.
+
+  Raises:
+    ValueError: images are smaller than a patch.
   """
-  area = max(shape[0] * shape[1], _PATCHES * _SIDE**2)
+  if min(shape[:2]) < SIDE:
+    raise ValueError(
+      f'eval.metrics: swd is of patches of {SIDE} x {SIDE}, and images are '
+      f'{shape[0]} x {shape[1]}'
+    )
+  area = max(shape[0] * shape[1], PATCHES * SIDE**2)
   return min(16_384, limit // (4 * area * shape[2]))
 
 

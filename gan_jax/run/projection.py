@@ -60,6 +60,7 @@ class Found(NamedTuple):
     features: the same of features over their root mean square for the target;
       None without an extractor.
     drawn: `pixels` of the best of `DRAWN` random samples.
+    moved: whether a step of Adam came nearer than they.
   """
 
   image: np.ndarray
@@ -68,6 +69,7 @@ class Found(NamedTuple):
   pixels: float
   features: float | None
   drawn: float
+  moved: bool
 
 
 def read_target(path: pathlib.Path, run: trained.Run) -> tuple[np.ndarray, str]:
@@ -218,7 +220,7 @@ class Projector:
       return near + asked.weight * alike, near
 
     first, drawn = self._first(cost, jax.random.key(asked.seed), asked.label)
-    best, least = self._descend(cost, first, asked)
+    best, least, began = self._descend(cost, first, asked)
     chosen = jax.tree.map(lambda a: a[int(least.argmin())][None], best)
     image = self._samples(chosen.z, chosen.label)
     near, alike = self._distances(image, goal, seen)
@@ -230,12 +232,13 @@ class Projector:
       pixels=float(jnp.sqrt(near[0])),
       features=None if seen is None else float(jnp.sqrt(alike[0])),
       drawn=drawn,
+      moved=bool(least.min() < began),
     )
 
   def _descend(
     self, cost: _Cost, first: types.Latent, asked: SearchOptions
-  ) -> tuple[types.Latent, np.ndarray]:
-    """The best input on the way of each start, and its cost."""
+  ) -> tuple[types.Latent, np.ndarray, float]:
+    """The best input on the way of each start and its cost; the first least."""
     if self.space == 'w':
       scale = jnp.std(first.z)
     else:
@@ -265,7 +268,7 @@ class Projector:
     x = first.z
     carry = x, optimiser.init(x), x, jnp.full(len(x), jnp.inf)
     # The last of them only looks at what the one before has found.
-    left = asked.steps + 1
+    left, began = asked.steps + 1, math.nan
     with tqdm.tqdm(
       total=left, desc='projecting', unit=' steps', file=sys.stderr,
       leave=False, disable=None,
@@ -273,7 +276,9 @@ class Projector:
       while left:
         length = min(_CHUNK, left)
         carry, least = run(carry, length)
+        if left > asked.steps:
+          began = float(least[0])
         left -= length
         bar.set_postfix(distance=f'{float(least[-1]):.5f}', refresh=False)
         bar.update(length)
-    return first._replace(z=carry[2]), np.asarray(carry[3])
+    return first._replace(z=carry[2]), np.asarray(carry[3]), began

@@ -11,17 +11,18 @@ import scipy  # Loads a module of it when one is used.
 _BOUNDS = {
   **dict.fromkeys(
     (
-      'accuracy', 'asked_mode', 'authenticity', 'class_accuracy', 'd_fake',
-      'd_real', 'coverage', 'high_quality', 'ks', 'max_d_gap', 'precision',
-      'prd_f1_8', 'prd_f8', 'recall', 'rotation', 'total_variation', 'turning',
-      'unstable',
+      'accuracy', 'asked_mode', 'authenticity', 'cas', 'cas_of_data',
+      'class_accuracy', 'code_accuracy', 'd_fake', 'd_real', 'coverage',
+      'high_quality', 'ks', 'max_d_gap', 'precision', 'prd_f1_8', 'prd_f8',
+      'recall', 'rotation', 'total_variation', 'turning', 'unstable',
     ),
     (0.0, 1.0),
   ),
   **dict.fromkeys(
     (
       'cmmd', 'density', 'disc_skipped', 'fd', 'gen_skipped', 'grad_norm',
-      'intra_fd', 'memorisation', 'modes', 'nearest', 'p', 'reverse_kl',
+      'intra_fd', 'is_std', 'kid_std', 'memorisation', 'modes', 'nearest', 'p',
+      'parzen_of_data_stderr', 'parzen_sigma', 'parzen_stderr', 'reverse_kl',
       'skipped', 'sliced_wasserstein_1', 'swd', 'wasserstein_1',
     ),
     (0.0, math.inf),
