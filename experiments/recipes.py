@@ -264,10 +264,10 @@ def use_mimicry(c: config.Config, *, steps: int) -> None:
   """SNGAN as the library mimicry has it (Lee & Town 2020).
 
   G's batches are as large as D's, real images get no noise, and D moves first.
-  Not here: its G doubles sides bilinearly, not by nearest neighbours; its last
-  layer of D has a bias at 32x32, too; biases begin as PyTorch's do, within one
-  over the root of the fan-in, here at 0; and the shortcuts of D's blocks see
-  what is rectified for their convolutions, for that is done in place.
+  G doubles sides bilinearly, D's last layer has a bias at 32x32, too, the
+  shortcuts of its blocks see what is rectified for their convolutions, for that
+  is done in place, and biases begin as PyTorch's do. Not here: as in
+  `use_sngan`, the vectors of spectral normalisation turn at each pass of D.
 
   Args:
     c: the configuration.
@@ -275,7 +275,12 @@ def use_mimicry(c: config.Config, *, steps: int) -> None:
   """
   use_sngan(c, steps=steps)
   c.gen_batches, c.data.dequantise = 1, False
-  c.gen.net = sngan.GenSettings(epsilon=1e-5)
+  c.gen.net = sngan.GenSettings(
+    bias_init='fan_in_uniform', epsilon=1e-5, doubling='bilinear'
+  )
+  c.disc.net = sngan.DiscSettings(
+    bias_init='fan_in_uniform', rectified_shortcuts=True, last_bias=True
+  )
 
 
 def use_wgan_gp(c: config.Config, *, steps: int) -> None:
@@ -283,8 +288,8 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
 
   SNGAN's ResNets without spectral normalisation, its rates and its five D steps
   to one of G, with the Wasserstein loss and a penalty of 10 on D's gradients,
-  whose last layer sees means over pixels. Not here: there the 1x1 shortcuts and
-  G's last convolution begin as PyTorch's do, too.
+  whose last layer sees means over pixels. Not here: there the weights of 1x1
+  shortcuts and of G's last convolution begin as PyTorch's do, too.
 
   Args:
     c: the configuration.
@@ -293,7 +298,9 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
   use_mimicry(c, steps=steps)
   c.loss = 'wasserstein'
   c.penalties.wgan_gp.weight = 10.0
-  c.disc.net = sngan.DiscSettings(spectral_norm=False, pooling='mean')
+  c.disc.net = dataclasses.replace(
+    c.disc.net, spectral_norm=False, pooling='mean'
+  )
 
 
 def use_ssgan(c: config.Config, *, steps: int) -> None:
@@ -304,7 +311,7 @@ def use_ssgan(c: config.Config, *, steps: int) -> None:
     steps: of G.
   """
   use_mimicry(c, steps=steps)
-  c.disc.net = sngan.DiscSettings(rotations=True)
+  c.disc.net = dataclasses.replace(c.disc.net, rotations=True)
   c.penalties.ssgan.weight, c.penalties.ssgan_gen.weight = 1.0, 0.2
 
 
@@ -316,27 +323,30 @@ def use_infomax(c: config.Config, *, steps: int) -> None:
     steps: of G.
   """
   use_mimicry(c, steps=steps)
-  c.disc.net = sngan.DiscSettings(infomax=1024)
+  c.disc.net = dataclasses.replace(c.disc.net, infomax=1024)
   c.penalties.infomax.weight = c.penalties.infomax_gen.weight = 0.2
+
+
+# That code draws its own weights, and leaves biases where PyTorch's begin.
+_BIGGAN_BIASES: dict[str, Any] = {'bias_init': 'fan_in_uniform'}
 
 
 def use_biggan(c: config.Config) -> None:
   """BigGAN for CIFAR-10, by the launch script of the authors' PyTorch code.
 
   The hinge loss, four D steps to one of G, Adam at 2e-4 with beta_1 0, weights
-  of N(0, .02), no attention, no shared embedding, z in one piece. Not here:
-  there the average of G starts anew at step 1,000, here it is without bias
-  from the first; there it holds G's batch statistics and the vectors of
-  spectral normalisation too, which D's steps move as well, here they are of G's
-  own updates; and biases begin as PyTorch's do, within one over the root of the
-  fan-in, here at 0.
+  of N(0, .02) and biases as PyTorch's, no attention, no shared embedding, z in
+  one piece. Not here: there the average of G starts anew at step 1,000, here it
+  is without bias from the first; there it holds G's batch statistics and the
+  vectors of spectral normalisation too, which D's steps move as well, here they
+  are of G's own updates.
   """
   c.steps = 125_000
   c.loss = 'hinge'
   c.batch_size = 50
   c.disc_steps = 4
   c.gen.name = c.disc.name = 'biggan'
-  init: dict[str, Any] = {'kernel_init': 'normal', 'kernel_scale': 0.02}
+  init = _BIGGAN_BIASES | {'kernel_init': 'normal', 'kernel_scale': 0.02}
   c.gen.net = biggan.GenSettings(**init)
   c.disc.net = biggan.DiscSettings(**init)
   set_latents(c, 128)
@@ -374,10 +384,9 @@ def use_large_biggan(
     for parts in range(1, max(1, batch_size // 256) + 1)
     if batch_size % parts == 0
   )
-  c.gen.net = biggan.GenSettings(
-    width=96, attention=attention, shared=128, hierarchical=True
-  )
-  c.disc.net = biggan.DiscSettings(width=96, attention=attention)
+  own = _BIGGAN_BIASES | {'width': 96, 'attention': attention}
+  c.gen.net = biggan.GenSettings(shared=128, hierarchical=True, **own)
+  c.disc.net = biggan.DiscSettings(**own)
   for player in (c.optim.gen, c.optim.disc):
     player.eps = 1e-6
 
@@ -401,8 +410,9 @@ def use_biggan_deep(
   c.gen.name = c.disc.name = 'biggan_deep'
   c.gen.latent_dim = 128
   attention, _ = _BIGGAN[size]
-  c.gen.net = biggan_deep.GenSettings(attention=attention)
-  c.disc.net = biggan_deep.DiscSettings(attention=attention)
+  own = _BIGGAN_BIASES | {'attention': attention}
+  c.gen.net = biggan_deep.GenSettings(**own)
+  c.disc.net = biggan_deep.DiscSettings(**own)
 
 
 def use_studiogan_biggan(c: config.Config, conditioning: str) -> None:
@@ -459,9 +469,11 @@ def use_sagan(c: config.Config) -> None:
   use_biggan(c)
   _use_two_rates(c, batch_size=256)
   c.microbatches = 2
-  init: dict[str, Any] = {'kernel_init': 'glorot_uniform', 'kernel_scale': 1.0}
-  c.gen.net = biggan.GenSettings(attention=64, **init)
-  c.disc.net = biggan.DiscSettings(attention=64, **init)
+  own = _BIGGAN_BIASES | {
+    'kernel_init': 'glorot_uniform', 'kernel_scale': 1.0, 'attention': 64,
+  }  # fmt: skip
+  c.gen.net = biggan.GenSettings(**own)
+  c.disc.net = biggan.DiscSettings(**own)
 
 
 def _half_life(decay: float, batch_size: int) -> float:

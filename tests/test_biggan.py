@@ -1,5 +1,6 @@
 """SNGAN, SAGAN and BigGAN: their authors' answers, sizes, laws of weights."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -13,12 +14,14 @@ import jax
 import jax.numpy as jnp
 import make_biggan_fixture as fixture
 import make_inception_fixture
+import make_mimicry_fixture
 import make_sngan_fixture
 import make_spectral_fixture as spectral_fixture
 import numpy as np
 import pytest
 from flax import traverse_util
 
+from experiments import recipes
 from gan_jax import types
 from gan_jax.config import fields as configs
 from gan_jax.data import source as sources
@@ -330,6 +333,50 @@ def test_sngan_is_its_authors(case: str):
     of_disc,
     own.step,
   )
+
+
+@pytest.mark.parametrize('case', make_mimicry_fixture.CASES)
+def test_sngan_is_mimicrys(case: str):
+  """With the settings of its recipe."""
+  config = configs.Config()
+  recipe = {'sngan': recipes.use_mimicry, 'wgan_gp': recipes.use_wgan_gp}[case]
+  recipe(config, steps=1)
+  own = {'width': make_mimicry_fixture.WIDTH}
+  gen = sngan.Generator((32, 32, 3), dataclasses.replace(config.gen.net, **own))
+  disc = sngan.Discriminator(dataclasses.replace(config.disc.net, **own))
+  of_gen, of_disc = resnet_layouts(32)
+  z, x = fixture.inputs(32, make_sngan_fixture.LATENT)
+  check_answers(
+    weighted(gen, types.Latent(z, None), of_gen),
+    weighted(disc, types.Batch(x, None), of_disc),
+    (z, x, None),
+    answers(make_mimicry_fixture.PATH, case),
+    of_disc,
+    1,
+  )
+
+
+def test_biases_begin_as_pytorchs():
+  """Within 1 / sqrt(fan-in), and normalisations' at 0."""
+  own = {'width': 8, 'bias_init': 'fan_in_uniform'}
+  for module, example in (
+    (sngan.Generator((32, 32, 3), sngan.GenSettings(**own)), latent(16)),
+    (biggan.Discriminator(biggan.DiscSettings(**own), 5), batch(32, 5)),
+  ):
+    network = adapter.as_network(module, example)
+    params, _ = network.init(KEY)
+    flat = traverse_util.flatten_dict(params)
+    biases = {path[:-1]: x for path, x in flat.items() if path[-1] == 'bias'}
+    for layer, x in biases.items():
+      kernel = flat.get((*layer, 'kernel'))
+      if kernel is None:
+        assert 'BatchNorm' in layer[-1]
+        assert not x.any()
+        continue
+      share = np.abs(x) * np.sqrt(np.prod(kernel.shape[:-1]))
+      assert share.max() <= 1
+      assert len(x) < 16 or share.max() > 0.8
+      assert len(x) < 16 or abs(share.mean() - 0.5) < 0.25
 
 
 def game_name(path: tuple[str, ...], player: str) -> str:

@@ -45,6 +45,14 @@ def _net(player: str, name: str) -> _Need:
   )
 
 
+def _of_resnet(player: str) -> _Need:
+  """Of SNGAN, which has another architecture."""
+  return _Need(
+    f"{player}.net.architecture='resnet'",
+    lambda c: bool(getattr(c, player).net.architecture == 'resnet'),
+  )
+
+
 _METRICS = _Need('eval.metrics', lambda c: bool(c.eval.metrics))
 _ADAPT = _Need('augment.adapt', lambda c: bool(c.augment.adapt))
 _LOSS = _Need("a loss of D's logits", lambda c: bool(c.loss != 'none'))
@@ -76,10 +84,11 @@ _NEEDS = {
     # BigGAN's recipe sets it for who turns the classes on.
     lambda c: bool(_ASKED.is_met(c) or c.gen.name == 'biggan'),
   ),
-  'disc.net.pooling': _Need(
-    "disc.net.architecture='resnet'",
-    lambda c: bool(c.disc.net.architecture == 'resnet'),
-  ),
+  'gen.net.doubling': _of_resnet('gen'),
+  **{
+    f'disc.net.{name}': _of_resnet('disc')
+    for name in ('pooling', 'rectified_shortcuts', 'last_bias')
+  },
   **{
     f'{player}.net.norm_{name}': _net(player, 'batch_norm')
     for player in ('gen', 'disc')

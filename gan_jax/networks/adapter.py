@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import types
-from gan_jax.networks import spectral
+from gan_jax.networks import layers, spectral
 
 # Where the vectors of spectral normalisation are.
 _SPECTRAL = 'spectral'
@@ -23,6 +23,7 @@ def as_network(
   `homogeneous`, `truncation`, `entries` and `methods` (names of methods that
   are called in the same way), as `types.Network` has them; `spectral`, the
   `spectral.Norm` of its weights, or None; `project`, as `types.Network` has it.
+  Its `settings` may have `bias_init`, a name in `layers.BIASES`.
 
   Args:
     module: a `Generator` or a `Discriminator`.
@@ -31,6 +32,8 @@ def as_network(
     matmul_precision: of its products and of those of its derivatives.
   """
   norm: spectral.Norm | None = getattr(module, 'spectral', None)
+  settings = getattr(module, 'settings', None)
+  draw_biases = layers.BIASES[getattr(settings, 'bias_init', 'zeros')]
 
   # A start asks three times for the shapes or the values of a first state.
   @jax.jit
@@ -38,6 +41,8 @@ def as_network(
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example)
     vars = dict(module.init(key, zeros, types.EVAL))
     params = vars.pop('params')
+    if draw_biases is not None:
+      params = draw_biases(params, jax.random.fold_in(key, 2))
     if norm is not None:
       first_key = jax.random.fold_in(key, 1)
       vars[_SPECTRAL] = spectral.init(norm, params, first_key)

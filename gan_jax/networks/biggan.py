@@ -41,6 +41,8 @@ class Settings:
   kernel_init: str = declare.field('orthogonal', choices=layers.INITIALISERS)
   # Its scale: half-width, standard deviation or gain.
   kernel_scale: float = declare.field(1.0, at_least=0)
+  # Where biases begin: a name in layers.BIASES.
+  bias_init: str = declare.field('zeros', choices=layers.BIASES)
   # Spectral normalisation of the weights, but for embeddings in G.
   spectral_norm: bool = True
   # Of the power method in each update.

@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import traverse_util
 
 from gan_jax import types
 from gan_jax.config import declare
@@ -81,6 +82,30 @@ class Dense(nn.Module):
       bias = self.param('bias', self.bias_init, (self.features,))
       y += linear.spread(bias, y)
     return y
+
+
+def fan_in_biases(params: types.PyTree, key: jax.Array) -> types.PyTree:
+  """Biases of all layers drawn from U(-b, b), b = 1 / sqrt(fan-in).
+
+  Where PyTorch's layers begin, whose fan-in is that of the kernel beside.
+  """
+  flat = traverse_util.flatten_dict(params)
+  for i, path in enumerate(sorted(flat)):
+    kernel = flat.get((*path[:-1], 'kernel'))
+    if path[-1] != 'bias' or kernel is None:
+      continue
+    bound = math.prod(kernel.shape[:-1]) ** -0.5
+    draw = _uniform(bound)
+    flat[path] = draw(jax.random.fold_in(key, i), flat[path].shape)
+  return traverse_util.unflatten_dict(flat)
+
+
+# What `net.bias_init` names: draws the biases of an initial network anew, or
+# leaves them.
+BIASES: dict[str, Callable[[types.PyTree, jax.Array], types.PyTree] | None] = {
+  'zeros': None,
+  'fan_in_uniform': fan_in_biases,
+}
 
 
 def dense(

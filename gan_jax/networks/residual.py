@@ -1,8 +1,8 @@
 """Residual networks of SNGAN, SAGAN and BigGAN, which differ in their tables.
 
 Shortcuts take x itself, before the activation. A 1x1 convolution commutes with
-means and with nearest neighbours, so a shortcut's is computed at the lower
-resolution.
+means, nearest neighbours and interpolation, so a shortcut's is computed at the
+lower resolution.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +97,13 @@ def halved(x: jax.Array) -> jax.Array:
   return layers.windows(x).mean(axis=(2, 4))
 
 
+def interpolated(x: jax.Array) -> jax.Array:
+  """The same by linear interpolation between the middles of pixels."""
+  batch, height, width, channels = x.shape
+  shape = batch, 2 * height, 2 * width, channels
+  return jax.image.resize(x, shape, 'linear')
+
+
 class UpBlock(nn.Module):
   """Doubles the sides, `[B, H, W, I]` to `[B, 2H, 2W, features]`.
 
@@ -105,20 +112,26 @@ class UpBlock(nn.Module):
     norm: before each activation.
     inits: of the initial weights.
     dtype: of the activations.
+    bilinear: doubles by interpolation, and not by nearest neighbours.
   """
 
   features: int
   norm: Norm
   inits: Inits
   dtype: Any = jnp.float32
+  bilinear: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, style: jax.Array | None) -> jax.Array:
+    double = interpolated if self.bilinear else doubled
     h = linear.relu(self.norm(x, style))
-    h = resampled(self.features, self.inits.block, self.dtype, up=True)(h)
+    if self.bilinear:
+      h = conv(self.features, 3, self.inits.block, self.dtype)(double(h))
+    else:
+      h = resampled(self.features, self.inits.block, self.dtype, up=True)(h)
     h = linear.relu(self.norm(h, style))
     h = conv(self.features, 3, self.inits.block, self.dtype)(h)
-    return h + doubled(conv(self.features, 1, self.inits.other, self.dtype)(x))
+    return h + double(conv(self.features, 1, self.inits.other, self.dtype)(x))
 
 
 class DownBlock(nn.Module):
@@ -131,6 +144,7 @@ class DownBlock(nn.Module):
     halve: the sides.
     inits: of the initial weights.
     dtype: of the activations.
+    rectified: the shortcut takes x after the activation.
   """
 
   features: int
@@ -139,10 +153,12 @@ class DownBlock(nn.Module):
   halve: bool
   inits: Inits
   dtype: Any = jnp.float32
+  rectified: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     h = x if self.first else linear.relu(x)
+    x = h if self.rectified else x
     h = conv(self.hidden, 3, self.inits.block, self.dtype)(h)
     h = linear.relu(h)
     changes = self.halve or x.shape[-1] != self.features
@@ -179,6 +195,7 @@ def grow(
   *,
   attention: int = 0,
   remat: bool = False,
+  bilinear: bool = False,
   dtype: Any,
 ) -> jax.Array:
   """A generator from its first layer to its last; called inside a module.
@@ -192,6 +209,7 @@ def grow(
     inits: of the initial weights.
     attention: the side of the resolution with self-attention; 0 for none.
     remat: compute the insides of blocks again for the gradient.
+    bilinear: as in `UpBlock`.
     dtype: of the activations.
 
   Returns:
@@ -202,7 +220,8 @@ def grow(
   h = h.reshape(-1, side, side, width)
   block = nn.remat(UpBlock) if remat else UpBlock
   for i, (features, style) in enumerate(zip(channels[1:], styles, strict=True)):
-    h = block(features, norm, inits, dtype, name=f'Block_{i}')(h, style)
+    up = block(features, norm, inits, dtype, bilinear, name=f'Block_{i}')
+    h = up(h, style)
     if h.shape[1] == attention:
       h = attentions.SelfAttention(inits.other, dtype)(h)
   h = linear.relu(norm(h, None))
@@ -218,6 +237,7 @@ def shrink(
   wide: bool,
   attention: int = 0,
   remat: bool = False,
+  rectified: bool = False,
   dtype: Any,
 ) -> tuple[jax.Array, jax.Array]:
   """A discriminator but for its last layer; called inside a module.
@@ -232,6 +252,7 @@ def shrink(
     attention: the side of the resolution after whose first block there is
       self-attention; 0 for none.
     remat: compute the insides of blocks again for the gradient.
+    rectified: as in `DownBlock`.
     dtype: of the activations.
 
   Returns:
@@ -244,8 +265,9 @@ def shrink(
     hidden = features if wide or i == 0 else h.shape[-1]
     local = h
     down = block(
-      features, hidden, i == 0, i < halvings, inits, dtype, name=f'Block_{i}'
-    )
+      features, hidden, i == 0, i < halvings, inits, dtype, rectified,
+      name=f'Block_{i}',
+    )  # fmt: skip
     h = down(h)
     if h.shape[1] == attention and not attended:
       h, attended = attentions.SelfAttention(inits.other, dtype)(h), True

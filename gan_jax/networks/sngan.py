@@ -49,6 +49,8 @@ class _Settings:
   spectral_norm: bool = False
   # Of the power method in each update.
   power_iterations: int = declare.field(1, at_least=1)
+  # Where biases begin: a name in layers.BIASES.
+  bias_init: str = declare.field('zeros', choices=layers.BIASES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,9 @@ class GenSettings(_Settings):
   # What batch normalisation adds to the variance; by default as in the authors'
   # code.
   epsilon: float = declare.field(2e-5, above=0)
+  # How the ResNet doubles sides: by 'nearest' neighbours, or 'bilinear' as in
+  # mimicry.
+  doubling: str = declare.field('nearest', choices=('nearest', 'bilinear'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +74,11 @@ class DiscSettings(conditional.DiscSettings, _Settings):
   # What the ResNet's last layer sees of each channel: the 'sum' over all
   # pixels, as in the paper, or the 'mean', as of WGAN-GP in public code.
   pooling: str = declare.field('sum', choices=('sum', 'mean'))
+  # Shortcuts of the ResNet take what is rectified for the first convolution, as
+  # in mimicry, where that is done in place.
+  rectified_shortcuts: bool = False
+  # The ResNet's last layer has a bias at 32x32 too, where the authors' has not.
+  last_bias: bool = False
   # Of the ResNet, the size of the space in which what D sees of parts of an
   # image is compared with what it sees of the whole (Lee et al. 2021,
   # InfoMax-GAN, whose code has 1024); 0 has none.
@@ -163,6 +173,7 @@ class Generator(nn.Module):
       [settings.width * n for n in plan.up],
       norm,
       INITS,
+      bilinear=settings.doubling == 'bilinear',
       dtype=self.dtype,
     )
 
@@ -218,6 +229,7 @@ class Discriminator(conditional.Judge):
         plan.halvings,
         INITS,
         wide=False,
+        rectified=settings.rectified_shortcuts,
         dtype=self.dtype,
       )
       if settings.infomax:
@@ -228,8 +240,7 @@ class Discriminator(conditional.Judge):
           heads[name] = critic(part)
       if settings.pooling == 'mean':
         h = h / (batch.x.shape[1] >> plan.halvings) ** 2
-      # At 32x32 the authors' last layer has no bias.
-      use_bias = batch.x.shape[1] != 32
+      use_bias = settings.last_bias or batch.x.shape[1] != 32
       dense = layers.dense(
         outputs, *INITS.other, jnp.float32, use_bias=use_bias
       )
