@@ -288,8 +288,8 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
 
   SNGAN's ResNets without spectral normalisation, its rates and its five D steps
   to one of G, with the Wasserstein loss and a penalty of 10 on D's gradients,
-  whose last layer sees means over pixels. Not here: there the weights of 1x1
-  shortcuts and of G's last convolution begin as PyTorch's do, too.
+  whose last layer sees means over pixels. The weights of 1x1 shortcuts and of
+  G's last convolution begin as PyTorch's do, too.
 
   Args:
     c: the configuration.
@@ -298,8 +298,13 @@ def use_wgan_gp(c: config.Config, *, steps: int) -> None:
   use_mimicry(c, steps=steps)
   c.loss = 'wasserstein'
   c.penalties.wgan_gp.weight = 10.0
+  shortcuts = 'fan_in_uniform'
+  c.gen.net = dataclasses.replace(c.gen.net, shortcut_init=shortcuts)
   c.disc.net = dataclasses.replace(
-    c.disc.net, spectral_norm=False, pooling='mean'
+    c.disc.net,
+    shortcut_init=shortcuts,
+    spectral_norm=False,
+    pooling='mean',
   )
 
 

@@ -636,7 +636,7 @@ def test_attention_by_hand():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-LAWS = ('glorot_uniform', 'normal', 'orthogonal')
+LAWS = ('glorot_uniform', 'normal', 'orthogonal', 'fan_in_uniform')
 
 
 def laws(
@@ -692,6 +692,13 @@ def test_sngans_first_weights(monkeypatch: pytest.MonkeyPatch):
     if 'ClassBatchNorm' in path[1]:
       expected = 'normal', 0.0
     assert law == expected, path
+  own['shortcut_init'] = 'fan_in_uniform'
+  gen = sngan.Generator((32, 32, 3), sngan.GenSettings(**own))
+  disc = sngan.Discriminator(sngan.DiscSettings(**own))
+  found = laws(monkeypatch, gen, latent(8)) | laws(monkeypatch, disc, batch(32))
+  for path, (law, _) in found.items():
+    shortcut = path[1] == 'Conv_2' or path[0] == 'Conv_0'
+    assert (law == 'fan_in_uniform') == shortcut, path
   settings = sngan.DiscSettings(architecture='cnn', **own)
   plain = laws(monkeypatch, sngan.Discriminator(settings), batch(32))
   assert all(law == ('normal', 0.02) for law in plain.values())
@@ -720,6 +727,9 @@ def test_laws_of_first_weights(shape: tuple[int, ...]):
   np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)
   half = math.sqrt(2 * 6 / (math.prod(shape[:-2]) * sum(shape[-2:])))
   w = layers.INITIALISERS['glorot_uniform'](math.sqrt(2))(KEY, shape)
+  assert 0.9 * half < np.abs(w).max() <= half
+  half = 2 / math.sqrt(math.prod(shape[:-1]))
+  w = layers.INITIALISERS['fan_in_uniform'](2.0)(KEY, shape)
   assert 0.9 * half < np.abs(w).max() <= half
 
 

@@ -84,10 +84,16 @@ _NEEDS = {
     # BigGAN's recipe sets it for who turns the classes on.
     lambda c: bool(_ASKED.is_met(c) or c.gen.name == 'biggan'),
   ),
-  'gen.net.doubling': _of_resnet('gen'),
   **{
-    f'disc.net.{name}': _of_resnet('disc')
-    for name in ('pooling', 'rectified_shortcuts', 'last_bias')
+    f'{player}.net.{name}': _of_resnet(player)
+    for player, name in (
+      ('gen', 'doubling'),
+      ('gen', 'shortcut_init'),
+      ('disc', 'shortcut_init'),
+      ('disc', 'pooling'),
+      ('disc', 'rectified_shortcuts'),
+      ('disc', 'last_bias'),
+    )
   },
   **{
     f'{player}.net.norm_{name}': _net(player, 'batch_norm')

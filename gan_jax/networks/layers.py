@@ -48,6 +48,10 @@ INITIALISERS: dict[str, Callable[[float], nn.initializers.Initializer]] = {
   'fan_in_normal': lambda gain: nn.initializers.variance_scaling(
     gain**2, 'fan_in', 'normal'
   ),
+  # U(-s, s) with s = gain / sqrt(fan_in): where PyTorch's layers begin.
+  'fan_in_uniform': lambda gain: nn.initializers.variance_scaling(
+    gain**2 / 3, 'fan_in', 'uniform'
+  ),
   # U(-s, s) with s = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).
   'glorot_uniform': lambda gain: nn.initializers.variance_scaling(
     gain**2, 'fan_avg', 'uniform'

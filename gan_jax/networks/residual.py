@@ -47,10 +47,17 @@ class Inits(NamedTuple):
   Attributes:
     block: of the two 3x3 convolutions of a block.
     other: of all other layers.
+    shortcut: of 1x1 shortcuts, and of G's last convolution; None for `other`.
   """
 
   block: layers.Init
   other: layers.Init
+  shortcut: layers.Init | None = None
+
+  @property
+  def shortcuts(self) -> layers.Init:
+    """Where shortcuts begin."""
+    return self.shortcut or self.other
 
 
 # Normalises `[B, H, W, C]` by a style: `norm(h, style)`, called in a module.
@@ -131,7 +138,8 @@ class UpBlock(nn.Module):
       h = resampled(self.features, self.inits.block, self.dtype, up=True)(h)
     h = linear.relu(self.norm(h, style))
     h = conv(self.features, 3, self.inits.block, self.dtype)(h)
-    return h + double(conv(self.features, 1, self.inits.other, self.dtype)(x))
+    init = self.inits.shortcuts
+    return h + double(conv(self.features, 1, init, self.dtype)(x))
 
 
 class DownBlock(nn.Module):
@@ -168,7 +176,7 @@ class DownBlock(nn.Module):
     else:
       h = conv(self.features, 3, self.inits.block, self.dtype)(h)
     if changes:
-      x = conv(self.features, 1, self.inits.other, self.dtype)(x)
+      x = conv(self.features, 1, self.inits.shortcuts, self.dtype)(x)
     return h + x
 
 
@@ -225,7 +233,7 @@ def grow(
     if h.shape[1] == attention:
       h = attentions.SelfAttention(inits.other, dtype)(h)
   h = linear.relu(norm(h, None))
-  return nn.tanh(conv(shape[-1], 3, inits.other, dtype)(h))
+  return nn.tanh(conv(shape[-1], 3, inits.shortcuts, dtype)(h))
 
 
 def shrink(

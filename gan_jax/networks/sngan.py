@@ -51,6 +51,16 @@ class _Settings:
   power_iterations: int = declare.field(1, at_least=1)
   # Where biases begin: a name in layers.BIASES.
   bias_init: str = declare.field('zeros', choices=layers.BIASES)
+  # The law of the initial weights of the ResNet's 1x1 shortcuts and of its G's
+  # last convolution: a name in layers.INITIALISERS, of scale 1.
+  shortcut_init: str = declare.field(
+    'glorot_uniform', choices=layers.INITIALISERS
+  )
+
+  @property
+  def inits(self) -> residual.Inits:
+    """Of the initial weights of the ResNet."""
+    return INITS._replace(shortcut=(self.shortcut_init, 1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +182,7 @@ class Generator(nn.Module):
       self.shape,
       [settings.width * n for n in plan.up],
       norm,
-      INITS,
+      settings.inits,
       bilinear=settings.doubling == 'bilinear',
       dtype=self.dtype,
     )
@@ -227,7 +237,7 @@ class Discriminator(conditional.Judge):
         batch.x,
         [settings.width * n for n in plan.down],
         plan.halvings,
-        INITS,
+        settings.inits,
         wide=False,
         rectified=settings.rectified_shortcuts,
         dtype=self.dtype,
