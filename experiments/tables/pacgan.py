@@ -9,7 +9,8 @@ Command:
     --workdir=runs/pacgan
 
 Machine: 2 shared x86 cores; 15 ms a step of GAN on one of them.
-Result: two seeds of GAN and of PacGAN2 on the ring (docs/results.md).
+Result: two seeds of GAN and of PacGAN2 on the ring, one of PacGAN3
+(docs/results.md).
 """
 
 from experiments.configs import grid_2d
