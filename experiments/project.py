@@ -73,6 +73,7 @@ def main() -> None:
   of_lpips = _FEATURES.value == 'lpips'
   if _LPIPS.value is not None and not of_lpips:
     raise ValueError('--lpips: needs --features=lpips')
+  from gan_jax.data import opening
   from gan_jax.evaluation import evaluator, lpips
   from gan_jax.report import plots
   from gan_jax.run import projection, trained as runs
@@ -87,6 +88,10 @@ def main() -> None:
     value = flags.FLAGS[name].value
     if value is not None and not of_lpips:
       setattr(config.eval, name, value)
+  if config.data.name in opening.WITHOUT_FILES:
+    chosen.refuse(
+      (_DATA_DIR,), f'data.name={config.data.name!r} needs no folder'
+    )
   if _DATA_DIR.value is not None:
     config.data.dir = _DATA_DIR.value
   target, line = projection.read_target(pathlib.Path(_IMAGE.value or ''), run)
