@@ -97,5 +97,12 @@ def test_all_names_are_told():
     names.LABEL_LAWS, names.PRECISIONS, names.SCHEDULES,
     densities.DENSITIES, densities.POINTS,
   ):  # fmt: skip
-    assert not options.keys() - told
-  assert not METRICS.keys() - set(re.findall(r'`(\w+)`', page))
+    missing = options.keys() - told
+    assert not missing, f'docs/running.md, "Names", lacks {missing}'
+  missing = METRICS.keys() - set(re.findall(r'`(\w+)`', page))
+  assert not missing, f'docs/running.md lacks the metrics {missing}'
+  help_of = (ROOT / 'experiments' / 'evaluate.py').read_text()
+  fields = (ROOT / 'gan_jax' / 'config' / 'fields.py').read_text()
+  for text in (help_of, fields):
+    missing = {n for n in METRICS if not n.startswith('fd_') and n not in text}
+    assert not missing, f'the help of metrics lacks {missing}'

@@ -525,8 +525,7 @@ class Eval:
   # Metrics of images, with commas between them: fd_inception (or fid) and so
   # on for each network of `features`, fd_infinity, kid, cmmd, is, prdc, prd,
   # authenticity, copying, parzen, swd, memorisation, classes, intra_fd,
-  # class_accuracy.
-  # Laws have figures of their own.
+  # class_accuracy, cas, code_accuracy. Laws have figures of their own.
   metrics: str = ''
   # The real images to compare with; '' is data.split.
   split: str = ''

@@ -96,7 +96,7 @@ def plan(settings: GenSettings, resolutions: int) -> list[Stage]:
     if 2 * stage.width % stage.groups:
       raise ValueError(
         f'net.groups={stage.groups}: must divide the {2 * stage.width} '
-        f'channels within a block, twice the width {stage.width}'
+        f'channels within a block, twice the width {stage.width}; set it too'
       )
   return planned
 

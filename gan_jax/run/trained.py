@@ -263,7 +263,10 @@ def check_pictures(run: Run, asked: str) -> None:
   A png has one channel or three.
   """
   if run.info.kind != 'images':
-    raise ValueError(f'{asked}: these samples are no images')
+    raise ValueError(
+      f'{asked}: the samples of this run are points, no images, for which '
+      'experiments.sample has --out=FILE.npz'
+    )
   channels = run.info.shape[-1]
   if channels not in (1, 3):
     raise ValueError(
