@@ -281,15 +281,20 @@ def run_report(*flags: str) -> subprocess.CompletedProcess[str]:
 def test_the_program_skips_what_is_no_run(tmp_path: pathlib.Path):
   run_folders.make(tmp_path / 'a', config())
   (tmp_path / 'b').mkdir()
+  # As a table has its rows.
+  run_folders.make(tmp_path / 'rows' / 'first', config())
   old = {'format': 1, 'config': {}, 'sessions': [{'commit': 'abc'}]}
   (tmp_path / 'c').mkdir()
   (tmp_path / 'c' / 'config.json').write_text(json.dumps(old))
   out = tmp_path / 'page.html'
   done = run_report(f'--runs={tmp_path}/*', f'--out={out}')
   assert done.returncode == 0
-  first, second = done.stderr.splitlines()
+  first, second, third = done.stderr.splitlines()
   assert first == f'skipped: workdir={tmp_path}/b: holds no run'
   assert 'c: was written in format 1, by gan_jax at commit abc' in second
+  inner = f'{tmp_path}/rows'
+  told = f'workdir={inner}: holds no run, but its folders hold 1: {inner}/*'
+  assert third == f'skipped: {told}'
   assert out.read_text().startswith('<!doctype html>')
 
 

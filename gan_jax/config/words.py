@@ -9,6 +9,14 @@ def counted(count: int, noun: str) -> str:
   return f'{count:,} {noun}{ending if count != 1 else ""}'
 
 
+def duration(seconds: float) -> str:
+  """'2 h 05 min', '12 min' or '40 s'."""
+  minutes = round(seconds / 60)
+  if minutes >= 60:
+    return f'{minutes // 60} h {minutes % 60:02d} min'
+  return f'{minutes} min' if seconds >= 60 else f'{seconds:.0f} s'
+
+
 def rule(header: Sequence[str]) -> list[str]:
   """Below the header of a Markdown table: names left, figures right."""
   return ['---'] + ['---:'] * (len(header) - 1)

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gan_jax.config import fields as configs
+from gan_jax.config import fields as configs, words
 from gan_jax.storage import history, workdir as workdirs, writers
 from gan_jax.study import statistics, tables
 
@@ -122,7 +122,7 @@ def lines(table: tables.Table, workdir: pathlib.Path) -> list[str]:
 def _line(own: Progress, columns: Sequence[tables.Column]) -> str:
   parts = [f'{own.state}, step {own.step:,} of {own.steps:,}']
   if own.state in ('at work', 'waiting') and own.seconds_left is not None:
-    parts.append(f'{_duration(own.seconds_left)} left')
+    parts.append(f'{words.duration(own.seconds_left)} left')
   cells = [
     f'{c.title or c.metric} {_cell(own.figures[c.metric], c)}'
     for c in columns
@@ -140,11 +140,3 @@ def _cell(value: Any, column: tables.Column) -> str:
   if estimate.size < 2:
     return mean
   return f'{mean} ± {estimate.stderr:.{column.digits}f}'
-
-
-def _duration(seconds: float) -> str:
-  """'2 h 05 min', '12 min' or '40 s'."""
-  minutes = round(seconds / 60)
-  if minutes >= 60:
-    return f'{minutes // 60} h {minutes % 60:02d} min'
-  return f'{minutes} min' if seconds >= 60 else f'{seconds:.0f} s'

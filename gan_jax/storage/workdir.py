@@ -414,7 +414,10 @@ def load(workdir: pathlib.Path) -> tuple[configs.Config, sources.Info]:
   try:
     stored: dict[str, Any] = json.loads(path.read_text())
   except FileNotFoundError:
-    raise ValueError(f'--workdir={workdir}: holds no run') from None
+    # As of a table, whose rows are runs.
+    inner = sum(1 for _ in workdir.glob('*/config.json'))
+    more = f', but its folders hold {inner}: {workdir}/*' if inner else ''
+    raise ValueError(f'--workdir={workdir}: holds no run{more}') from None
   except NotADirectoryError:
     raise ValueError(f'--workdir={workdir}: is a file, not a folder') from None
   except (OSError, ValueError) as error:

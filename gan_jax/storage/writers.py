@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import tqdm
 
+from gan_jax.config import words
 from gan_jax.storage import events, history, sinks, whole
 from gan_jax.study import statistics
 
@@ -126,7 +127,7 @@ class Writers:
       said = '  '.join(f'{name} {value}' for name, value in health.items())
       self.say(
         f'step {step:>7,} of {self._steps:,}  {said}  '
-        f'{samples:,.0f} samples/s  {left:.0f} s left'
+        f'{samples:,.0f} samples/s  {words.duration(left)} left'
       )
 
   def sync(self) -> None:
