@@ -55,6 +55,22 @@ def test_the_time_left_leaves_compiling_out(
   assert said.count(' left') == 1
 
 
+def test_a_run_that_begins_again_says_so(
+  tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
+  """It was killed before its second checkpoint."""
+  told = []
+  for _ in range(2):
+    with writers.Writers(
+      tmp_path, step=0, rows=None, steps=100, step_samples=8
+    ) as writing:
+      writing.write(10, {}, steps_per_second=1.0)
+    told.append(
+      'going on from the checkpoint of step 0' in capsys.readouterr().err
+    )
+  assert told == [False, True]
+
+
 def test_tensorboard_has_a_row_in_one_event(
   tmp_path: pathlib.Path, clock: list[float]
 ):

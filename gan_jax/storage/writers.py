@@ -71,6 +71,7 @@ class Writers:
     """
     path = workdir / 'metrics.jsonl'
     self.last = -1 if rows == 0 else step or -1
+    resumed = path.exists()
     kept = _keep_rows_until(path, self.last, rows)
     self.rows = len(kept)
     self._file = path.open('a')
@@ -88,7 +89,7 @@ class Writers:
     # When the first row was written, and its step: compiling comes before.
     self._began: tuple[float, int] | None = None
     self._said = 0.0
-    if step:
+    if step or resumed:
       self.say(f'{workdir}: going on from the checkpoint of step {step:,}')
 
   def write(
