@@ -32,7 +32,7 @@ def numbers(
     parsed = [kind(text) for text in texts]
   except ValueError:
     parsed = []
-  fits = (math.isfinite(x) and least <= x <= most for x in parsed)
+  fits = (abs(x) < math.inf and least <= x <= most for x in parsed)
   if not parsed or not all(fits):
     raise ValueError(
       f'--{flag}={",".join(texts)}: takes {what}, with commas between them'

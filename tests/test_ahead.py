@@ -415,6 +415,9 @@ def test_scaling_compares_with_the_first(
   for bad in ('inf', 'nan'):
     with pytest.raises(ValueError, match=f'--rates=1,{bad}: takes numbers'):
       listed.numbers('rates', ['1', bad], float, 'numbers')
+  # More than a float can be.
+  with pytest.raises(ValueError, match=r'--seeds=1000.*: takes numbers'):
+    listed.numbers('seeds', [str(10**400)], int, 'numbers', 0, 9)
 
 
 @needs_libtpu
