@@ -54,7 +54,8 @@ _SEED = flags.DEFINE_integer(
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where the data are now.')
 
 
-def main() -> None:
+def _check_flags() -> None:
+  """Refuses what is not given, is no number, or would not be read."""
   for flag in (_RUN.workdir, _IMAGE, _OUT):
     if flag.value is None:
       raise ValueError(
@@ -70,9 +71,13 @@ def main() -> None:
     chosen.refuse((_WEIGHTS,), 'the classifier is trained here')
   else:
     chosen.refuse((_DATA_DIR,), 'is of the data that the classifier learns of')
-  of_lpips = _FEATURES.value == 'lpips'
-  if _LPIPS.value is not None and not of_lpips:
+  if _LPIPS.value is not None and _FEATURES.value != 'lpips':
     raise ValueError('--lpips: needs --features=lpips')
+
+
+def main() -> None:
+  _check_flags()
+  of_lpips = _FEATURES.value == 'lpips'
   from gan_jax.data import opening
   from gan_jax.evaluation import evaluator, lpips
   from gan_jax.report import plots

@@ -143,21 +143,26 @@ def judged(disc: Any, images: np.ndarray) -> dict[str, np.ndarray]:
   }
 
 
+def keep(path: pathlib.Path, cases: Mapping[str, Mapping[str, Any]]) -> None:
+  """Writes the answers of each case, and says how large some are."""
+  kept = {
+    f'{name} {key}': value
+    for name, answers in cases.items()
+    for key, value in answers.items()
+  }
+  np.savez_compressed(path, **kept)
+  print(f'{path}: {path.stat().st_size} bytes')
+  for name in cases:
+    for key in ('samples', 'logits', 'penalty'):
+      x = kept[f'{name} {key}']
+      print(f'  {name} {key}: mean {x.mean():.3g}, std {x.std():.3g}')
+
+
 def main(checkout: str) -> None:
   sys.path.insert(0, checkout)
   import BigGAN
 
-  kept = {
-    f'{name} {key}': value
-    for name, case in CASES.items()
-    for key, value in _answers(case, BigGAN).items()
-  }
-  np.savez_compressed(PATH, **kept)
-  print(f'{PATH}: {PATH.stat().st_size} bytes')
-  for name in CASES:
-    for key in ('samples', 'logits', 'penalty'):
-      x = kept[f'{name} {key}']
-      print(f'  {name} {key}: mean {x.mean():.3g}, std {x.std():.3g}')
+  keep(PATH, {name: _answers(case, BigGAN) for name, case in CASES.items()})
 
 
 if __name__ == '__main__':

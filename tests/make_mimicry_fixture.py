@@ -92,17 +92,7 @@ def main(checkout: str) -> None:
     folder = pathlib.Path(checkout, 'torch_mimicry', *name.split('.')[1:])
     package.__path__ = [str(folder)]
     sys.modules[package.__name__] = package
-  kept = {
-    f'{case} {key}': value
-    for case in CASES
-    for key, value in _answers(case).items()
-  }
-  np.savez_compressed(PATH, **kept)
-  print(f'{PATH}: {PATH.stat().st_size} bytes')
-  for case in CASES:
-    for key in ('samples', 'logits', 'penalty'):
-      x = kept[f'{case} {key}']
-      print(f'  {case} {key}: mean {x.mean():.3g}, std {x.std():.3g}')
+  common.keep(PATH, {case: _answers(case) for case in CASES})
 
 
 if __name__ == '__main__':

@@ -230,17 +230,7 @@ def main(checkout: str) -> None:
   functions = importlib.import_module('source.functions.max_sv')
   # Theirs is a kernel for a GPU.
   functions._l2normalize = lambda v, eps=1e-12: v / (np.linalg.norm(v) + eps)
-  kept = {
-    f'{name} {key}': value
-    for name, case in CASES.items()
-    for key, value in _answers(case).items()
-  }
-  np.savez_compressed(PATH, **kept)
-  print(f'{PATH}: {PATH.stat().st_size} bytes')
-  for name in CASES:
-    for key in ('samples', 'logits', 'penalty'):
-      x = kept[f'{name} {key}']
-      print(f'  {name} {key}: mean {x.mean():.3g}, std {x.std():.3g}')
+  common.keep(PATH, {name: _answers(case) for name, case in CASES.items()})
 
 
 if __name__ == '__main__':
